@@ -1,0 +1,47 @@
+# The two commands that matter: `make run` and `make test`. Both make their own environment first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lab notebooks train measure bench lint build clean
+
+run: $(READY)  ## distil a gallery with the embedded model
+	$(BIN)/python demo.py --out outputs
+
+test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m grading build --check
+	$(BIN)/python -m pytest
+
+lab: $(READY)  ## open JupyterLab on the course
+	$(BIN)/jupyter lab notebooks
+
+notebooks: $(READY)  ## rebuild stubs, notebooks and checks from their sources
+	$(BIN)/python -m grading build
+
+train: $(READY)  ## make the embedded models from nothing (resumes after a kill)
+	$(BIN)/python -m training
+
+measure: $(READY)  ## print the figures of the embedded models, on fresh seeds
+	$(BIN)/python -m training measure
+
+bench: $(READY)  ## speed and memory, each as a ratio within the same run
+	$(BIN)/python -m benchmarks
+
+lint: $(READY)  ## put style right where that can be done by machine
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove what was built, but not the environment or your pictures
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("make needs Python 3.10 or newer: make PYTHON=python3.11") if sys.version_info < (3, 10) else None'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor]" --group dev
+	touch $@

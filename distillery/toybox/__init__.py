@@ -1,0 +1,25 @@
+"""Toybox, the drawn world: captioned scenes from code, each picture with its truth."""
+
+from distillery.toybox.drawing import Drawing, draw, draw_two
+from distillery.toybox.words import (
+    COLOURS,
+    SCENES,
+    THINGS,
+    Factors,
+    all_factors,
+    caption,
+    held_out,
+)
+
+__all__ = [
+    "COLOURS",
+    "SCENES",
+    "THINGS",
+    "Drawing",
+    "Factors",
+    "all_factors",
+    "caption",
+    "draw",
+    "draw_two",
+    "held_out",
+]

@@ -1,0 +1,40 @@
+"""`python -m training`: make every embedded model from nothing; a killed run goes on where it was.
+
+`python -m training measure` prints the figures of the models there are, on fresh seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training import judge, measure, tiny_clip, tiny_sd, vae
+from training.data import load_drawings
+
+ROOT = Path(__file__).resolve().parents[1]
+DRAWINGS, SEED = 30_000, 1
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("task", nargs="?", choices=["all", "measure"], default="all")
+    parser.add_argument("--build", type=Path, default=ROOT / "build" / "training")
+    parser.add_argument("--models", type=Path, default=ROOT / "data" / "models")
+    args = parser.parse_args()
+    if args.task == "all":
+        make_all(build=args.build, models=args.models)
+    measure.measure_all(models=args.models, logs=args.build)
+
+
+def make_all(*, build: Path, models: Path) -> None:
+    """Draw, then train the judge, the VAE, tiny-sd and tiny-clip, in this order."""
+    drawings = load_drawings(build / "drawings", count=DRAWINGS, seed=SEED)
+    judge.train(drawings, build=build, models=models)
+    autoencoder = vae.train(drawings, build=build, models=models)
+    tiny_sd.train(drawings, autoencoder, build=build, models=models)
+    tiny_clip.train(drawings, build=build, models=models)
+
+
+if __name__ == "__main__":
+    main()

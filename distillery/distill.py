@@ -1,0 +1,266 @@
+"""The optimisation loop as a generator: whoever iterates decides when to look and when to stop."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from distillery.canvas import Canvas
+from distillery.errors import CourseError
+from distillery.files import atomic_write
+from distillery.presets import find_preset, guidance_default
+from distillery.prior import Prior
+
+LONGEST_PROMPT = 1000
+IMPLEMENTATIONS = ("reference", "guidance")
+TEXTS = ("prompt", "negative_prompt", "loss_type", "model", "implementation", "device")
+MODEL_DEFAULT: Any = None  # replaced by the preset's value, so that a saved run names its number
+
+LossFunction = Callable[[Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a picture; what is left out takes the model's default.
+
+    loss_type:      "sds", ...
+    model:          a preset's name or a diffusers folder.
+    implementation: "reference" (the course's) or "guidance" (the student's).
+    guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond).
+    warmup:         steps over which the learning rate rises, by default a tenth of all.
+    t_min, t_max:   range of the timesteps, both included.
+    device:         where it is drawn; the same seed gives another picture on another device.
+
+    Raises:
+        CourseError: a value is of the wrong kind or out of its range.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    loss_type: str = "sds"
+    model: str = "tiny-sd"
+    implementation: str = "guidance"
+    guidance_scale: float = MODEL_DEFAULT
+    steps: int = MODEL_DEFAULT
+    seed: int = 0
+    learning_rate: float = MODEL_DEFAULT
+    warmup: int = MODEL_DEFAULT
+    t_min: int = 20
+    t_max: int = 980
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in TEXTS:
+            _check_text(name, getattr(self, name))
+        if not self.prompt.strip():
+            raise CourseError("the prompt is empty: say in a few words what to draw.")
+        if self.implementation not in IMPLEMENTATIONS:
+            raise CourseError(
+                f"unknown implementation {self.implementation!r}: "
+                f"choose {' or '.join(IMPLEMENTATIONS)}."
+            )
+        self._fill_in_defaults()
+        _check_real("guidance_scale", self.guidance_scale)
+        _check_real("learning_rate", self.learning_rate, above=0)
+        _check_whole("steps", self.steps, 1, 1_000_000)
+        _check_whole("warmup", self.warmup, 0, self.steps)
+        _check_whole("seed", self.seed, 0, 2**63 - 1)
+        _check_whole("t_max", self.t_max, 0, 999)
+        _check_whole("t_min", self.t_min, 0, self.t_max)
+
+    def _fill_in_defaults(self) -> None:
+        preset = find_preset(self.model)
+        defaults = {
+            "guidance_scale": guidance_default(self.model, self.loss_type),
+            "steps": preset.steps,
+            "learning_rate": preset.learning_rate,
+        }
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+        if self.warmup is None and isinstance(self.steps, int):
+            object.__setattr__(self, "warmup", self.steps // 10)
+
+    def save(self, path: Path) -> None:
+        """Write the settings as YAML; raises `CourseError` where that is impossible."""
+        atomic_write(path, yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True))
+
+    @classmethod
+    def load(cls, path: Path, **changes: Any) -> Settings:
+        """Read settings that `save` wrote, or that were written by hand, and change some of them.
+
+        A changed number of steps sets the warm-up anew.
+
+        Raises:
+            CourseError: the file is missing, is not YAML, or holds an unknown or unfit setting.
+        """
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise CourseError(
+                f"cannot read settings from {path}: it is missing or not YAML; name another file."
+            ) from error
+        known = [field.name for field in fields(cls)]
+        if not isinstance(values, dict) or "prompt" not in values:
+            raise CourseError(
+                f"{path} must hold settings, one 'name: value' a line, among them a prompt."
+            )
+        unknown = [str(name) for name in values if name not in known]
+        if unknown:
+            raise CourseError(
+                f"{path} has the unknown setting {', '.join(unknown)}; the known ones are "
+                f"{', '.join(known)}."
+            )
+        if "steps" in changes:
+            values.pop("warmup", None)
+        return cls(**{**values, **changes})
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise CourseError(f"{name} must be text; it is {value!r}.")
+    if len(value) > LONGEST_PROMPT:
+        raise CourseError(
+            f"{name} may have {LONGEST_PROMPT} characters; it has {len(value)}, shorten it."
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise CourseError(f"{name} is not valid text in UTF-8; type it again.") from error
+
+
+def _check_whole(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise CourseError(f"{name} must be a whole number from {low} to {high}; it is {value!r}.")
+
+
+def _check_real(name: str, value: Any, above: float = -math.inf) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= above:
+        wanted = "a finite number" if above == -math.inf else f"a finite number above {above:g}"
+        raise CourseError(f"{name} must be {wanted}; it is {value!r}.")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step done: the canvas is as it is after this step.
+
+    `loss` stays on its device; reading it as a number waits for the device. Nothing may be drawn
+    from the loop's generator between steps, or a resumed run would differ.
+    """
+
+    index: int
+    loss: Tensor
+    canvas: Canvas
+    optimiser: torch.optim.Optimizer
+    generator: torch.Generator
+    settings: Settings
+
+
+def learning_rate_at(index: int, settings: Settings) -> float:
+    """Linear warm-up to `settings.learning_rate`, then half a cosine down towards zero."""
+    if index < settings.warmup:
+        return settings.learning_rate * (index + 1) / settings.warmup
+    progress = (index - settings.warmup) / (settings.steps - settings.warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def distill(
+    canvas: Canvas,
+    loss_fn: LossFunction,
+    *,
+    prior: Prior,
+    settings: Settings,
+    generator: torch.Generator,
+    resume: Checkpoint | None = None,
+) -> Iterator[Step]:
+    """Optimise `canvas` with AdamW, one step at a time.
+
+    Args:
+        loss_fn: `loss_fn(x0, index)` with x0 `(B, C, h, w)` gives the scalar to descend.
+        generator: the one that `loss_fn` draws from; it is put back where `resume` left it.
+        resume: goes on after that step, and gives the same picture bit for bit.
+    """
+    optimiser = torch.optim.AdamW(canvas.parameters(), settings.learning_rate, weight_decay=0)
+    start = 0
+    if resume is not None:
+        canvas.load_state_dict(resume.canvas)
+        optimiser.load_state_dict(resume.optimiser)
+        generator.set_state(resume.generator)
+        start = resume.index + 1
+    for index in range(start, settings.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate_at(index, settings)
+        rendered = canvas.render()
+        x0 = rendered if canvas.space == "latents" else prior.encode(rendered)
+        loss = loss_fn(x0, index)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        yield Step(index, loss.detach(), canvas, optimiser, generator, settings)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run needs to go on after step `index`: the states of its parts, and its losses."""
+
+    index: int
+    canvas: dict[str, Any]
+    optimiser: dict[str, Any]
+    generator: Tensor
+    losses: list[float]
+
+
+def save_checkpoint(path: Path, step: Step, losses: Sequence[float] = ()) -> None:
+    """Write the run's state after `step`, whole or not at all.
+
+    `losses` are those of the whole run so far, for whoever draws their curve.
+
+    Raises:
+        CourseError: the disk is full or the folder cannot be written.
+    """
+    state = {
+        "settings": asdict(step.settings),
+        "index": step.index,
+        "canvas": step.canvas.state_dict(),
+        "optimiser": step.optimiser.state_dict(),
+        "generator": step.generator.get_state(),
+        "losses": list(losses),
+    }
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    atomic_write(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, settings: Settings) -> Checkpoint:
+    """Read a run's state.
+
+    Raises:
+        CourseError: the file cannot be read, or belongs to a run with other settings.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        saved = state.pop("settings")
+        checkpoint = Checkpoint(**state)
+    # A damaged file can fail anywhere between unzipping and unpickling.
+    except Exception as error:
+        raise CourseError(
+            f"cannot resume from {path}: it is missing or damaged; remove it to start anew."
+        ) from error
+    wanted = asdict(settings)
+    differing = [name for name in wanted if saved.get(name) != wanted[name]]
+    if differing:
+        name = differing[0]
+        raise CourseError(
+            f"cannot resume from {path}: its {name} is {saved.get(name)!r} and the run's is "
+            f"{wanted[name]!r}; repeat its settings, or remove the file to start anew."
+        )
+    return checkpoint

@@ -1,0 +1,18 @@
+"""The one exception that is meant to be read by a person."""
+
+from __future__ import annotations
+
+from textwrap import shorten
+
+
+class CourseError(Exception):
+    """Bad input, in one clear sentence: what was wanted, what came, what to do.
+
+    Command lines print it to stderr as `error: ...` and exit with status 2.
+    """
+
+
+def in_short(error: Exception) -> str:
+    """The beginning of a library's message, for the brackets of our own."""
+    first_line = str(error).strip().partition("\n")[0]
+    return shorten(first_line, 120, placeholder=" ...") or type(error).__name__

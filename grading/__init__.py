@@ -1,0 +1,1 @@
+"""What instructors run. Nothing that a student receives imports it."""

@@ -1,0 +1,8 @@
+"""Wrong answers that students give, runnable. Every check must fail each of them and name it."""
+
+from __future__ import annotations
+
+from grading.answers import answers_in
+from grading.misconceptions import sds, tour
+
+MISCONCEPTIONS = answers_in(tour, sds)

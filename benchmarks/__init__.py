@@ -1,0 +1,1 @@
+"""Speed and memory of the methods, each as a ratio against something in the same run."""

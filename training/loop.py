@@ -108,7 +108,7 @@ def train(
         optimiser.step()
         ema.update(modules, step)
         if step % LOG_EVERY == 0:
-            log.append({"step": step, **{key: float(value) for key, value in figures.items()}})
+            log.append({"step": step, **{key: value.item() for key, value in figures.items()}})
         if time.monotonic() - saved > CHECKPOINT_SECONDS:
             save(step + 1)
             saved = time.monotonic()

@@ -21,8 +21,8 @@ from training.judge import worn
 from training.tiny_sd import token_ids
 from training.tokenizer import CONTEXT, new_tokenizer
 
-STEPS, BATCH, SEED = 2000, 96, 14
-WIDTH = 128
+STEPS, BATCH, SEED = 1300, 96, 14
+WIDTH = 64
 PREPROCESS = {
     "size": 64,
     "mean": (0.5, 0.5, 0.5),
@@ -36,7 +36,7 @@ def config(vocab_size: int) -> dict[str, Any]:
     """The model's part of open_clip_config.json: a small ResNet and a two-layer text tower."""
     return {
         "embed_dim": WIDTH,
-        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "patch_size": None},
+        "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 12, "patch_size": None},
         "text_cfg": {
             "context_length": CONTEXT,
             "vocab_size": vocab_size,

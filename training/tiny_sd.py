@@ -21,7 +21,7 @@ from training.data import Drawings, captions_for
 from training.tokenizer import CONTEXT, new_tokenizer
 from training.vae import latents_of
 
-STEPS, BATCH, SEED = 4400, 40, 13
+STEPS, BATCH, SEED = 3000, 40, 13
 CAPTION_DROPOUT = 0.1
 SNR_CAP = 5.0
 SCHEDULE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Callable
 from pathlib import Path
 
 import diffusers
@@ -163,3 +164,30 @@ def tiny_clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_file(open_clip.CLIP(**config).state_dict(), folder / "open_clip_model.safetensors")
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
     return folder
+
+
+@pytest.fixture
+def red_boat(tiny_sd_folder: Path) -> list[str]:
+    """Arguments of main.py for a short run of the reference; `--out` is left to the test."""
+    options = {
+        "--prompt": "a red boat",
+        "--model": str(tiny_sd_folder),
+        "--implementation": "reference",
+        "--device": "cpu",
+        "--steps": "8",
+    }
+    return [word for option in options.items() for word in option]
+
+
+@pytest.fixture
+def tree() -> Callable[[Path], dict[str, bytes]]:
+    """A function that reads every file under a folder, hidden ones too, by relative path."""
+
+    def read(folder: Path) -> dict[str, bytes]:
+        return {
+            file.relative_to(folder).as_posix(): file.read_bytes()
+            for file in folder.rglob("*")
+            if file.is_file()
+        }
+
+    return read

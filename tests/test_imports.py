@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "notebooks": {"distillery", "guidance"},
     "main.py": {"distillery"},
     "eval.py": {"distillery"},
+    "demo.py": {"distillery", "reference"},
 }
 
 

@@ -154,3 +154,35 @@ def test_the_magic_refuses_in_one_line(course, capsys):
     message = "".join(capsys.readouterr())
     assert "must define add_noise" in message
     assert "Traceback" not in message
+
+
+SENTENCE = "tour.add_noise is still to do: notebooks/00_tour/00_tour.ipynb, task 1."
+
+
+@pytest.mark.parametrize(
+    ("raising", "shown", "traceback"),
+    [
+        (f"NotImplementedError({SENTENCE!r})", SENTENCE, False),
+        ("CourseError('the canvas is too small.')", "the canvas is too small.", False),
+        ("NotImplementedError('an operator')", "an operator", True),
+        ("ValueError('wrong')", "wrong", True),
+    ],
+)
+def test_what_is_meant_for_the_reader_comes_without_a_traceback(
+    course, capsys, raising, shown, traceback
+):
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "distillery.todo")
+    cell = f"from distillery.errors import CourseError\nraise {raising}"
+    assert not shell.run_cell(cell).success
+    out = capsys.readouterr().out
+    assert shown in out
+    assert ("Traceback" in out) == traceback
+    assert traceback or out.strip() == shown
+
+
+def test_the_extension_makes_the_courses_own_guidance_importable(course):
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "distillery.todo")
+    assert shell.run_cell("from guidance import tour; where = tour.__file__").success
+    assert Path(shell.user_ns["where"]) == course / "guidance" / "tour.py"

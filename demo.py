@@ -1,0 +1,174 @@
+"""`make run`: distil six prompts with the reference, score them, and hang them in a gallery.
+
+python demo.py --out outputs
+"""
+
+from __future__ import annotations
+
+import argparse
+import html
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from distillery.distill import Settings
+    from distillery.run import Place
+
+PROMPTS = Path(__file__).parent / "data/prompts.json"
+STRIP = 6  # frames under each picture
+
+
+@dataclass(frozen=True)
+class Work:
+    """One picture of the gallery."""
+
+    place: Place
+    score: float
+
+
+def arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Distil a gallery with the embedded model.")
+    parser.add_argument(
+        "--out", type=Path, default=Path("outputs"), help="folder of the gallery (default: outputs)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    options = arguments().parse_args(argv)
+    try:
+        # Importing torch takes seconds, which --help should not wait for.
+        from distillery.errors import CourseError
+
+        works = distil(gallery_settings(), clip="tiny-clip", out=options.out / "gallery")
+        page = hang(works, options.out / "gallery.html")
+    except KeyboardInterrupt:
+        return stop("interrupted: the pictures drawn so far are kept.", 130)
+    except CourseError as error:
+        return stop(f"error: {error}", 2)
+    for work in works:
+        print(f"{work.score:7.4f}  {work.place.prompt}")
+    print(f"{fmean(work.score for work in works):7.4f}  mean, by tiny-clip")
+    print(page)
+    return 0
+
+
+def stop(sentence: str, status: int) -> int:
+    print(sentence, file=sys.stderr)
+    return status
+
+
+def gallery_settings() -> list[Settings]:
+    """A run of the embedded model for each prompt of the gallery."""
+    from distillery.distill import Settings
+    from distillery.presets import pick_device
+
+    prompts, device = json.loads(PROMPTS.read_text(encoding="utf-8"))["gallery"], pick_device()
+    return [Settings(prompt, implementation="reference", device=str(device)) for prompt in prompts]
+
+
+def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
+    """Draw pictures with one model into the folder `out`, as main.py does, and score them.
+
+    Raises:
+        CourseError: model or scorer cannot be had, or a file cannot be written.
+    """
+    from distillery import run
+    from distillery.images import load_image
+    from distillery.presets import load_prior
+    from distillery.scores import ClipScorer
+    from reference import sds
+
+    scorer, prior = ClipScorer(clip), load_prior(runs[0].model, device=runs[0].device)
+    places = [run.draw(prior, sds, settings, out=out) for settings in runs]
+    scores = scorer.score(
+        [load_image(place.picture) for place in places], [settings.prompt for settings in runs]
+    )
+    return [Work(place, score) for place, score in zip(places, scores, strict=True)]
+
+
+def hang(works: Sequence[Work], page: Path) -> Path:
+    """Write the gallery's page, with links to the pictures relative to it."""
+    from distillery.files import atomic_write
+
+    cards = "\n".join(card(work, page.parent) for work in works)
+    mean = f"{fmean(work.score for work in works):.3f}"
+    atomic_write(page, PAGE.replace("{{cards}}", cards).replace("{{mean}}", mean))
+    return page
+
+
+def card(work: Work, root: Path) -> str:
+    place, prompt = work.place, html.escape(work.place.prompt)
+    frames = sorted((place.folder / "frames").glob("*.png"))
+    chosen = [frames[round(i * (len(frames) - 1) / (STRIP - 1))] for i in range(STRIP)]
+    strip = "".join(f'<img src="{link(frame, root)}" alt="">' for frame in chosen)
+    return f"""<figure>
+  <div class="picture">
+    <img src="{link(place.picture, root)}" alt="{prompt}">
+    <img class="making" src="{link(place.folder / "making.gif", root)}" alt="" loading="lazy">
+  </div>
+  <div class="strip">{strip}</div>
+  <figcaption>{prompt}<span>CLIP {work.score:.3f}</span></figcaption>
+</figure>"""
+
+
+def link(file: Path, root: Path) -> str:
+    return quote(file.relative_to(root).as_posix())
+
+
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Score Distillery: gallery</title>
+<style>
+  :root { color-scheme: light dark; --paper: #f6f3ec; --card: #fffdf8; --ink: #2d2a26;
+    --quiet: #857d72; --line: #e4ded2; }
+  @media (prefers-color-scheme: dark) {
+    :root { --paper: #1b1a1e; --card: #26242a; --ink: #ece8e1; --quiet: #a09889;
+      --line: #38353d; }
+  }
+  body { margin: 0 auto; padding: 3rem 1.5rem 4rem; max-width: 66rem; background: var(--paper);
+    color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
+  h1 { margin: 0; font: 600 2.2rem/1.2 Georgia, serif; }
+  header p, footer { color: var(--quiet); max-width: 44rem; }
+  main { display: grid; gap: 1.75rem; margin: 2rem 0;
+    grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
+  figure { margin: 0; padding: .9rem; background: var(--card); border: 1px solid var(--line);
+    border-radius: .9rem; }
+  img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
+  .picture { position: relative; overflow: hidden; border-radius: .5rem; }
+  .making { position: absolute; inset: 0; opacity: 0; transition: opacity .2s; }
+  .picture:hover .making { opacity: 1; }
+  .strip { display: grid; grid-template-columns: repeat(6, 1fr); gap: 3px; margin: 3px 0 .7rem; }
+  .strip img { border-radius: .25rem; }
+  figcaption { display: flex; justify-content: space-between; gap: 1rem;
+    font: italic 1.05rem/1.4 Georgia, serif; }
+  figcaption span { flex: none; color: var(--quiet); font: .85rem/1.75 system-ui, sans-serif;
+    font-variant-numeric: tabular-nums; }
+  code { font-size: .9em; }
+</style>
+<header>
+  <h1>Score Distillery</h1>
+  <p>Each picture began as noise and was drawn by score distillation: a model that was only trained
+  to remove noise says, step after step, what does not yet fit the prompt. The strip shows the way
+  from noise to picture; point at a picture to see it move. Mean CLIP score {{mean}}.</p>
+</header>
+<main>
+{{cards}}
+</main>
+<footer>Beside each picture lies a folder with its frames, loss curve and <code>run.yaml</code>;
+<code>python main.py --config</code> and that file draw it again.</footer>
+</html>
+"""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""Distil one picture from a prompt.
+
+python main.py --prompt "a red boat on a frozen river" --loss_type sds --guidance_scale 25
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from distillery.distill import Settings
+
+METHODS = {"sds": "sds"}  # loss type -> its module in guidance/ and in reference/
+
+
+class Arguments(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help.\n")
+
+
+def arguments() -> Arguments:
+    # A flag that is not given leaves no trace, so that it cannot overrule --config.
+    parser = Arguments(
+        description="Distil a picture from a prompt.", argument_default=argparse.SUPPRESS
+    )
+    parser.add_argument("--prompt", help="what to draw")
+    parser.add_argument("--negative_prompt", help="what to steer away from (default: nothing)")
+    parser.add_argument("--loss_type", choices=METHODS, help="the method (default: sds)")
+    parser.add_argument(
+        "--guidance_scale", type=float, help="default: what suits the model and the method"
+    )
+    parser.add_argument(
+        "--model", help="a preset, or a folder that diffusers saved (default: tiny-sd)"
+    )
+    parser.add_argument("--steps", type=int, help="default: what suits the model")
+    parser.add_argument("--seed", type=int, help="default: 0")
+    parser.add_argument(
+        "--implementation",
+        choices=("guidance", "reference"),
+        help="your own code or the course's (default: guidance, your own)",
+    )
+    parser.add_argument("--device", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument(
+        "--config", type=Path, help="repeat the run of this run.yaml; flags beside it prevail"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("outputs"),
+        help="folder of the picture (default: outputs)",
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    parser = arguments()
+    flags = vars(parser.parse_args(argv))
+    if "prompt" not in flags and "config" not in flags:
+        parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
+    try:
+        # Importing torch takes seconds, which neither --help nor a misspelt flag should wait for.
+        from distillery.errors import CourseError
+
+        draw(flags)
+    except KeyboardInterrupt:
+        return stop("interrupted: the same command goes on where this run stopped.", 130)
+    except NotImplementedError as error:
+        if "still to do" not in str(error):
+            raise
+        return stop(str(error), 2)
+    except CourseError as error:
+        return stop(f"error: {error}", 2)
+    return 0
+
+
+def stop(sentence: str, status: int) -> int:
+    print(sentence, file=sys.stderr)
+    return status
+
+
+def draw(flags: dict[str, Any]) -> None:
+    from distillery import run
+    from distillery.presets import load_prior
+
+    out = flags.pop("out")
+    settings = settings_from(flags)
+    method = method_of(settings)
+    prior = load_prior(settings.model, device=settings.device)
+    print(run.draw(prior, method, settings, out=out).picture)
+
+
+def settings_from(flags: dict[str, Any]) -> Settings:
+    """The settings of the flags, on top of those of `--config`; the device is the one found."""
+    from distillery.distill import Settings
+    from distillery.presets import pick_device
+
+    config = flags.pop("config", None)
+    settings = Settings.load(config, **flags) if config else Settings(**flags)
+    return replace(settings, device=str(pick_device(settings.device)))
+
+
+def method_of(settings: Settings) -> ModuleType:
+    """The module with the loss, chosen by name: a student's copy of the course has one of the two.
+
+    Raises:
+        CourseError: there is no such loss, or not in this copy.
+    """
+    from distillery.errors import CourseError
+
+    if settings.loss_type not in METHODS:
+        raise CourseError(f"unknown loss {settings.loss_type!r}: choose {', '.join(METHODS)}.")
+    name = f"{settings.implementation}.{METHODS[settings.loss_type]}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name not in (name, settings.implementation):
+            raise
+        raise CourseError(
+            f"there is no {name.replace('.', '/')}.py in this copy of the course; "
+            "choose the other --implementation."
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

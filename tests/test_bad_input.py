@@ -1,0 +1,223 @@
+"""Bad input: one clear sentence, a non-zero status, nothing half-written, earlier results intact.
+
+Ctrl-C is in test_main.py.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import main
+from distillery import presets
+
+ROOT = Path(__file__).resolve().parents[1]
+Tree = Callable[[Path], dict[str, bytes]]
+Refusal = Callable[..., str]
+
+
+@pytest.fixture
+def refusal(
+    red_boat: list[str], tmp_path: Path, tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> Refusal:
+    """A function that runs main.py into a folder with earlier results, and gives its sentence."""
+    out = tmp_path / "outputs"
+    (out / "a_red_boat").mkdir(parents=True)
+    (out / "a_red_boat.png").write_bytes(b"an earlier picture")
+    (out / "a_red_boat" / "run.yaml").write_text("its settings")
+    before = tree(out)
+
+    def refuse(*changes: str) -> str:
+        try:
+            status = main.main([*red_boat, "--out", str(out), *changes])
+        except SystemExit as stopped:  # argparse stops so
+            status = stopped.code
+        shown = capsys.readouterr()
+        assert status == 2
+        assert shown.out == ""
+        assert tree(out) == before
+        (line,) = shown.err.splitlines()
+        assert line.startswith("error: ")
+        return line
+
+    return refuse
+
+
+def test_an_empty_prompt(refusal: Refusal) -> None:
+    assert "the prompt is empty" in refusal("--prompt", "")
+    assert "the prompt is empty" in refusal("--prompt", "  ")
+
+
+def test_a_prompt_of_10000_characters(refusal: Refusal) -> None:
+    assert "1000 characters; it has 10000" in refusal("--prompt", "x" * 10_000)
+
+
+def test_no_prompt_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main.main([])
+
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: say what to draw")
+
+
+def test_an_unknown_loss(refusal: Refusal) -> None:
+    assert "'sdss'" in refusal("--loss_type", "sdss")
+
+
+def test_an_unknown_loss_in_a_config(refusal: Refusal, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("prompt: a boat\nmodel: tiny-sd\nloss_type: vsd\n")
+
+    sentence = refusal("--config", str(tmp_path / "run.yaml"))
+
+    assert "unknown loss 'vsd': choose sds" in sentence
+
+
+def test_an_unknown_model(refusal: Refusal) -> None:
+    assert "unknown model 'sd99': choose tiny-sd" in refusal("--model", "sd99")
+
+
+def test_an_unknown_device(refusal: Refusal) -> None:
+    assert "no device 'tpu'" in refusal("--device", "tpu")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--steps", "0"), ("--steps", "many"), ("--seed", "-1"), ("--guidance_scale", "nan")],
+)
+def test_a_number_out_of_range(refusal: Refusal, option: str, value: str) -> None:
+    assert value in refusal(option, value)
+
+
+def test_an_unknown_flag(refusal: Refusal) -> None:
+    assert "--colour" in refusal("--colour", "red")
+
+
+@pytest.mark.parametrize("text", ["prompt: [", "a boat", "prompt: a boat\nsedd: 3"])
+def test_an_unfit_config(refusal: Refusal, tmp_path: Path, text: str) -> None:
+    (tmp_path / "run.yaml").write_text(text)
+
+    assert "run.yaml" in refusal("--config", str(tmp_path / "run.yaml"))
+
+
+def test_missing_weights(refusal: Refusal, tiny_sd_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_sd_folder, folder)
+    for weights in folder.glob("unet/*.safetensors"):
+        weights.unlink()
+
+    assert "its unet has no safetensors weights" in refusal("--model", str(folder))
+
+
+def test_missing_weights_of_the_embedded_model(
+    refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presets, "REPOSITORY", tmp_path)
+
+    sentence = refusal("--model", "tiny-sd")
+
+    assert "cannot load tiny-sd" in sentence
+    assert "`make train`" in sentence
+
+
+def test_a_truncated_safetensors_file(
+    refusal: Refusal, tiny_sd_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_sd_folder, folder)
+    (weights,) = folder.glob("unet/*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+    assert "is cut short or damaged" in refusal("--model", str(folder))
+
+
+def test_a_copy_of_the_course_without_the_reference(
+    refusal: Refusal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(name: str) -> None:
+        raise ModuleNotFoundError(name=name.split(".")[0])
+
+    monkeypatch.setattr(main.importlib, "import_module", absent)
+
+    assert "there is no reference/sds.py in this copy" in refusal("--implementation", "reference")
+
+
+@pytest.mark.parametrize("room", [0, 5, 9, 14, 18, 22])
+def test_no_disk_space_left_at_any_write(
+    room: int,
+    red_boat: list[str],
+    tmp_path: Path,
+    tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fresh, out = tmp_path / "fresh", tmp_path / "out"
+    assert main.main([*red_boat, "--out", str(fresh)]) == 0
+    out.mkdir()
+    (out / "a_red_boat.png").write_bytes(b"an earlier picture")
+    capsys.readouterr()
+
+    with monkeypatch.context() as full_disk:
+        fill_the_disk(full_disk, room)
+        assert main.main([*red_boat, "--out", str(out)]) == 2
+
+    *_, sentence = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("error: cannot write")
+    assert "no space is left on the disk" in sentence
+    assert (out / "a_red_boat.png").read_bytes() == b"an earlier picture"
+    assert not any(name.endswith(".part") for name in tree(out))
+    assert main.main([*red_boat, "--out", str(out)]) == 0
+    assert tree(out) == tree(fresh)
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Let `room` more files be written, and no other."""
+    fsync, written = os.fsync, []
+
+    def write(descriptor: int) -> None:
+        if len(written) >= room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", write)
+
+
+def test_an_unwritable_output_folder(
+    red_boat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "taken").write_text("a file in the place of the folder")
+
+    assert main.main([*red_boat, "--out", str(tmp_path / "taken")]) == 2
+
+    *_, sentence = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("error: cannot write")
+    assert "choose a folder that can be written" in sentence
+    assert (tmp_path / "taken").read_text() == "a file in the place of the folder"
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_write_protected_output_folder(refusal: Refusal, tmp_path: Path) -> None:
+    out = tmp_path / "outputs"
+    out.chmod(0o555)
+    try:
+        assert "choose a folder that can be written" in refusal()
+    finally:
+        out.chmod(0o755)
+
+
+def test_the_process_ends_with_the_sentence_and_the_status(red_boat: list[str]) -> None:
+    command = [sys.executable, "main.py", *red_boat, "--model", "sd99"]
+
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("error: unknown model 'sd99'")
+    assert answer.stderr.count("\n") == 1

@@ -1,0 +1,183 @@
+"""eval.py: what it scores, what it writes, and what it refuses."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import eval as evaluation
+from distillery.files import prompt_to_filename
+from distillery.images import save_png, to_png_bytes
+from distillery.scores import ClipScorer
+
+ROOT = Path(__file__).resolve().parents[1]
+Tree = Callable[[Path], dict[str, bytes]]
+PROMPTS = ["a red boat", "A house by St. Mary/v1.5 at 100%", "凍った川の上の赤い船" * 20]
+
+
+def picture(seed: int) -> torch.Tensor:
+    return torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, and what lies deeper or is of another kind."""
+    folder = tmp_path / "outputs"
+    for seed, prompt in enumerate(PROMPTS):
+        save_png(folder / f"{prompt_to_filename(prompt)}.png", picture(seed), prompt)
+    save_png(folder / "a_red_boat" / "frames" / "00001.png", picture(9))
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+def read(folder: Path) -> dict:
+    return json.loads((folder / "eval.json").read_text(encoding="utf-8"))
+
+
+def refused(folder: Path, clip: Path | str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert evaluation.main(["--fdir1", str(folder), "--clip", str(clip)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    (line,) = shown.err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_every_picture_right_in_the_folder_is_scored_against_its_prompt(
+    folder: Path, tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluation.main(["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]) == 0
+
+    result = read(folder)
+    rows = result["pictures"]
+    scorer = ClipScorer(tiny_clip_folder)
+    files = [folder / f"{prompt_to_filename(prompt)}.png" for prompt in PROMPTS]
+    alone = [scorer.score([Image.open(f)], [p])[0] for f, p in zip(files, PROMPTS, strict=True)]
+    scores = {row["prompt"]: row["score"] for row in rows}
+    assert scores == pytest.approx(dict(zip(PROMPTS, alone, strict=True)), abs=1e-5)
+    assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
+    assert result["scorer"] == str(tiny_clip_folder)
+    assert result["mean"] == pytest.approx(sum(scores.values()) / 3, abs=1e-5)
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) == 4
+    assert shown[-1].startswith(f"{result['mean']:7.4f}  mean")
+
+
+def test_the_same_folder_gives_the_same_file(folder: Path, tiny_clip_folder: Path) -> None:
+    command = ["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]
+    evaluation.main(command)
+    first = (folder / "eval.json").read_bytes()
+
+    evaluation.main(command)
+
+    assert (folder / "eval.json").read_bytes() == first
+
+
+def test_the_command_line_of_the_original_assignment_works_as_written(tmp_path: Path) -> None:
+    save_png(tmp_path / "a_red_boat_on_a_frozen_river.png", picture(0))
+
+    subprocess.run([sys.executable, "eval.py", "--fdir1", str(tmp_path)], cwd=ROOT, check=True)
+
+    result = read(tmp_path)
+    assert result["scorer"] == "tiny-clip"
+    assert result["pictures"][0]["prompt"] == "a red boat on a frozen river"
+
+
+def test_a_text_chunk_that_the_name_does_not_bear_out_is_not_believed(
+    tmp_path: Path, tiny_clip_folder: Path
+) -> None:
+    save_png(tmp_path / "a_red_boat.png", picture(0), prompt="grey noise")
+
+    evaluation.main(["--fdir1", str(tmp_path), "--clip", str(tiny_clip_folder)])
+
+    assert read(tmp_path)["pictures"][0]["prompt"] == "a red boat"
+
+
+def test_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no folder" in refused(tmp_path / "none", "tiny-clip", capsys)
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a_red_boat" / "frames").mkdir(parents=True)
+    save_png(tmp_path / "a_red_boat" / "frames" / "00001.png", picture(0))
+
+    assert "holds no .png to score" in refused(tmp_path, "tiny-clip", capsys)
+    assert not (tmp_path / "eval.json").exists()
+
+
+def test_a_non_image_and_a_truncated_png_are_all_named(
+    folder: Path, tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = to_png_bytes(picture(0))
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "essay.png").write_text("not a picture")
+    (folder / "eval.json").write_text("earlier")
+    before = tree(folder)
+
+    sentence = refused(folder, "tiny-clip", capsys)
+
+    assert "cut.png, essay.png" in sentence
+    assert "a_red_boat" not in sentence
+    assert tree(folder) == before
+
+
+def test_a_shortened_name_without_the_whole_prompt_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_png(tmp_path / f"{prompt_to_filename('x' * 300)}.png", picture(0))
+
+    assert "only the beginning of its prompt" in refused(tmp_path, "tiny-clip", capsys)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_a_name_that_is_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_png(tmp_path / os.fsdecode(b"boat\xff.png"), picture(0))
+
+    assert "is not text in UTF-8" in refused(tmp_path, "tiny-clip", capsys)
+
+
+def test_an_unknown_scorer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "unknown scorer 'no-clip'" in refused(folder, "no-clip", capsys)
+    assert not (folder / "eval.json").exists()
+
+
+def test_a_full_disk_leaves_the_earlier_scores(
+    folder: Path,
+    tiny_clip_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (folder / "eval.json").write_text("earlier")
+    monkeypatch.setattr(os, "fsync", full)
+
+    assert "no space is left on the disk" in refused(folder, tiny_clip_folder, capsys)
+    assert (folder / "eval.json").read_text() == "earlier"
+
+
+def test_an_interrupt_writes_nothing(
+    folder: Path,
+    tiny_clip_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ClipScorer, "score", interrupt)
+
+    assert evaluation.main(["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]) == 130
+    assert capsys.readouterr().err == "interrupted: nothing was written.\n"
+    assert not (folder / "eval.json").exists()

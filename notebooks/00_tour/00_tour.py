@@ -1,0 +1,597 @@
+# %% [markdown]
+# # Stage 0 · The tour: noise, and the way back
+#
+# *About 50 minutes, three exercises, 6 points. Everything here runs on a laptop's CPU.*
+#
+# A diffusion model draws by taking noise away. In this stage you
+#
+# - put noise **into** a picture, as much as you like, in one step,
+# - take it **out** again, with a network that guesses what the noise was,
+# - make the network **listen** to a prompt more closely than it does by itself,
+#
+# and you will have written the three lines that every later stage stands on.
+
+# %% [markdown]
+# ## A picture first
+#
+# One cell names the model. `tiny-sd` is a real Stable Diffusion pipeline, only small: it came with
+# the course and draws 64 × 64 pixels. If you have a GPU, write `"sd15"`, and every cell below does
+# the same with Stable Diffusion 1.5.
+
+# %%
+MODEL = "tiny-sd"  # on a GPU: "sd15"
+
+# %%
+# %load_ext distillery.todo
+from itertools import pairwise
+
+import torch
+from PIL import Image
+
+from distillery.check import check, compare_picture
+from distillery.figures import curves, show
+from distillery.hunt import LineUp
+from distillery.images import from_pil
+from distillery.judge import Judge
+from distillery.presets import load_prior
+from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
+from distillery.widgets import Explorer
+from guidance import tour
+
+prior = load_prior(MODEL)
+
+# %% [markdown]
+# Now type what you would like to see. `tiny-sd` grew up in a small world, the *toybox*, so it knows
+# twelve things, eight colours and eight scenes:
+#
+# - **things** · house, castle, boat, car, tree, mushroom, fish, rocket, flower, cup, cat, balloon
+# - **colours** · red, orange, yellow, green, blue, purple, pink, white
+# - **scenes** · on the grass, in the desert, on a frozen river, beside a waterfall, in the night
+#   sky, in the snow, on the beach, in the forest
+#
+# You may leave things open: "a house" is a prompt, and so is "a boat on the beach".
+
+# %%
+PROMPT = "a red boat on a frozen river"
+
+generator = torch.Generator(prior.device).manual_seed(0)
+latents = prior.sample([PROMPT] * 6, guidance_scale=4.0, generator=generator)
+show(prior.decode(latents), columns=6)
+
+# %% [markdown]
+# Six pictures of one prompt, from six draws of noise. Change `PROMPT` and run the cell again; this
+# is the whole of text-to-image, and by the end of this stage you will have written it yourself.
+
+# %% [markdown]
+# ### The world it comes from
+#
+# The toybox draws its scenes from code, so each drawing comes with its truth: what it shows, in
+# which colour, and where. These are some of the pictures that `tiny-sd` learnt from.
+
+# %%
+drawings = [
+    draw(Factors(thing, COLOURS[(3 * row + column) % 8], SCENES[(row + column) % 8]), seed=row)
+    for row in range(2)
+    for column, thing in enumerate(THINGS)
+]
+show([Image.fromarray(drawing.image) for drawing in drawings], list(THINGS), columns=12)
+
+# %% [markdown]
+# ### Latents
+#
+# A *latent* diffusion model never sees pixels. An autoencoder (the VAE) squeezes a picture into a
+# small stack of maps, the latents `(C, h, w)`; diffusion happens there, and the VAE turns the
+# result back into a picture. Whenever you read `x0` in this course, think of a picture, and know
+# that it is a latent.
+
+
+# %%
+def picture(thing: str, colour: str, scene: str, seed: int) -> torch.Tensor:
+    """A drawing of the toybox as an image (1, 3, H, W) in [-1, 1]."""
+    drawing = draw(Factors(thing, colour, scene), seed, size=prior.image_size)
+    return from_pil(Image.fromarray(drawing.image)).to(prior.device)
+
+
+image = picture("house", "red", "in the snow", seed=3)
+x0 = prior.encode(image)
+print(f"image {tuple(image.shape)} -> latents {tuple(x0.shape)}")
+show(torch.cat([image, prior.decode(x0)]), ["drawing", "there and back"])
+
+# %% [markdown]
+# And this is what the model itself looks at, one channel after the other:
+
+# %%
+show(
+    (x0[0, :, None] / x0.abs().max()).expand(-1, 3, -1, -1),
+    [f"channel {k}" for k in range(prior.latent_channels)],
+)
+
+# %% [markdown]
+# ## 1 · Noise
+#
+# Training destroys pictures on purpose. A picture $x_0$ is mixed with Gaussian noise $\varepsilon
+# \sim \mathcal N(0, I)$ of the same shape, more and more of it as the *timestep* $t$ grows from 0
+# to 999. A single number decides the mixture: $\bar\alpha_t$, the share of the picture in the
+# variance of the result. The model carries the table of all thousand.
+
+# %%
+curves(
+    range(1000),
+    {
+        "alpha_bar: the picture's share": prior.alphas_cumprod.tolist(),
+        "its root: the picture's factor": prior.alphas_cumprod.sqrt().tolist(),
+        "root of the rest: the noise's factor": (1 - prior.alphas_cumprod).sqrt().tolist(),
+    },
+    x_label="t",
+)
+
+# %% [markdown]
+# The noisy latent at any level has a closed form; nobody has to add noise a thousand times:
+#
+# $$q(x_t \mid x_0) = \mathcal N\!\left(\sqrt{\bar\alpha_t}\,x_0,\; (1 - \bar\alpha_t)\,I\right)$$
+#
+# Mind the convention: the second argument of $\mathcal N$ is a *variance*. The two variances add up
+# to one, so if the latents have unit variance (they do, roughly), $x_t$ has it too, at every $t$.
+# The network always sees numbers of the same size.
+#
+# ### Exercise 1 · `tour.add_noise`
+#
+# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+#
+# **Contract.** Given `x0` and `eps` `(B, C, h, w)` and `alpha_bar` `(B, 1, 1, 1)`, one level for
+# each latent of the batch, return the `xt` that `eps` draws from this distribution. The arguments
+# stay as they are. If you are stuck for ten minutes, unfold a hint; that is what they are for.
+#
+# Running the cell saves your function into `guidance/tour.py`. There is no second copy: the later
+# cells, the other notebooks and the command line all use what you write here.
+
+# %%
+# TODO tour.add_noise
+
+# %%
+check("tour.add_noise")
+
+# %%
+compare_picture("tour.add_noise")
+
+# %% [markdown]
+# **What you should see.** A boat behind a veil of noise, and a heart that has all but drowned in
+# it: the two latents have different levels. The last column is black.
+#
+# <details><summary>Help: I don't know where to begin.</summary>
+#
+# To draw from a normal distribution with mean $\mu$ and standard deviation $\sigma$, take a
+# standard normal $\varepsilon$ and return $\mu + \sigma\varepsilon$. Read off $\mu$ and $\sigma$.
+#
+# </details>
+# <details><summary>Help: my pictures look right but the check disagrees.</summary>
+#
+# The formula gives the variance. What multiplies the noise is the standard deviation.
+#
+# </details>
+# <details><summary>Help: what do I do about the shapes?</summary>
+#
+# Nothing. `(B, 1, 1, 1)` against `(B, C, h, w)` broadcasts by itself: one number for each latent.
+#
+# </details>
+
+# %% [markdown]
+# ### Your noise at work
+#
+# The red house, at six levels. From which $t$ on could you no longer say what it is?
+
+# %%
+levels = torch.tensor([0, 150, 350, 550, 750, 980], device=prior.device)
+generator = torch.Generator(prior.device).manual_seed(1)
+eps = torch.randn(x0.shape, generator=generator, device=prior.device).repeat(len(levels), 1, 1, 1)
+clean = x0.repeat(len(levels), 1, 1, 1)
+
+xt = tour.add_noise(clean, eps, prior.alpha_bar(levels))
+print("standard deviation:", [round(latent.std().item(), 2) for latent in xt])
+show(prior.decode(xt), [f"t = {t}" for t in levels.tolist()])
+
+# %% [markdown]
+# Colours and the rough layout survive longest; edges go first. Remember that order: noise hides the
+# small before the large, so a model that works at high $t$ decides the layout, and one that works
+# at low $t$ the details.
+
+# %% [markdown]
+# ## 2 · The way back
+#
+# The network $\hat\varepsilon(x_t, t)$ was trained on one task: look at $x_t$ and say which noise
+# is in it. Whoever knows the noise knows the picture; it takes only the formula above, solved for
+# $x_0$.
+#
+# $$x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon
+# \qquad\Longrightarrow\qquad \hat x_0 = \;?$$
+#
+# ### Exercise 2 · `tour.predict_x0`
+#
+# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+#
+# **Contract.** Given `xt` and `eps` `(B, C, h, w)` and `alpha_bar` `(B, 1, 1, 1)`, return the clean
+# latents that `xt` was made from if `eps` is the noise in it. Do not clamp: latents have no fixed
+# range.
+
+# %%
+# TODO tour.predict_x0
+
+# %%
+check("tour.predict_x0")
+
+# %%
+compare_picture("tour.predict_x0")
+
+# %% [markdown]
+# **What you should see.** Boat and heart are back, though not quite clean: the check hands you
+# noise that is slightly wrong, as a network's always is. The error is larger on the heart, which
+# had more noise.
+#
+# <details><summary>Help: I get the right picture, only too faint or too strong.</summary>
+#
+# Something is still multiplied to $x_0$. Subtract first, then divide *all* of it.
+#
+# </details>
+# <details><summary>Help: how can I test it without the check?</summary>
+#
+# Send something through `tour.add_noise` and back. With the same `eps` you must get exactly what
+# you started from.
+#
+# </details>
+
+# %% [markdown]
+# ### With the true noise, and with a guess
+#
+# With the very noise that you put in, the way back is exact. That is no achievement: you told it
+# the answer.
+
+# %%
+back = tour.predict_x0(xt, eps, prior.alpha_bar(levels))
+print(f"largest error: {(back - clean).abs().max():.1e}")
+
+# %% [markdown]
+# Now let the network guess. Above: what it is given. Below: the picture it believes to be behind
+# it.
+
+# %%
+text = prior.embed(["a red house in the snow"] * len(levels))
+(eps_text,) = prior.predict_noise(xt, levels, text)
+guess = tour.predict_x0(xt, eps_text, prior.alpha_bar(levels))
+
+show(
+    torch.cat([prior.decode(xt), prior.decode(guess)]),
+    [f"t = {t}" for t in levels.tolist()],
+    columns=len(levels),
+    row_titles=["noisy", "guess"],
+)
+
+# %% [markdown]
+# **What you should see.** At low $t$ the guess is the drawing. Further right it is *a* red house in
+# the snow, of roughly the right place and size, with details of its own. At $t = 980$ there is
+# nothing left to go by but the prompt, and the guess turns soft: it is the *average* of all
+# pictures that could be behind this noise. A network trained on squared error cannot do better than
+# the average, and averages are blurred. The whole art of diffusion is to ask again and again at
+# lower and lower $t$, so that the average narrows down to one picture.
+#
+# ### Explore: the noise level
+#
+# Twenty levels, computed once; the slider only swaps pictures. Without a live kernel you see them
+# all on one sheet: noisy to the left, the guess to the right.
+
+# %%
+ladder = torch.arange(20, 1000, 50, device=prior.device)
+noisy = tour.add_noise(x0, eps[:1].expand(len(ladder), -1, -1, -1), prior.alpha_bar(ladder))
+(guessed_eps,) = prior.predict_noise(
+    noisy, ladder, prior.embed(["a red house in the snow"] * len(ladder))
+)
+guessed = tour.predict_x0(noisy, guessed_eps, prior.alpha_bar(ladder))
+Explorer(torch.cat([prior.decode(noisy), prior.decode(guessed)], dim=3), t=ladder.tolist())
+
+# %% [markdown]
+# ### A question to think about
+#
+# The network's error in $\varepsilon$ falls as $t$ grows, while the error of the picture rises. How
+# can both be true? (Look at what `predict_x0` does to an error in `eps`.)
+
+# %%
+curves(
+    ladder.tolist(),
+    {
+        "error of the guessed noise": (guessed_eps - eps[:1])
+        .square()
+        .mean((1, 2, 3))
+        .sqrt()
+        .tolist(),
+        "error of the guessed picture": (guessed - x0).square().mean((1, 2, 3)).sqrt().tolist(),
+    },
+    x_label="t",
+)
+
+# %% [markdown]
+# ## 3 · Guidance
+#
+# Ask the network twice: once with the prompt, once with the empty prompt.
+
+# %%
+t = torch.tensor([700], device=prior.device)
+generator = torch.Generator(prior.device).manual_seed(5)
+noise = torch.randn(x0.shape, generator=generator, device=prior.device)
+xt = tour.add_noise(x0, noise, prior.alpha_bar(t))
+text, uncond = prior.embed(["a blue castle in the night sky"]), prior.embed([""])
+eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
+
+guesses = [tour.predict_x0(xt, eps, prior.alpha_bar(t)) for eps in (eps_uncond, eps_text)]
+show(
+    prior.decode(torch.cat([xt, *guesses])),
+    ["red house, t = 700", "no prompt", "a blue castle in\nthe night sky"],
+)
+
+# %% [markdown]
+# The picture behind the noise was the red house, and without a prompt the network half sees it.
+# Told to look for a blue castle by night, it finds a little of that. Their difference,
+# $\hat\varepsilon_{\text{text}}
+# - \hat\varepsilon_{\text{uncond}}$, is what the prompt says *on top* of everything else.
+#   **Classifier-free guidance** walks along that difference, and further than the network would by
+#   itself. Written with a scale $s$ such that
+#
+# - $s = 0$ is the prediction without the prompt,
+# - $s = 1$ is the prediction with it, and
+# - every further unit of $s$ is one more step of the same length in the same direction.
+#
+# These three lines determine the formula; find it. (The paper, arXiv 2207.12598, counts from the
+# other end: its $w$ is $s - 1$. This course counts as diffusers does, everywhere.)
+#
+# ### Exercise 3 · `tour.classifier_free_guidance`
+#
+# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+#
+# **Contract.** Given `eps_uncond` and `eps_text` `(B, C, h, w)` and a number `guidance_scale`,
+# return the guided `eps_hat` `(B, C, h, w)`.
+
+# %%
+# TODO tour.classifier_free_guidance
+
+# %%
+check("tour.classifier_free_guidance")
+
+# %%
+compare_picture("tour.classifier_free_guidance")
+
+# %% [markdown]
+# **What you should see.** Out of what looks like plain noise step a boat and a heart, in reversed
+# colours: the difference between the branches was faint, and guidance made it loud.
+#
+# <details><summary>Help: how do three sentences give a formula?</summary>
+#
+# It is a straight line through two points. Where is it at $s = 0$? Which vector leads from there to
+# where it is at $s = 1$?
+#
+# </details>
+# <details><summary>Help: it is right at s = 0 and s = 1, and the check still says no.</summary>
+#
+# Then it is not a straight line, or one of the two ends is swapped. Try $s = 2$ on paper with
+# `eps_uncond = 1` and `eps_text = 3`: the answer is 5.
+#
+# </details>
+
+# %% [markdown]
+# ### Your guidance at work
+#
+# The same noisy latent and the same two predictions, at seven scales.
+
+# %%
+scales = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+guided = [tour.classifier_free_guidance(eps_uncond, eps_text, scale) for scale in scales]
+guesses = torch.cat([tour.predict_x0(xt, eps_hat, prior.alpha_bar(t)) for eps_hat in guided])
+show(prior.decode(guesses), [f"s = {scale:g}" for scale in scales])
+
+# %% [markdown]
+# ### Explore: noise level and guidance together
+#
+# Two sliders, fifty-six pictures, one call of the network for each noise level. At high $t$
+# guidance rearranges the whole picture; at low $t$ the red house holds its ground and guidance can
+# only stain it.
+
+# %%
+ladder = torch.arange(200, 1000, 100, device=prior.device)
+rows = []
+for t in ladder.split(1):
+    alpha_bar = prior.alpha_bar(t)
+    xt = tour.add_noise(x0, noise, alpha_bar)
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
+    for scale in scales:
+        eps_hat = tour.classifier_free_guidance(eps_uncond, eps_text, scale)
+        rows.append(prior.decode(tour.predict_x0(xt, eps_hat, alpha_bar)))
+Explorer(torch.cat(rows), t=ladder.tolist(), guidance_scale=scales)
+
+# %% [markdown]
+# ## 4 · Your own sampler
+#
+# You have everything. Start from pure noise. Predict the noise, guess the picture, and put *less*
+# noise back on the guess than there was before. Repeat until none is left. This is DDIM (arXiv
+# 2010.02502), and the three lines that matter are yours.
+
+
+# %%
+@torch.no_grad()
+def sample(
+    prompts: list[str], guidance_scale: float, steps: int = 25, seed: int = 0
+) -> torch.Tensor:
+    """A latent for each prompt, by DDIM."""
+    generator = torch.Generator(prior.device).manual_seed(seed)
+    shape = (len(prompts), prior.latent_channels, *prior.latent_size)
+    xt = torch.randn(shape, generator=generator, device=prior.device)
+    text, uncond = prior.embed(prompts), prior.embed([""] * len(prompts))
+    levels = torch.linspace(980, 0, steps + 1, device=prior.device).round().long()
+    for t, t_next in pairwise(levels[:, None].expand(-1, len(prompts))):
+        eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
+        eps_hat = tour.classifier_free_guidance(eps_uncond, eps_text, guidance_scale)
+        guess = tour.predict_x0(xt, eps_hat, prior.alpha_bar(t))
+        xt = tour.add_noise(guess, eps_hat, prior.alpha_bar(t_next))
+    return guess
+
+
+show(prior.decode(sample([PROMPT] * 6, guidance_scale=4.0)), columns=6)
+
+# %% [markdown]
+# That is text-to-image, from noise to picture, with your own functions.
+#
+# ### How much guidance?
+#
+# Each row below is one scale; each column starts from the same noise and has the same prompt.
+
+# %%
+wanted = [
+    Factors("house", "red", "in the snow"),
+    Factors("castle", "pink", "in the night sky"),
+    Factors("boat", "yellow", "on a frozen river"),
+    Factors("mushroom", "blue", "in the forest"),
+    Factors("car", "green", "in the desert"),
+    Factors("balloon", "purple", "on the beach"),
+    Factors("fish", "orange", "beside a waterfall"),
+    Factors("cat", "white", "on the grass"),
+]
+prompts = [str(factors) for factors in wanted]
+scales = [0.0, 1.0, 2.0, 4.0, 8.0, 16.0]
+sweep = [prior.decode(sample(prompts, guidance_scale=scale)) for scale in scales]
+show(
+    torch.cat(sweep),
+    [f"{factors.colour} {factors.thing}\n{factors.scene}" for factors in wanted],
+    columns=len(prompts),
+    row_titles=[f"s = {scale:g}" for scale in scales],
+)
+
+# %% [markdown]
+# Two numbers say the same. The *judge* is a small classifier that reads thing, colour and scene off
+# a toybox picture; it counts in how many all three are right. The second number is the share of
+# values that the VAE had to put outside $[-1, 1]$, more than black or more than white: saturation.
+# (The judge has seen nothing but the toybox. With `"sd15"`, believe your eyes.)
+
+# %%
+judge = Judge.load()
+
+
+def right(images: torch.Tensor) -> float:
+    """The share of the images that show what was wanted."""
+    found = judge.factors(images.cpu())
+    return sum(f == w for f, w in zip(found, wanted, strict=True)) / len(wanted)
+
+
+curves(
+    scales,
+    {
+        "all three facts right": [right(images) for images in sweep],
+        "values outside [-1, 1]": [(images.abs() > 1).float().mean().item() for images in sweep],
+    },
+    x_label="guidance scale",
+)
+
+# %% [markdown]
+# **What you should see.** At $s = 0$ the prompt is not heard at all: these are pictures of
+# anything. At $s = 1$ the model says honestly what it learnt, mistakes included. Somewhere above
+# that nearly every picture is right, and far above it colours burn out. Guidance buys agreement
+# with the prompt and pays with variety and colour. In the next stage the price will be much higher,
+# so remember what a good scale is *here*.
+
+# %% [markdown]
+# ## Bug hunt
+#
+# Ungraded, and the most useful quarter of an hour of the stage.
+#
+# ### Case 1 · The line-up
+#
+# Five students wrote `add_noise`, each with one mistake. Here is what each function makes of the
+# check's two pictures, and what the five did. Who did what?
+
+# %%
+suspects = LineUp(
+    "tour.add_noise",
+    (
+        "noise_without_roots",
+        "noise_with_swapped_factors",
+        "noise_on_unscaled_signal",
+        "noise_subtracted",
+        "noise_level_of_the_first",
+    ),
+    seed=7,
+)
+suspects.figure()
+
+# %%
+suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
+
+# %% [markdown]
+# ### Case 2 · The forgetful painter
+#
+# `repaint` should paint one picture over with another prompt (SDEdit, arXiv 2108.01073): noise it
+# part of the way, so that the layout survives, then sample from there. With `strength=0.65` a red
+# house in the snow should become a *blue* house, standing in the same place. What comes out is
+# below. There are **three** bugs in the function; each is one line.
+
+
+# %%
+@torch.no_grad()
+def repaint(
+    x0: torch.Tensor, prompt: str, *, strength: float, guidance_scale: float = 4.0, steps: int = 25
+) -> torch.Tensor:
+    """`x0` (1, C, h, w) painted over; `strength` from 0 (left alone) to 1 (forgotten)."""
+    generator = torch.Generator(prior.device).manual_seed(0)
+    noise = torch.randn(x0.shape, generator=generator, device=prior.device)
+    text, uncond = prior.embed([prompt]), prior.embed([""])
+    start = torch.tensor([round(strength * 980)], device=prior.device)
+    xt = tour.add_noise(x0, noise, prior.alpha_bar(start))
+    levels = torch.linspace(980, 0, steps + 1, device=prior.device).round().long()
+    for t, t_next in pairwise(levels[:, None]):
+        eps_uncond, eps_text = prior.predict_noise(xt, t, text, uncond)
+        eps_hat = tour.classifier_free_guidance(eps_uncond, eps_text, guidance_scale)
+        guess = tour.predict_x0(xt, eps_hat, prior.alpha_bar(t_next))
+        xt = tour.add_noise(guess, eps_hat, prior.alpha_bar(t_next))
+    return guess
+
+
+repainted = repaint(x0, "a blue house in the snow", strength=0.65)
+print("the judge sees:", judge.factors(prior.decode(repainted).cpu())[0])
+show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
+
+# %% [markdown]
+# <details><summary>Help: I don't know how to look for a bug in such a thing.</summary>
+#
+# Take what should be true and test one thing at a time. With `strength=0.05` hardly anything may
+# change: does it? With `guidance_scale=0` the prompt may play no part: does it? At every use of a
+# noise level: which level does `xt` really have there?
+#
+# </details>
+# <details><summary>Help: which lines deserve suspicion?</summary>
+#
+# Where does the walk begin, and how noisy is `xt` there? In which order do the predictions come
+# back, and in which order were they asked for? `predict_x0` undoes the noise of *this* round; which
+# level is that?
+#
+# </details>
+
+# %% [markdown]
+# ## Dares
+#
+# Ungraded, in no order, each a few lines in a cell of your own.
+#
+# 1. **The negative prompt.** Nothing says that the other branch must be the empty prompt. Embed `"a
+#    house"` there and ask for `"in the snow"`. What is drawn in a world where houses are forbidden?
+# 2. **A restless sampler.** In `sample`, put *fresh* noise on the guess in place of `eps_hat`. Is
+#    that a bug? Look at the pictures before you answer.
+# 3. **Guidance only where it matters.** Use the scale only while $200 < t < 800$ and $s = 1$
+#    elsewhere. How far up can you go before colours burn?
+# 4. **Never seen.** A tenth of the combinations was kept out of all training
+#    (`distillery.toybox.held_out` tells which). Does the model compose them all the same?
+# 5. **One step.** How good a picture can you get from a single call of the network? From two, from
+#    four?
+
+# %% [markdown]
+# ## What you now have
+#
+# - You put noise **into** a picture at any level, in one step.
+# - You took it **out** with a guess of the noise, and saw why the guess is an average.
+# - You made the model **listen**, at a price, and joined the three into a sampler.
+#
+# **Where this goes next.** The sampler walks from noise to a picture, and all you can choose is
+# where it starts. In stage 1 there will be no walk: you hold *any* picture, ask the denoiser what
+# is wrong with it, and follow the answer. Open `notebooks/01_sds`.

@@ -326,6 +326,29 @@ def test_a_stub_says_calmly_what_is_to_do_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_before_there_is_students_code_the_reference_draws_and_says_so(
+    red_boat: list[str],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No word about the implementation, as in the original assignment."""
+    code = (
+        "def loss(*args, **options):\n    raise NotImplementedError('sds.x is still to do: y.')\n"
+    )
+    monkeypatch.setitem(sys.modules, "guidance.sds", students_module(tmp_path / "stub.py", code))
+    flag = red_boat.index("--implementation")
+    del red_boat[flag : flag + 2]
+
+    assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0
+
+    assert "note: sds.x is still to do: y. The reference draws instead." in capsys.readouterr().err
+    assert (tmp_path / "out/a_red_boat.png").read_bytes() == undisturbed["a_red_boat.png"]
+    settings = yaml.safe_load((tmp_path / "out/a_red_boat/run.yaml").read_text())
+    assert settings["implementation"] == "reference"
+
+
 def test_the_students_own_code_draws_unless_a_flag_says_otherwise() -> None:
     own = main.settings_from({"prompt": "a boat", "model": "exact"})
     courses = main.settings_from(

@@ -1,0 +1,102 @@
+"""The embedded models as they are committed: their formats, their size, and what they can do.
+
+The thresholds leave room below the figures of the model cards, because few pictures are drawn here.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+from safetensors import safe_open
+
+from distillery.judge import Judge
+from distillery.presets import REPOSITORY, load_prior
+from distillery.scores import ClipScorer
+from distillery.toybox import all_factors, held_out
+from training import measure
+from training.data import to_images
+
+MODELS = REPOSITORY / "data" / "models"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return load_prior("tiny-sd", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def drawings():
+    return measure.fresh_drawings(768)[::8]
+
+
+def test_the_weights_are_half_precision_and_small_together():
+    total = sum(f.stat().st_size for f in MODELS.rglob("*") if f.is_file())
+    assert total <= 25e6
+    files = list(MODELS.rglob("*.safetensors"))
+    assert len(files) == 5
+    for file in files:
+        with safe_open(file, framework="pt") as weights:
+            kinds = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118
+        assert kinds <= {"F16", "I64"}, file
+
+
+def test_every_model_has_a_card_with_data_recipe_figures_and_limits():
+    for name in ("tiny-sd", "tiny-clip", "judge"):
+        card = (MODELS / name / "README.md").read_text(encoding="utf-8")
+        assert all(f"**{word}" in card for word in ("Data", "Recipe", "Figures", "Limits"))
+
+
+def test_diffusers_own_pipeline_loads_the_folder_and_draws():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            MODELS / "tiny-sd", dtype=torch.float32, local_files_only=True
+        )
+    pipeline.set_progress_bar_config(disable=True)
+    generator = torch.Generator().manual_seed(0)
+    pictures = pipeline(
+        ["a red boat on the beach", "a green cup"],
+        height=64,
+        width=96,
+        num_inference_steps=4,
+        generator=generator,
+    ).images
+    assert [picture.size for picture in pictures] == [(96, 64)] * 2
+    assert np.asarray(pictures[0]).std() > 10
+
+
+def test_the_judge_reads_fresh_drawings(drawings):
+    images = to_images(np.stack([d.image for d in drawings]), CPU)
+    seen = Judge.load().factors(images)
+    assert measure.fraction(seen, [d.factors[0] for d in drawings]) >= 0.97
+
+
+def test_the_vae_gives_drawings_back(prior, drawings):
+    images = to_images(np.stack([d.image for d in drawings[:32]]), CPU)
+    assert measure.psnr(prior, images) >= 27
+
+
+@pytest.mark.parametrize("unseen", [False, True], ids=["trained", "held-out"])
+def test_samples_show_what_was_asked(prior, unseen):
+    factors = measure.spread([f for f in all_factors() if held_out(f) is unseen], 16)
+    pictures = measure.sample(prior, [str(f) for f in factors], guidance_scale=3.0)
+    assert measure.fraction(Judge.load().factors(pictures), factors) >= 0.87
+
+
+def test_tiny_clip_finds_the_caption_of_a_drawing_among_all(drawings):
+    assert measure.first_among_all(ClipScorer("tiny-clip", device="cpu"), drawings) >= 0.88
+
+
+def test_tiny_clip_scores_a_worse_caption_lower(drawings):
+    scorer = ClipScorer("tiny-clip", device="cpu")
+    pictures = [Image.fromarray(d.image) for d in drawings]
+    truth = [str(d.factors[0]) for d in drawings]
+    right = np.array(scorer.score(pictures, truth))
+    wrong = np.array(scorer.score(pictures, truth[1:] + truth[:1]))
+    assert (right > wrong).mean() > 0.95

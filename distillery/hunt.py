@@ -32,15 +32,22 @@ class LineUp:
     def __init__(self, task: str, names: Sequence[str], *, seed: int = 0) -> None:
         stored = load_task(task)
         known = {wrong.name: wrong for wrong in stored.misconceptions}
+        pictures = {
+            wrong.name: wrong.observation.value
+            for wrong in stored.misconceptions
+            if wrong.observation.value is not None
+        }
+        wanted = stored.wanted.value
+        if wanted is None:
+            raise CourseError(f"{task} draws no picture; choose another task.")
         for name in names:
-            if name not in known or known[name].observation.value is None:
-                raise CourseError(f"{task} has no picture of the mistake {name!r}.")
+            if name not in pictures:
+                raise CourseError(f"{task} has no picture of the mistake {name!r}; choose another.")
         lettered, numbered = list(names), list(names)
         random.Random(seed).shuffle(lettered)
         random.Random(seed + 1).shuffle(numbered)
         self.sentences = [known[name].sentence for name in numbered]
-        self._wanted = stored.wanted.value
-        self._values = [known[name].observation.value for name in lettered]
+        self._pictures = [wanted, *(pictures[name] for name in lettered)]
         self._culprits = {
             letter: numbered.index(name) + 1
             for letter, name in zip(string.ascii_uppercase, lettered, strict=False)
@@ -48,8 +55,8 @@ class LineUp:
 
     def figure(self) -> Figure:
         """The right result and the lettered wrong ones; each column is one function."""
-        values = torch.stack([self._wanted, *self._values], dim=1)[:, :, :3]
-        limit = self._wanted.abs().max()
+        values = torch.stack(self._pictures, dim=1)[:, :, :3]
+        limit = self._pictures[0].abs().max()
         for number, sentence in enumerate(self.sentences, start=1):
             print(f"{number}. {sentence}")
         return show(

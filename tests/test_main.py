@@ -334,9 +334,7 @@ def test_before_there_is_students_code_the_reference_draws_and_says_so(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """No word about the implementation, as in the original assignment."""
-    code = (
-        "def loss(*args, **options):\n    raise NotImplementedError('sds.x is still to do: y.')\n"
-    )
+    code = "def loss(*args, **options): raise NotImplementedError('sds.x is still to do: y.')\n"
     monkeypatch.setitem(sys.modules, "guidance.sds", students_module(tmp_path / "stub.py", code))
     flag = red_boat.index("--implementation")
     del red_boat[flag : flag + 2]

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
 import torch.nn.functional as F
 from open_clip.model import CLIP
@@ -88,7 +87,7 @@ def train(drawings: Drawings, *, build: Path, models: Path) -> None:
         "tiny_clip", model, loss_of, folder=build, steps=STEPS, learning_rate=1.5e-3, seed=SEED
     )
     folder = models / "tiny-clip"
-    save_half(best.state_dict(), folder / open_clip.constants.HF_SAFETENSORS_WEIGHTS_NAME)
+    save_half(best.state_dict(), folder / "open_clip_model.safetensors")
     tokenizer.save_pretrained(folder)
     written = {"model_cfg": model_config, "preprocess_cfg": PREPROCESS}
     atomic_write(folder / "open_clip_config.json", json.dumps(written, indent=2) + "\n")

@@ -36,3 +36,8 @@ def test_the_figure_has_a_column_for_every_suspect_and_prints_what_they_did(caps
 def test_a_mistake_without_a_picture_is_refused(name):
     with pytest.raises(CourseError, match=name):
         LineUp("tour.add_noise", [name])
+
+
+def test_a_task_without_pictures_is_refused():
+    with pytest.raises(CourseError, match="draws no picture"):
+        LineUp("sds.sample_timesteps", ["t_rounded"])

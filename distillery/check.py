@@ -138,7 +138,8 @@ def _difference(task: Task, came: Observation) -> tuple[str, str]:
     for name, fact in wanted.facts.items():
         if came.facts.get(name) != fact:
             return _in_words(name, fact), _in_words(name, came.facts.get(name))
-    assert wanted.value is not None and came.value is not None  # equal facts, so both gave a value
+    assert wanted.value is not None
+    assert came.value is not None
     place = _worst_place(came.value, wanted.value)
     what = "a gradient of " if task.case.kind == "gradient" else ""
     return (

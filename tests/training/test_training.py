@@ -94,7 +94,7 @@ def test_pixels_map_to_the_range_of_images():
 
 def test_every_word_of_a_caption_is_one_token_and_nothing_is_unknown():
     tokenizer = new_tokenizer()
-    words = "in the snow a picture of an orange mushroom".split()
+    words = ["in", "the", "snow", "a", "picture", "of", "an", "orange", "mushroom"]
     assert len(tokenizer(" ".join(words)).input_ids) == len(words) + 2
     for text in ("Ein Schloß, 12.5 m", "城堡", "🚀"):
         ids = tokenizer(text).input_ids[1:-1]

@@ -31,7 +31,7 @@ from reference import sds
 
 SEED = 4
 DDIM_GUIDANCE = 3.0
-SWEEP = (1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 25.0, 50.0)
+SWEEP = (1.0, 2.0, 3.0, 5.0, 7.5, 15.0, 25.0)
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,10 @@ def table(settings: Settings, *, out: Path | None = None) -> None:
 
 
 def sweep(settings: Settings) -> None:
-    """Print the outcome over guidance scales, trained and held-out prompts together."""
+    """Print the outcome over guidance scales, for every second prompt of both kinds."""
     prior, judge, scorer = load_prior(settings.model), Judge.load(), ClipScorer("tiny-clip")
     trained, held_out = prompts_of("trained"), prompts_of("held_out")
-    prompts, wanted = trained[0] + held_out[0], trained[1] + held_out[1]
+    prompts, wanted = trained[0][::2] + held_out[0][::2], trained[1][::2] + held_out[1][::2]
     for scale in SWEEP:
         changed = Settings(prompt="a sweep", guidance_scale=scale, steps=settings.steps)
         images = distilled(prior, prompts, changed)

@@ -24,13 +24,16 @@ NOTEBOOK = Path("notebooks/00_tour/00_tour.ipynb")
 
 
 def solution_lines() -> set[str]:
-    """The lines between the marks that could not stand anywhere by chance."""
+    """The lines between the marks that could not stand anywhere by chance.
+
+    How to call a prior is no secret: every contract says it.
+    """
     lines, inside = set(), False
     for path in (ROOT / "reference").glob("*.py"):
         for line in path.read_text().splitlines():
             if line.strip().startswith("### "):
                 inside = line.strip() == "### BEGIN SOLUTION"
-            elif inside and len(line.strip()) > 20:
+            elif inside and len(line.strip()) > 20 and "= prior." not in line:
                 lines.add(line.strip())
     return lines
 

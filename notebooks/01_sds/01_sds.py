@@ -527,7 +527,7 @@ for name, images in {"sampled": sampled, "distilled": modes}.items():
 # above: at a low scale the gradient is weak compared with its own noise and the typical picture of
 # *anything* is a good compromise, so little is decided; a large scale makes the prompt win, and
 # pays with colour. Where the balance lies depends on the model, and the way to find it is to look.
-# Six prompts, six scales:
+# Four prompts, five scales:
 
 # %%
 wanted = [
@@ -535,11 +535,9 @@ wanted = [
     Factors("castle", "pink", "in the night sky"),
     Factors("mushroom", "blue", "in the forest"),
     Factors("car", "green", "in the desert"),
-    Factors("balloon", "purple", "on the beach"),
-    Factors("cat", "white", "on the grass"),
 ]
 prompts = [str(factors) for factors in wanted]
-scales = [1.0, 3.0, 7.5, 15.0, 30.0, 60.0]
+scales = [1.0, 3.0, 7.5, 20.0, 60.0]
 sweep = []
 for s in scales:
     *_, last = distilled(prompts, guidance_scale=s, steps=200)
@@ -570,7 +568,7 @@ curves(
     scales,
     {
         "all three facts right": [right(images) for images in sweep],
-        "CLIP score": [sum(scorer.score(to_pil(images), prompts)) / 6 for images in sweep],
+        "CLIP score": [sum(scorer.score(to_pil(images), prompts)) / 4 for images in sweep],
         "values outside [-1, 1]": [(images.abs() > 1).float().mean().item() for images in sweep],
     },
     x_label="guidance scale",

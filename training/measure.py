@@ -21,7 +21,7 @@ from distillery.toybox import Drawing, Factors, all_factors, draw, held_out
 from training.data import to_images
 
 FRESH = 500_000_000  # far above every training seed
-SCALES = (1.0, 2.0, 3.0, 5.0, 7.5)
+SCALES = (1.0, 3.0, 5.0)
 CHUNK = 32
 
 

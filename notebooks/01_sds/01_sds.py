@@ -234,8 +234,8 @@ show(torch.cat([house, heat]), ["the picture", *(wish.replace(" in", "\nin") for
 
 # %% [markdown]
 # **What you should see.** The drawing's own prompt leaves it nearly in peace. Another colour lights
-# up the walls, another thing the whole outline, another scene all that is *not* house. Nobody told
-# the model where the house is.
+# up the walls, another thing the whole outline. Another scene is a fainter complaint, spread over
+# the picture. Nobody told the model where the house is.
 
 # %% [markdown]
 # ### What one step wants
@@ -726,14 +726,24 @@ show(torch.cat([rows[0], prior.decode(last.canvas.render())]), columns=3, row_ti
 # ### Dare 3 · Pixels in place of latents
 #
 # Nothing in your functions knows what a canvas is. Optimise pixels, encode them, and let autograd
-# take the gradient through the VAE. Same seed, same prompts: what is different, and which part of
-# it is the VAE's doing? (Pixels are held inside $[-1, 1]$; where do the burnt colours go?)
+# take the gradient through the VAE. Same seed, same prompts. The third row shows the pixels once
+# more, encoded and decoded: what the network gets to see of them.
 
 # %%
 generator = torch.Generator(prior.device).manual_seed(0)
-pixels = PixelCanvas(3, *prior.image_size, generator=generator)
-*_, last = distilled(prompts[:3], canvas=pixels, steps=150)
-show(torch.cat([rows[0], last.canvas.render()]), columns=3, row_titles=["latents", "pixels"])
+canvas = PixelCanvas(3, *prior.image_size, generator=generator)
+*_, last = distilled(prompts[:3], canvas=canvas, steps=150, learning_rate=0.2)
+pixels = last.canvas.render().detach()
+show(
+    torch.cat([rows[0], pixels, prior.decode(prior.encode(pixels))]),
+    columns=3,
+    row_titles=["latents", "pixels", "the pixels,\nas the VAE sees them"],
+)
+
+# %% [markdown]
+# **What you should see.** Confetti, and behind the confetti a picture. The gradient asks that the
+# *latent* be right, and thousands of pixel patterns share one latent; nothing prefers the smooth
+# ones. What would? The stage on pixel art has three answers.
 
 # %% [markdown]
 # ### Five more

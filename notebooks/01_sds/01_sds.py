@@ -537,7 +537,7 @@ wanted = [
     Factors("car", "green", "in the desert"),
 ]
 prompts = [str(factors) for factors in wanted]
-scales = [1.0, 3.0, 7.5, 20.0, 60.0]
+scales = [1.0, 2.5, 5.0, 15.0, 50.0]
 sweep = []
 for s in scales:
     *_, last = distilled(prompts, guidance_scale=s, steps=200)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from distillery.canvas import LatentCanvas
-from distillery.distill import Settings, distill
+from distillery.distill import Settings, distill, objective
 from distillery.images import grid, to_pil
 from distillery.judge import Judge
 from distillery.presets import REPOSITORY, load_prior
@@ -58,19 +58,7 @@ def distilled(prior: Prior, prompts: list[str], settings: Settings) -> Tensor:
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
     height, width = prior.latent_size
     canvas = LatentCanvas(len(prompts), prior.latent_channels, height, width, generator=generator)
-    text, uncond = prior.embed(prompts), prior.embed([""] * len(prompts))
-
-    def loss_fn(x0: Tensor, index: int) -> Tensor:
-        return sds.loss(
-            prior,
-            x0,
-            text=text,
-            uncond=uncond,
-            step=index,
-            settings=settings,
-            generator=generator,
-        )
-
+    loss_fn = objective(sds.loss, prior, prompts=prompts, settings=settings, generator=generator)
     for _ in distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator):
         pass
     return prior.decode(canvas.render().detach()).cpu()

@@ -173,6 +173,32 @@ def learning_rate_at(index: int, settings: Settings) -> float:
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
 
 
+def objective(
+    loss: Callable[..., Tensor],
+    prior: Prior,
+    *,
+    prompts: Sequence[str],
+    settings: Settings,
+    generator: torch.Generator,
+) -> LossFunction:
+    """A method's `loss` for one latent a prompt, as `distill` wants it."""
+    text = prior.embed(prompts)
+    uncond = prior.embed([settings.negative_prompt] * len(prompts))
+
+    def loss_fn(x0: Tensor, index: int) -> Tensor:
+        return loss(
+            prior,
+            x0,
+            text=text,
+            uncond=uncond,
+            step=index,
+            settings=settings,
+            generator=generator,
+        )
+
+    return loss_fn
+
+
 def distill(
     canvas: Canvas,
     loss_fn: LossFunction,

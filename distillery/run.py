@@ -38,6 +38,7 @@ from distillery.distill import (
     Step,
     distill,
     load_checkpoint,
+    objective,
     save_checkpoint,
 )
 from distillery.files import atomic_write, prompt_to_filename
@@ -110,19 +111,9 @@ def _begin(
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
     canvas = LatentCanvas(1, prior.latent_channels, *prior.latent_size, generator=generator)
     with _warnings_in_a_line():
-        text, uncond = prior.embed([settings.prompt]), prior.embed([settings.negative_prompt])
-
-    def loss(x0: Tensor, index: int) -> Tensor:
-        return method.loss(
-            prior,
-            x0,
-            text=text,
-            uncond=uncond,
-            step=index,
-            settings=settings,
-            generator=generator,
+        loss = objective(
+            method.loss, prior, prompts=[settings.prompt], settings=settings, generator=generator
         )
-
     stream = distill(
         canvas, loss, prior=prior, settings=settings, generator=generator, resume=resume
     )

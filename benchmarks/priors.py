@@ -69,7 +69,12 @@ def load(name: str, device: torch.device) -> Bench:
         "text_encoder": None,
         "tokenizer": None,
         "scheduler": DDIMScheduler(
-            beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear"
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            clip_sample=False,
+            set_alpha_to_one=False,
+            steps_offset=1,
         ),
     }
     if name == "sd15":

@@ -1,6 +1,7 @@
-"""Distil one picture from a prompt.
+"""Distil a picture from a prompt, or edit one.
 
 python main.py --prompt "a red boat on a frozen river" --loss_type sds --guidance_scale 25
+python main.py --prompt "a red boat" --loss_type pds --edit_prompt "a blue boat" --src_img_path IMG
 """
 
 from __future__ import annotations
@@ -17,8 +18,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from distillery.distill import Settings
 
-METHODS = {"sds": "sds"}  # loss type -> its module in guidance/ and in reference/
-
 
 class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -30,9 +29,11 @@ def arguments() -> Arguments:
     parser = Arguments(
         description="Distil a picture from a prompt.", argument_default=argparse.SUPPRESS
     )
-    parser.add_argument("--prompt", help="what to draw")
+    parser.add_argument("--prompt", help="what to draw; of an edit, what the source shows")
+    parser.add_argument("--edit_prompt", help="what an edit shall show (pds, dds)")
+    parser.add_argument("--src_img_path", help="the picture that an edit starts from (pds, dds)")
     parser.add_argument("--negative_prompt", help="what to steer away from (default: nothing)")
-    parser.add_argument("--loss_type", choices=METHODS, help="the method (default: sds)")
+    parser.add_argument("--loss_type", help="sds, pds, dds, vsd, csd, sdi or ism (default: sds)")
     parser.add_argument(
         "--guidance_scale", type=float, help="default: what suits the model and the method"
     )
@@ -41,6 +42,13 @@ def arguments() -> Arguments:
     )
     parser.add_argument("--steps", type=int, help="default: what suits the model")
     parser.add_argument("--seed", type=int, help="default: 0")
+    parser.add_argument(
+        "--particles", type=int, help="pictures that are distilled together (default: 1)"
+    )
+    parser.add_argument(
+        "--identity", type=float, help="factor on pds's pull towards the source (default: 1)"
+    )
+    parser.add_argument("--lora_rank", type=int, help="of vsd's LoRA (default: 4)")
     parser.add_argument(
         "--implementation",
         choices=("guidance", "reference"),
@@ -126,13 +134,12 @@ def method_of(settings: Settings) -> ModuleType:
     """The module with the loss, chosen by name: a student's copy of the course has one of the two.
 
     Raises:
-        CourseError: there is no such loss, or not in this copy.
+        CourseError: it is not in this copy.
     """
+    from distillery.catalogue import METHODS
     from distillery.errors import CourseError
 
-    if settings.loss_type not in METHODS:
-        raise CourseError(f"unknown loss {settings.loss_type!r}: choose {', '.join(METHODS)}.")
-    name = f"{settings.implementation}.{METHODS[settings.loss_type]}"
+    name = METHODS[settings.loss_type].module_name(settings.implementation)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -151,17 +151,24 @@ class StableDiffusionPrior(Prior):
     @torch.no_grad()
     def predict_noise(self, xt: Tensor, t: Tensor, *conditions: Condition) -> tuple[Tensor, ...]:
         xts, ts, condition = stack_branches(xt, t, conditions)
-        prediction = self.unet(
-            xts.to(self.unet.dtype),
-            ts,
-            encoder_hidden_states=condition.tokens,
-            added_cond_kwargs=self._added_conditions(xts, condition),
-        ).sample.float()
+        prediction = self.network(xts, ts, condition)
         if self.predicts_v:
             # Salimans and Ho 2022, appendix D: v = sqrt(ab) eps - sqrt(1 - ab) x0.
             alpha_bar = self.alpha_bar(ts)
             prediction = alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * xts
         return prediction.chunk(len(conditions))
+
+    def network(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        """What the UNet itself predicts, eps or v `(B, C, h, w)` float32.
+
+        It carries a graph where weights of the UNet learn, as those of a LoRA do.
+        """
+        return self.unet(
+            xt.to(self.unet.dtype),
+            t,
+            encoder_hidden_states=condition.tokens,
+            added_cond_kwargs=self._added_conditions(xt, condition),
+        ).sample.float()
 
     def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Tensor] | None:
         return None

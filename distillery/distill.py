@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
+from torch import Tensor, nn
 
 from distillery.canvas import Canvas
+from distillery.catalogue import METHODS
 from distillery.errors import CourseError
 from distillery.files import atomic_write
 from distillery.presets import find_preset, guidance_default
@@ -21,22 +22,38 @@ from distillery.prior import Prior
 
 LONGEST_PROMPT = 1000
 IMPLEMENTATIONS = ("reference", "guidance")
-TEXTS = ("prompt", "negative_prompt", "loss_type", "model", "implementation", "device")
+TEXTS = (
+    "prompt",
+    "negative_prompt",
+    "edit_prompt",
+    "src_img_path",
+    "loss_type",
+    "model",
+    "implementation",
+    "device",
+)
 MODEL_DEFAULT: Any = None  # replaced by the preset's value, so that a saved run names its number
 
 LossFunction = Callable[[Tensor, int], Tensor]
+Closure = Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides a picture; what is left out takes the model's default.
 
-    loss_type:      "sds", ...
+    prompt:         what to draw; of an edit, what the source shows.
+    edit_prompt:    what an edit shall show.
+    src_img_path:   the picture that an edit starts from.
+    loss_type:      a name of `catalogue.METHODS`.
     model:          a preset's name or a diffusers folder.
     implementation: "reference" (the course's) or "guidance" (the student's).
     guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond).
+    particles:      how many pictures of the prompt are distilled together.
     warmup:         steps over which the learning rate rises, by default a tenth of all.
     t_min, t_max:   range of the timesteps, both included.
+    identity:       factor on PDS's pull towards the source.
+    lora_rank, lora_learning_rate: of VSD's LoRA.
     device:         where it is drawn; the same seed gives another picture on another device.
 
     Raises:
@@ -44,6 +61,8 @@ class Settings:
     """
 
     prompt: str
+    edit_prompt: str = ""
+    src_img_path: str = ""
     negative_prompt: str = ""
     loss_type: str = "sds"
     model: str = "tiny-sd"
@@ -51,10 +70,14 @@ class Settings:
     guidance_scale: float = MODEL_DEFAULT
     steps: int = MODEL_DEFAULT
     seed: int = 0
+    particles: int = 1
     learning_rate: float = MODEL_DEFAULT
     warmup: int = MODEL_DEFAULT
     t_min: int = 20
     t_max: int = 980
+    identity: float = 1.0
+    lora_rank: int = 4
+    lora_learning_rate: float = MODEL_DEFAULT
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -68,8 +91,13 @@ class Settings:
                 f"choose {' or '.join(IMPLEMENTATIONS)}."
             )
         self._fill_in_defaults()
+        self._check_edit()
         _check_real("guidance_scale", self.guidance_scale)
+        _check_real("identity", self.identity)
         _check_real("learning_rate", self.learning_rate, above=0)
+        _check_real("lora_learning_rate", self.lora_learning_rate, above=0)
+        _check_whole("lora_rank", self.lora_rank, 1, 10_000)
+        _check_whole("particles", self.particles, 1, 1000)
         _check_whole("steps", self.steps, 1, 1_000_000)
         _check_whole("warmup", self.warmup, 0, self.steps)
         _check_whole("seed", self.seed, 0, 2**63 - 1)
@@ -82,12 +110,39 @@ class Settings:
             "guidance_scale": guidance_default(self.model, self.loss_type),
             "steps": preset.steps,
             "learning_rate": preset.learning_rate,
+            "lora_learning_rate": preset.lora_learning_rate,
         }
         for name, value in defaults.items():
             if getattr(self, name) is None:
                 object.__setattr__(self, name, value)
         if self.warmup is None and isinstance(self.steps, int):
             object.__setattr__(self, "warmup", self.steps // 10)
+
+    def _check_edit(self) -> None:
+        if not METHODS[self.loss_type].edits:
+            if self.edit_prompt or self.src_img_path:
+                raise CourseError(
+                    f"{self.loss_type} draws from noise and edits nothing; leave the edit prompt "
+                    f"and the source picture out, or choose {' or '.join(_editing())}."
+                )
+            return
+        if not (self.edit_prompt.strip() and self.src_img_path):
+            raise CourseError(
+                f"{self.loss_type} edits a picture: give the prompt of the source, the edit prompt "
+                "and the path of the source picture."
+            )
+        if self.edit_prompt.strip() == self.prompt.strip():
+            raise CourseError(
+                "the edit prompt is the same as the prompt, so there is nothing to change; say in "
+                "the edit prompt what the picture shall show."
+            )
+        if self.particles != 1:
+            raise CourseError(f"an edit changes one picture; particles is {self.particles}.")
+
+    @property
+    def title(self) -> str:
+        """What the finished picture shall show."""
+        return self.edit_prompt or self.prompt
 
     def save(self, path: Path) -> None:
         """Write the settings as YAML; raises `CourseError` where that is impossible."""
@@ -122,6 +177,10 @@ class Settings:
         if "steps" in changes:
             values.pop("warmup", None)
         return cls(**{**values, **changes})
+
+
+def _editing() -> list[str]:
+    return [name for name, method in METHODS.items() if method.edits]
 
 
 def _check_text(name: str, value: Any) -> None:
@@ -163,6 +222,7 @@ class Step:
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
     settings: Settings
+    companion: Companion | None = None
 
 
 def learning_rate_at(index: int, settings: Settings) -> float:
@@ -180,8 +240,12 @@ def objective(
     prompts: Sequence[str],
     settings: Settings,
     generator: torch.Generator,
+    **given: Any,
 ) -> LossFunction:
-    """A method's `loss` for one latent a prompt, as `distill` wants it."""
+    """A method's `loss` for one latent a prompt, as `distill` wants it.
+
+    `given` goes on to the loss: an edit's `source`, VSD's `lora`.
+    """
     text = prior.embed(prompts)
     uncond = prior.embed([settings.negative_prompt] * len(prompts))
 
@@ -194,9 +258,27 @@ def objective(
             step=index,
             settings=settings,
             generator=generator,
+            **given,
         )
 
     return loss_fn
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A model that learns beside the canvas, as VSD's LoRA does.
+
+    model:     whose parameters learn.
+    optimiser: steps them.
+    loss:      `loss(x0, index)` with x0 `(B, C, h, w)`, what they learn by.
+    alternate: `alternate(particle_loss, own_loss, particle_optimiser, own_optimiser)` takes one
+               step of both and returns the particles' loss.
+    """
+
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    loss: LossFunction
+    alternate: Callable[[Closure, Closure, torch.optim.Optimizer, torch.optim.Optimizer], Tensor]
 
 
 def distill(
@@ -206,6 +288,7 @@ def distill(
     prior: Prior,
     settings: Settings,
     generator: torch.Generator,
+    companion: Companion | None = None,
     resume: Checkpoint | None = None,
 ) -> Iterator[Step]:
     """Optimise `canvas` with AdamW, one step at a time.
@@ -213,6 +296,7 @@ def distill(
     Args:
         loss_fn: `loss_fn(x0, index)` with x0 `(B, C, h, w)` gives the scalar to descend.
         generator: the one that `loss_fn` draws from; it is put back where `resume` left it.
+        companion: learns in turn with the canvas.
         resume: goes on after that step, and gives the same picture bit for bit.
     """
     optimiser = torch.optim.AdamW(canvas.parameters(), settings.learning_rate, weight_decay=0)
@@ -221,17 +305,40 @@ def distill(
         canvas.load_state_dict(resume.canvas)
         optimiser.load_state_dict(resume.optimiser)
         generator.set_state(resume.generator)
+        if companion is not None:
+            companion.model.load_state_dict(resume.companion["model"])
+            companion.optimiser.load_state_dict(resume.companion["optimiser"])
         start = resume.index + 1
     for index in range(start, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate_at(index, settings)
-        rendered = canvas.render()
-        x0 = rendered if canvas.space == "latents" else prior.encode(rendered)
-        loss = loss_fn(x0, index)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        yield Step(index, loss.detach(), canvas, optimiser, generator, settings)
+        loss = _step(canvas, loss_fn, index, prior, optimiser, companion)
+        yield Step(index, loss.detach(), canvas, optimiser, generator, settings, companion)
+
+
+def _step(
+    canvas: Canvas,
+    loss_fn: LossFunction,
+    index: int,
+    prior: Prior,
+    optimiser: torch.optim.Optimizer,
+    companion: Companion | None,
+) -> Tensor:
+    rendered = canvas.render()
+    x0 = rendered if canvas.space == "latents" else prior.encode(rendered)
+    if companion is not None:
+        own_loss = companion.loss
+        return companion.alternate(
+            lambda: loss_fn(x0, index),
+            lambda: own_loss(x0, index),
+            optimiser,
+            companion.optimiser,
+        )
+    loss = loss_fn(x0, index)
+    optimiser.zero_grad()
+    loss.backward()
+    optimiser.step()
+    return loss
 
 
 @dataclass(frozen=True)
@@ -243,6 +350,7 @@ class Checkpoint:
     optimiser: dict[str, Any]
     generator: Tensor
     losses: list[float]
+    companion: dict[str, Any]
 
 
 def save_checkpoint(path: Path, step: Step, losses: Sequence[float] = ()) -> None:
@@ -260,10 +368,20 @@ def save_checkpoint(path: Path, step: Step, losses: Sequence[float] = ()) -> Non
         "optimiser": step.optimiser.state_dict(),
         "generator": step.generator.get_state(),
         "losses": list(losses),
+        "companion": _companion_state(step.companion),
     }
     buffer = io.BytesIO()
     torch.save(state, buffer)
     atomic_write(path, buffer.getvalue())
+
+
+def _companion_state(companion: Companion | None) -> dict[str, Any]:
+    if companion is None:
+        return {}
+    return {
+        "model": companion.model.state_dict(),
+        "optimiser": companion.optimiser.state_dict(),
+    }
 
 
 def load_checkpoint(path: Path, settings: Settings) -> Checkpoint:

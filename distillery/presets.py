@@ -34,6 +34,7 @@ class Preset:
     vae:           hub id of a VAE that works in half precision, used on CUDA.
     guidance:      method -> default guidance scale.
     learning_rate: default of the canvas's AdamW, with `steps` steps.
+    lora_learning_rate: default of the AdamW of VSD's LoRA.
     memory_gb:     rough need for batch 1, in GB of accelerator memory.
     """
 
@@ -45,14 +46,24 @@ class Preset:
     learning_rate: float
     steps: int
     memory_gb: float
+    lora_learning_rate: float = 1e-4
     dtype: str = "float16"
     variant: str | None = None
     vae: str | None = None
     local: bool = False
 
 
-# The original assignment's scales for SD 2.1 (KAIST CS492D, assignment 4).
-SD_GUIDANCE = {"sds": 25.0, "pds": 7.5, "vsd": 7.5}
+# The original assignment's scales for SD 2.1 (KAIST CS492D, assignment 4); the other methods' are
+# those of their papers, and CSD's has no effect.
+SD_GUIDANCE = {
+    "sds": 25.0,
+    "pds": 7.5,
+    "dds": 7.5,
+    "vsd": 7.5,
+    "csd": 1.0,
+    "sdi": 7.5,
+    "ism": 7.5,
+}
 
 PRESETS: dict[str, Preset] = {
     preset.name: preset
@@ -63,7 +74,7 @@ PRESETS: dict[str, Preset] = {
             ids=("data/models/tiny-sd",),
             local=True,
             image_size=64,
-            guidance={"sds": 5.0, "pds": 7.5, "vsd": 7.5},
+            guidance={**SD_GUIDANCE, "sds": 5.0},
             learning_rate=0.05,
             steps=400,
             memory_gb=0.5,
@@ -121,7 +132,7 @@ PRESETS: dict[str, Preset] = {
             family="exact",
             ids=(),
             image_size=16,
-            guidance={"sds": 1.0, "pds": 1.0, "vsd": 1.0},
+            guidance=dict.fromkeys(SD_GUIDANCE, 1.0),
             learning_rate=0.05,
             steps=200,
             memory_gb=0.1,

@@ -1,7 +1,8 @@
 """What the command line makes of the stream of steps: one picture, and how it came about.
 
-    outputs/a_red_boat.png          the picture, written last
-    outputs/a_red_boat/             frames/, making.gif, loss.csv, loss.png and run.yaml
+    outputs/a_red_boat.png          the picture, of several particles the first; written last
+    outputs/a_red_boat/             frames/, making.gif, loss.csv, loss.png and run.yaml;
+                                    of several particles particles/, of an edit source.png
     outputs/a_red_boat~unfinished/  frames, settings and checkpoint of a run that is not done
 
 What an earlier run left stays as it is until this one is done, and a run that goes on from its
@@ -25,6 +26,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +34,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from distillery.canvas import Canvas, LatentCanvas
+from distillery.catalogue import METHODS
 from distillery.distill import (
     Checkpoint,
     Settings,
@@ -41,8 +44,9 @@ from distillery.distill import (
     objective,
     save_checkpoint,
 )
+from distillery.edit import Source, load_source
 from distillery.files import atomic_write, prompt_to_filename
-from distillery.images import load_image, save_gif, save_png
+from distillery.images import from_pil, load_image, save_gif, save_png, to_png_bytes
 from distillery.prior import Prior
 
 FRAMES = 40
@@ -75,49 +79,107 @@ class Place:
         return prompt_to_filename(self.prompt)
 
 
-def draw(prior: Prior, method: ModuleType, settings: Settings, *, out: Path) -> Place:
-    """Distil the picture of `settings.prompt` into the folder `out`, with a progress bar.
+@dataclass(frozen=True)
+class Begun:
+    """A run before its first step: the canvas, the steps to come, and files to keep of it.
 
-    A run that was stopped goes on from its checkpoint, unless the code of `method` has changed
-    since; then it starts anew.
+    kept: name -> bytes of what lies beside the result from the start, an edit's source.
+    """
+
+    canvas: Canvas
+    stream: Callable[[Checkpoint | None], Iterator[Step]]
+    kept: dict[str, bytes]
+
+
+def draw(prior: Prior, method: ModuleType, settings: Settings, *, out: Path) -> Place:
+    """Distil the picture that the settings ask for into the folder `out`, with a progress bar.
+
+    A run that was stopped goes on from its checkpoint, unless the code of `method` or the source
+    picture has changed since; then it starts anew.
 
     Args:
-        method: a module of `guidance` or `reference`, with its `loss`.
+        method: the module of `settings.loss_type`, from `guidance`, `reference` or the course.
 
     Raises:
-        CourseError: a file cannot be written, or the checkpoint is of a run with other settings.
+        CourseError: a file cannot be read or written, or the checkpoint is of a run with other
+            settings.
         KeyboardInterrupt: Ctrl-C, after the step under way is done and its checkpoint saved.
     """
-    place = Place(out, settings.prompt)
-    checkpoint = place.unfinished / f"checkpoint-{_fingerprint(method)}.pt"
+    place = Place(out, settings.title)
+    begun = _begin(prior, method, settings)
+    checkpoint = place.unfinished / f"checkpoint-{_fingerprint(method, begun.kept)}.pt"
     # Path.exists raises where a folder may not be entered; writing there will say so better.
     resume = load_checkpoint(checkpoint, settings) if os.path.exists(checkpoint) else None
-    canvas, stream = _begin(prior, method, settings, resume)
-    losses = _follow(stream, prior, settings, place, checkpoint, resume)
-    _finish(prior.decode(canvas.render()), losses, settings, place)
+    losses = _follow(begun.stream(resume), prior, settings, place, checkpoint, resume)
+    _finish(prior.decode(begun.canvas.render()), losses, settings, place, begun.kept)
     return place
 
 
-def _fingerprint(method: ModuleType) -> str:
-    """Eight digits that tell apart versions of a module's code."""
+def _fingerprint(method: ModuleType, kept: dict[str, bytes]) -> str:
+    """Eight digits that tell apart versions of a module's code and of the source picture."""
     assert method.__file__ is not None  # only a namespace package has none
-    return hashlib.sha256(Path(method.__file__).read_bytes()).hexdigest()[:8]
+    digest = hashlib.sha256(Path(method.__file__).read_bytes())
+    for content in kept.values():
+        digest.update(content)
+    return digest.hexdigest()[:8]
 
 
-def _begin(
-    prior: Prior, method: ModuleType, settings: Settings, resume: Checkpoint | None
-) -> tuple[Canvas, Iterator[Step]]:
-    """The canvas at its first noise, and the stream of steps that will change it."""
+def _begin(prior: Prior, method: ModuleType, settings: Settings) -> Begun:
+    """The canvas as it is before the first step, and what the method is given beside it."""
+    how = METHODS[settings.loss_type]
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
-    canvas = LatentCanvas(1, prior.latent_channels, *prior.latent_size, generator=generator)
+    given: dict[str, Any] = {}
+    kept: dict[str, bytes] = {}
+    companion = None
     with _warnings_in_a_line():
+        if how.edits:
+            given["source"], kept = _source(prior, settings)
+            canvas = LatentCanvas.starting_at(given["source"].x0)
+        else:
+            shape = (settings.particles, prior.latent_channels, *prior.latent_size)
+            canvas = LatentCanvas(*shape, generator=generator)
+        prompts = [settings.title] * settings.particles
+        if how.learns:
+            from distillery.lora import lora_companion  # peft takes seconds, only VSD needs it
+
+            companion = lora_companion(
+                method, prior, prompts=prompts, settings=settings, generator=generator
+            )
+            given["lora"] = companion.model
         loss = objective(
-            method.loss, prior, prompts=[settings.prompt], settings=settings, generator=generator
+            getattr(method, how.chain),
+            prior,
+            prompts=prompts,
+            settings=settings,
+            generator=generator,
+            **given,
         )
-    stream = distill(
-        canvas, loss, prior=prior, settings=settings, generator=generator, resume=resume
-    )
-    return canvas, stream
+
+    def stream(resume: Checkpoint | None) -> Iterator[Step]:
+        return distill(
+            canvas,
+            loss,
+            prior=prior,
+            settings=settings,
+            generator=generator,
+            companion=companion,
+            resume=resume,
+        )
+
+    return Begun(canvas, stream, kept)
+
+
+def _source(prior: Prior, settings: Settings) -> tuple[Source, dict[str, bytes]]:
+    """The picture that is edited, as the model sees it, and as it is kept beside the result."""
+    path = Path(settings.src_img_path)
+    picture = load_source(path, prior.image_size)
+    kept = {"source.png": to_png_bytes(picture, settings.prompt)}
+    mask = path.with_name(f"{path.stem}_mask.png")  # as the toybox's sources have one
+    if mask.is_file():
+        kept["source_mask.png"] = to_png_bytes(load_source(mask, prior.image_size))
+    with torch.no_grad():
+        x0 = prior.encode(from_pil(picture).to(prior.device))
+    return Source(x0, prior.embed([settings.prompt])), kept
 
 
 @contextmanager
@@ -144,7 +206,7 @@ def _follow(
     frames, last_saved = set(frame_indices(settings.steps)), time.monotonic()
     bar = tqdm(
         stream,
-        desc=textwrap.shorten(settings.prompt, 40, placeholder="..."),
+        desc=textwrap.shorten(settings.title, 40, placeholder="..."),
         total=settings.steps,
         initial=len(losses),
         unit="step",
@@ -198,7 +260,13 @@ def _frame(folder: Path, index: int) -> Path:
     return folder / "frames" / f"{index + 1:05d}.png"
 
 
-def _finish(image: Tensor, losses: Sequence[float], settings: Settings, place: Place) -> None:
+def _finish(
+    images: Tensor,
+    losses: Sequence[float],
+    settings: Settings,
+    place: Place,
+    kept_from_start: dict[str, bytes],
+) -> None:
     """Write all that remains of the run; it can be stopped and done again at any point."""
     folder, indices = place.folder, frame_indices(settings.steps)
     grown = [_frame(place.unfinished, index) for index in indices]
@@ -210,10 +278,24 @@ def _finish(image: Tensor, losses: Sequence[float], settings: Settings, place: P
     save_gif(folder / "making.gif", [load_image(frame) for frame in kept], FRAMES_PER_SECOND)
     atomic_write(folder / "loss.csv", _loss_table(losses))
     atomic_write(folder / "loss.png", _loss_curve(losses))
+    for name, content in kept_from_start.items():
+        atomic_write(folder / name, content)
+    _save_particles(folder / "particles", images, settings.title)
     settings.save(folder / "run.yaml")
-    save_png(place.picture, image, settings.prompt)
+    save_png(place.picture, images[0], settings.title)
     # What cannot be removed does no harm: the same run would finish again to the same files.
     shutil.rmtree(place.unfinished, ignore_errors=True)
+
+
+def _save_particles(folder: Path, images: Tensor, title: str) -> None:
+    """Each of several pictures in a file of its own; a single one has its place already."""
+    paths = [folder / f"{number + 1:03d}.png" for number in range(len(images))]
+    if len(paths) == 1:
+        paths = []
+    for path, image in zip(paths, images, strict=False):
+        save_png(path, image, title)
+    for other in set(folder.glob("*.png")).difference(paths):
+        other.unlink()
 
 
 def _loss_table(losses: Sequence[float]) -> str:

@@ -32,4 +32,10 @@ class Stage:
 STAGES = (
     Stage("00_tour", "tour", {"add_noise": 2, "predict_x0": 2, "classifier_free_guidance": 2}),
     Stage("01_sds", "sds", {"sample_timesteps": 2, "sds_grad": 4, "sds_loss": 3}),
+    Stage(
+        "02_pds",
+        "pds",
+        {"posterior_coefficients": 2, "stochastic_latent": 3, "pds_loss": 5, "dds_loss": 2},
+    ),
+    Stage("03_vsd", "vsd", {"vsd_grad": 4, "lora_loss": 3, "alternating_step": 3}),
 )

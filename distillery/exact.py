@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from distillery.errors import CourseError
 from distillery.prior import Condition, Prior, stack_branches
@@ -142,6 +142,66 @@ class GaussianMixturePrior(Prior):
             x0 = (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
             xt = alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next).sqrt() * eps
         return x0
+
+
+class GaussianDenoiser(nn.Module):
+    """The exact denoiser of N(mean, std^2 I), whose mean is learnt: a LoRA for the exact prior.
+
+    It is to a `GaussianMixturePrior` what `distillery.lora.LoraDenoiser` is to Stable Diffusion,
+    with the same methods:
+
+        eps(xt, t) = sqrt(1 - alpha_bar) (xt - sqrt(alpha_bar) mean) / v,
+        v = alpha_bar std^2 + 1 - alpha_bar.
+
+    A prompt's mean is the average of its components, weighted as the prior weights them.
+
+    Args:
+        means: what it begins with, `(K, C, h, w)`, K as in the prior that embeds the prompts.
+        std: standard deviation, positive.
+        predicts_v: `predict` gives v in place of eps.
+    """
+
+    def __init__(self, means: Tensor, std: float, *, predicts_v: bool = False) -> None:
+        super().__init__()
+        self.means = nn.Parameter(means.detach().float().clone())
+        self.std = std
+        self.predicts_v = predicts_v
+        levels = scaled_linear_alphas_cumprod().float().to(means.device)
+        self.register_buffer("alphas_cumprod", levels, persistent=False)
+
+    def alpha_bar(self, t: Tensor) -> Tensor:
+        """Noise level of the timesteps `t` `(B,)` as `(B, 1, 1, 1)`."""
+        return self.get_buffer("alphas_cumprod")[t].view(-1, 1, 1, 1)
+
+    @torch.no_grad()
+    def predict_noise(self, xt: Tensor, t: Tensor, *conditions: Condition) -> tuple[Tensor, ...]:
+        """As a prior's `predict_noise`, without gradient."""
+        return self._eps(*stack_branches(xt, t, conditions)).chunk(len(conditions))
+
+    def predict(self, xt: Tensor, t: Tensor, text: Condition) -> Tensor:
+        """What is predicted, eps or v `(B, C, h, w)`, with a graph to the means."""
+        eps = self._eps(*stack_branches(xt, t, [text]))
+        if not self.predicts_v:
+            return eps
+        alpha_bar = self.alpha_bar(t)
+        x0 = (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
+
+    def target(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """What `predict` should have given for x0 noised by `eps` to `t`: eps, or v.
+
+        v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0 (Salimans and Ho 2022, appendix D).
+        """
+        if not self.predicts_v:
+            return eps
+        alpha_bar = self.alpha_bar(t)
+        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
+
+    def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        alpha_bar = self.alpha_bar(t)
+        mean = torch.einsum("bk,kchw->bchw", condition.tokens[:, 0].exp().float(), self.means)
+        v = alpha_bar * self.std**2 + 1 - alpha_bar
+        return (1 - alpha_bar).sqrt() * (xt - alpha_bar.sqrt() * mean) / v
 
 
 def demonstration_mixture(device: torch.device | str = "cpu") -> GaussianMixturePrior:

@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from distillery.errors import CourseError
-from distillery.exact import GaussianMixturePrior, demonstration_mixture
+from distillery.exact import GaussianDenoiser, GaussianMixturePrior, demonstration_mixture
 from distillery.prior import Condition, cat
 
 NAMES = {"pair": [0, 2], "one": [1]}
@@ -147,3 +147,61 @@ def test_the_demonstration_draws_what_it_is_told() -> None:
 
     red, green, blue = image[:, 8, 8]
     assert red > 0 > max(green, blue)
+
+
+def denoiser_of_one_component(*, predicts_v: bool) -> GaussianDenoiser:
+    return GaussianDenoiser(mixture().means, 0.3, predicts_v=predicts_v)
+
+
+@pytest.mark.parametrize("predicts_v", [False, True])
+def test_the_denoiser_of_one_gaussian_agrees_with_the_prior_of_one_component(predicts_v) -> None:
+    prior, denoiser = mixture(), denoiser_of_one_component(predicts_v=predicts_v)
+    xt, t = torch.randn(2, 4, 3, 5), torch.tensor([20, 900])
+    one = prior.embed(["one", "one"])
+
+    (eps,) = denoiser.predict_noise(xt, t, one)
+
+    torch.testing.assert_close(eps, prior.predict_noise(xt, t, one)[0], atol=1e-5, rtol=1e-5)
+    assert not eps.requires_grad
+
+
+def test_a_prompt_of_several_components_has_their_weighted_mean() -> None:
+    prior, denoiser = mixture(), denoiser_of_one_component(predicts_v=False)
+    xt, t = torch.zeros(1, 4, 3, 5), torch.tensor([500])
+    middle = GaussianDenoiser(0.625 * prior.means[:1] + 0.375 * prior.means[2:], 0.3)
+
+    (eps,) = denoiser.predict_noise(xt, t, prior.embed(["pair"]))
+
+    alone = Condition(torch.zeros(1, 1, 1))
+    torch.testing.assert_close(eps, middle.predict_noise(xt, t, alone)[0])
+
+
+@pytest.mark.parametrize("predicts_v", [False, True])
+def test_a_sharp_denoiser_predicts_its_target_on_its_own_mean(predicts_v) -> None:
+    prior = mixture()
+    denoiser = GaussianDenoiser(prior.means, 1e-3, predicts_v=predicts_v)
+    x0 = prior.means[[1, 1]].float()
+    eps, t = torch.randn(2, 4, 3, 5), torch.tensor([300, 800])
+    xt = denoiser.alpha_bar(t).sqrt() * x0 + (1 - denoiser.alpha_bar(t)).sqrt() * eps
+
+    prediction = denoiser.predict(xt, t, prior.embed(["one", "one"]))
+
+    torch.testing.assert_close(prediction, denoiser.target(x0, eps, t), atol=1e-4, rtol=1e-4)
+
+
+def test_the_denoiser_learns_its_mean_from_what_it_is_shown() -> None:
+    prior = mixture()
+    denoiser = GaussianDenoiser(torch.zeros(1, 4, 3, 5), 0.3, predicts_v=True)
+    alone = Condition(torch.zeros(2, 1, 1))
+    x0, t = prior.means[[1, 1]].float(), torch.tensor([200, 600])
+    optimiser = torch.optim.SGD(denoiser.parameters(), 20.0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        eps = torch.randn(x0.shape, generator=generator)
+        xt = denoiser.alpha_bar(t).sqrt() * x0 + (1 - denoiser.alpha_bar(t)).sqrt() * eps
+        error = denoiser.predict(xt, t, alone) - denoiser.target(x0, eps, t)
+        optimiser.zero_grad()
+        error.square().mean().backward()
+        optimiser.step()
+    distance = (denoiser.means[0] - prior.means[1]).square().mean().sqrt()
+    assert distance < 0.2 * prior.means[1].square().mean().sqrt()

@@ -1,0 +1,837 @@
+# %% [markdown]
+# # Stage 3 · Variational score distillation: the distribution, not the mode
+#
+# *About 80 minutes, three exercises, 10 points. Everything here runs on a laptop's CPU.*
+#
+# Score distillation (stage 1) asks a denoiser what is wrong with *one* picture, and gets back the
+# smooth, typical, middle-of-the-road picture of the prompt, every time the same. In this stage you
+#
+# - find out **why** it must be so, and what to ask instead: not "is this picture likely?" but "are
+#   *these pictures together* spread as the model's are?" (ProlificDreamer, arXiv 2305.16213),
+# - write the gradient, which is the difference of **two denoisers**,
+# - train the second one, a **LoRA**, while the pictures that it looks at are still changing.
+#
+# The stage stands alone. If you have not done the others, you only need to know that $x_t =
+# \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$ is a picture with noise in it,
+# that the network's $\hat\varepsilon(x_t, t)$ is its guess of that noise, that guidance is
+# $\hat\varepsilon = \hat\varepsilon_{\text{uncond}} + s\,(\hat\varepsilon_{\text{text}} -
+# \hat\varepsilon_{\text{uncond}})$, and that score distillation (SDS) moves a picture along
+# $-(1 - \bar\alpha_t)(\hat\varepsilon - \varepsilon)$, for new $t$ and $\varepsilon$ at each step.
+
+# %%
+MODEL = "tiny-sd"  # on a GPU: "sd15"
+CLIP = "tiny-clip"  # for "sd15": "ViT-B-32:openai"
+
+# %%
+# %load_ext distillery.todo
+import random
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from types import SimpleNamespace
+
+import torch
+from PIL import Image
+
+from distillery.canvas import LatentCanvas
+from distillery.check import check, compare_picture
+from distillery.distill import Settings, Step, distill, objective
+from distillery.exact import GaussianMixturePrior
+from distillery.figures import scatter, show
+from distillery.hunt import LineUp
+from distillery.images import from_pil, to_pil
+from distillery.judge import Judge
+from distillery.lora import LoraDenoiser, lora_companion
+from distillery.prescribed import with_gradient
+from distillery.presets import guidance_default, load_prior
+from distillery.prior import Condition, Prior
+from distillery.scores import ClipScorer
+from distillery.toybox import COLOURS, SCENES, Factors, draw
+from distillery.widgets import live
+from guidance import vsd
+
+prior = load_prior(MODEL)
+scorer, judge = ClipScorer(CLIP), Judge.load()
+
+# %% [markdown]
+# ## The idea
+#
+# The SDS gradient belongs to a distance between two distributions. On one side stands $p(x_t \mid
+# y)$, all pictures of the prompt with noise in them. On the other stands $q(x_t \mid x_0)$, your
+# *one* picture with noise in it:
+#
+# $$\mathcal L_{\text{SDS}}(x_0) = \mathbb E_t\Big[\,c(t)\;
+# \mathrm{KL}\big(q(x_t \mid x_0)\,\big\|\,p(x_t \mid y)\big)\Big]$$
+#
+# A KL this way round scolds $q$ for being where $p$ is not. It never scolds $q$ for what it leaves
+# out. And $q$ cannot do much: it is a round cloud of a fixed size that can only be moved about. The
+# best it can do is to sit in the thick of $p$, at a **mode**. A mode of a million pictures is the
+# one that has the least of everything: soft, symmetric, average. It is no fault of the optimiser,
+# nor of the network; it is what was asked for.
+#
+# **So ask for something else.** Let the variable be a whole distribution $\mu$ of pictures, and $q$
+# what it becomes with noise added, $q^\mu(x_t) = \mathbb E_{x_0 \sim \mu}\,q(x_t \mid x_0)$:
+#
+# $$\mathcal L_{\text{VSD}}(\mu) = \mathbb E_t\Big[\,c(t)\;
+# \mathrm{KL}\big(q^\mu(x_t)\,\big\|\,p(x_t \mid y)\big)\Big]$$
+#
+# It is the same KL, the same way round. But now $q$ has all the freedom there is, and a KL is zero
+# only where both sides are equal: the minimum is $\mu = p$, **all the pictures of the prompt, each
+# as often as the model would draw it**.
+#
+# A distribution is held as a crowd of *particles*, pictures that we optimise together. The downhill
+# direction for each of them is a difference of two scores (this is the gradient flow of a KL; the
+# paper's theorem 2), and a score is an $\varepsilon$ up to a factor:
+#
+# $$\nabla\log q^\mu(x_t) - \nabla\log p(x_t\mid y)
+# \;=\; \frac{\hat\varepsilon_{p}(x_t) - \hat\varepsilon_{\mu}(x_t)}{\sqrt{1 - \bar\alpha_t}}$$
+#
+# Here $\hat\varepsilon_p$ is the denoiser that you know, and $\hat\varepsilon_\mu$ is **a denoiser
+# for the particles**: it looks at $x_t$ and says which noise is in it, knowing that the picture
+# behind is one of the crowd. The first pulls each particle to where pictures are likely. The second
+# pushes it away from where the crowd is thick already. Where the two agree, nothing moves.
+
+# %% [markdown]
+# ## 1 · Two denoisers, one difference
+#
+# $$\text{grad} = (1 - \bar\alpha_t)\,\big(\hat\varepsilon_p(x_t; y, t)
+# - \hat\varepsilon_{\mu}(x_t; y, t)\big)$$
+#
+# Both see the same $x_t$, the particle with fresh noise in it. The first is guided by a scale $s$.
+# The second is *not*: it is to describe the particles as they are, and guidance would make it
+# describe an exaggeration of them.
+#
+# In code the second denoiser is called `lora`, for a reason that section 2 gives. Here all you need
+# of it is that it can be asked.
+#
+# ### Exercise 1 · `vsd.vsd_grad`
+#
+# > **15 minutes · difficulty ●●○ · 4 points · CPU**
+#
+# **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
+# `prior.predict_noise(xt, t, first, second)` gives two predictions `(B, C, h, w)`, in the order of
+# the conditions, for the price of a single call; `lora.predict_noise(xt, t, text)` gives a *tuple
+# of one*. Ask each of them once. Return `(B, C, h, w)` *without a graph*, neither to the particles
+# nor to the weights of either network. The arguments stay as they are.
+
+# %%
+# TODO vsd.vsd_grad
+
+# %%
+check("vsd.vsd_grad")
+
+# %%
+compare_picture("vsd.vsd_grad")
+
+# %% [markdown]
+# **What you should see.** What each particle is told to lose, in bright, and what it is told to
+# gain, in dark: descending subtracts this picture. Prior and crowd know the same things, and what
+# is left is what the prior would rather see, less what the crowd shows already.
+#
+# <details><summary>Help: where do I start?</summary>
+#
+# In words: what is the level of each particle? What do both networks get to see? Whom does the
+# first one hear, and how are its two answers joined? Whom does the second one hear? What is
+# compared with what?
+#
+# </details>
+# <details><summary>Help: where is the noise that I put in?</summary>
+#
+# Inside $x_t$, and nowhere else. SDS subtracts it; here the second denoiser's opinion stands in its
+# place.
+#
+# </details>
+# <details><summary>Help: it says something about a tuple.</summary>
+#
+# `predict_noise` returns one prediction for each condition, always as a tuple. Of a tuple of one,
+# take the one: `(eps_lora,) = ...`.
+#
+# </details>
+
+# %% [markdown]
+# ### A crowd of one
+#
+# Before we train anything: suppose that the crowd is one picture, $x_0$ itself. Then its denoiser
+# need not guess. Whatever $x_t$ it sees, only $x_0$ can be behind it, and the noise is what is
+# left: exactly the $\varepsilon$ that was put in. **SDS is VSD with a crowd of one**, each particle
+# alone in the world. Here is this denoiser, and we shall use it for all SDS of this notebook:
+
+
+# %%
+class Alone:
+    """The exact denoiser of a crowd of one: it knows for certain which picture is behind xt."""
+
+    def __init__(self, prior: Prior, canvas: LatentCanvas) -> None:
+        self.prior, self.canvas = prior, canvas
+
+    def predict_noise(self, xt: torch.Tensor, t: torch.Tensor, text: Condition):
+        x0, alpha_bar = self.canvas.render().detach(), self.prior.alpha_bar(t)
+        return ((xt - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt(),)
+
+
+# %% [markdown]
+# ### A crowd that knows itself
+#
+# And if there are many? In a world of two numbers the crowd's denoiser can be written down as well.
+# Take a small Gaussian around each particle and you have a mixture, and a mixture's denoiser is a
+# formula. (That is what the course's exact prior is, so the crowd gets one of its own.) This is
+# VSD as it would be if the second denoiser were perfect.
+
+
+# %%
+class Crowd:
+    """The exact denoiser of all particles together, each a small Gaussian of width `std`."""
+
+    def __init__(self, prior: Prior, canvas: LatentCanvas, std: float = 0.5) -> None:
+        self.canvas, self.std = canvas, std
+
+    def predict_noise(self, xt: torch.Tensor, t: torch.Tensor, text: Condition):
+        crowd = GaussianMixturePrior(self.canvas.render().detach(), self.std, device=xt.device)
+        return crowd.predict_noise(xt, t, crowd.embed([""]).repeat(len(xt)))
+
+
+# %% [markdown]
+# The next cell is the whole program of this stage. `vsd.loss` in your module draws $t$ and
+# $\varepsilon$, asks your `vsd_grad` and carries the gradient into autograd. `second` makes the
+# second denoiser; where none is given, it will be a LoRA that learns (you have not written that
+# yet).
+
+
+# %%
+def distilled(
+    prompt: str,
+    *,
+    second: Callable[[Prior, LatentCanvas], object] | None = None,
+    prior: Prior = prior,
+    canvas: LatentCanvas | None = None,
+    loss: Callable[..., torch.Tensor] | None = None,
+    seed: int = 0,
+    **choices: float,
+) -> Iterator[Step]:
+    """The steps of one distillation: several particles of one prompt, from noise."""
+    settings = Settings(
+        prompt, loss_type="vsd", model=MODEL, implementation="guidance", seed=seed, **choices
+    )
+    generator = torch.Generator(prior.device).manual_seed(seed)
+    if canvas is None:
+        shape = (settings.particles, prior.latent_channels, *prior.latent_size)
+        canvas = LatentCanvas(*shape, generator=generator)
+    prompts, companion = [prompt] * settings.particles, None
+    if second is None:
+        companion = lora_companion(
+            vsd, prior, prompts=prompts, settings=settings, generator=generator
+        )
+    loss_fn = objective(
+        loss or vsd.loss,
+        prior,
+        prompts=prompts,
+        settings=settings,
+        generator=generator,
+        lora=companion.model if companion else second(prior, canvas),
+    )
+    return distill(
+        canvas, loss_fn, prior=prior, settings=settings, generator=generator, companion=companion
+    )
+
+
+# %% [markdown]
+# The world has five clouds; the prompt stands for three of them. Three hundred particles start from
+# everywhere.
+
+# %%
+centres = 8 * torch.tensor([[-2.0, 1.0], [0.0, -1.6], [2.0, 1.2], [-1.0, 3.2], [3.4, -1.5]])
+flat = GaussianMixturePrior(
+    centres[:, :, None, None], std=2.8, names={"one of three": [0, 1, 2]}, device=prior.device
+)
+generator = torch.Generator(prior.device).manual_seed(0)
+drawn = flat.sample(["one of three"] * 300, guidance_scale=1.0, generator=generator)
+worlds = {"sampled, s = 1": drawn}
+for name, second, s in (
+    ("SDS, s = 1", Alone, 1.0),
+    ("VSD, s = 1", Crowd, 1.0),
+    ("VSD, s = 7.5", Crowd, 7.5),
+):
+    canvas = LatentCanvas(300, 2, 1, 1, generator=generator, init_scale=16)
+    *_, last = distilled(
+        "one of three",
+        second=second,
+        prior=flat,
+        canvas=canvas,
+        particles=300,
+        guidance_scale=s,
+        steps=300,
+        learning_rate=0.4,
+    )
+    worlds[name] = last.canvas.render().detach()
+scatter({name: x0.flatten(1) for name, x0 in worlds.items()}, centres[:3], centres[3:])
+
+
+# %%
+def spread(points: torch.Tensor) -> float:
+    """How far points lie from the middle of their own cloud, per coordinate."""
+    nearest = torch.cdist(points, centres[:3].to(points.device)).argmin(dim=1)
+    clouds = [points[nearest == k] for k in range(3)]
+    return torch.cat([cloud - cloud.mean(dim=0) for cloud in clouds]).square().mean().sqrt().item()
+
+
+for name, x0 in worlds.items():
+    print(f"{name}: {spread(x0.flatten(1)):.1f} around the middles (the clouds themselves: 2.8)")
+
+# %% [markdown]
+# **What you should see.** Red crosses mark the three wanted clouds, grey ones the two others.
+#
+# - *Sampling* fills the clouds. This is the truth.
+# - *SDS* collapses each cloud to its middle.
+# - *VSD* with the same prior, the same draws and one other line fills them again. No noise is added
+#   to any particle at any time; the crowd's own push keeps them apart.
+# - *VSD with guidance* fills too, but other clouds: guidance tells of a sharper world, farther from
+#   the grey crosses, and VSD reproduces what it is told.
+#
+# ### Why this does not work with pictures
+#
+# In the plane, three hundred particles overlap once there is noise on them, and each has to share
+# its place with neighbours. A latent has a thousand numbers, and eight pictures in a thousand
+# dimensions are far apart. The next cell makes a crowd of eight *different* drawings and compares
+# your gradient with their exact denoiser to that of SDS.
+
+# %%
+THING = "house"
+PROMPT = f"a {THING}"
+
+
+def drawings(things: list[Factors]) -> torch.Tensor:
+    """A drawing of each, as images (B, 3, H, W) in [-1, 1]."""
+    drawn = [draw(factors, seed, size=prior.image_size) for seed, factors in enumerate(things)]
+    return torch.cat([from_pil(Image.fromarray(one.image)) for one in drawn]).to(prior.device)
+
+
+houses = drawings(
+    [Factors(THING, COLOURS[(3 * k + 1) % 8], scene) for k, scene in enumerate(SCENES)]
+)
+x0 = prior.encode(houses)
+eight, text, uncond = LatentCanvas.starting_at(x0), *map(prior.embed, ([PROMPT] * 8, [""] * 8))
+for level in (200, 500, 800, 900, 980):
+    t = torch.full((8,), level, device=prior.device)
+    eps = torch.randn(x0.shape, generator=generator, device=prior.device)
+    as_one, as_crowd = (
+        vsd.vsd_grad(prior, second, x0, t, eps, text, uncond, 1.0)
+        for second in (Alone(prior, eight), Crowd(prior, eight, std=0.01))
+    )
+    print(f"t = {level}: differing by {(as_crowd - as_one).norm() / as_one.norm():.1%}")
+show(houses)
+
+# %% [markdown]
+# Up to high noise it does not differ at all: the exact denoiser of eight pictures knows *which* of
+# the eight it is looking at, so each is alone, and the repulsion is nil. That would be SDS once
+# more. What is wanted is a denoiser that does **not** learn the eight by heart, but what they have
+# in common: that they are all red, say, or all soft. It must generalise. There is a machine for
+# that.
+
+# %% [markdown]
+# ## 2 · A denoiser that learns what the pictures look like
+#
+# Take the prior's own network, which knows all pictures, and let it learn a little: what *these*
+# pictures are like. To learn a little, it gets few new weights. **LoRA** (arXiv 2106.09685) leaves
+# every matrix $W$ as it is, and adds the product of two thin ones:
+#
+# $$W \;\to\; W + B A, \qquad A: (r \times \text{in}),\quad B: (\text{out} \times r),
+# \qquad r = 4$$
+#
+# $A$ begins random and $B$ begins at **zero**. So at first the adapted network is the prior, and
+# yet the gradient with respect to $B$ is not zero, so it can leave. There is only *one* network in
+# memory. The adapters are switched on while the second denoiser is asked, and off again for the
+# prior.
+
+# %%
+generator = torch.Generator(prior.device).manual_seed(0)
+lora = LoraDenoiser(prior, rank=4, generator=generator)
+adapters = sum(weight.numel() for weight in lora.parameters())
+network = sum(weight.numel() for weight in prior.unet.parameters()) - adapters
+factor_a, factor_b = list(lora.parameters())[:2]
+print(f"{network:,} weights stand still, {adapters:,} learn ({adapters / network:.1%})")
+print(f"one layer's A {tuple(factor_a.shape)}, mean size {factor_a.abs().mean():.2f}")
+print(f"one layer's B {tuple(factor_b.shape)}, mean size {factor_b.abs().mean():.2f}")
+
+t, text = torch.full((8,), 500, device=prior.device), prior.embed([PROMPT] * 8)
+(by_prior,), (by_lora,) = prior.predict_noise(xt, t, text), lora.predict_noise(xt, t, text)
+print("prior and LoRA differ by", (by_prior - by_lora).abs().max().item())
+
+# %% [markdown]
+# So at the first step $\hat\varepsilon_\mu$ is $\hat\varepsilon_{\text{text}}$, and your gradient
+# is
+#
+# $$(1 - \bar\alpha_t)\,(s - 1)\,
+# (\hat\varepsilon_{\text{text}} - \hat\varepsilon_{\text{uncond}}) ,$$
+#
+# guidance and nothing else. (That is a method of its own, classifier score distillation. Section 5
+# shows what becomes of it if the LoRA never learns.)
+#
+# **How it learns.** It is a diffusion model and the particles are its data, so it learns by the
+# loss that all diffusion models learn by: put noise in, say which,
+#
+# $$\mathcal L_{\text{LoRA}} = \mathbb E_{t,\varepsilon}\Big[\tfrac1n
+# \big\|\hat\varepsilon_\mu(x_t; y, t) - \varepsilon\big\|^2\Big],
+# \qquad t \sim \mathcal U\{0, \dots, 999\},$$
+#
+# with $n$ the number of values, that is, as a *mean*, and with a $t$ and an $\varepsilon$ of its
+# own. The pictures are **data** here. This loss must not move them: a picture that makes itself
+# easy to denoise is a blurred one.
+#
+# > **v or eps.** Some models (`"sd21"`) do not predict $\varepsilon$ but $v =
+# > \sqrt{\bar\alpha_t}\,\varepsilon - \sqrt{1 - \bar\alpha_t}\,x_0$, from which $\varepsilon$
+# > follows. In exercise 1 you never noticed: `predict_noise` always speaks in $\varepsilon$. In
+# > training it matters, because a loss on $v$ weights the noise levels as the network is used to.
+# > So the LoRA says itself what it should have predicted: `lora.target(x0, eps, t)`. A
+# > $v$ subtracted from an $\varepsilon$ without conversion is a classic: pictures of coloured
+# > noise.
+#
+# ### Exercise 2 · `vsd.lora_loss`
+#
+# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+#
+# **Contract.** `lora.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`; `lora.predict(xt, t,
+# text)` gives what the adapted network predicts, `(B, C, h, w)`, *with a graph* to its weights;
+# `lora.target(x0, eps, t)` gives what it should have been. Return the mean squared difference, a
+# scalar. Its gradient reaches the LoRA, and does not reach `x0`, though `x0` arrives with a graph.
+
+# %%
+# TODO vsd.lora_loss
+
+# %%
+check("vsd.lora_loss")
+
+# %%
+compare_picture("vsd.lora_loss")
+
+# %% [markdown]
+# **What you should see.** The gradient that your loss sends into a very small LoRA, one that only
+# learns its mean picture: what it should unlearn is bright, what it should learn is dark.
+#
+# <details><summary>Help: the check says that a gradient reaches x0.</summary>
+#
+# Everything computed from `x0` carries its graph on, $x_t$ as well as the target. `.detach()` it
+# before either is made.
+#
+# </details>
+# <details><summary>Help: may I write this under torch.no_grad()?</summary>
+#
+# Then nothing could learn. The graph to the *weights* must stay; only the one to the pictures goes.
+#
+# </details>
+# <details><summary>Help: which of lora.predict and lora.predict_noise?</summary>
+#
+# `predict_noise` is for asking: without a graph, always in $\varepsilon$. `predict` is for
+# learning.
+#
+# </details>
+
+# %% [markdown]
+# ## 3 · Taking turns
+#
+# Two things now move. The particles follow a gradient in which the LoRA is frozen, and the LoRA
+# follows one in which the particles are. Neither has a loss that both could descend: what is good
+# for the one is bad for the other, since the LoRA wants to recognise the crowd, and the crowd moves
+# away from what the LoRA recognises. So they take turns, with an optimiser each.
+#
+# ```text
+# particles:  particle_loss() ─ backward ─ particle_optimiser
+# LoRA:       lora_loss()     ─ backward ─ lora_optimiser
+# ```
+#
+# PyTorch *adds* each new gradient to the one that is there. Two losses and two optimisers are two
+# places to forget that, and Adam hides it well.
+#
+# ### Exercise 3 · `vsd.alternating_step`
+#
+# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+#
+# **Contract.** `particle_loss` and `lora_loss` are functions: each call computes the scalar as
+# things are *at that moment*. First one step of the particles against the LoRA as it is, then one
+# step of the LoRA on the particles as they are then. Each is computed once. Gradients that were
+# there before play no part in either step. Return the particles' loss from before their step,
+# without a graph.
+
+# %%
+# TODO vsd.alternating_step
+
+# %%
+check("vsd.alternating_step")
+
+# %%
+compare_picture("vsd.alternating_step")
+
+# %% [markdown]
+# **What you should see.** The check lets two single numbers play against each other for a few steps
+# and draws where they went, and what was returned; bars that end at the lines.
+#
+# <details><summary>Help: what does "as things are then" rule out?</summary>
+#
+# Computing both losses first and stepping afterwards: the LoRA would learn what the particles were.
+# After one step that is nearly the same; it is not the algorithm.
+#
+# </details>
+# <details><summary>Help: the numbers are right at first, and then drift.</summary>
+#
+# Which gradient was still there? Each optimiser can clear its own, and must do so *before* its
+# `backward()`.
+#
+# </details>
+
+# %% [markdown]
+# ### Your LoRA at work
+#
+# Let us see the LoRA learn before anything else moves. The crowd is eight drawings of red houses in
+# the snow. They stand still (their loss is zero), and the LoRA learns them under the prompt "a
+# house". Every few steps we ask both denoisers what they see in the *same* noisy picture. Their
+# answers can be had from your gradient: with $\hat x_0$ for the clean picture that belongs to an
+# $\hat\varepsilon$,
+#
+# $$\text{grad} = \sqrt{\bar\alpha_t(1 - \bar\alpha_t)}\;
+# \big(\hat x_0^{\,\mu} - \hat x_0^{\,p}\big) .$$
+#
+# This is worth a second look. **Each step carries a particle away from what the LoRA sees, towards
+# what the prior sees.** And with the denoiser of a crowd of one, $\hat x_0^{\,\mu}$ is $x_0$
+# itself.
+
+
+# %%
+def beliefs(
+    lora: object, x0: torch.Tensor, prompt: str, *, level: int, guidance_scale: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What the guided prior and the LoRA each believe to be behind `x0` with noise in it."""
+    generator = torch.Generator(prior.device).manual_seed(level)
+    eps = torch.randn(x0.shape, generator=generator, device=prior.device)
+    t = torch.full((len(x0),), level, device=prior.device)
+    text, uncond = prior.embed([prompt] * len(x0)), prior.embed([""] * len(x0))
+    alone = Alone(prior, LatentCanvas.starting_at(x0))
+    from_self, from_lora = (
+        vsd.vsd_grad(prior, second, x0, t, eps, text, uncond, guidance_scale)
+        / (prior.alpha_bar(t) * (1 - prior.alpha_bar(t))).sqrt()
+        for second in (alone, lora)
+    )
+    by_prior = x0 - from_self
+    return by_prior, by_prior + from_lora
+
+
+# %%
+def standing_still(prior: Prior, x0: torch.Tensor, **_: object) -> torch.Tensor:
+    """A particle loss without any pull."""
+    return 0 * x0.sum()
+
+
+crowd = prior.encode(drawings([Factors(THING, "red", "in the snow")] * 8))
+stranger = prior.encode(houses[4:5])
+moments, seen = (0, 10, 30, 59), []
+for step in distilled(
+    PROMPT,
+    canvas=LatentCanvas.starting_at(crowd),
+    loss=standing_still,
+    particles=8,
+    steps=60,
+):
+    if step.index in moments:
+        by_prior, by_lora = beliefs(
+            step.companion.model, stranger, PROMPT, level=850, guidance_scale=1.0
+        )
+        seen.append(by_lora)
+show(
+    torch.cat([prior.decode(crowd[:3]), prior.decode(torch.cat([stranger, by_prior, *seen]))]),
+    [
+        *["the crowd"] * 3,
+        "a stranger",
+        "what the\nprior sees",
+        *[f"the LoRA,\nafter {index + 1}" for index in moments],
+    ],
+    columns=9,
+)
+
+# %% [markdown]
+# **What you should see.** The stranger with noise at $t = 850$ is hardly there any more, and both
+# must go by what they know. The prior sees some house. The LoRA has seen nothing but red houses in
+# the snow, and it sees one more and more. The difference is what a particle would be told: *leave
+# the red, leave the snow, there are enough of those*.
+
+# %% [markdown]
+# ## 4 · Pictures
+#
+# A prompt that leaves much open shows best what VSD is for. Six particles of one prompt, one LoRA
+# for them all. The guidance scale and the LoRA's learning rate are the course's defaults for this
+# model. While it runs we look in on the first particle, and on what the two denoisers see in it.
+
+# %%
+PARTICLES, STEPS = 6, 200
+SCALE = guidance_default(MODEL, "vsd")
+moments, diary = (0, 24, 49, 99, 149, 199), []
+
+
+def watched(steps: Iterable[Step]) -> Iterator[Step]:
+    """The same steps; at some moments the first particle and both beliefs go into the diary."""
+    for step in steps:
+        if step.index in moments:
+            x0 = step.canvas.render().detach()[:1].clone()
+            sights = beliefs(step.companion.model, x0, PROMPT, level=600, guidance_scale=SCALE)
+            diary.append((x0, *sights))
+        yield step
+
+
+run = live(watched(distilled(PROMPT, particles=PARTICLES, steps=STEPS)), prior, every=20)
+
+# %%
+run.film()
+
+# %% [markdown]
+# ### What the LoRA believes
+#
+# The first particle, with noise at $t = 600$, at six moments. Each step goes from the third row to
+# the second.
+
+# %%
+show(
+    prior.decode(torch.cat([torch.cat(row) for row in zip(*diary, strict=True)])),
+    [f"step {index + 1}" for index in moments],
+    columns=len(moments),
+    row_titles=["the particle", "what the\nprior sees", "what the\nLoRA sees"],
+)
+
+# %% [markdown]
+# **What you should see.** At first both see the same thing, only the guided prior more loudly,
+# although the canvas is noise. Then the LoRA falls in with the crowd: its picture follows the
+# particle, softly. Towards the end all three agree.
+
+# %% [markdown]
+# ## 5 · What it repairs
+#
+# The same six seeds by SDS: at VSD's scale, at the scale that suits SDS best on this model, and at
+# a high one. And once with a LoRA that never learns.
+
+
+# %%
+def untrained(prior: Prior, canvas: LatentCanvas) -> LoraDenoiser:
+    """A LoRA as it is in the beginning; without a companion it stays so."""
+    generator = torch.Generator(prior.device).manual_seed(0)
+    return LoraDenoiser(prior, rank=4, generator=generator)
+
+
+def finished(second: Callable[[Prior, LatentCanvas], object], scale: float) -> torch.Tensor:
+    """The pictures at the end of a run."""
+    *_, last = distilled(
+        PROMPT, second=second, particles=PARTICLES, steps=STEPS, guidance_scale=scale
+    )
+    return prior.decode(last.canvas.render())
+
+
+chance = random.Random(0)
+typical = [Factors(THING, chance.choice(COLOURS), chance.choice(SCENES)) for _ in range(PARTICLES)]
+generator = torch.Generator(prior.device).manual_seed(0)
+sampled = prior.sample([PROMPT] * PARTICLES, guidance_scale=3.0, generator=generator)
+best = guidance_default(MODEL, "sds")
+results = {
+    "drawings (by the VAE)": prior.decode(prior.encode(drawings(typical))),
+    "sampled, s = 3": prior.decode(sampled),
+    **{f"SDS, s = {s:g}": finished(Alone, s) for s in sorted({SCALE, best, 30.0})},
+    f"VSD, s = {SCALE:g}": run.frames[-1].images.to(prior.device),
+    f"no learning, s = {SCALE:g}": finished(untrained, SCALE),
+}
+show(
+    torch.cat(list(results.values())),
+    columns=PARTICLES,
+    row_titles=[name.replace(", ", "\n").replace(" (", "\n(") for name in results],
+)
+
+# %% [markdown]
+# Five numbers for each row. *Chroma* is the distance between a pixel's largest and smallest
+# channel, *sharpness* the mean difference between neighbouring pixels, *variety* the mean distance
+# between two of the pictures in the features of the toybox's judge. *CLIP* compares with the
+# prompt, and the judge says how many show the thing. For the first three, what matters is not much
+# or little but how near they are to the drawings'. (The judge has seen nothing but the toybox: with
+# `"sd15"`, believe your eyes.)
+
+
+# %%
+@torch.no_grad()
+def measures(images: torch.Tensor) -> dict[str, float]:
+    """The numbers of one row of pictures (B, 3, H, W)."""
+    images = images.clamp(-1, 1).cpu()
+    small = torch.nn.functional.interpolate(images, (64, 64), mode="area")
+    grey = images.mean(dim=1)
+    steps = [grey.diff(dim=dim).abs().mean() for dim in (1, 2)]
+    return {
+        "chroma": ((images.amax(dim=1) - images.amin(dim=1)).mean() / 2).item(),
+        "sharpness": (sum(steps) / 2).item(),
+        "variety": torch.pdist(judge.net.features(small)).mean().item(),
+        "CLIP": sum(scorer.score(to_pil(images), [PROMPT] * len(images))) / len(images),
+        "right": sum(f.thing == THING for f in judge.factors(images)) / len(images),
+    }
+
+
+table = {name: measures(images) for name, images in results.items()}
+print(" " * 20, *(f"{name:>10}" for name in next(iter(table.values()))))
+for name, numbers in table.items():
+    print(f"{name:20}", *(f"{number:10.3f}" for number in numbers.values()))
+
+# %% [markdown]
+# **What you should see.**
+#
+# - *SDS* at a low scale: soft, and much the same picture six times.
+# - *SDS* at a high scale: decided, and burnt.
+# - *VSD*: as sharp as the drawings, with edges and texture, and more various than SDS.
+# - *Without learning* there is guidance and nothing to hold it: nobody says "enough of that".
+
+# %% [markdown]
+# ## Bug hunt
+#
+# Ungraded, and worth more than the points.
+#
+# ### Case 1 · The line-up
+#
+# Five students wrote `vsd_grad`, each with one mistake. Here is what their functions return on the
+# check's latents, and what the five did. Who did what?
+
+# %%
+suspects = LineUp(
+    "vsd.vsd_grad",
+    (
+        "grad_flipped",
+        "grad_against_eps",
+        "grad_with_guided_lora",
+        "grad_without_guidance",
+        "grad_noised_with_swapped_factors",
+    ),
+    seed=5,
+)
+suspects.figure()
+
+# %%
+suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
+
+# %% [markdown]
+# ### Case 2 · The LoRA that would not learn
+#
+# A colleague wrote the loop by hand, with your three functions, which are right. There are
+# **three** bugs in the loop. None of them raises an error, and the pictures are no help: they look
+# like pictures. What helps is to ask the LoRA what it has learnt. Put noise into the finished
+# particles; by how much does the LoRA find it better than the prior, which has never seen them?
+# It should be better by far more than the last digit.
+
+
+# %%
+def by_hand(prompt: str, *, particles: int = 4, steps: int = 100) -> tuple[torch.Tensor, object]:
+    """Particles (B, C, h, w) and their LoRA, or so its author believes."""
+    generator = torch.Generator(prior.device).manual_seed(0)
+    settings = Settings(prompt, loss_type="vsd", model=MODEL)
+    shape = (particles, prior.latent_channels, *prior.latent_size)
+    x0 = torch.randn(shape, generator=generator, device=prior.device).requires_grad_()
+    text, uncond = prior.embed([prompt] * particles), prior.embed([""] * particles)
+    lora = LoraDenoiser(prior, rank=settings.lora_rank, generator=generator)
+    data = x0.detach().clone()  # the LoRA's loss must not reach the particles
+    weights = [factor for factor in lora.parameters() if factor.any()]
+    particle_optimiser = torch.optim.AdamW([x0], lr=settings.learning_rate, weight_decay=0)
+    lora_optimiser = torch.optim.AdamW(weights, lr=settings.lora_learning_rate)
+    for _ in range(steps):
+        t = torch.randint(20, 981, (particles,), generator=generator, device=prior.device)
+        eps = torch.randn(shape, generator=generator, device=prior.device)
+
+        def particle_loss(t: torch.Tensor = t, eps: torch.Tensor = eps) -> torch.Tensor:
+            scale = settings.guidance_scale
+            grad = vsd.vsd_grad(prior, lora, x0, t, eps, text, uncond, scale)
+            return with_gradient(x0, grad)
+
+        def lora_loss() -> torch.Tensor:
+            t = torch.randint(0, 100, (particles,), generator=generator, device=prior.device)
+            eps = torch.randn(shape, generator=generator, device=prior.device)
+            return vsd.lora_loss(lora, data, t, eps, text)
+
+        vsd.alternating_step(particle_loss, lora_loss, particle_optimiser, lora_optimiser)
+    return x0.detach(), lora
+
+
+@torch.no_grad()
+def error(lora: object, x0: torch.Tensor, prompt: str, draws: int = 8) -> float:
+    """How badly the denoiser finds the noise in `x0`, over some noise levels."""
+    generator = torch.Generator(prior.device).manual_seed(1)
+    x0 = x0.repeat(draws, 1, 1, 1)
+    t = torch.linspace(100, 900, len(x0), device=prior.device).long()
+    eps = torch.randn(x0.shape, generator=generator, device=prior.device)
+    return vsd.lora_loss(lora, x0, t, eps, prior.embed([prompt] * len(x0))).item()
+
+
+hunted, hunted_lora = by_hand(PROMPT)
+bare = SimpleNamespace(  # the prior, to be asked as a LoRA is
+    alpha_bar=prior.alpha_bar, predict=prior.network, target=hunted_lora.target
+)
+print(f"the prior's error {error(bare, hunted, PROMPT):.4f}")
+print(f"the LoRA's error  {error(hunted_lora, hunted, PROMPT):.4f}")
+show(prior.decode(hunted))
+
+# %% [markdown]
+# <details><summary>Help: how do I find out which line it is?</summary>
+#
+# Follow the LoRA from its birth. Which of its weights can move at all? Which pictures does it
+# learn, and which pictures are there to be learnt? At which noise levels does it practise?
+#
+# </details>
+# <details><summary>Help: the weights look fine to me.</summary>
+#
+# How many are there in the list, and how many has the LoRA? Print `len(weights)`. Half of the
+# factors begin at zero, and `.any()` of a matrix of zeros is `False`. Is the gradient of the other
+# half ever anything but zero?
+#
+# </details>
+
+# %% [markdown]
+# ## Dares
+#
+# Ungraded. The first comes with code that runs; the others are yours.
+#
+# ### Dare 1 · Falling noise
+#
+# ProlificDreamer lets $t_{\max}$ fall: first all levels, for the layout, then only the lower half,
+# for the detail. Users of it report more detail, and sometimes chaos. Which is it here?
+
+
+# %%
+def annealed(prior: Prior, x0: torch.Tensor, *, step: int, settings: Settings, **rest: object):
+    """`vsd.loss`, with t_max falling from 980 to 500."""
+    t_max = 980 - 480 * step // settings.steps
+    return vsd.loss(prior, x0, step=step, settings=replace(settings, t_max=t_max), **rest)
+
+
+*_, last = distilled(PROMPT, loss=annealed, particles=4, steps=100)
+fallen = prior.decode(last.canvas.render())
+for name, number in measures(fallen).items():
+    print(f"{name}: {number:.3f}")
+show(fallen)
+
+# %% [markdown]
+# ### Eight more
+#
+# 2. **One particle.** `particles=1`: the LoRA has one picture to learn. Is it SDS again? Why not
+#    quite? (What did it know before it began?)
+# 3. **A faster, or a slower, LoRA.** `lora_learning_rate` times ten, and a tenth. The one
+#    overshoots and the pictures never come to rest; the other never catches up. Find the two ends.
+# 4. **A wider one.** `lora_rank` 1, 4 and 16. How much must a LoRA be able to say?
+# 5. **Guide both.** Wrap the LoRA in a class whose `predict_noise` guides it with the prior's own
+#    scale. What does the difference of two exaggerations draw?
+# 6. **CSD**, arXiv 2310.19415: guidance alone, the row without learning as a method.
+#    `python main.py --prompt "a house" --loss_type csd`; the file `distillery/methods/csd.py`
+#    reads like the paper.
+# 7. **SDI**, arXiv 2405.15891: keep SDS, but do not draw $\varepsilon$; find the noise that the
+#    picture itself would have come from, by running the sampler backwards. `--loss_type sdi`.
+# 8. **ISM**, arXiv 2311.11284: the same thought with two neighbouring levels. `--loss_type ism`.
+# 9. **DDS**, arXiv 2304.07090: the difference of two denoisings once more, and here the second
+#    belongs to a *source picture*. It is in stage 2; say in one sentence what DDS, VSD and SDS
+#    subtract.
+
+# %% [markdown]
+# ## What you now have
+#
+# - You know that SDS seeks **modes** because its question is about one picture, and that the same
+#   KL about a **distribution** has the whole distribution for an answer.
+# - You wrote its gradient, the difference of **two denoisers**, and saw it fill the clouds.
+# - You trained a **LoRA** on pictures that move, in turns with them, with nothing of the one
+#   leaking into the other.
+#
+# Your functions are in `guidance/vsd.py`, and the command line draws with them:
+#
+# ```sh
+# python main.py --prompt "a house" --loss_type vsd --particles 6 --implementation guidance
+# ```

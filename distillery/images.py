@@ -6,17 +6,20 @@ batch becomes a contact sheet, or a PIL image.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
+import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 from torch import Tensor
 
-from distillery.errors import CourseError
+from distillery.errors import CourseError, in_short
 from distillery.files import atomic_write, filename_to_prompt, prompt_to_filename
 
 Picture = Tensor | Image.Image
@@ -36,10 +39,17 @@ def from_pil(image: Image.Image, size: tuple[int, int] | None = None) -> Tensor:
     is squashed.
     """
     image = image.convert("RGB")
-    if size is not None and image.size != size[::-1]:
-        image = ImageOps.fit(image, size[::-1], Image.Resampling.LANCZOS)
+    if size is not None:
+        image = fit(image, size)
     levels = torch.from_numpy(np.asarray(image, dtype=np.float32).copy())
     return (levels / 127.5 - 1).permute(2, 0, 1)[None]
+
+
+def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize to fill the frame `size` (H, W), and crop about the centre what then sticks out."""
+    if image.size == size[::-1]:
+        return image
+    return ImageOps.fit(image, size[::-1], Image.Resampling.LANCZOS)
 
 
 def grid(images: Tensor | Sequence[Image.Image], columns: int | None = None) -> Image.Image:
@@ -99,6 +109,84 @@ def load_image(path: Path) -> Image.Image:
             "remove it or make it again."
         ) from error
     return picture
+
+
+def read_any(path: Path, *, enough: int | None = None) -> Image.Image:
+    """Read a picture that came from anywhere, upright and with 8 bits a channel.
+
+    It stays RGB, RGBA or CMYK; `to_rgb` does the rest, and sooner once the picture is small.
+
+    Args:
+        path: a file of any kind that PIL reads.
+        enough: a JPEG may be decoded at a fraction of its size, neither side below this.
+
+    Raises:
+        CourseError: the file is missing, a folder, no picture, damaged, animated, or too large.
+    """
+    if os.path.isdir(path):
+        raise CourseError(f"{path} is a folder; give the path of one picture.")
+    # Path.exists raises where a folder may not be entered.
+    if not os.path.exists(path):
+        raise CourseError(f"there is no file {path}; give the path of a picture.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return _decoded(path, enough)
+    except CourseError:
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise CourseError(
+            f"{path} has too many pixels to be read safely; scale it down below "
+            f"{2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million."
+        ) from error
+    # Every format of PIL has its own ways to fail on a damaged file.
+    except Exception as error:
+        raise CourseError(
+            f"{path} cannot be read as a picture ({in_short(error)}); "
+            "save it again as a PNG or JPEG file."
+        ) from error
+
+
+def _decoded(path: Path, enough: int | None) -> Image.Image:
+    with Image.open(path) as image:
+        frames = getattr(image, "n_frames", 1)
+        # The first picture of an MPO is the photograph; previews and gain maps follow it.
+        if frames > 1 and image.format != "MPO":
+            raise CourseError(
+                f"{path} holds {frames} pictures, an animation or pages; "
+                "save the one that is meant as a PNG file."
+            )
+        if enough is not None:
+            image.draft(None, (enough, enough))
+        return _in_8_bits(ImageOps.exif_transpose(image))
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its levels are floating-point numbers")
+    if image.mode.startswith("I"):
+        # PIL's own conversion clips: all but the darkest 256 of 65,536 levels would turn white.
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise ValueError("its levels have more than 16 bits")
+        image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    if image.mode == "CMYK":
+        return image
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turn RGB, RGBA or CMYK into sRGB by the embedded profile, if any, and lay it over white."""
+    profile, mode = image.info.get("icc_profile"), "RGBA" if image.mode == "RGBA" else "RGB"
+    if profile:
+        # A profile that is damaged, or made for another kind of pixels, is as good as none.
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            srgb = ImageCms.createProfile("sRGB")
+            obeyed = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode=mode)
+            image = obeyed or image
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
 
 
 def prompt_of(path: Path, picture: Image.Image) -> str:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
+import struct
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 
 from distillery.errors import CourseError
 from distillery.files import prompt_to_filename
@@ -13,10 +17,12 @@ from distillery.images import (
     grid,
     load_image,
     prompt_of,
+    read_any,
     save_gif,
     save_png,
     to_pil,
     to_png_bytes,
+    to_rgb,
 )
 
 
@@ -118,3 +124,190 @@ def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path: Path, kind: str
 
     with pytest.raises(CourseError, match=r"a_boat\.png cannot be read as a picture"):
         load_image(path)
+
+
+def png_of_16_bits(levels: np.ndarray, *, colour_type: int) -> bytes:
+    """A PNG by hand, for PIL writes no colours of 16 bits; `levels` is (H, W, channels)."""
+    height, width = levels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        checksum = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", checksum)
+
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*pair) for pair in chunks)
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    return np.asarray(to_rgb(read_any(path)))
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(0, 1), (2, 3)], ids=["grey", "rgb"])
+def test_16_bits_a_channel_are_divided_down_and_not_clipped(
+    tmp_path: Path, colour_type: int, channels: int
+) -> None:
+    levels = np.linspace(0, 65535, 9 * 12 * channels).reshape(9, 12, channels).round()
+    path = tmp_path / "deep.png"
+    path.write_bytes(png_of_16_bits(levels, colour_type=colour_type))
+
+    np.testing.assert_allclose(read_rgb(path), np.broadcast_to(levels / 257, (9, 12, 3)), atol=1)
+
+
+def test_a_portable_greymap_of_16_bits_is_divided_down_too(tmp_path: Path) -> None:
+    path = tmp_path / "deep.pgm"
+    path.write_bytes(b"P5 12 9 65535\n" + np.full(108, 32896, ">u2").tobytes())
+
+    assert read_any(path).size == (12, 9)
+    assert set(read_rgb(path).ravel()) == {128}
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_what_is_transparent_becomes_white(tmp_path: Path, mode: str) -> None:
+    picture = Image.new("RGBA", (12, 9), (0, 0, 0, 0))
+    picture.paste((0, 0, 0, 255), (0, 0, 6, 9))
+    picture.paste((0, 0, 0, 51 if mode != "P" else 0), (6, 0, 12, 9))
+    picture.convert(mode).save(tmp_path / "glass.png")
+
+    pixels = read_rgb(tmp_path / "glass.png")
+
+    assert pixels[:, :6].max() == 0
+    assert set(pixels[:, 6:].ravel()) == {204 if mode != "P" else 255}
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_fewer_colours_stay_what_they_are(tmp_path: Path, mode: str) -> None:
+    picture = Image.new("L", (12, 9), 0)
+    picture.paste(255, (0, 0, 6, 9))
+    picture.convert(mode).save(tmp_path / "plain.png")
+
+    pixels = read_rgb(tmp_path / "plain.png")
+
+    assert pixels.shape == (9, 12, 3)
+    assert (pixels[:, :6].min(), pixels[:, 6:].max()) == (255, 0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_stands_as_its_exif_says(tmp_path: Path, orientation: int) -> None:
+    upright = Image.new("RGB", (24, 16), "black")
+    upright.paste("red", (0, 0, 8, 8))
+    upright.paste("blue", (16, 8, 24, 16))
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "photo.png", exif=exif)
+
+    np.testing.assert_array_equal(read_rgb(tmp_path / "photo.png"), np.asarray(upright))
+
+
+def test_inks_become_the_colours_they_print(tmp_path: Path) -> None:
+    for name, inks, colour in [
+        ("cyan", (255, 0, 0, 0), (0, 255, 255)),
+        ("black", (0, 0, 0, 255), (0, 0, 0)),
+        ("paper", (0, 0, 0, 0), (255, 255, 255)),
+    ]:
+        for suffix in ("jpg", "tif"):
+            path = tmp_path / f"{name}.{suffix}"
+            Image.new("CMYK", (16, 8), inks).save(path)
+            np.testing.assert_allclose(read_rgb(path), np.full((8, 16, 3), colour), atol=3)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_an_embedded_colour_profile_is_obeyed_and_a_damaged_one_is_not(
+    tmp_path: Path, mode: str
+) -> None:
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"----").replace(b"bXYZ", b"rXYZ").replace(b"----", b"bXYZ")
+    picture = Image.new("RGB", (12, 9), (200, 0, 0)).convert(mode)
+    seen = {}
+    for name, profile in {"none": None, "swapped": swapped, "damaged": swapped[:40]}.items():
+        picture.save(tmp_path / f"{name}.png", icc_profile=profile)
+        seen[name] = read_rgb(tmp_path / f"{name}.png")[0, 0]
+
+    np.testing.assert_array_equal(seen["none"], (200, 0, 0))
+    np.testing.assert_array_equal(seen["damaged"], (200, 0, 0))
+    np.testing.assert_allclose(seen["swapped"], (0, 0, 200), atol=2)
+
+
+def test_a_jpeg_is_decoded_at_a_fraction_of_its_size_where_that_is_enough(tmp_path: Path) -> None:
+    path = tmp_path / "large.jpg"
+    Image.new("RGB", (800, 400), "red").save(path)
+
+    assert read_any(path).size == (800, 400)
+    assert read_any(path, enough=100).size == (200, 100)
+    assert read_any(path, enough=101).size == (400, 200)
+
+
+def moving(kind: str) -> bytes:
+    frames = [Image.new("RGB", (12, 9), colour) for colour in ("red", "blue")]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, format=kind, save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_an_animation_is_refused_by_the_number_of_its_frames(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "moving"
+    path.write_bytes(moving(kind))
+
+    with pytest.raises(CourseError, match=r"moving holds 2 pictures.* as a PNG file\."):
+        read_any(path)
+
+
+def test_a_still_gif_and_a_photograph_with_its_preview_are_read(tmp_path: Path) -> None:
+    Image.new("RGB", (12, 9), "red").save(tmp_path / "still.gif")
+    (tmp_path / "photo.jpg").write_bytes(moving("MPO"))
+
+    for name in ("still.gif", "photo.jpg"):
+        np.testing.assert_allclose(read_rgb(tmp_path / name)[0, 0], (255, 0, 0), atol=2)
+
+
+@pytest.mark.parametrize("kind", ["text", "empty", "truncated"])
+def test_a_damaged_file_of_any_origin_is_refused_in_one_sentence(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a_boat.png"
+    path.write_bytes(broken_pictures()[kind])
+
+    with pytest.raises(CourseError, match=r"a_boat\.png cannot be read as a picture .*PNG or JPEG"):
+        read_any(path)
+
+
+def test_levels_without_a_known_white_are_refused(tmp_path: Path) -> None:
+    Image.new("F", (12, 9), 0.5).save(tmp_path / "float.tif")
+    Image.new("I", (12, 9), 70000).save(tmp_path / "deep.tif")
+
+    with pytest.raises(CourseError, match="levels are floating-point numbers"):
+        read_any(tmp_path / "float.tif")
+    with pytest.raises(CourseError, match="levels have more than 16 bits"):
+        read_any(tmp_path / "deep.tif")
+
+
+def test_a_missing_file_and_a_folder_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(CourseError, match=r"^there is no file .*none\.png"):
+        read_any(tmp_path / "none.png")
+    with pytest.raises(CourseError, match="is a folder"):
+        read_any(tmp_path)
+
+
+def test_more_pixels_than_are_safe_are_refused_and_half_as_many_read_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "large.png"
+    Image.new("L", (50, 40)).save(path)
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert read_any(path).size == (50, 40)
+    assert not recwarn.list
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 999)
+    with pytest.raises(CourseError, match=r"large\.png has too many pixels"):
+        read_any(path)

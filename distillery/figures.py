@@ -110,3 +110,72 @@ def scatter(clouds: Mapping[str, Tensor], centres: Tensor, others: Tensor) -> Fi
         axes.set_aspect("equal")
     pyplot.close(figure)
     return figure
+
+
+def overlaid(
+    x: Sequence[float],
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    *,
+    x_label: str,
+    linear_below: float | None = None,
+    dots: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+) -> Figure:
+    """Several lines (name -> values over `x`) in each of the `panels` (title -> lines).
+
+    With `linear_below` the y axis is logarithmic on both sides of zero, and linear as near to it
+    as that. `dots` (title -> their x and y) are drawn over the lines of that panel.
+    """
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=(4.8 * len(panels), 3.2), layout="constrained")
+    for axes, (title, lines) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        for place, (name, values) in enumerate(lines.items()):
+            # Lines that lie on one another must all be seen.
+            axes.plot(x, values, label=name, linestyle=("-", (0, (5, 5)))[place % 2], linewidth=1.8)
+        if dots and title in dots:
+            axes.plot(*dots[title], "o", color="black", markersize=4, label="yours")
+        axes.set(title=title, xlabel=x_label)
+        if linear_below is not None:
+            axes.set_yscale("symlog", linthresh=linear_below)
+        axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    pyplot.close(figure)
+    return figure
+
+
+def frontier(
+    methods: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    knobs: Mapping[str, Sequence[object]],
+    x_label: str,
+    y_label: str,
+) -> Figure:
+    """What each method pays (x) and gets (y), a line for each over the settings of its knob.
+
+    Args:
+        methods: name -> points (x, y).
+        knobs: name -> the setting at each of its points, written beside it.
+    """
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=(7.0, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for name, points in methods.items():
+        (line,) = axes.plot(*zip(*points, strict=True), marker="o", alpha=0.8, label=name)
+        for point, setting in zip(points, knobs[name], strict=True):
+            axes.annotate(
+                str(setting),
+                point,
+                xytext=(4, -9),
+                textcoords="offset points",
+                fontsize=7,
+                color=line.get_color(),
+            )
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right")
+    pyplot.close(figure)
+    return figure

@@ -6,24 +6,28 @@ is missing or its front end cannot draw, a plain contact sheet stands in.
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import inspect
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from distillery.canvas import Canvas
 from distillery.distill import Step
-from distillery.errors import CourseError
+from distillery.errors import CourseError, in_short
 from distillery.images import grid, to_pil, to_png_bytes
 from distillery.prior import Prior
 
 SIDE = 256  # pixels of a picture on the screen, about
 LARGEST_SHEET = 1600  # pixels of either side of a contact sheet
+PAUSE = 0.002  # seconds between two steps of a preview, for whatever else the kernel has to do
+WIPE_STEP = 5  # percent of the width from one frame of a wipe to the next
 
 
 class Explorer:
@@ -33,13 +37,20 @@ class Explorer:
 
     Args:
         pictures: images (B, 3, H, W) in [-1, 1] or PIL pictures, the last axis running fastest.
+        sheet: stands in for the widget; by default all pictures on one sheet.
         axes: name -> the values of that axis, at least one.
 
     Raises:
         CourseError: there are not as many pictures as places.
     """
 
-    def __init__(self, pictures: Tensor | Sequence[Image.Image], **axes: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        pictures: Tensor | Sequence[Image.Image],
+        *,
+        sheet: Image.Image | None = None,
+        **axes: Sequence[Any],
+    ) -> None:
         tiles = to_pil(pictures) if isinstance(pictures, Tensor) else list(pictures)
         places = list(itertools.product(*(range(len(values)) for values in axes.values())))
         if not tiles or len(tiles) != len(places):
@@ -48,7 +59,7 @@ class Explorer:
                 f"picture; {len(tiles)} pictures were given."
             )
         columns = len(list(axes.values())[-1]) if len(axes) > 1 else None
-        self._sheet = grid(tiles, columns=columns)
+        self._sheet = grid(tiles, columns=columns) if sheet is None else sheet.copy()
         self._sheet.thumbnail((LARGEST_SHEET, LARGEST_SHEET))
         self._png = {
             place: to_png_bytes(_enlarged(tile)) for place, tile in zip(places, tiles, strict=True)
@@ -73,13 +84,7 @@ def _build(
     except ImportError:
         return [], None, None
     image = ipywidgets.Image(value=first, format="png")
-    sliders = [
-        ipywidgets.SelectionSlider(
-            options=[(_label(value), index) for index, value in enumerate(values)],
-            description=name.replace("_", " "),
-        )
-        for name, values in axes.items()
-    ]
+    sliders = _sliders(axes)
     for slider in sliders:
         slider.observe(swap, names="index")
     controls = list(sliders)
@@ -88,6 +93,18 @@ def _build(
         ipywidgets.jslink((play, "value"), (sliders[0], "index"))
         controls = [ipywidgets.HBox([play, sliders[0]])]
     return sliders, image, ipywidgets.VBox([*controls, image])
+
+
+def _sliders(axes: dict[str, Sequence[Any]]) -> list[Any]:
+    import ipywidgets
+
+    return [
+        ipywidgets.SelectionSlider(
+            options=[(_label(value), index) for index, value in enumerate(values)],
+            description=name.replace("_", " "),
+        )
+        for name, values in axes.items()
+    ]
 
 
 def _label(value: Any) -> str:
@@ -99,6 +116,53 @@ def _enlarged(picture: Image.Image) -> Image.Image:
     factor = max(1, round(SIDE / min(picture.size)))
     size = (picture.width * factor, picture.height * factor)
     return picture if factor == 1 else picture.resize(size, Image.Resampling.BICUBIC)
+
+
+class Wipe(Explorer):
+    """Two pictures of one size, the second wiped over the first from the left by a slider.
+
+    A second slider chooses among several such pairs. Without widgets both stand on one sheet, the
+    first above the second, or beside it where there is a single pair.
+
+    Args:
+        before: images (B, 3, H, W) in [-1, 1].
+        after: as many, of the same size.
+        names: one for each pair, by default their numbers.
+
+    Raises:
+        CourseError: the two differ in shape, or the names in number.
+    """
+
+    def __init__(
+        self, before: Tensor, after: Tensor, *, names: Sequence[str] | None = None
+    ) -> None:
+        if before.shape != after.shape:
+            raise CourseError(
+                "a wipe needs two batches of one shape, before and after; they have "
+                f"{tuple(before.shape)} and {tuple(after.shape)}."
+            )
+        under, over = ([_enlarged(tile) for tile in to_pil(images)] for images in (before, after))
+        shares = range(0, 101, WIPE_STEP)
+        frames = [
+            _wiped(*pair, share / 100) for pair in zip(under, over, strict=True) for share in shares
+        ]
+        columns = len(before) if len(before) > 1 else 2
+        axes: dict[str, Sequence[Any]] = {"edit": [f"{share} %" for share in shares]}
+        if len(before) > 1 or names is not None:
+            axes = {"pair": names or range(1, len(before) + 1), **axes}
+        super().__init__(frames, sheet=grid(torch.cat([before, after]), columns=columns), **axes)
+        if self.sliders:
+            self.sliders[-1].index = len(shares) // 2
+
+
+def _wiped(under: Image.Image, over: Image.Image, share: float) -> Image.Image:
+    """`over` on the left `share` of the width, `under` on the rest, and a line between them."""
+    edge = round(share * under.width)
+    picture = under.copy()
+    picture.paste(over.crop((0, 0, edge, over.height)), (0, 0))
+    if 0 < edge < under.width:
+        ImageDraw.Draw(picture).line([(edge, 0), (edge, under.height)], fill="white", width=2)
+    return picture
 
 
 @dataclass(frozen=True)
@@ -115,7 +179,7 @@ class Frame:
     @property
     def sheet(self) -> Image.Image:
         """All its pictures side by side."""
-        return grid(self.images, columns=min(8, len(self.images)))
+        return _sheet(self.images)
 
 
 @dataclass
@@ -208,3 +272,144 @@ def _refresh(screen: Any, frame: Frame, steps: int) -> Any:
         return display(preview, display_id=True)
     screen.update(preview)
     return screen
+
+
+class Preview:
+    """A distillation with its settings on sliders, begun and stopped by one button.
+
+    The run takes its steps between the kernel's other work, so the notebook stays usable, and a
+    cell that is running meanwhile holds it up. Where the sliders have been moved since the run
+    began, the button begins anew. What goes wrong stands under the picture in one sentence.
+    Where ipywidgets is missing, it is run once, to the end, with the default settings.
+
+    Args:
+        begin: settings -> the stream of `distill`; its own defaults are where the sliders begin.
+        prior: decodes the canvas.
+        first: images (B, 3, H, W) to show before the first run.
+        every: steps from one picture to the next.
+        axes: name of a setting -> the values to choose from.
+
+    Raises:
+        CourseError: a setting has no default among its values.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[..., Iterable[Step]],
+        prior: Prior,
+        *,
+        first: Tensor,
+        every: int = 10,
+        **axes: Sequence[Any],
+    ) -> None:
+        self._begin, self._prior, self._every, self._axes = begin, prior, every, axes
+        self.defaults = _defaults(begin, axes)
+        self.png = to_png_bytes(_enlarged(_sheet(first)))
+        self.caption = "not begun"
+        self.task: asyncio.Task[None] | None = None
+        self._begun_with = self.defaults
+        self.box = self._build()
+
+    def _build(self) -> Any:
+        try:
+            import ipywidgets
+        except ImportError:
+            return None
+        self.sliders = dict(zip(self._axes, _sliders(self._axes), strict=True))
+        for name, slider in self.sliders.items():
+            slider.index = list(self._axes[name]).index(self.defaults[name])
+            slider.observe(lambda change: self._tell(), names="index")
+        self.button = ipywidgets.Button(description="run")
+        self.button.on_click(lambda button: self.press())
+        self.image = ipywidgets.Image(value=self.png, format="png")
+        self.label = ipywidgets.Label(value=self.caption)
+        return ipywidgets.VBox([*self.sliders.values(), self.button, self.image, self.label])
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The settings as they stand on the sliders."""
+        if self.box is None:
+            return self.defaults
+        return {name: self._axes[name][slider.index] for name, slider in self.sliders.items()}
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    def press(self) -> None:
+        """Begin a run; stop the one under way, and begin anew if the sliders have been moved."""
+        was_running, moved = self.running, self.chosen != self._begun_with
+        if self.task is not None:
+            self.task.cancel()
+            self.task = None
+        if was_running and not moved:
+            self._tell(f"stopped at {self.caption}")
+            return
+        self._begun_with = self.chosen
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.run_to_the_end()
+            return
+        self.task = loop.create_task(self._run_between())
+        self._tell("beginning")
+
+    def run_to_the_end(self) -> None:
+        """Run with the chosen settings, here and now."""
+        for _ in self._shown():
+            pass
+        self._tell()
+
+    async def _run_between(self) -> None:
+        for _ in self._shown():
+            await asyncio.sleep(PAUSE)
+        self.task = None
+        self._tell()
+
+    def _shown(self) -> Iterable[None]:
+        """The steps of a run, each with what it shows; an error ends it with a sentence."""
+        try:
+            for step in self._begin(**self._begun_with):
+                done, steps = step.index + 1, step.settings.steps
+                if done % self._every == 0 or done == steps:
+                    self.png = to_png_bytes(_enlarged(_sheet(_images(step.canvas, self._prior))))
+                    self._tell(f"step {done} of {steps}")
+                yield
+        except (CourseError, NotImplementedError) as error:
+            self._tell(str(error))
+        # It may be the student's own code that fails, in any way whatever.
+        except Exception as error:
+            self._tell(f"{type(error).__name__}: {in_short(error)}")
+
+    def _tell(self, caption: str | None = None) -> None:
+        """Bring the picture, the line under it and the button up to date."""
+        self.caption = self.caption if caption is None else caption
+        if self.box is None:
+            return
+        self.image.value, self.label.value = self.png, self.caption
+        moved = self.chosen != self._begun_with
+        self.button.description = "run" if not self.running else "run anew" if moved else "stop"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The widget for front ends that can draw it, the picture for all others."""
+        if self.box is None and self.caption == "not begun":
+            self.run_to_the_end()
+        widget = {} if self.box is None else self.box._repr_mimebundle_(**options)
+        return {**widget, "image/png": self.png, "text/plain": self.caption}
+
+
+def _defaults(begin: Callable[..., Any], axes: dict[str, Sequence[Any]]) -> dict[str, Any]:
+    parameters = inspect.signature(begin).parameters
+    defaults = {name: parameters[name].default for name in axes if name in parameters}
+    for name, values in axes.items():
+        if defaults.get(name) not in list(values):
+            raise CourseError(
+                f"the slider of {name} begins at the function's default, which must be among "
+                f"{', '.join(_label(value) for value in values)}; add it to the values."
+            )
+    return defaults
+
+
+def _sheet(images: Tensor) -> Image.Image:
+    """All pictures of a batch side by side."""
+    return grid(images, columns=min(8, len(images)))

@@ -1,0 +1,1054 @@
+# %% [markdown]
+# # Stage 2 · Editing by distillation: change what the prompt says, keep the rest
+#
+# *About 100 minutes, four exercises, 12 points. Everything here runs on a laptop's CPU.*
+#
+# You have a picture of a red house in the snow, and want *this* house in blue: same place, same
+# windows, same snow. A prompt cannot say all that must stay; only the picture can. In this stage
+# you
+#
+# - find out why score distillation, begun at your picture, **loses** it,
+# - repair that with a second branch that looks at the source (**DDS**, arXiv 2304.07090),
+# - compare the two pictures in a better place, the noise of a denoising step (**PDS**, arXiv
+#   2311.13831), and discover in its formula a pull that holds on to the source, and the accident
+#   that it hangs on.
+#
+# The stage stands alone. If you come straight here, you need to know three things. A picture with
+# noise in it is $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$, and a
+# network guesses that noise: $\hat\varepsilon(x_t, t)$. Guidance is $\hat\varepsilon =
+# \hat\varepsilon_{\text{uncond}} + s\,(\hat\varepsilon_{\text{text}} -
+# \hat\varepsilon_{\text{uncond}})$. And any gradient can be carried into PyTorch by a scalar, half
+# the squared distance from $x_0$ to a target that stands still.
+
+# %%
+MODEL = "tiny-sd"  # on a GPU: "sd15"
+
+# %%
+# %load_ext distillery.todo
+from collections.abc import Callable, Sequence
+
+import torch
+from PIL import Image
+
+from distillery.canvas import LatentCanvas
+from distillery.check import check, compare_picture
+from distillery.distill import Settings, distill, objective
+from distillery.edit import Source
+from distillery.figures import curves, frontier, overlaid, show
+from distillery.hunt import LineUp
+from distillery.identity import inside_mask
+from distillery.images import from_pil, grid
+from distillery.judge import Judge
+from distillery.prescribed import with_gradient
+from distillery.presets import guidance_default, load_prior
+from distillery.sdedit import sdedit
+from distillery.toybox import Factors, draw
+from distillery.widgets import Explorer, Preview, Wipe
+from guidance import pds
+
+prior = load_prior(MODEL)
+judge = Judge.load()
+
+# %% [markdown]
+# ## Eight edits
+#
+# Three change a colour, two a thing, one both, and two the scene. The toybox draws the sources, so
+# we know for each of them where the thing is.
+
+# %%
+EDITS = [
+    (Factors("house", "red", "in the snow"), Factors("house", "blue", "in the snow")),
+    (Factors("car", "yellow", "in the desert"), Factors("car", "purple", "in the desert")),
+    (Factors("boat", "red", "on a frozen river"), Factors("boat", "green", "on a frozen river")),
+    (Factors("flower", "purple", "on the grass"), Factors("mushroom", "purple", "on the grass")),
+    (Factors("castle", "pink", "in the forest"), Factors("rocket", "pink", "in the forest")),
+    (Factors("tree", "green", "on the beach"), Factors("castle", "orange", "on the beach")),
+    (Factors("cat", "orange", "beside a waterfall"), Factors("cat", "orange", "in the snow")),
+    (Factors("balloon", "white", "on the grass"), Factors("balloon", "white", "in the night sky")),
+]
+prompts = [str(source) for source, _ in EDITS]
+edits = [str(target) for _, target in EDITS]
+
+drawings = [
+    draw(source, seed, size=prior.image_size) for seed, (source, _) in enumerate(EDITS, start=3)
+]
+sources = torch.cat([from_pil(Image.fromarray(drawing.image)) for drawing in drawings])
+sources = sources.to(prior.device)
+x0_src = prior.encode(sources).detach()
+
+
+def title(source: Factors, target: Factors) -> str:
+    """The words that the edit changes."""
+    facts = zip(vars(source).values(), vars(target).values(), strict=True)
+    changed = [(a, b) for a, b in facts if a != b]
+    return "\nto ".join(" ".join(words[::-1]) for words in zip(*changed, strict=True))
+
+
+titles = [title(*edit) for edit in EDITS]
+show(sources, titles)
+
+# %% [markdown]
+# Two numbers judge an edit. The *judge* reads thing, colour and scene off a picture, and an edit is
+# right where all three are what the edit's prompt says. And what should have *stayed* is compared
+# with the source: everything but the thing if the thing or its colour was to change, the thing
+# itself if its scene was. (The judge has seen nothing but the toybox. With `"sd15"`, trust the
+# second number and your eyes.)
+
+# %%
+masks = torch.stack([torch.from_numpy(drawing.mask)[None] for drawing in drawings])
+around = torch.nn.functional.max_pool2d(masks, 5, stride=1, padding=2)  # a new outline needs room
+new_scene = torch.tensor([source.scene != target.scene for source, target in EDITS])
+stays = torch.where(new_scene.view(-1, 1, 1, 1), masks, 1 - around).to(prior.device)
+before = prior.decode(x0_src).clamp(-1, 1)
+
+
+def measured(images: torch.Tensor) -> tuple[float, float]:
+    """The mean change of what should stay, in [0, 2], and the share of right edits."""
+    found = judge.factors(images.cpu())
+    right = [seen == target for seen, (_, target) in zip(found, EDITS, strict=True)]
+    changed = inside_mask(images.clamp(-1, 1), before, stays)
+    return changed.mean().item(), sum(right) / len(right)
+
+
+# %% [markdown]
+# ### The simplest way: SDEdit
+#
+# SDEdit (arXiv 2108.01073) noises the picture part of the way, so that only its rough layout
+# survives, and samples back with the edit's prompt. Its one knob is how far: the *strength*. Move
+# the slider (without a live kernel, look at the sheet).
+
+# %%
+strengths = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+
+
+def painted_over(strength: float) -> torch.Tensor:
+    """All eight edits by SDEdit, as images."""
+    generator = torch.Generator(prior.device).manual_seed(1)
+    return prior.decode(
+        sdedit(prior, x0_src, edits, strength=strength, guidance_scale=3.0, generator=generator)
+    )
+
+
+by_sdedit = {strength: painted_over(strength) for strength in strengths}
+Explorer([grid(images, columns=4) for images in by_sdedit.values()], strength=strengths)
+
+# %%
+for strength, images in by_sdedit.items():
+    change, right = measured(images)
+    print(f"strength {strength}: {right:4.0%} right, change of the rest {change:.3f}")
+
+# %% [markdown]
+# **What you should see.** A small strength keeps everything, the old colour too. A large one gives
+# what the prompt says, in another place, of another shape. There is hardly a strength that does
+# both, because noise does not know which part of the picture you meant.
+#
+# Can *optimisation* do better? It begins at the source and moves only as far as it is told to.
+
+# %% [markdown]
+# ## 1 · Why not SDS?
+#
+# One step of score distillation (SDS, arXiv 2209.14988; you need not have done stage 1) noises the
+# picture, asks the network, and follows $\hat\varepsilon - \varepsilon$. Solved for pictures, that
+# is a pull towards the clean picture $\hat x_0$ that the network believes to be behind the noise:
+#
+# $$\text{grad}_{\text{SDS}} \;\propto\; \hat\varepsilon - \varepsilon \;\propto\; x_0 - \hat x_0$$
+#
+# And $\hat x_0$ is just SDEdit in a single step. So let us look at it: averaged over several levels
+# and draws of noise, what does the network believe our pictures to be, when it is told what they
+# *are*, and when it is told what they should *become*?
+
+
+# %%
+def believed(x0: torch.Tensor, wishes: Sequence[str], seeds: range = range(6)) -> torch.Tensor:
+    """The mean of the network's one-step guesses (B, C, h, w) over levels and draws of noise."""
+    guesses = []
+    for seed in seeds:
+        generator = torch.Generator(prior.device).manual_seed(seed)
+        guess = sdedit(
+            prior,
+            x0,
+            wishes,
+            strength=0.3 + 0.08 * seed,
+            guidance_scale=guidance_default(MODEL, "sds"),
+            steps=1,
+            generator=generator,
+        )
+        guesses.append(guess)
+    return torch.stack(guesses).mean(dim=0)
+
+
+as_it_is, as_wished = believed(x0_src, prompts), believed(x0_src, edits)
+show(
+    prior.decode(torch.cat([x0_src, as_it_is, as_wished, x0_src + as_wished - as_it_is])),
+    titles,
+    row_titles=[
+        "source",
+        "guess, told\nwhat it is",
+        "guess, told\nthe edit",
+        "source plus\ndifference",
+    ],
+)
+
+# %% [markdown]
+# **What you should see.** The second row should be the first: the pictures *are* what the prompt
+# says. But the guess is soft, its colours are louder, and its details are gone, for it is an
+# average of all pictures that the noise could hide. This error has nothing to do with the edit, and
+# SDS follows it all the same, step by step. The third row has the very same error *and* the edit.
+#
+# So subtract the one from the other, and the error goes: the last row. It is sharp, and only the
+# edit is left. This is the idea of **delta denoising score** (DDS): a second branch, which looks at
+# the source with the source's own prompt, measures the bias, and we take it away.
+#
+# $$\text{grad}_{\text{DDS}} =
+# \underbrace{\big(\hat\varepsilon(x_t; y) - \varepsilon\big)}_{\text{SDS of the edit}}
+# - \underbrace{\big(\hat\varepsilon(x_t^{\text{src}}; y^{\text{src}}) -
+# \varepsilon\big)}_{\text{SDS of the source: all bias}}
+# = \hat\varepsilon(x_t; y) - \hat\varepsilon(x_t^{\text{src}}; y^{\text{src}})$$
+#
+# Both branches must see the *same* $\varepsilon$, or they do not make the same error.
+
+# %% [markdown]
+# ### A run of it
+#
+# First SDS without the second branch. All runs of this notebook go through one function: it begins
+# at the sources and moves towards the edits, by whatever loss it is given.
+
+# %%
+STEPS = 120
+MOMENTS = (15, 40, 80, STEPS)
+ALL = range(len(EDITS))
+
+
+def edited(
+    loss: Callable[..., torch.Tensor] = pds.loss, which: Sequence[int] = ALL, **choices: float
+):
+    """The steps of one distillation from the sources to the edits; `which` of the eight."""
+    settings = Settings(
+        " | ".join(prompts[i] for i in which),
+        edit_prompt=" | ".join(edits[i] for i in which),
+        src_img_path="drawn",
+        loss_type="pds",
+        model=MODEL,
+        **{"steps": STEPS, **choices},
+    )
+    generator = torch.Generator(prior.device).manual_seed(settings.seed)
+    source = Source(x0_src[list(which)], prior.embed([prompts[i] for i in which]))
+    loss_fn = objective(
+        loss,
+        prior,
+        prompts=[edits[i] for i in which],
+        settings=settings,
+        generator=generator,
+        source=source,
+    )
+    canvas = LatentCanvas.starting_at(source.x0)
+    return distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator)
+
+
+def film(steps) -> dict[int, torch.Tensor]:
+    """The pictures of a run by the number of steps, at a few moments and at the end."""
+    return {
+        step.index + 1: prior.decode(step.canvas.render())
+        for step in steps
+        if step.index + 1 in (*MOMENTS, step.settings.steps)
+    }
+
+
+# %%
+def sds_from_source(prior, x0, *, settings, generator, **given):
+    """SDS as a pull towards the network's guess; SDEdit in one step makes the guess."""
+    t = torch.randint(
+        settings.t_min, settings.t_max + 1, (1,), generator=generator, device=x0.device
+    )
+    guess = sdedit(
+        prior,
+        x0.detach(),
+        settings.edit_prompt.split(" | "),
+        strength=t.item() / 999,
+        guidance_scale=settings.guidance_scale,
+        steps=1,
+        generator=generator,
+    )
+    alpha_bar = prior.alpha_bar(t)
+    return with_gradient(x0, (alpha_bar * (1 - alpha_bar)).sqrt() * (x0.detach() - guess))
+
+
+by_sds = film(edited(sds_from_source, guidance_scale=guidance_default(MODEL, "sds")))
+show(torch.cat([sources, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
+
+# %% [markdown]
+# **What you should see.** The edits come, and the pictures go: skies are wiped smooth, outlines
+# thicken, stars and trees vanish, things change their shape. This is the bias at work, a hundred
+# times over.
+
+# %% [markdown]
+# ## 2 · A denoising step, and the noise in it
+#
+# DDS compares what the network *says* of the two pictures. PDS compares something that knows the
+# pictures better. Think of the sampler that DDPM is, the one with fresh noise in each step. From
+# $x_t$ it goes to a slightly lower level $t_{\text{prev}}$ by drawing
+#
+# $$x_{t_{\text{prev}}} \sim \mathcal N\big(c_0\,\hat x_0 + c_1\,x_t,\; \sigma^2 I\big),$$
+#
+# a mixture of the picture it believes in and the noisy one that it has. The mixture is Bayes' rule
+# for Gaussians (Ho et al. 2020, equations 6 and 7). With $\alpha = 1 - \beta$,
+#
+# $$c_0 = \frac{\sqrt{\bar\alpha_{\text{prev}}}\;\beta}{1 - \bar\alpha_t}, \qquad
+# c_1 = \frac{\sqrt{\alpha}\,(1 - \bar\alpha_{\text{prev}})}{1 - \bar\alpha_t}, \qquad
+# \sigma^2 = \frac{\beta\,(1 - \bar\alpha_{\text{prev}})}{1 - \bar\alpha_t}.$$
+#
+# Three kinds of $\alpha$ are about. $\bar\alpha_t$ and $\bar\alpha_{\text{prev}}$ are levels, the
+# share of the picture at two places of the schedule; $\beta$ is the noise that *one step* puts on,
+# a small number.
+#
+# ### Exercise 1 · `pds.posterior_coefficients`
+#
+# > **10 minutes · difficulty ●○○ · 2 points · CPU**
+#
+# **Contract.** Given `alpha_bar`, `alpha_bar_prev` and `beta`, each `(B, 1, 1, 1)`, return the
+# three, `(c0, c1, sigma)`, in the same shape. `sigma` is the standard deviation. Use the `beta`
+# that you are given: who calls decides which step it belongs to. You will see why.
+
+# %%
+# TODO pds.posterior_coefficients
+
+# %%
+check("pds.posterior_coefficients")
+
+# %%
+compare_picture("pds.posterior_coefficients")
+
+# %% [markdown]
+# **What you should see.** Three numbers for each of two steps, yours on the wanted ones. These
+# steps are large, and their `beta` belongs to no jump between their levels: you are to use it all
+# the same.
+#
+# <details><summary>Help: which alpha is which?</summary>
+#
+# `alpha_bar` belongs to $t$, `alpha_bar_prev` to the lower level, where there is more picture, so
+# it is the larger number. A plain $\alpha$ is $1 - \beta$ and stands in one place only.
+#
+# </details>
+# <details><summary>Help: the check says that I return a variance.</summary>
+#
+# The formula gives $\sigma^2$, and the contract asks for $\sigma$.
+#
+# </details>
+
+# %% [markdown]
+# ### Does it fit together?
+#
+# A step that takes back exactly the noise between two levels has to land on the right level. Its
+# mean must have the factor $\sqrt{\bar\alpha_{\text{prev}}}$ before the picture, and its variance
+# must be $1 - \bar\alpha_{\text{prev}}$. With $\beta$ of the very jump, both come out:
+
+# %%
+t = torch.tensor([40, 200, 500, 900], device=prior.device)
+alpha_bar, alpha_bar_prev = prior.alpha_bar(t), prior.alpha_bar(t - 1)
+c0, c1, sigma = pds.posterior_coefficients(
+    alpha_bar, alpha_bar_prev, 1 - alpha_bar / alpha_bar_prev
+)
+
+factor = c0 + c1 * alpha_bar.sqrt()
+variance = c1**2 * (1 - alpha_bar) + sigma**2
+print("factor too large by  ", *[f"{x:9.1e}" for x in (factor - alpha_bar_prev.sqrt()).flatten()])
+print("variance too large by", *[f"{x:9.1e}" for x in (variance - 1 + alpha_bar_prev).flatten()])
+
+# %%
+t = torch.arange(20, 981, 10, device=prior.device)
+steps = prior.alpha_bar(t), prior.alpha_bar(t - 1), 1 - prior.alpha_bar(t) / prior.alpha_bar(t - 1)
+lines = zip(("c0", "c1", "sigma"), pds.posterior_coefficients(*steps), strict=True)
+curves(t.tolist(), {name: values.flatten().tolist() for name, values in lines}, x_label="t")
+
+# %% [markdown]
+# One step is nearly nothing: it keeps $x_t$, mixes in a little of the belief, most at low noise,
+# and adds a little noise.
+#
+# ### The noise that would have been drawn
+#
+# Now turn it round. Take a picture, and put noise in it at *both* levels, so that $x_t$ and
+# $x_{t_{\text{prev}}}$ are there already. Which noise $z$ would the sampler have had to draw, to
+# step from the one exactly to the other?
+#
+# $$x_{t_{\text{prev}}} = c_0\,\hat x_0 + c_1\,x_t + \sigma z$$
+#
+# This $z$ is the picture's **stochastic latent** (after Huberman-Spiegelglas et al. 2023). It holds
+# what the prompt does *not* explain: were the network right about everything, $z$ would be plain
+# noise. Where the picture is not what the network expects, $z$ has to make up for it, and you can
+# see the picture in it.
+#
+# ### Exercise 2 · `pds.stochastic_latent`
+#
+# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+#
+# **Contract.** Given `xt`, `xt_prev` and the predicted noise `eps_hat`, each `(B, C, h, w)`, the
+# level `alpha_bar` `(B, 1, 1, 1)` and the three coefficients in `posterior`, return $z$, `(B, C, h,
+# w)`. The clean picture $\hat x_0$ is the one that `eps_hat` leaves of `xt`. Nothing that you are
+# given may change.
+
+# %%
+# TODO pds.stochastic_latent
+
+# %%
+check("pds.stochastic_latent")
+
+# %%
+compare_picture("pds.stochastic_latent")
+
+# %% [markdown]
+# **What you should see.** Mostly noise, and no boat, no heart: this `eps_hat` is nearly right, so
+# hardly anything of the two pictures is left unexplained. The last column is black.
+#
+# <details><summary>Help: where does the clean picture come from?</summary>
+#
+# From $x_t = \sqrt{\bar\alpha_t}\,\hat x_0 + \sqrt{1 - \bar\alpha_t}\,\hat\varepsilon$, solved for
+# $\hat x_0$.
+#
+# </details>
+# <details><summary>Help: it is a hundred times too small, or too large.</summary>
+#
+# $\sigma$ is small. Is the *whole* difference divided by it, and by it alone, not by its square?
+#
+# </details>
+# <details><summary>Help: how can I test it without the check?</summary>
+#
+# Choose $z$ yourself, make $x_{t_{\text{prev}}}$ with it, and ask for it back. The next cell does.
+#
+# </details>
+
+# %%
+x0 = x0_src[:4]
+posterior = pds.posterior_coefficients(alpha_bar, alpha_bar_prev, 1 - alpha_bar / alpha_bar_prev)
+generator = torch.Generator(prior.device).manual_seed(0)
+eps, z = torch.randn((2, *x0.shape), generator=generator, device=prior.device)
+xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+landed = c0 * x0 + c1 * xt + sigma * z  # with the true noise, the belief is the picture
+back = pds.stochastic_latent(xt, landed, eps, alpha_bar, posterior)
+print(f"largest error: {(back - z).abs().max():.1e}")
+
+# %% [markdown]
+# ## 3 · Posterior distillation
+#
+# Two pictures, the source and the edit that we are making. Noise both with the *same* $\varepsilon$
+# at $t$ and the same $\varepsilon_{\text{prev}}$ at $t_{\text{prev}}$. Ask the network about each
+# with its own prompt. Each has a stochastic latent: what its prompt does not explain. Of the
+# source, that is everything that makes it *this* picture. PDS moves the edit until its latent is
+# the source's:
+#
+# $$\text{grad} = z\big(x_0;\, y\big) - z\big(x_0^{\text{src}};\, y^{\text{src}}\big)$$
+#
+# Which step from $t$ to $t_{\text{prev}}$? The authors' code makes a sampler of 500 steps out of
+# the schedule of 1000, so $t_{\text{prev}} = t - 2$, but takes the $\beta$ of the *single* step
+# from $t - 1$ to $t$, which is $1 - \bar\alpha_t / \bar\alpha_{t-1}$. Do the same for now. The
+# check takes other steps too, if levels and $\beta$ are chosen consistently, and tells you which it
+# saw.
+#
+# ### Exercise 3 · `pds.pds_loss`
+#
+# > **25 minutes · difficulty ●●● · 5 points · CPU**
+#
+# **Contract.** Return a scalar whose gradient with respect to `x0` is exactly this difference.
+# Everything is `(B, C, h, w)`, `t` is `(B,)`, each latent has a level of its own, and
+# `prior.alpha_bar(t)` is `(B, 1, 1, 1)`. Guide *both* branches, with `guidance_scale`. Ask the
+# network in *one* call: latents, timesteps and conditions may be joined along the batch, conditions
+# by `cat`, and `prior.predict_noise(xt, t, first, second)` gives a pair in the order of the
+# conditions. Neither the network nor the source is differentiated.
+
+# %%
+# TODO pds.pds_loss
+
+# %%
+check("pds.pds_loss")
+
+# %%
+compare_picture("pds.pds_loss")
+
+# %% [markdown]
+# **What you should see.** The first source is nearly a boat and shall become a heart; the edit is
+# on its way, half of each. Descending means *subtracting* this picture. So the heart, which is
+# still wanted, stands in reversed colours and the boat as it is. In the second row boat and heart
+# have changed places. The last column is black.
+#
+# <details><summary>Help: where do I start?</summary>
+#
+# Write the lines in words first. The two levels, and the beta. The coefficients. Both pictures,
+# noised to both levels. One call of the network. Guidance. Two latents $z$. Their difference, and a
+# loss that carries it. Your functions of above do a third of this.
+#
+# </details>
+# <details><summary>Help: how do I ask for two pictures and two prompts in one call?</summary>
+#
+# Put the source under the edit along the batch, 2B latents, and repeat `t` likewise. The first
+# condition is then the empty prompt for all 2B, the second is the edit's prompts followed by the
+# source's. What comes back is 2B long, and `chunk(2)` cuts it.
+#
+# </details>
+# <details><summary>Help: what is the loss of a gradient?</summary>
+#
+# $\tfrac12\|x_0 - \text{target}\|^2$ has the gradient $x_0 - \text{target}$ if the target stands
+# still. Choose it such that this is what you want, and detach it.
+#
+# </details>
+# <details><summary>Help: the check says that a graph comes along.</summary>
+#
+# Do everything up to the target under `torch.no_grad()`.
+#
+# </details>
+
+# %% [markdown]
+# ### What the gradient sees
+#
+# At the very beginning the edit *is* the source. The gradient is then nothing but the difference
+# that the other prompt makes. Bright is strong:
+
+
+# %%
+def gradient(loss: Callable[..., torch.Tensor], x0: torch.Tensor, *others) -> torch.Tensor:
+    """What autograd makes of a loss at x0 (B, C, h, w)."""
+    x0 = x0.detach().clone().requires_grad_()
+    return torch.autograd.grad(loss(prior, x0, *others), x0)[0]
+
+
+text, text_src, uncond = (prior.embed(words) for words in (edits, prompts, [""] * len(edits)))
+generator = torch.Generator(prior.device).manual_seed(0)
+seen = []
+for level in (150, 300, 450, 600, 750):
+    t = torch.full((len(edits),), level, device=prior.device)
+    eps, eps_prev = torch.randn((2, *x0_src.shape), generator=generator, device=prior.device)
+    seen.append(
+        gradient(pds.pds_loss, x0_src, x0_src, t, eps, eps_prev, text, text_src, uncond, 7.5)
+    )
+strength = torch.stack(seen).mean(dim=0).square().mean(dim=1, keepdim=True).sqrt()
+heat = 2 * strength / strength.amax((1, 2, 3), keepdim=True) - 1
+heat = torch.nn.functional.interpolate(heat.expand(-1, 3, -1, -1), sources.shape[-2:])
+show(torch.cat([sources, heat]), titles, row_titles=["source", "PDS gradient"])
+
+# %% [markdown]
+# **What you should see.** New colours and new things light up the thing alone; new scenes light up
+# everything around it. Nobody gave the method a mask.
+
+# %% [markdown]
+# ### Eight edits
+
+# %%
+by_pds = film(edited())
+show(torch.cat([sources, by_pds[STEPS]]), titles, row_titles=["source", "PDS"])
+
+# %% [markdown]
+# Drag the line over a picture, from the source to the edit:
+
+# %%
+Wipe(before, by_pds[STEPS], names=[name.replace("\n", " ") for name in titles])
+
+# %%
+results = {"SDS": by_sds, "PDS": by_pds}
+for name, images in results.items():
+    change, right = measured(images[STEPS])
+    print(f"{name}: {right:4.0%} right, change of the rest {change:.3f}")
+
+# %% [markdown]
+# **What you should see.** Where PDS has changed something, the rest stands as it stood, clouds,
+# cacti and all. It is also careful: some edits it has not dared to finish. Both have one reason,
+# and it hides in the formula.
+
+# %% [markdown]
+# ## 4 · What the difference is made of
+#
+# $z$ is *linear* in $x_t$, $x_{t_{\text{prev}}}$ and $\hat\varepsilon$. So the difference of two
+# latents is the latent of the differences. With shared noises the noise drops out of these,
+#
+# $$x_t - x_t^{\text{src}} = \sqrt{\bar\alpha_t}\;\Delta x_0, \qquad
+# x_{t_{\text{prev}}} - x_{t_{\text{prev}}}^{\text{src}} =
+# \sqrt{\bar\alpha_{\text{prev}}}\;\Delta x_0,$$
+#
+# and what is left has two terms, one with the difference of the pictures and one with the
+# difference of the predictions:
+#
+# $$z - z^{\text{src}} = \psi(t)\,\Delta x_0 + \chi(t)\,\Delta\hat\varepsilon, \qquad
+# \psi = \frac{\sqrt{\bar\alpha_{\text{prev}}} - c_0 - c_1\sqrt{\bar\alpha_t}}{\sigma}, \qquad
+# \chi = \frac{c_0}{\sigma}\sqrt{\frac{1 - \bar\alpha_t}{\bar\alpha_t}}$$
+#
+# The second term is DDS, with a weight. The first is new: descending it leads *back to the source*.
+# How strong is it? That depends on the step which was meant. Here are some that one finds in code.
+
+# %%
+STRIDES = {  # name -> how far t_prev lies below t, and whether beta belongs to that jump
+    "published: stride 2, beta of a single step": (2, False),
+    "stride 1": (1, True),
+    "stride 2, beta of the jump": (2, True),
+    "stride 20, beta of a single step": (20, False),
+    "t_prev = t + 1, from a list that falls": (-1, False),
+}
+
+
+def step_of(t: torch.Tensor, stride: int | torch.Tensor, jump: bool = False):
+    """The two levels of a step from t to t - stride, and its beta."""
+    alpha_bar, alpha_bar_prev = prior.alpha_bar(t), prior.alpha_bar(t - stride)
+    return alpha_bar, alpha_bar_prev, 1 - alpha_bar / prior.alpha_bar(t - (stride if jump else 1))
+
+
+def psi_and_chi(alpha_bar, alpha_bar_prev, beta):
+    """The weights of the two terms, each (B, 1, 1, 1), from your coefficients."""
+    c0, c1, sigma = pds.posterior_coefficients(alpha_bar, alpha_bar_prev, beta)
+    psi = (alpha_bar_prev.sqrt() - c0 - c1 * alpha_bar.sqrt()) / sigma
+    return psi, c0 * ((1 - alpha_bar) / alpha_bar).sqrt() / sigma
+
+
+# %% [markdown]
+# First the claim. Any two differences will do; on the left your `stochastic_latent`, on the right
+# the two terms.
+
+# %%
+t = torch.tensor([30, 300, 600, 900], device=prior.device)
+generator = torch.Generator(prior.device).manual_seed(0)
+dx0, deps = torch.randn((2, *x0_src[:4].shape), generator=generator, device=prior.device)
+for name, choice in STRIDES.items():
+    alpha_bar, alpha_bar_prev, beta = step_of(t, *choice)
+    posterior = pds.posterior_coefficients(alpha_bar, alpha_bar_prev, beta)
+    left = pds.stochastic_latent(
+        alpha_bar.sqrt() * dx0, alpha_bar_prev.sqrt() * dx0, deps, alpha_bar, posterior
+    )
+    psi, chi = psi_and_chi(alpha_bar, alpha_bar_prev, beta)
+    error = (left - (psi * dx0 + chi * deps)).abs().max() / left.abs().max()
+    print(f"{name:45} relative error {error:.1e}")
+
+# %% [markdown]
+# Now $\psi$ and $\chi$ over $t$, and with them what *your* `pds_loss` does. To see its pull alone,
+# let it speak to a deaf network, which predicts no noise whatever it is shown.
+
+
+# %%
+class Deaf:
+    """A prior that predicts no noise at all, so that only the pull is left."""
+
+    alphas_cumprod, device = prior.alphas_cumprod, prior.device
+
+    def alpha_bar(self, t):
+        return prior.alpha_bar(t)
+
+    def predict_noise(self, xt, t, *conditions):
+        return tuple(torch.zeros_like(xt) for _ in conditions)
+
+
+def your_pull(t: torch.Tensor) -> torch.Tensor:
+    """psi(t) of your pds_loss: its gradient where the edit is the source plus one."""
+    source, n = torch.zeros(len(t), 1, 1, 1, device=t.device), len(t)
+    x0 = (source + 1).requires_grad_()
+    empty = prior.embed([""] * n)
+    loss = pds.pds_loss(Deaf(), x0, source, t, source, source, empty, empty, empty, 7.5)
+    return torch.autograd.grad(loss, x0)[0].flatten()
+
+
+t = torch.arange(21, 981, 8, device=prior.device)
+weights = {name: psi_and_chi(*step_of(t, *choice)) for name, choice in STRIDES.items()}
+overlaid(
+    t.tolist(),
+    {
+        "psi: the pull to the source": {n: w[0].flatten().tolist() for n, w in weights.items()},
+        "chi: the weight of the edit": {n: w[1].flatten().tolist() for n, w in weights.items()},
+    },
+    x_label="t",
+    linear_below=0.01,
+    dots={"psi: the pull to the source": (t[::8].tolist(), your_pull(t[::8]).tolist())},
+)
+
+# %% [markdown]
+# **What you should see.** $\chi$ is nearly the same for all short steps. But look at $\psi$:
+#
+# - With *stride 1*, or with any stride whose $\beta$ belongs to the jump, it is **zero**. You saw
+#   why in exercise 1: such a step lands on the right level, and the numerator of $\psi$ is what it
+#   misses it by. PDS is then DDS with the weight $\chi$, and nothing pulls towards the source.
+# - The *published* code goes down two levels and takes back the noise of one. What it misses is the
+#   pull. It is strong at low $t$, where the details are, and faint at high $t$.
+# - With *stride 20* it misses by so much that nothing can be edited any more.
+# - Whoever walks along a list of timesteps that *falls*, as samplers' lists do, finds $t + 1$
+#   before $t$. The pull turns into a push.
+#
+# The black dots are yours. A method's best property may be an accident of bookkeeping. It is better
+# to know of it, and better still to make it a knob; in section 7 it is one.
+
+# %% [markdown]
+# ### Which noise cancels?
+#
+# $\varepsilon_{\text{prev}}$ is in neither term: it cancels, whatever it is. And $\varepsilon$ is
+# there only inside $\hat\varepsilon$, because the network sees it. Try both with your function, on
+# an edit that is under way:
+
+# %%
+t = torch.full((len(edits),), 300, device=prior.device)
+generator = torch.Generator(prior.device).manual_seed(0)
+noises = torch.randn((4, *x0_src.shape), generator=generator, device=prior.device)
+x0 = x0_src + 0.3 * torch.randn(x0_src.shape, generator=generator, device=prior.device)
+conditions = text, text_src, uncond, 7.5
+
+first = gradient(pds.pds_loss, x0, x0_src, t, noises[0], noises[1], *conditions)
+other_prev = gradient(pds.pds_loss, x0, x0_src, t, noises[0], noises[2], *conditions)
+other_eps = gradient(pds.pds_loss, x0, x0_src, t, noises[3], noises[1], *conditions)
+size = first.abs().max()
+print(f"another eps_prev changes the gradient by {(other_prev - first).abs().max() / size:.1e}")
+print(f"another eps      changes the gradient by {(other_eps - first).abs().max() / size:.1e}")
+
+# %% [markdown]
+# The second noise need not have been drawn at all. It stands in the paper, and in your function's
+# arguments, because without it there is no $z$ to speak of.
+#
+# ## 5 · DDS, the case it contains
+#
+# You know enough to write DDS in a minute: no step, no pull, the difference of the predictions
+# alone, with the weight 1 that its authors' code has. It will serve as the last of the baselines.
+#
+# ### Exercise 4 · `pds.dds_loss`
+#
+# > **10 minutes · difficulty ●●○ · 2 points · CPU**
+#
+# **Contract.** As before, with `eps` for both pictures and no `eps_prev`: return a scalar whose
+# gradient with respect to `x0` is $\hat\varepsilon(x_t; y) - \hat\varepsilon(x_t^{\text{src}};
+# y^{\text{src}})$, both guided, from one call of the network.
+
+# %%
+# TODO pds.dds_loss
+
+# %%
+check("pds.dds_loss")
+
+# %%
+compare_picture("pds.dds_loss")
+
+# %% [markdown]
+# **What you should see.** The same two edits as in exercise 3, without the pull: what is on the way
+# is not held back. The last column is black.
+#
+# <details><summary>Help: is it not just a part of what I have?</summary>
+#
+# It is. Take `pds_loss` and leave things out, until the only thing compared is what the network
+# said.
+#
+# </details>
+# <details><summary>Help: which weight?</summary>
+#
+# None. Neither SDS's $1 - \bar\alpha_t$ nor $\chi$.
+#
+# </details>
+
+# %% [markdown]
+# Your two losses on the real network, at the edit under way: PDS is the pull plus $\chi$ times DDS.
+
+# %%
+delta = gradient(pds.dds_loss, x0, x0_src, t, noises[0], *conditions)
+for name, choice in STRIDES.items():
+    psi, chi = psi_and_chi(*step_of(t, *choice))
+    error = (first - (psi * (x0 - x0_src) + chi * delta)).abs().max() / size
+    print(f"{name:45} {'yours' if error < 1e-3 else '':6} relative error {error:.1e}")
+
+# %% [markdown]
+# ### All four, side by side
+
+# %%
+by_dds = film(edited(pds.dds, guidance_scale=guidance_default(MODEL, "dds")))
+results = {"SDS": by_sds, "DDS": by_dds, "PDS": by_pds}
+rows = {"source": before, "SDEdit": by_sdedit[0.7]}
+rows |= {name: images[STEPS] for name, images in results.items()}
+show(torch.cat(list(rows.values())), titles, row_titles=list(rows))
+
+# %%
+for name, images in rows.items():
+    change, right = measured(images)
+    print(f"{name:7} {right:4.0%} right, change of the rest {change:.3f}")
+
+# %% [markdown]
+# **What you should see.** DDS is as decided as SDS and far cleaner: the bias is gone. Still it lets
+# go of the source a little in every step, and nothing ever pulls it back; the longer it runs, the
+# further it strays. PDS holds on.
+
+# %% [markdown]
+# ## 6 · Three traps
+#
+# ### The sign
+#
+# There is a university's assignment on PDS whose text gives the gradient the other way round, the
+# source's latent minus the edit's. Whoever then *descends* it, as one does with gradients, goes
+# uphill. A few dozen steps are enough to see it:
+
+# %%
+FEW = (0, 3, 6)
+
+
+def flipped(*arguments, **given):
+    """PDS with the sign of its gradient turned round."""
+    return -pds.loss(*arguments, **given)
+
+
+wrong_way = film(edited(flipped, FEW, steps=30))
+show(
+    torch.cat([sources[list(FEW)], wrong_way[30], by_pds[STEPS][list(FEW)]]),
+    [titles[i] for i in FEW],
+    columns=len(FEW),
+    row_titles=["source", "source minus\nedit", "edit minus\nsource"],
+)
+
+# %% [markdown]
+# A test in one line that works for every gradient: with the edit's prompt at the source, does one
+# small step *down* make the picture more like the edit? At the start both signs look harmless.
+#
+# ### Separate noises
+#
+# Noise the two pictures separately, and the two predictions differ by the noises, in every pixel
+# and each time anew. Noise for the source of its own is the same as a source that has been moved by
+# the difference of the two, so your `dds_loss` can be led astray without being changed:
+
+
+# %%
+def with_separate_noises(prior, x0, *, text, uncond, settings, generator, source, **given):
+    """DDS with another eps in the source than in the edit."""
+    t = torch.randint(20, 981, (len(x0),), generator=generator, device=x0.device)
+    eps, eps_src = torch.randn((2, *x0.shape), generator=generator, device=x0.device)
+    alpha_bar = prior.alpha_bar(t)
+    moved = source.x0 + ((1 - alpha_bar) / alpha_bar).sqrt() * (eps_src - eps)
+    return pds.dds_loss(
+        prior, x0, moved, t, eps, text, source.text, uncond, settings.guidance_scale
+    )
+
+
+separate = film(edited(with_separate_noises, FEW, steps=60))
+shared = film(edited(pds.dds, FEW, steps=60))
+show(
+    torch.cat([sources[list(FEW)], separate[60], shared[60]]),
+    [titles[i] for i in FEW],
+    columns=len(FEW),
+    row_titles=["source", "separate\nnoises", "shared\nnoise"],
+)
+
+# %% [markdown]
+# ### The stride
+#
+# The five lines of the figure above, as pictures. With $\psi$ and $\chi$ every convention is made
+# of two parts that you have, so all can run in one batch: two edits, four strides.
+
+# %%
+PAIRS = (0, 6)
+KINDS = {
+    "published\n(stride 2)": 2,
+    "stride 1\n(psi = 0)": 1,
+    "t_prev\n= t + 1": -1,
+    "stride 20": 20,
+}
+strides = torch.tensor([stride for stride in KINDS.values() for _ in PAIRS], device=prior.device)
+
+
+def by_formula(prior, x0, *, text, uncond, settings, generator, source, **given):
+    """PDS with a stride for each picture of the batch, from psi, chi and your DDS."""
+    t = torch.randint(20, 981, (len(x0),), generator=generator, device=x0.device)
+    eps = torch.randn(x0.shape, generator=generator, device=x0.device)
+    delta = gradient(
+        pds.dds_loss, x0, source.x0, t, eps, text, source.text, uncond, settings.guidance_scale
+    )
+    psi, chi = psi_and_chi(*step_of(t, strides))
+    return with_gradient(x0, psi * (x0.detach() - source.x0) + chi * delta)
+
+
+by_stride = film(edited(by_formula, PAIRS * len(KINDS), steps=80))
+tiles = torch.cat([before[list(PAIRS)], by_stride[80]]).unflatten(0, (-1, len(PAIRS)))
+show(
+    tiles.transpose(0, 1).flatten(0, 1),
+    ["source", *KINDS],
+    columns=1 + len(KINDS),
+    row_titles=[titles[i] for i in PAIRS],
+)
+
+# %% [markdown]
+# **What you should see.** The published stride edits and keeps; stride 1 edits more and keeps less;
+# $t + 1$ drives the picture away from the source; stride 20 hardly lets it move. All four are
+# "PDS", and a paper that reports one of them may have run another.
+
+# %% [markdown]
+# ## 7 · The pull as a knob
+#
+# Better than an accident is a number. In your module `pds.loss` is given: it draws $t$ and the
+# noises, calls your `pds_loss`, and adds $(k - 1)\,\psi(t)\,\Delta x_0$ of the published step. So
+# `settings.identity`, our $k$, multiplies the pull: 1 is PDS as published, 0 is without any pull,
+# and more holds on more tightly. (If your `pds_loss` means another step than the published one,
+# your own pull comes on top.)
+
+# %%
+by_free = film(edited(identity=0.0))
+by_held = film(edited(identity=3.0))
+show(
+    torch.cat([before, *(images[STEPS] for images in (by_free, by_pds, by_held))]),
+    titles,
+    row_titles=["source", "identity 0", "identity 1", "identity 3"],
+)
+
+# %% [markdown]
+# Guidance says how much you want the edit, identity how much you want the source. Turn both and
+# press the button; press it again to stop. The picture changes while it runs. (Without widgets the
+# cell runs once, with the defaults. No lesson needs it.)
+
+# %%
+guidance = sorted({2.5, 7.5, 15.0, 30.0, guidance_default(MODEL, "pds")})
+
+
+def begin(guidance_scale: float = guidance_default(MODEL, "pds"), identity: float = 1.0):
+    """A run of PDS on the first of the eight edits; write the number of another."""
+    return edited(which=[0], guidance_scale=guidance_scale, identity=identity)
+
+
+Preview(
+    begin, prior, first=before[:1], guidance_scale=guidance, identity=[0.0, 0.3, 1.0, 3.0, 10.0]
+)
+
+# %% [markdown]
+# ## 8 · The frontier
+#
+# Any method can be made to edit more, and any can be made to keep more. To compare two of them at
+# one setting each says nothing. Turn the knob of each all the way, and draw what it pays against
+# what it gets: each line below is one method. Its knob is the strength for SDEdit, and the number
+# of steps taken for the others.
+
+# %%
+runs = {"SDS": by_sds, "DDS": by_dds, "PDS, identity 0": by_free, "PDS": by_pds}
+runs |= {"PDS, identity 3": by_held}
+lines = {"SDEdit": by_sdedit, **runs}
+frontier(
+    {name: [measured(images) for images in line.values()] for name, line in lines.items()},
+    knobs={name: list(line) for name, line in lines.items()},
+    x_label="change of what should stay",
+    y_label="edits that are right",
+)
+
+# %% [markdown]
+# **What you should see.** Up and to the left is good: all edits right, nothing else changed. The
+# further a line reaches into that corner, the better the method, whatever its settings. Eight edits
+# make a coarse figure, of steps of one eighth. `python -m benchmarks.edits` draws it with many
+# more.
+
+# %% [markdown]
+# ## Bug hunt
+#
+# Ungraded, and worth more than the points.
+#
+# ### Case 1 · The line-up
+#
+# Five students wrote `pds_loss`, each with one mistake. Here are the gradients of their losses on
+# the check's two edits, and what the five did. Who did what?
+
+# %%
+suspects = LineUp(
+    "pds.pds_loss",
+    (
+        "pds_flipped",
+        "pds_squared",
+        "pds_with_other_noise",
+        "pds_with_swapped_prompts",
+        "pds_without_source",
+    ),
+    seed=3,
+)
+suspects.figure()
+
+# %%
+suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
+
+# %% [markdown]
+# ### Case 2 · The edit that edits nothing
+#
+# A colleague wrote the loop by hand, with your functions, which are right. A red house in the snow
+# shall become blue and nothing else shall change. There are **three** bugs in the loop. None of
+# them raises an error, and one of them stays unseen until the other two are gone: print both
+# numbers.
+
+
+# %%
+def by_hand(image: torch.Tensor, prompt: str, edit: str, *, steps: int = STEPS) -> torch.Tensor:
+    """The edited latents (1, C, h, w), or so the author believes."""
+    generator = torch.Generator(prior.device).manual_seed(0)
+    x0_src = prior.encode(image).detach()
+    x0 = x0_src.requires_grad_()
+    text, text_src, uncond = (prior.embed([words]) for words in (prompt, edit, ""))
+    optimiser = torch.optim.AdamW([x0], lr=0.05, weight_decay=0)
+    t = torch.randint(20, 981, (1,), generator=generator, device=prior.device)
+    for _ in range(steps):
+        eps, eps_prev = torch.randn((2, *x0.shape), generator=generator, device=prior.device)
+        loss = pds.pds_loss(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, 7.5)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return x0.detach()
+
+
+hunted = prior.decode(by_hand(sources[:1], prompts[0], edits[0]))
+change = inside_mask(hunted.clamp(-1, 1), before[:1], stays[:1]).item()
+print(f"the judge sees {judge.factors(hunted.cpu())[0]}; change of the rest {change:.3f}")
+show(torch.cat([before[:1], hunted]), ["before", "edited?"])
+
+# %% [markdown]
+# <details><summary>Help: how do I find out which line it is?</summary>
+#
+# One suspicion at a time, one experiment each. In which direction does it go: what happens with ten
+# times the guidance? Print `t`. At the end of the loop, compare `x0_src` with a fresh
+# `prior.encode(image)`.
+#
+# </details>
+# <details><summary>Help: it is blue now, but everything has changed.</summary>
+#
+# Then the pull is missing. What is $\Delta x_0$ in this loop, and how many tensors are there?
+#
+# </details>
+
+# %% [markdown]
+# ## Dares
+#
+# Ungraded. The first comes with code that runs; the others are yours from scratch.
+#
+# ### Dare 1 · Only above
+#
+# $\psi$ is large where $t$ is low. The authors of PDS advise to leave out low $t$ where an edit is
+# too timid. Is that the same as a smaller identity? Look at the outlines before you answer.
+
+# %%
+choices = [{}, {"t_min": 200}, {"identity": 0.3}]
+rows = [film(edited(which=FEW, steps=80, **choice))[80] for choice in choices]
+show(
+    torch.cat([before[list(FEW)], *rows]),
+    [titles[i] for i in FEW],
+    columns=len(FEW),
+    row_titles=["source", "PDS", "t from 200", "identity 0.3"],
+)
+
+# %% [markdown]
+# ### Seven more
+#
+# 2. **Your own picture.** `distillery.edit.load_source` reads and fits any picture. Draw a house in
+#    a
+#    paint program, with a red roof; what does `tiny-sd` make of your style?
+# 3. **Forth and back.** Edit red into blue, and the result back into red. How far from the source
+#    do
+#    you land with SDEdit, with DDS, with PDS?
+# 4. **A source without words.** Give the source the empty prompt. Which edits suffer, and why does
+#    the bias come back?
+# 5. **A mask of one's own making.** The heat map above knows where the edit is. Multiply the
+#    gradient
+#    by it. What improves for colours, and what breaks for things?
+# 6. **Another psi.** $\psi(t)$ is strong at low $t$ by accident. Put a constant in its place, or
+#    one
+#    that rises over the run. (`by_formula` has the two terms apart.) Can you beat the frontier?
+# 7. **Two steps at once.** Change colour, thing and scene together; then one after the other.
+#    `data/prompt_img_pairs.json` has pairs for trying.
+# 8. **From SDEdit's result.** Begin the canvas at an SDEdit of strength 0.5, and keep the source in
+#    the source's branch. Is the better start worth it?
+
+# %% [markdown]
+# ## What you now have
+#
+# - You saw the **bias** of score distillation, and took it away with a second branch.
+# - You wrote the **stochastic latent** of a picture, and an edit that keeps it.
+# - You took the method apart: a pull $\psi$, an edit $\chi$, noises that cancel, and conventions
+#   that decide everything. You know what to ask a paper.
+# - You can turn the pull as a knob, and compare methods by their **frontier**.
+#
+# Your functions are in `guidance/pds.py`, and the command line edits with them:
+#
+# ```sh
+# python main.py --loss_type pds --implementation guidance \
+#     --prompt "a red boat on a frozen river" --edit_prompt "a blue boat on a frozen river" \
+#     --src_img_path data/imgs/a_red_boat_on_a_frozen_river.png
+# ```

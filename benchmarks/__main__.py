@@ -6,22 +6,24 @@ import argparse
 
 import torch
 
-from benchmarks import sds
+from benchmarks import steps
 from distillery.presets import pick_device
 
 
 def main() -> None:
     """Parse the command line and print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("models", nargs="*", default=list(sds.REPEATS), metavar="MODEL")
-    models = parser.parse_args().models
-    unknown = sorted(set(models) - set(sds.REPEATS))
+    parser.add_argument("models", nargs="*", default=list(steps.REPEATS), metavar="MODEL")
+    parser.add_argument("--methods", nargs="+", default=list(steps.PAIRS), choices=steps.PAIRS)
+    options = parser.parse_args()
+    unknown = sorted(set(options.models) - set(steps.REPEATS))
     if unknown:
-        parser.error(f"unknown model {', '.join(unknown)}: choose {', '.join(sds.REPEATS)}")
+        parser.error(f"unknown model {', '.join(unknown)}: choose {', '.join(steps.REPEATS)}")
     print(f"torch {torch.__version__}, {pick_device()}, {torch.get_num_threads()} threads")
-    for name in models:
-        sds.measure_time(name)
-        sds.measure_memory(name)
+    for model in options.models:
+        for method in options.methods:
+            steps.measure_time(method, model)
+            steps.measure_memory(method, model)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,220 @@
+"""What an edit changes, and what it keeps: `python -m benchmarks.edits [--out docs/frontier.png]`.
+
+Fresh drawings, the judge, and SDEdit, SDS, DDS and PDS over their knobs. Every change of pixels is
+measured from the source as the VAE gives it back, so the VAE's own blur does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from distillery.canvas import LatentCanvas
+from distillery.distill import Settings, Step, distill, objective
+from distillery.edit import Source
+from distillery.files import atomic_write
+from distillery.images import from_pil
+from distillery.judge import Judge
+from distillery.presets import load_prior
+from distillery.prior import Prior
+from distillery.sdedit import sdedit
+from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw, held_out
+from reference import pds, sds
+
+SEED = 11
+WORDS = {"thing": THINGS, "colour": COLOURS, "scene": SCENES}
+KINDS = (("colour",), ("thing",), ("scene",), ("colour", "thing"), ("colour",), ("thing",))
+STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9)
+IDENTITIES = (0.05, 0.1, 0.2, 0.5, 1.0)
+MARGIN = 2  # pixels about a thing that still count to it: its outline is blurred
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A drawing and what shall become of it.
+
+    changes: "thing", "colour", "scene", one or several. image (1, 3, H, W); mask (1, 1, H, W).
+    """
+
+    changes: tuple[str, ...]
+    source: Factors
+    target: Factors
+    image: Tensor
+    mask: Tensor
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        return tuple(name for name in WORDS if name not in self.changes)
+
+
+def fresh_edits(count: int, judge: Judge) -> list[Edit]:
+    """Edits of drawings that no training saw, whose source the judge reads as it was meant."""
+    g = random.Random(SEED)
+    edits: list[Edit] = []
+    while len(edits) < count:
+        changes = KINDS[len(edits) % len(KINDS)]
+        source = Factors(*(g.choice(words) for words in WORDS.values()))
+        new = {name: g.choice(WORDS[name]) for name in changes}
+        target = Factors(**{**vars(source), **new})
+        same = any(getattr(source, name) == getattr(target, name) for name in changes)
+        drawing = draw(source, seed=g.randrange(10**6, 10**9))
+        image = from_pil(Image.fromarray(drawing.image))
+        if same or held_out(source) or held_out(target) or judge.factors(image)[0] != source:
+            continue
+        edits.append(
+            Edit(changes, source, target, image, torch.from_numpy(drawing.mask)[None, None])
+        )
+    return edits
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Shares of edits in which all edited factors are right, and all others kept; mean change.
+
+    Changes are mean absolute differences of pixels in [-1, 1], outside the source thing's mask
+    where the scene stays, and inside it where only the scene changes.
+    """
+
+    edited: float
+    kept: float
+    outside: float
+    inside: float
+
+    def __str__(self) -> str:
+        return (
+            f"edited {self.edited:4.0%}  kept {self.kept:4.0%}  "
+            f"change outside the thing {self.outside:.3f}  inside {self.inside:.3f}"
+        )
+
+
+def outcome(images: Tensor, before: Tensor, edits: Sequence[Edit], judge: Judge) -> Outcome:
+    """Judge pictures (B, 3, H, W), the edits of `before`."""
+    images, before = images.clamp(-1, 1), before.clamp(-1, 1)
+    edited, kept = [], []
+    for edit, seen in zip(edits, judge.factors(images), strict=True):
+        right = {name: getattr(seen, name) == getattr(edit.target, name) for name in WORDS}
+        edited.append(all(right[name] for name in edit.changes))
+        kept.append(all(right[name] for name in edit.kept))
+    change = (images - before).abs().mean(1, keepdim=True)
+    thing = F.max_pool2d(torch.cat([edit.mask for edit in edits]), 2 * MARGIN + 1, 1, MARGIN)
+    per_edit = {
+        name: (change * where).sum((1, 2, 3)) / where.sum((1, 2, 3))
+        for name, where in (("outside", 1 - thing), ("inside", thing))
+    }
+    scene = torch.tensor(["scene" in edit.changes for edit in edits])
+    return Outcome(
+        edited=sum(edited) / len(edits),
+        kept=sum(kept) / len(edits),
+        outside=float(per_edit["outside"][~scene].mean()),
+        inside=float(per_edit["inside"][scene].mean()),
+    )
+
+
+def steps(prior: Prior, method: str, edits: Sequence[Edit], **choices: Any) -> Iterator[Step]:
+    """Distil all edits on one canvas."""
+    settings = Settings("edits", loss_type=method, seed=SEED, **choices)
+    generator = torch.Generator(prior.device).manual_seed(settings.seed)
+    x0 = prior.encode(torch.cat([edit.image for edit in edits])).detach()
+    given = {}
+    if method != "sds":
+        given["source"] = Source(x0, prior.embed([str(edit.source) for edit in edits]))
+    loss = objective(
+        {"sds": sds.loss, "pds": pds.loss, "dds": pds.dds}[method],
+        prior,
+        prompts=[str(edit.target) for edit in edits],
+        settings=settings,
+        generator=generator,
+        **given,
+    )
+    canvas = LatentCanvas.starting_at(x0)
+    return distill(canvas, loss, prior=prior, settings=settings, generator=generator)
+
+
+def points(prior: Prior, edits: Sequence[Edit], judge: Judge) -> Iterator[tuple[str, str, Outcome]]:
+    """Method, knob and outcome of each place on the frontier, as it is found."""
+    x0 = prior.encode(torch.cat([edit.image for edit in edits])).detach()
+    before, targets = prior.decode(x0), [str(edit.target) for edit in edits]
+    for scale in (3.0, 5.0):
+        for strength in STRENGTHS:
+            generator = torch.Generator(prior.device).manual_seed(SEED)
+            latents = sdedit(
+                prior,
+                x0,
+                targets,
+                strength=strength,
+                guidance_scale=scale,
+                generator=generator,
+            )
+            knob = f"guidance {scale:g}, strength {strength:g}"
+            yield f"SDEdit, {scale:g}", knob, outcome(prior.decode(latents), before, edits, judge)
+    for identity in IDENTITIES:
+        *_, last = steps(prior, "pds", edits, identity=identity)
+        images = prior.decode(last.canvas.render())
+        yield "PDS", f"identity {identity:g}", outcome(images, before, edits, judge)
+    for method in ("dds", "sds"):
+        for step in steps(prior, method, edits):
+            if (step.index + 1) % (step.settings.steps // 5) == 0:
+                images = prior.decode(step.canvas.render())
+                knob = f"step {step.index + 1}"
+                yield method.upper(), knob, outcome(images, before, edits, judge)
+
+
+def least_change(sdedits: Sequence[Outcome], edited: float) -> float:
+    """The smallest change outside the thing among SDEdits that are right as often as `edited`."""
+    return min((o.outside for o in sdedits if o.edited >= edited), default=float("nan"))
+
+
+def draw_frontier(found: Sequence[tuple[str, str, Outcome]], path: Path) -> None:
+    """Write the figure: how often an edit is right, over how much else it changes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axes = figure.subplots()
+    for method in dict.fromkeys(name for name, _, _ in found):
+        line = sorted((o.outside, o.edited) for name, _, o in found if name == method)
+        axes.plot(*zip(*line, strict=True), marker="o", markersize=4, label=method)
+    axes.set(
+        xlabel="change outside the edited thing (mean |difference|, of 2)",
+        ylabel="edits in which all edited facts are right",
+        ylim=(0, 1.03),
+    )
+    axes.grid(alpha=0.3)
+    axes.legend()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    atomic_write(path, buffer.getvalue())
+
+
+def main() -> None:
+    """Parse the command line, print a line for each knob, and draw the frontier."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.edits", description=__doc__)
+    parser.add_argument("--count", type=int, default=48, help="edits (default: 48)")
+    parser.add_argument("--out", type=Path, help="where to draw the frontier")
+    options = parser.parse_args()
+    prior, judge = load_prior("tiny-sd"), Judge.load()
+    edits = fresh_edits(options.count, judge)
+    found = []
+    for method, knob, result in points(prior, edits, judge):
+        print(f"{method:<10} {knob:<26} {result}", flush=True)
+        found.append((method, knob, result))
+    sdedits = [o for name, _, o in found if name.startswith("SDEdit")]
+    for method, knob, result in found:
+        if method == "PDS":
+            ratio = result.outside / least_change(sdedits, result.edited)
+            print(f"PDS, {knob}: {ratio:.2f} of the change of the best SDEdit that edits as often")
+    if options.out is not None:
+        draw_frontier(found, options.out)
+
+
+if __name__ == "__main__":
+    main()

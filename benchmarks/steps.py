@@ -1,0 +1,171 @@
+"""A method's step against the bare network calls that it cannot do without: time, and peak memory.
+
+Both run in turn in one process, so that whatever else the machine does slows both. Peak memory is
+read in a process of its own for each, as the system keeps only one maximum.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.priors import Bench, load
+from distillery.canvas import LatentCanvas
+from distillery.distill import Companion, Settings, Step, distill
+from distillery.edit import Source
+from distillery.lora import LoraDenoiser
+from distillery.presets import pick_device
+from reference import pds, sds, vsd
+
+REPEATS = {"tiny-sd": 60, "sd15": 4, "sdxl": 3}
+Call = Callable[[], object]
+Pair = tuple[Call, Iterator[Step]]  # the bare calls, and the steps of the course's own loop
+
+
+def sds_pair(bench: Bench, count: int) -> Pair:
+    """One forward of a batch of 2."""
+    xt, t = _question(bench)
+    return (
+        lambda: bench.prior.predict_noise(xt, t, bench.uncond, bench.text),
+        _stream("sds", sds.loss, bench, count),
+    )
+
+
+def pds_pair(bench: Bench, count: int) -> Pair:
+    """One forward of a batch of 4."""
+    xt, t = _question(bench)
+    conditions = [bench.uncond, bench.uncond, bench.text, bench.text]
+    source = Source(torch.randn_like(xt), bench.uncond)
+    return (
+        lambda: bench.prior.predict_noise(xt, t, *conditions),
+        _stream("pds", pds.loss, bench, count, source=source),
+    )
+
+
+def vsd_pair(bench: Bench, count: int) -> Pair:
+    """One forward of a batch of 3, and a forward and backward of the LoRA, at batch 1."""
+    xt, t = _question(bench)
+    generator = torch.Generator(bench.prior.device).manual_seed(0)
+    lora = LoraDenoiser(bench.prior, rank=4, generator=generator)
+    companion = Companion(
+        lora,
+        torch.optim.AdamW(lora.parameters(), 1e-4),
+        lambda x0, index: vsd.loss_of_lora(lora, x0, text=bench.text, generator=generator),
+        vsd.alternating_step,
+    )
+
+    def bare() -> None:
+        bench.prior.predict_noise(xt, t, bench.uncond, bench.text, bench.text)
+        lora.zero_grad()
+        lora.predict(xt, t, bench.text).square().mean().backward()
+
+    return bare, _stream("vsd", vsd.loss, bench, count, companion=companion, lora=lora)
+
+
+PAIRS = {"sds": sds_pair, "pds": pds_pair, "vsd": vsd_pair}
+
+
+def _question(bench: Bench) -> tuple[Tensor, Tensor]:
+    prior = bench.prior
+    xt = torch.randn(1, prior.latent_channels, *bench.latent_size, device=prior.device)
+    return xt, torch.tensor([500], device=prior.device)
+
+
+def _stream(
+    method: str,
+    loss: Callable[..., Tensor],
+    bench: Bench,
+    count: int,
+    *,
+    companion: Companion | None = None,
+    **given: Any,
+) -> Iterator[Step]:
+    prior = bench.prior
+    generator = torch.Generator(prior.device).manual_seed(0)
+    settings = Settings("a benchmark", model="tiny-sd", loss_type=method, steps=count)
+    canvas = LatentCanvas(1, prior.latent_channels, *bench.latent_size, generator=generator)
+
+    def loss_fn(x0: Tensor, index: int) -> Tensor:
+        return loss(
+            prior,
+            x0,
+            text=bench.text,
+            uncond=bench.uncond,
+            step=index,
+            settings=settings,
+            generator=generator,
+            **given,
+        )
+
+    return distill(
+        canvas,
+        loss_fn,
+        prior=prior,
+        settings=settings,
+        generator=generator,
+        companion=companion,
+    )
+
+
+def measure_time(method: str, model: str) -> None:
+    """Print milliseconds of both and the ratio of their medians."""
+    repeats = REPEATS[model]
+    call, stream = PAIRS[method](load(model, pick_device()), repeats + 1)
+    clock(call)
+    clock(lambda: next(stream))
+    pairs = [(clock(call), clock(lambda: next(stream))) for _ in range(repeats)]
+    bare, step = (1000 * statistics.median(times) for times in zip(*pairs, strict=True))
+    print(
+        f"{model:<8} {method}  time        bare {bare:9.1f} ms   step {step:9.1f} ms   "
+        f"ratio {step / bare:.3f}",
+        flush=True,
+    )
+
+
+def clock(call: Call) -> float:
+    """Seconds one call takes, the device's work included."""
+    start = time.perf_counter()
+    call()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def measure_memory(method: str, model: str) -> None:
+    """Print the peak memory of both and its ratio, each in a fresh process."""
+    peaks = []
+    for what in ("bare", "step"):
+        command = [sys.executable, "-m", "benchmarks.steps", method, model, what]
+        peaks.append(float(subprocess.run(command, check=True, capture_output=True).stdout))
+    bare, step = peaks
+    print(
+        f"{model:<8} {method}  peak memory bare {bare:9.1f} MB   step {step:9.1f} MB   "
+        f"ratio {step / bare:.3f}",
+        flush=True,
+    )
+
+
+def print_peak(method: str, model: str, what: str) -> None:
+    """Run one of the two twice and print the peak memory of this process or its GPU, in MB."""
+    bare, stream = PAIRS[method](load(model, pick_device()), 2)
+    call = bare if what == "bare" else lambda: next(stream)
+    call()
+    call()
+    if torch.cuda.is_available():
+        peak = torch.cuda.max_memory_allocated()
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak *= 1 if sys.platform == "darwin" else 1024
+    print(peak / 1e6)
+
+
+if __name__ == "__main__":
+    print_peak(*sys.argv[1:])

@@ -46,7 +46,9 @@ def arguments() -> Arguments:
         "--particles", type=int, help="pictures that are distilled together (default: 1)"
     )
     parser.add_argument(
-        "--identity", type=float, help="factor on pds's pull towards the source (default: 1)"
+        "--identity",
+        type=float,
+        help="factor on pds's pull towards the source (default: what suits the model)",
     )
     parser.add_argument("--lora_rank", type=int, help="of vsd's LoRA (default: 4)")
     parser.add_argument(
@@ -107,6 +109,7 @@ def draw(flags: dict[str, Any]) -> None:
     out = flags.pop("out")
     nobody_chose = not {"implementation", "config"} & set(flags)
     settings = settings_from(flags)
+    run.check_edit(settings)
     method = method_of(settings)
     prior = load_prior(settings.model, device=settings.device)
     try:

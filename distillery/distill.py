@@ -14,7 +14,6 @@ import yaml
 from torch import Tensor, nn
 
 from distillery.canvas import Canvas
-from distillery.catalogue import METHODS
 from distillery.errors import CourseError
 from distillery.files import atomic_write
 from distillery.presets import find_preset, guidance_default
@@ -75,7 +74,7 @@ class Settings:
     warmup: int = MODEL_DEFAULT
     t_min: int = 20
     t_max: int = 980
-    identity: float = 1.0
+    identity: float = MODEL_DEFAULT
     lora_rank: int = 4
     lora_learning_rate: float = MODEL_DEFAULT
     device: str = "auto"
@@ -91,7 +90,6 @@ class Settings:
                 f"choose {' or '.join(IMPLEMENTATIONS)}."
             )
         self._fill_in_defaults()
-        self._check_edit()
         _check_real("guidance_scale", self.guidance_scale)
         _check_real("identity", self.identity)
         _check_real("learning_rate", self.learning_rate, above=0)
@@ -110,6 +108,7 @@ class Settings:
             "guidance_scale": guidance_default(self.model, self.loss_type),
             "steps": preset.steps,
             "learning_rate": preset.learning_rate,
+            "identity": preset.identity,
             "lora_learning_rate": preset.lora_learning_rate,
         }
         for name, value in defaults.items():
@@ -117,27 +116,6 @@ class Settings:
                 object.__setattr__(self, name, value)
         if self.warmup is None and isinstance(self.steps, int):
             object.__setattr__(self, "warmup", self.steps // 10)
-
-    def _check_edit(self) -> None:
-        if not METHODS[self.loss_type].edits:
-            if self.edit_prompt or self.src_img_path:
-                raise CourseError(
-                    f"{self.loss_type} draws from noise and edits nothing; leave the edit prompt "
-                    f"and the source picture out, or choose {' or '.join(_editing())}."
-                )
-            return
-        if not (self.edit_prompt.strip() and self.src_img_path):
-            raise CourseError(
-                f"{self.loss_type} edits a picture: give the prompt of the source, the edit prompt "
-                "and the path of the source picture."
-            )
-        if self.edit_prompt.strip() == self.prompt.strip():
-            raise CourseError(
-                "the edit prompt is the same as the prompt, so there is nothing to change; say in "
-                "the edit prompt what the picture shall show."
-            )
-        if self.particles != 1:
-            raise CourseError(f"an edit changes one picture; particles is {self.particles}.")
 
     @property
     def title(self) -> str:
@@ -177,10 +155,6 @@ class Settings:
         if "steps" in changes:
             values.pop("warmup", None)
         return cls(**{**values, **changes})
-
-
-def _editing() -> list[str]:
-    return [name for name, method in METHODS.items() if method.edits]
 
 
 def _check_text(name: str, value: Any) -> None:
@@ -302,18 +276,35 @@ def distill(
     optimiser = torch.optim.AdamW(canvas.parameters(), settings.learning_rate, weight_decay=0)
     start = 0
     if resume is not None:
-        canvas.load_state_dict(resume.canvas)
-        optimiser.load_state_dict(resume.optimiser)
-        generator.set_state(resume.generator)
-        if companion is not None:
-            companion.model.load_state_dict(resume.companion["model"])
-            companion.optimiser.load_state_dict(resume.companion["optimiser"])
+        _restore(resume, canvas, optimiser, generator, companion)
         start = resume.index + 1
     for index in range(start, settings.steps):
         for group in optimiser.param_groups:
             group["lr"] = learning_rate_at(index, settings)
         loss = _step(canvas, loss_fn, index, prior, optimiser, companion)
         yield Step(index, loss.detach(), canvas, optimiser, generator, settings, companion)
+
+
+def _restore(
+    checkpoint: Checkpoint,
+    canvas: Canvas,
+    optimiser: torch.optim.Optimizer,
+    generator: torch.Generator,
+    companion: Companion | None,
+) -> None:
+    try:
+        canvas.load_state_dict(checkpoint.canvas)
+        optimiser.load_state_dict(checkpoint.optimiser)
+        generator.set_state(checkpoint.generator)
+        if companion is not None:
+            companion.model.load_state_dict(checkpoint.companion["model"])
+            companion.optimiser.load_state_dict(checkpoint.companion["optimiser"])
+    # PyTorch says what does not fit at length, and in a type for each kind of misfit.
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise CourseError(
+            "cannot resume: the checkpoint is of another model, whose latents or LoRA have other "
+            "shapes; take the model it was made with, or remove the checkpoint to start anew."
+        ) from error
 
 
 def _step(

@@ -35,6 +35,7 @@ class Preset:
     guidance:      method -> default guidance scale.
     learning_rate: default of the canvas's AdamW, with `steps` steps.
     lora_learning_rate: default of the AdamW of VSD's LoRA.
+    identity:      default factor on PDS's pull towards the source.
     memory_gb:     rough need for batch 1, in GB of accelerator memory.
     """
 
@@ -47,6 +48,7 @@ class Preset:
     steps: int
     memory_gb: float
     lora_learning_rate: float = 1e-4
+    identity: float = 1.0
     dtype: str = "float16"
     variant: str | None = None
     vae: str | None = None
@@ -74,11 +76,13 @@ PRESETS: dict[str, Preset] = {
             ids=("data/models/tiny-sd",),
             local=True,
             image_size=64,
-            guidance={**SD_GUIDANCE, "sds": 5.0},
+            guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
             learning_rate=0.05,
-            steps=400,
+            steps=250,
             memory_gb=0.5,
             dtype="float32",
+            lora_learning_rate=2e-3,
+            identity=0.15,
         ),
         Preset(
             name="sd15",

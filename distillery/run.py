@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-import os
 import shutil
 import signal
 import sys
@@ -45,6 +44,7 @@ from distillery.distill import (
     save_checkpoint,
 )
 from distillery.edit import Source, load_source
+from distillery.errors import CourseError
 from distillery.files import atomic_write, prompt_to_filename
 from distillery.images import from_pil, load_image, save_gif, save_png, to_png_bytes
 from distillery.prior import Prior
@@ -101,18 +101,56 @@ def draw(prior: Prior, method: ModuleType, settings: Settings, *, out: Path) -> 
         method: the module of `settings.loss_type`, from `guidance`, `reference` or the course.
 
     Raises:
-        CourseError: a file cannot be read or written, or the checkpoint is of a run with other
+        CourseError: a file cannot be read or written, or there is a checkpoint of a run with other
             settings.
         KeyboardInterrupt: Ctrl-C, after the step under way is done and its checkpoint saved.
     """
     place = Place(out, settings.title)
     begun = _begin(prior, method, settings)
     checkpoint = place.unfinished / f"checkpoint-{_fingerprint(method, begun.kept)}.pt"
-    # Path.exists raises where a folder may not be entered; writing there will say so better.
-    resume = load_checkpoint(checkpoint, settings) if os.path.exists(checkpoint) else None
+    # A run of another method or of other settings is not lost to this one; it is refused.
+    found = {path: load_checkpoint(path, settings) for path in _checkpoints(place.unfinished)}
+    resume = found.get(checkpoint)
     losses = _follow(begun.stream(resume), prior, settings, place, checkpoint, resume)
     _finish(prior.decode(begun.canvas.render()), losses, settings, place, begun.kept)
     return place
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.glob("checkpoint-*.pt"))
+    except OSError:  # a folder that may not be entered; writing there will say so better
+        return []
+
+
+def check_edit(settings: Settings) -> None:
+    """Refuse an edit that lacks its picture or its prompt, and a drawing that is given either.
+
+    Raises:
+        CourseError: says which.
+    """
+    if not METHODS[settings.loss_type].edits:
+        if settings.edit_prompt or settings.src_img_path:
+            editing = [name for name, method in METHODS.items() if method.edits]
+            raise CourseError(
+                f"{settings.loss_type} draws from noise and edits nothing; leave the edit prompt "
+                f"and the source picture out, or choose {' or '.join(editing)}."
+            )
+        return
+    if not (settings.edit_prompt.strip() and settings.src_img_path):
+        raise CourseError(
+            f"{settings.loss_type} edits a picture: give the prompt of the source, the edit prompt "
+            "and the path of the source picture."
+        )
+    if settings.edit_prompt.strip() == settings.prompt.strip():
+        raise CourseError(
+            "the edit prompt is the same as the prompt, so there is nothing to change; say in the "
+            "edit prompt what the picture shall show."
+        )
+    if settings.particles != 1:
+        raise CourseError(
+            f"an edit changes one picture; particles must be 1, not {settings.particles}."
+        )
 
 
 def _fingerprint(method: ModuleType, kept: dict[str, bytes]) -> str:

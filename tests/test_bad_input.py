@@ -72,11 +72,11 @@ def test_an_unknown_loss(refusal: Refusal) -> None:
 
 
 def test_an_unknown_loss_in_a_config(refusal: Refusal, tmp_path: Path) -> None:
-    (tmp_path / "run.yaml").write_text("prompt: a boat\nmodel: tiny-sd\nloss_type: vsd\n")
+    (tmp_path / "run.yaml").write_text("prompt: a boat\nmodel: tiny-sd\nloss_type: vsdd\n")
 
     sentence = refusal("--config", str(tmp_path / "run.yaml"))
 
-    assert "unknown loss 'vsd': choose sds" in sentence
+    assert "unknown loss 'vsdd': choose sds" in sentence
 
 
 def test_an_unknown_model(refusal: Refusal) -> None:

@@ -226,7 +226,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ({"prompt": "x" * 10_000}, "1000 characters; it has 10000"),
         ({"prompt": "\udcff"}, "not valid text"),
         ({"negative_prompt": "x" * 1001}, "negative_prompt may have 1000"),
-        ({"loss_type": "sdss"}, "unknown loss 'sdss': choose sds, pds, vsd"),
+        ({"loss_type": "sdss"}, "unknown loss 'sdss': choose sds, pds, dds, vsd"),
         ({"model": "sd99"}, "unknown model 'sd99'"),
         ({"implementation": "mine"}, "choose reference or guidance"),
         ({"steps": 0}, "steps must be a whole number from 1"),

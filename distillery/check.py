@@ -15,6 +15,7 @@ from distillery.evidence import (
     DRAWS,
     Observation,
     Task,
+    close,
     draw,
     load_task,
     observe,
@@ -31,7 +32,6 @@ YES_NO = {
     "finite": ("finite numbers", "NaN or infinity among the numbers"),
     "graph": ("a result that carries a graph", "a result without a graph"),
     "repeatable": ("the same result for the same arguments", "another result at every call"),
-    "reaches": ("a loss with a gradient for x0", "a loss without one: nothing leads from it to x0"),
     "own_generator": (
         "timesteps that the generator alone decides",
         "timesteps that differ for the same generator state",
@@ -84,15 +84,36 @@ def _judge(task: Task, function: Callable[..., Any] | None) -> Result:
         return _stopped(task, error)
     except (Exception, SystemExit) as error:
         return _stopped(task, error)
-    if came.equals(task.wanted):
-        return Result(task.name, True, (f"{task.name}: right.",))
+    if task.passes(came):
+        accepted = task.matching(came)
+        seen = f", with {accepted.sentence}" if accepted else "."
+        return Result(task.name, True, (f"{task.name}: right{seen}",))
     wanted_words, came_words = _difference(task, came)
     lines = [f"{task.name}: not yet.", f"  wanted: {wanted_words}", f"  came:   {came_words}"]
     for known in task.misconceptions:
         if came.equals(known.observation):
             lines.append(f"  This is what you get when {known.sentence}")
             return Result(task.name, False, tuple(lines), known.name)
+    if function is None:
+        lines += _unfinished(task)
     return Result(task.name, False, tuple(lines))
+
+
+def _unfinished(task: Task) -> list[str]:
+    """A line on the functions that this one uses and that are not right themselves."""
+    stage = split_task(task.name)[0]
+    wrong = [name for name in task.uses if not _is_right(load_task(f"{stage}.{name}"))]
+    if not wrong:
+        return []
+    are = "is" if len(wrong) == 1 else "are"
+    return [f"  It uses {' and '.join(wrong)}, which {are} not right yet."]
+
+
+def _is_right(task: Task) -> bool:
+    try:
+        return task.passes(observe(_student_function(task.name), task.case))
+    except (Exception, SystemExit):
+        return False
 
 
 def _student_function(task: str) -> Callable[..., Any]:
@@ -137,15 +158,28 @@ def _difference(task: Task, came: Observation) -> tuple[str, str]:
     wanted = task.wanted
     for name, fact in wanted.facts.items():
         if came.facts.get(name) != fact:
-            return _in_words(name, fact), _in_words(name, came.facts.get(name))
+            return _in_words(name, fact, task), _in_words(name, came.facts.get(name), task)
     assert wanted.value is not None
     assert came.value is not None
+    if close(came.value, wanted.value):
+        assert wanted.loss is not None
+        assert came.loss is not None
+        return f"a loss of {wanted.loss:.4f}", f"a loss of {came.loss:.4f}"
     place = _worst_place(came.value, wanted.value)
     what = "a gradient of " if task.case.kind == "gradient" else ""
     return (
-        f"{what}{wanted.value[place]:.4f} at {list(place)}, where they differ most",
+        f"{what}{wanted.value[place]:.4f} {_at(place, task)}, where they differ most",
         f"{what}{came.value[place]:.4f}",
     )
+
+
+def _at(place: tuple[int, ...], task: Task) -> str:
+    if not task.case.parts:
+        return f"at {list(place)}"
+    part, rest = task.case.parts[place[0]], place[1:]
+    if task.case.kind == "alternation":
+        return f"for the {part} after step {rest[0] + 1}"
+    return f"for {part} of latent {rest[0]}"
 
 
 def _worst_place(came: Tensor, wanted: Tensor) -> tuple[int, ...]:
@@ -153,27 +187,50 @@ def _worst_place(came: Tensor, wanted: Tensor) -> tuple[int, ...]:
     return tuple(int(i) for i in torch.unravel_index(index, wanted.shape))
 
 
-def _in_words(name: str, fact: Any) -> str:
+def _in_words(name: str, fact: Any, task: Task) -> str:
     if name in YES_NO:
         yes, no = YES_NO[name]
         return yes if fact else no
+    if name == "reaches":
+        learner = _learner(task.case.learns or task.case.arguments[0])
+        yes = f"a loss with a gradient for {learner}"
+        return yes if fact else f"a loss without one: nothing leads from it to {learner}"
     if name in ("range", "range_at_the_end"):
         return f"t from {fact[0]} to {fact[1]}{' at the last step' * (name != 'range')}"
     if name == "shape":
         return f"shape {tuple(fact)}"
     if name == "calls":
         return f"{fact} call{'s' * (fact != 1)} of prior.predict_noise"
+    if name == "lora_calls":
+        calls, latents = fact
+        return f"{calls} call{'s' * (calls != 1)} of the LoRA, for {latents} latents in all"
+    if name == "leaks":
+        return f"a gradient for {' and '.join(fact)} too" if fact else "no gradient for others"
+    if name == "events":
+        return ", ".join(fact)
     if name == "changed":
         return f"{' and '.join(fact)} changed in place" if fact else "arguments left as they are"
     if fact == "NoneType":
         return "None; is the return missing?"
     if name == "type":
-        return "a tensor" if fact == "Tensor" else f"something of type {fact}"
+        return _kind_in_words(fact)
     return str(fact)
 
 
+def _learner(name: str) -> str:
+    return "the LoRA's weights" if name == "lora" else name
+
+
+def _kind_in_words(kind: str) -> str:
+    if kind == "Tensor":
+        return "a tensor"
+    return f"a {kind}" if kind.startswith("tuple of") else f"something of type {kind}"
+
+
 def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Figure:
-    """Draw target, yours and their difference, a row for each latent; for a sampler, its histogram.
+    """Draw target, yours and their difference, a row for each latent.
+
+    A sampler's histogram is drawn, and of results that are a few numbers these numbers.
 
     Arguments and errors are those of `check`. Where the function gives nothing to draw, only the
     target is drawn.
@@ -181,10 +238,11 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
     from matplotlib import pyplot
 
     stored = load_task(task)
-    came, target = _seen(stored, function), stored.wanted.value
-    if target is None:
+    came, target = _seen(stored, function)
+    if target is None or stored.case.parts:
         figure = pyplot.figure(figsize=(7, 2.4), layout="constrained")
-        _draw_histogram(figure.subplots(), stored, came)
+        draw_on = _draw_histogram if target is None else _draw_numbers
+        draw_on(figure.subplots(), stored, came)
     else:
         figure = pyplot.figure(figsize=(7.5, 1.8 * len(target)), layout="constrained")
         _draw_rows(figure.subplots(len(target), 3, squeeze=False), target, came)
@@ -192,16 +250,22 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
     return figure
 
 
-def _seen(task: Task, function: Callable[..., Any] | None) -> Tensor | None:
-    """What the function gave, or None where it gave nothing that can be drawn; `check` says why."""
+def _seen(task: Task, function: Callable[..., Any] | None) -> tuple[Tensor | None, Tensor | None]:
+    """What the function gave, and what it is to be compared with.
+
+    The first is None where it gave nothing that can be drawn; `check` says why.
+    """
+    target = task.wanted.value
     try:
         function = function or _student_function(task.name)
-        if task.case.kind != "draws":
-            return observe(function, task.case).value
-        t = draw(function, task.case, seeded(), step=0)
-        return t.float() if isinstance(t, Tensor) else None
+        if task.case.kind == "draws":
+            t = draw(function, task.case, seeded(), step=0)
+            return (t.float() if isinstance(t, Tensor) else None), None
+        came = observe(function, task.case)
     except (Exception, SystemExit):
-        return None
+        return None, target
+    accepted = task.matching(came)
+    return came.value, accepted.value if accepted else target
 
 
 def _draw_rows(axes: Any, target: Tensor, came: Tensor | None) -> None:
@@ -235,3 +299,19 @@ def _draw_histogram(axes: Axes, task: Task, came: Tensor | None) -> None:
     axes.set_xlabel(f"t, for t_min = {low} and t_max = {high}")
     axes.set_ylabel(f"times in {DRAWS}")
     axes.legend(loc="lower right")
+
+
+def _draw_numbers(axes: Axes, task: Task, came: Tensor | None) -> None:
+    """All numbers of a small result side by side, grouped by their parts."""
+    target = task.wanted.value
+    assert target is not None
+    numbers = target.flatten(1)
+    places = torch.arange(numbers.numel()).view_as(numbers) + torch.arange(len(numbers))[:, None]
+    if came is not None and came.shape == target.shape:
+        mine = came.nan_to_num().flatten()
+        axes.bar(places.flatten().numpy(), mine.numpy(), color="tab:orange", label="yours")
+    left, right = places.flatten() - 0.4, places.flatten() + 0.4
+    heights = numbers.flatten().numpy()
+    axes.hlines(heights, left.numpy(), right.numpy(), colors="black", label="target")
+    axes.set_xticks(places.float().mean(dim=1).tolist(), task.case.parts)
+    axes.legend(loc="best")

@@ -8,9 +8,9 @@ there.
 from __future__ import annotations
 
 import json
+from collections import namedtuple
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from distillery.course import course_root
 from distillery.errors import CourseError
-from distillery.exact import GaussianMixturePrior
+from distillery.exact import GaussianDenoiser, GaussianMixturePrior
 from distillery.prior import Condition
 
 TOLERANCE = 1e-4  # of the largest value wanted; float32 in any order of operations stays far below
@@ -36,16 +36,20 @@ class Observation:
 
     facts: name -> JSON value, in the order in which they are judged.
     value: what is compared with a tolerance, float32, or None.
+    loss:  the scalar itself, float32 (), where it is prescribed as its gradient is.
     """
 
     facts: dict[str, Any]
     value: Tensor | None = None
+    loss: Tensor | None = None
 
     def equals(self, other: Observation) -> bool:
         """The same facts and, unless the value changes from call to call, the same value."""
         if self.facts != other.facts:
             return False
-        return not self.facts.get("repeatable", True) or close(self.value, other.value)
+        if not self.facts.get("repeatable", True):
+            return True
+        return close(self.value, other.value) and close(self.loss, other.loss)
 
 
 @dataclass(frozen=True)
@@ -58,43 +62,65 @@ class Misconception:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """One of several right values. The sentence goes on from "right, with"."""
+
+    sentence: str
+    value: Tensor
+
+
+@dataclass(frozen=True)
 class Case:
     """The inputs of one task.
 
-    kind:        "value" (a tensor is returned), "gradient" (a scalar is, whose gradient with
-                 respect to the first argument counts) or "draws" (a sampler of timesteps).
+    kind:        "value" (a tensor is returned, or a tuple of some), "gradient" (a scalar is, whose
+                 gradient with respect to `learns` counts), "draws" (a sampler of timesteps) or
+                 "alternation" (a step of two optimisers in turn).
     arguments:   their names, in the order of the signature.
     tensors:     those that are tensors.
+    triples:     name -> names of the members of an argument that is a named tuple; its tensor
+                 holds them one after the other.
     values:      those that are plain numbers.
     prompts:     those that are conditions, as prompts for the exact prior.
     mixture:     means (K, C, h, w), std and names of the exact prior that `prior` stands for.
-    with_graph:  the arguments that arrive with a graph.
+    denoiser:    means, std and kind of the exact denoiser that `lora` stands for.
+    with_graph:  the arguments that arrive with a graph; none but `learns` may get a gradient.
+    learns:      the argument whose gradient counts; "lora" means its weights.
+    loss_counts: the scalar is prescribed too.
+    parts:       names along the first axis of the value, where that is no batch.
     """
 
     kind: str
     arguments: tuple[str, ...]
     tensors: dict[str, Tensor] = field(default_factory=dict)
+    triples: dict[str, list[str]] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     prompts: dict[str, list[str]] = field(default_factory=dict)
     mixture: dict[str, Any] = field(default_factory=dict)
+    denoiser: dict[str, Any] = field(default_factory=dict)
     with_graph: tuple[str, ...] = ()
-
-    @cached_property
-    def prior(self) -> CountingPrior:
-        return CountingPrior(**self.mixture)
+    learns: str = ""
+    loss_counts: bool = False
+    parts: tuple[str, ...] = ()
 
     def fresh(self) -> dict[str, Any]:
-        """All arguments by name, no memory shared with the case."""
-        return {name: self._argument(name) for name in self.arguments}
+        """All arguments by name, no memory shared with the case or with other calls."""
+        given: dict[str, Any] = {**self.values}
+        if self.mixture:
+            prior = CountingPrior(**self.mixture)
+            given["prior"] = prior
+            given |= {name: prior.embed(prompts) for name, prompts in self.prompts.items()}
+        if self.denoiser:
+            given["lora"] = CountingDenoiser(**self.denoiser)
+        given |= {name: self._from_tensor(name) for name in self.tensors}
+        return {name: given[name] for name in self.arguments}
 
-    def _argument(self, name: str) -> Any:
-        if name in self.tensors:
-            tensor = self.tensors[name].clone()
-            # A canvas hands over latents that are not leaves; so does the check.
-            return tensor.requires_grad_().clone() if name in self.with_graph else tensor
-        if name in self.prompts:
-            return self.prior.embed(self.prompts[name])
-        return self.prior if name == "prior" else self.values[name]
+    def _from_tensor(self, name: str) -> Any:
+        tensor = self.tensors[name].clone()
+        if name in self.triples:
+            return namedtuple(name.capitalize(), self.triples[name])(*tensor)
+        # A canvas hands over latents that are not leaves; so does the check.
+        return tensor.requires_grad_().clone() if name in self.with_graph else tensor
 
 
 class CountingPrior(GaussianMixturePrior):
@@ -107,9 +133,25 @@ class CountingPrior(GaussianMixturePrior):
         return super().predict_noise(xt, t, *conditions)
 
 
+class CountingDenoiser(GaussianDenoiser):
+    """The exact denoiser, counting the calls of its network and the latents it was asked about."""
+
+    calls = 0
+    latents = 0
+
+    def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        self.calls += 1
+        self.latents += len(xt)
+        return super()._eps(xt, t, condition)
+
+
 @dataclass(frozen=True)
 class Task:
-    """Everything stored about one task."""
+    """Everything stored about one task.
+
+    accepted: where several values are right, all of them, that of `wanted` among them.
+    uses:     the other tasks of the stage that its function calls.
+    """
 
     name: str
     number: int
@@ -117,6 +159,20 @@ class Task:
     case: Case
     wanted: Observation
     misconceptions: tuple[Misconception, ...]
+    accepted: tuple[Accepted, ...] = ()
+    uses: tuple[str, ...] = ()
+
+    def matching(self, came: Observation) -> Accepted | None:
+        """The accepted value that came, the nearest of them where several are near."""
+        value = came.value
+        if value is None or came.facts != self.wanted.facts:
+            return None
+        near = [one for one in self.accepted if close(value, one.value)]
+        return min(near, key=lambda one: float((value - one.value).abs().max()), default=None)
+
+    def passes(self, came: Observation) -> bool:
+        """Whether that is what a right answer does."""
+        return came.equals(self.wanted) or self.matching(came) is not None
 
 
 def close(one: Tensor | None, other: Tensor | None) -> bool:
@@ -162,6 +218,7 @@ def load_task(task: str) -> Task:
         )
     facts = stored["tasks"][function]
     tensors = _read_tensors(stage)
+    tensors |= {name: tensors[same] for name, same in stored.get("same", {}).items()}
     prefix = f"{function}/"
     mine = {
         name.removeprefix(prefix): tensor
@@ -173,23 +230,41 @@ def load_task(task: str) -> Task:
         number=facts["number"],
         notebook=stored["notebook"],
         case=_case(facts, mine, tensors),
-        wanted=Observation(facts["wanted"], mine.get("wanted")),
+        wanted=_observation(facts["wanted"], mine, "wanted"),
         misconceptions=tuple(
             Misconception(
-                name, wrong["sentence"], Observation(wrong["facts"], mine.get(f"wrong/{name}"))
+                name, wrong["sentence"], _observation(wrong["facts"], mine, f"wrong/{name}")
             )
             for name, wrong in facts["misconceptions"].items()
         ),
+        accepted=_accepted(facts.get("accepted", []), mine),
+        uses=tuple(facts.get("uses", ())),
     )
+
+
+def _observation(facts: dict[str, Any], mine: dict[str, Tensor], name: str) -> Observation:
+    return Observation(facts, mine.get(name), mine.get(f"{name}/loss"))
+
+
+def _accepted(sentences: list[str], mine: dict[str, Tensor]) -> tuple[Accepted, ...]:
+    if not sentences:
+        return ()
+    values = sums(mine["accepted/weights"], mine["accepted/directions"])
+    return tuple(Accepted(*pair) for pair in zip(sentences, values, strict=True))
+
+
+def sums(weights: Tensor, directions: Tensor) -> Tensor:
+    """N sums `(N, B, C, h, w)` of the directions (D, B, C, h, w), weighted by (N, D, B)."""
+    return torch.einsum("ndb,dbchw->nbchw", weights, directions)
 
 
 def _case(facts: dict[str, Any], mine: dict[str, Tensor], shared: dict[str, Tensor]) -> Case:
     case = dict(facts["case"])
-    mixture = case.get("mixture")
-    if mixture:
-        case["mixture"] = {**mixture, "means": shared["prior/means"]}
-    case["arguments"] = tuple(case["arguments"])
-    case["with_graph"] = tuple(case.get("with_graph", ()))
+    for part, means in (("mixture", "prior/means"), ("denoiser", "lora/means")):
+        if part in case:
+            case[part] = {**case[part], "means": shared[means]}
+    for name in ("arguments", "with_graph", "parts"):
+        case[name] = tuple(case.get(name, ()))
     return Case(**case, tensors={name: mine[name] for name in case["arguments"] if name in mine})
 
 
@@ -219,38 +294,78 @@ def _listed(names: Iterable[str]) -> str:
 
 def observe(function: Callable[..., Any], case: Case) -> Observation:
     """Call the function on the case's inputs and write down what it does; exceptions pass."""
+    kinds = {
+        "value": _value,
+        "gradient": _gradient,
+        "draws": _draws,
+        "alternation": _alternation,
+    }
     with torch.enable_grad():
-        return {"value": _value, "gradient": _gradient, "draws": _draws}[case.kind](function, case)
+        return kinds[case.kind](function, case)
 
 
 def _value(function: Callable[..., Any], case: Case) -> Observation:
     arguments = case.fresh()
-    calls_before = case.prior.calls if case.mixture else 0
     result = function(*arguments.values())
-    calls = case.prior.calls - calls_before if case.mixture else 0
-    if not isinstance(result, Tensor):
-        return Observation({"type": type(result).__name__})
-    facts = _tensor_facts(result) | {"changed": _changed(case, arguments)}
-    if case.mixture:
-        facts["calls"] = calls
-    facts["graph"] = result.requires_grad
-    again = function(*case.fresh().values())
-    # NaN differs from itself; that is a fact of its own.
-    facts["repeatable"] = bool(torch.equal(result.nan_to_num(), again.nan_to_num()))
-    return Observation(facts, _plain(result))
+    kind, tensor = _stacked(result)
+    if tensor is None:
+        return Observation({"type": kind})
+    facts = _tensor_facts(tensor) | {"type": kind, "changed": _changed(case, arguments)}
+    if kind != "Tensor":
+        facts["shape"] = list(tensor.shape[1:])  # of each of them
+    facts |= _calls(arguments) | {"graph": tensor.requires_grad}
+    again = _stacked(function(*case.fresh().values()))[1]
+    facts["repeatable"] = again is not None and _same(tensor, again)
+    return Observation(facts, _plain(tensor))
+
+
+def _stacked(result: Any) -> tuple[str, Tensor | None]:
+    """What was returned, in a word, and as one tensor; a tuple of tensors of one shape is one."""
+    if isinstance(result, Tensor):
+        return "Tensor", result
+    if isinstance(result, tuple | list) and all(isinstance(part, Tensor) for part in result):
+        shapes = {part.shape for part in result}
+        if len(shapes) == 1:
+            return f"tuple of {len(result)} tensors", torch.stack(tuple(result))
+    return type(result).__name__, None
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Bit for bit. NaN differs from itself; that is a fact of its own."""
+    return torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
 def _gradient(function: Callable[..., Any], case: Case) -> Observation:
+    came = _differentiated(function, case)
+    if came.value is None:
+        return came
+    again = _differentiated(function, case).value
+    repeatable = again is not None and _same(came.value, again)
+    return Observation(came.facts | {"repeatable": repeatable}, came.value, came.loss)
+
+
+def _differentiated(function: Callable[..., Any], case: Case) -> Observation:
     arguments = case.fresh()
     result = function(*arguments.values())
     if not isinstance(result, Tensor):
         return Observation({"type": type(result).__name__})
-    facts = _tensor_facts(result) | {"changed": _changed(case, arguments), "reaches": False}
+    facts = _tensor_facts(result) | {"changed": _changed(case, arguments)} | _calls(arguments)
+    facts["reaches"] = False
     if result.shape != () or not result.requires_grad:
         return Observation(facts)
-    (gradient,) = torch.autograd.grad(result, arguments[case.arguments[0]], allow_unused=True)
+    learns = case.learns or case.arguments[0]
+    learner = arguments["lora"].means if learns == "lora" else arguments[learns]
+    others = {name: arguments[name] for name in case.with_graph if name != learns}
+    gradient, *leaked = torch.autograd.grad(result, [learner, *others.values()], allow_unused=True)
     facts["reaches"] = gradient is not None
-    return Observation(facts, None if gradient is None else _plain(gradient))
+    if others:
+        facts["leaks"] = [
+            name
+            for name, leak in zip(others, leaked, strict=True)
+            if leak is not None and bool((leak != 0).any())
+        ]
+    value = None if gradient is None else _plain(gradient)
+    return Observation(facts, value, _plain(result) if case.loss_counts else None)
 
 
 def _tensor_facts(result: Tensor) -> dict[str, Any]:
@@ -264,11 +379,75 @@ def _tensor_facts(result: Tensor) -> dict[str, Any]:
 
 def _changed(case: Case, arguments: dict[str, Any]) -> list[str]:
     """The tensors that are no longer what they were."""
-    return [name for name in case.tensors if not torch.equal(arguments[name], case.tensors[name])]
+    changed = []
+    for name, before in case.tensors.items():
+        now = arguments[name]
+        if not torch.equal(torch.stack(now) if isinstance(now, tuple) else now, before):
+            changed.append(name)
+    return changed
+
+
+def _calls(arguments: dict[str, Any]) -> dict[str, Any]:
+    """How often the networks were asked; of the LoRA also for how many latents in all."""
+    facts: dict[str, Any] = {}
+    if "prior" in arguments:
+        facts["calls"] = arguments["prior"].calls
+    if "lora" in arguments:
+        facts["lora_calls"] = [arguments["lora"].calls, arguments["lora"].latents]
+    return facts
 
 
 def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().float().clone()
+
+
+class _Contest:
+    """Two numbers with a loss each, and both losses depend on both numbers.
+
+    The particle stands for pictures, the other for the weights of a LoRA. Each carries a gradient
+    from before. `events` says what happened, in order.
+    """
+
+    def __init__(self, start: list[float], stale: list[float], learning_rates: list[float]) -> None:
+        self.events: list[str] = []
+        self.numbers = [torch.tensor(value, requires_grad=True) for value in start]
+        self.optimisers = []
+        whose = ("particle_optimiser.step", "lora_optimiser.step")
+        for name, number, gradient, lr in zip(
+            whose, self.numbers, stale, learning_rates, strict=True
+        ):
+            number.grad = torch.tensor(gradient)
+            optimiser = torch.optim.SGD([number], lr)
+            optimiser.register_step_post_hook(lambda *_, name=name: self.events.append(name))
+            self.optimisers.append(optimiser)
+
+    def particle_loss(self) -> Tensor:
+        self.events.append("particle_loss")
+        particle, lora = self.numbers
+        return (particle - 2 * lora).square() + particle
+
+    def lora_loss(self) -> Tensor:
+        self.events.append("lora_loss")
+        particle, lora = self.numbers
+        return 0.5 * (lora - particle).square() + 0.1 * (lora + particle).square()
+
+
+def _alternation(function: Callable[..., Any], case: Case) -> Observation:
+    """Some steps of both numbers, and what they returned: (3, steps)."""
+    contest = _Contest(**{name: case.values[name] for name in ("start", "stale", "learning_rates")})
+    trajectory = []
+    facts: dict[str, Any] = {}
+    for step in range(case.values["steps"]):
+        result = function(contest.particle_loss, contest.lora_loss, *contest.optimisers)
+        if not isinstance(result, Tensor):
+            return Observation({"type": type(result).__name__})
+        if step == 0:
+            facts = _tensor_facts(result)
+            facts |= {"graph": result.requires_grad, "events": list(contest.events)}
+        if result.shape != ():
+            return Observation(facts)
+        trajectory.append(torch.stack([*contest.numbers, result]).detach())
+    return Observation(facts, torch.stack(trajectory, dim=1))
 
 
 def draw(function: Callable[..., Any], case: Case, generator: torch.Generator, step: int) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -11,43 +12,10 @@ from safetensors.torch import save
 from torch import Tensor
 
 from distillery.errors import CourseError
-from distillery.evidence import Case, Observation, observe
-from grading.answers import Answer
+from distillery.evidence import Case, Misconception, Observation, observe, sums
+from grading.cases import ACCEPTED, CASES
 from grading.misconceptions import MISCONCEPTIONS
 from grading.stages import Stage
-
-COLOURS = {
-    ".": (0.1, 0.5, 0.85),  # sky
-    "~": (-0.7, -0.2, 0.4),  # water
-    "#": (0.8, -0.5, -0.6),  # red
-    "/": (0.95, 0.95, 0.9),  # sail
-    "o": (-0.1, -0.5, -0.75),  # wood
-}
-BOAT = """
-..............
-......o.......
-....../o......
-.....//o/.....
-....///o//....
-...////o///...
-.......o......
-..oooooooooo..
-~~~oooooooo~~~
-~~~~~~~~~~~~~~
-"""
-HEART = """
-..............
-...##....##...
-..####..####..
-..##########..
-..##########..
-...########...
-....######....
-.....####.....
-......##......
-..............
-"""
-GUIDANCE_SCALE = 7.5
 
 
 def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[bytes, str]:
@@ -62,143 +30,92 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     tensors: dict[str, Tensor] = {}
     tasks: dict[str, Any] = {}
     for number, function in enumerate(stage.points, start=1):
-        task = f"{stage.module}.{function}"
-        case = CASES[task]()
-        wanted = observe(reference[function], case)
-        wrong = {
-            answer: observe(answer.function, case)
-            for answer in MISCONCEPTIONS
-            if answer.task == task
-        }
-        _check_distinct(task, wanted, wrong)
-        tasks[function] = {
-            "number": number,
-            "case": _case_facts(case),
-            "wanted": wanted.facts,
-            "misconceptions": {
-                answer.name: {"sentence": answer.sentence, "facts": came.facts}
-                for answer, came in wrong.items()
-            },
-        }
-        tensors |= {f"{function}/{name}": tensor for name, tensor in case.tensors.items()}
-        tensors |= _values(function, wanted, wrong)
-        if case.mixture:
-            tensors["prior/means"] = case.mixture["means"]
+        facts, mine, shared = _task(f"{stage.module}.{function}", reference[function])
+        uses = [name for name in stage.points if name in reference[function].__code__.co_names]
+        tasks[function] = {"number": number} | facts | ({"uses": uses} if uses else {})
+        tensors |= shared | {f"{function}/{name}": tensor for name, tensor in mine.items()}
     facts = {"notebook": str(stage.notebook), "tasks": tasks}
-    return save(tensors), json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
+    same = _repeated(tensors)
+    kept = {name: tensor.contiguous() for name, tensor in tensors.items() if name not in same}
+    facts |= {"same": same} if same else {}
+    return save(kept), json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
 
 
-def _values(
-    function: str, wanted: Observation, wrong: dict[Answer, Observation]
-) -> dict[str, Tensor]:
-    """The values that are compared; one that changes at every call is not."""
-    named = {"wanted": wanted} | {f"wrong/{answer.name}": came for answer, came in wrong.items()}
-    return {
-        f"{function}/{name}": came.value.contiguous()
-        for name, came in named.items()
-        if came.value is not None and came.facts.get("repeatable", True)
+def _task(
+    task: str, right: Callable[..., Any]
+) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+    """What is stored of one task: facts, its own tensors, and those that tasks share."""
+    case = CASES[task]()
+    wanted = observe(right, case)
+    wrong = [
+        Misconception(answer.name, answer.sentence, observe(answer.function, case))
+        for answer in MISCONCEPTIONS
+        if answer.task == task
+    ]
+    facts: dict[str, Any] = {
+        "case": _case_facts(case),
+        "wanted": wanted.facts,
+        "misconceptions": {
+            known.name: {"sentence": known.sentence, "facts": known.observation.facts}
+            for known in wrong
+        },
     }
+    tensors = case.tensors | _values("wanted", wanted)
+    for known in wrong:
+        tensors |= _values(f"wrong/{known.name}", known.observation)
+    accepted = [("the reference", wanted)]
+    if task in ACCEPTED:
+        facts["accepted"], weights, directions = ACCEPTED[task]()
+        tensors |= {"accepted/weights": weights, "accepted/directions": directions}
+        values = [Observation(wanted.facts, value) for value in sums(weights, directions)]
+        accepted = list(zip(facts["accepted"], values, strict=True))
+        if not any(wanted.equals(one) for one in values):
+            raise CourseError(f"{task}: the reference is none of the answers accepted.")
+    _check_distinct(task, [*accepted, *((known.name, known.observation) for known in wrong)])
+    shared = {"prior/means": case.mixture, "lora/means": case.denoiser}
+    return facts, tensors, {name: part["means"] for name, part in shared.items() if part}
 
 
-def _check_distinct(task: str, wanted: Observation, wrong: dict[Answer, Observation]) -> None:
-    seen = {"the reference": wanted}
-    for answer, came in wrong.items():
-        for name, other in seen.items():
-            if came.equals(other):
-                raise CourseError(f"{task}: the check cannot tell {answer.name} from {name}.")
-        seen[answer.name] = came
+def _values(name: str, came: Observation) -> dict[str, Tensor]:
+    """What is compared; a value that changes at every call is not."""
+    if came.value is None or not came.facts.get("repeatable", True):
+        return {}
+    return {name: came.value} | ({} if came.loss is None else {f"{name}/loss": came.loss})
+
+
+def _check_distinct(task: str, observations: list[tuple[str, Observation]]) -> None:
+    for (one, its), (other, others) in combinations(observations, 2):
+        if its.equals(others) or others.equals(its):
+            raise CourseError(f"{task}: the check cannot tell {other} from {one}.")
+
+
+def _repeated(tensors: dict[str, Tensor]) -> dict[str, str]:
+    """Name -> an earlier name of the same tensor; it is stored once."""
+    same: dict[str, str] = {}
+    for name, other in combinations(tensors, 2):
+        if name not in same and other not in same and _alike(tensors[name], tensors[other]):
+            same[other] = name
+    return same
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """The same but for the last bits, which differ between processors."""
+    alike = one.shape == other.shape and one.dtype == other.dtype
+    return alike and torch.allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 def _case_facts(case: Case) -> dict[str, Any]:
     facts = {
         "kind": case.kind,
         "arguments": list(case.arguments),
+        "triples": case.triples,
         "values": case.values,
         "prompts": case.prompts,
         "mixture": {name: value for name, value in case.mixture.items() if name != "means"},
+        "denoiser": {name: value for name, value in case.denoiser.items() if name != "means"},
         "with_graph": list(case.with_graph),
+        "learns": case.learns,
+        "loss_counts": case.loss_counts,
+        "parts": list(case.parts),
     }
     return {name: value for name, value in facts.items() if value}
-
-
-def picture(rows: str) -> Tensor:
-    """A picture (3, h, w) in [-1, 1] from rows of the letters of COLOURS."""
-    pixels = [[COLOURS[letter] for letter in row] for row in rows.split()]
-    return torch.tensor(pixels).permute(2, 0, 1).contiguous()
-
-
-def _pictures() -> Tensor:
-    return torch.stack([picture(BOAT), picture(HEART)])
-
-
-def _noise(seed: int, like: Tensor) -> Tensor:
-    return torch.randn(like.shape, generator=torch.Generator().manual_seed(seed))
-
-
-def _levels() -> Tensor:
-    """Far from 0, 1 and a half, where mistakes would hide, and different for the two latents."""
-    return torch.tensor([0.85, 0.35]).view(2, 1, 1, 1)
-
-
-def add_noise() -> Case:
-    x0 = _pictures()
-    tensors = {"x0": x0, "eps": _noise(1, x0), "alpha_bar": _levels()}
-    return Case("value", tuple(tensors), tensors)
-
-
-def predict_x0() -> Case:
-    """The noise given is not quite the noise put in, as with a network."""
-    x0, alpha_bar = _pictures(), _levels()
-    eps = _noise(2, x0)
-    xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
-    tensors = {"xt": xt, "eps": eps + 0.2 * _noise(3, x0), "alpha_bar": alpha_bar}
-    return Case("value", tuple(tensors), tensors)
-
-
-def classifier_free_guidance() -> Case:
-    """The two branches differ by a picture."""
-    uncond = _noise(4, _pictures())
-    tensors = {"eps_uncond": uncond, "eps_text": uncond - 0.4 * _pictures()}
-    return Case(
-        "value", (*tensors, "guidance_scale"), tensors, values={"guidance_scale": GUIDANCE_SCALE}
-    )
-
-
-def sample_timesteps() -> Case:
-    values = {"steps": 100, "t_min": 20, "t_max": 40}
-    return Case("draws", ("batch", "step", "steps", "t_min", "t_max", "generator"), values=values)
-
-
-def sds_grad() -> Case:
-    """Each latent shows something of both pictures and is asked for the one it shows less of."""
-    boat, heart = _pictures()
-    x0 = torch.stack([0.4 * boat + 0.6 * heart, 0.6 * boat + 0.4 * heart])
-    return Case(
-        "value",
-        ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
-        {"x0": x0, "t": torch.tensor([350, 700]), "eps": _noise(5, x0)},
-        values={"guidance_scale": GUIDANCE_SCALE},
-        prompts={"text": ["a boat", "a heart"], "uncond": ["", ""]},
-        mixture={
-            "means": _pictures(),
-            "std": 0.3,
-            "names": {"a boat": [0], "a heart": [1]},
-        },
-        with_graph=("x0",),
-    )
-
-
-def sds_loss() -> Case:
-    boat, heart = _pictures()
-    tensors = {"x0": _pictures(), "grad": torch.stack([boat - heart, heart - boat])}
-    return Case("gradient", tuple(tensors), tensors, with_graph=("x0",))
-
-
-CASES: dict[str, Callable[[], Case]] = {
-    "tour.add_noise": add_noise,
-    "tour.predict_x0": predict_x0,
-    "tour.classifier_free_guidance": classifier_free_guidance,
-    "sds.sample_timesteps": sample_timesteps,
-    "sds.sds_grad": sds_grad,
-    "sds.sds_loss": sds_loss,
-}

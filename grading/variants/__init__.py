@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from grading.answers import answers_in
-from grading.variants import sds, tour
+from grading.variants import pds, sds, tour, vsd
 
-VARIANTS = answers_in(tour, sds)
+VARIANTS = answers_in(tour, sds, pds, vsd)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 from nbclient import NotebookClient
+from safetensors.torch import load
 
 from distillery.errors import CourseError
-from grading import build
+from grading import build, build_checks
+from grading.answers import Answer
 from grading.build import ROOT, answered, committed_files, nbgrader_files, stale
 from grading.notebooks import answered_notebook, student_notebook
 from grading.stages import STAGES, Stage
@@ -66,7 +71,28 @@ def test_nothing_a_student_receives_holds_an_answer(small_course):
 
 def test_the_checks_are_small():
     sizes = [path.stat().st_size for path in (ROOT / "data" / "checks").iterdir()]
-    assert sum(sizes) < 300_000
+    assert sum(sizes) < 700_000
+
+
+def test_no_tensor_of_the_checks_is_stored_twice():
+    for path in (ROOT / "data" / "checks").glob("*.safetensors"):
+        tensors = list(load(path.read_bytes()).values())
+        for one, other in combinations(tensors, 2):
+            assert one.shape != other.shape or not torch.equal(one, other)
+
+
+def test_a_task_names_the_tasks_that_it_uses():
+    stored = json.loads((ROOT / "data" / "checks" / "pds.json").read_text())["tasks"]
+    assert stored["pds_loss"]["uses"] == ["posterior_coefficients", "stochastic_latent"]
+    assert "uses" not in stored["dds_loss"]
+
+
+def test_a_mistake_that_the_check_cannot_see_stops_the_build(monkeypatch):
+    right = importlib.import_module("reference.pds").posterior_coefficients
+    harmless = Answer("pds.posterior_coefficients", lambda *levels: tuple(right(*levels)), "none.")
+    monkeypatch.setattr(build_checks, "MISCONCEPTIONS", (harmless,))
+    with pytest.raises(CourseError, match="cannot tell"):
+        build_checks.checks(STAGES[2], vars(importlib.import_module("reference.pds")))
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.module)

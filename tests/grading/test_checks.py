@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from distillery.errors import CourseError
 from grading.misconceptions import MISCONCEPTIONS
 from grading.stages import STAGES
 from grading.variants import VARIANTS
+from grading.variants.pds import _hats, _latents
 
 TASKS = [(stage, function) for stage in STAGES for function in stage.points]
 
@@ -37,7 +39,9 @@ def test_another_right_spelling_passes(answer, capsys):
     result = check(answer.task, answer.function)
     assert result.passed
     assert result.points(2) == 2
-    assert quiet(capsys.readouterr().out) == [f"{answer.task}: right."]
+    (line,) = quiet(capsys.readouterr().out)
+    with_words = ", with t_prev = t - " if answer.task == "pds.pds_loss" else "."
+    assert line.startswith(f"{answer.task}: right{with_words}")
 
 
 @pytest.mark.parametrize(("stage", "function"), TASKS)
@@ -62,6 +66,150 @@ def test_every_task_has_misconceptions_and_variants(stage, function):
 
 def test_sentences_are_all_different():
     assert len({(answer.task, answer.sentence) for answer in MISCONCEPTIONS}) == len(MISCONCEPTIONS)
+
+
+def pds_of(stride: int, *, jump: bool):
+    """pds_loss for one choice of t_prev and beta, written with both stochastic latents."""
+
+    def pds_loss(prior, x0, x0_src, t, eps, eps_prev, *others):
+        with torch.no_grad():
+            hats = _hats(prior, x0, x0_src, t, eps, *others)
+            beta = 1 - prior.alpha_bar(t) / prior.alpha_bar(t - (stride if jump else 1))
+            z, z_src = _latents(prior, x0, x0_src, t, t - stride, beta, eps, eps_prev, hats)
+        return (x0 * (z - z_src)).sum()
+
+    return pds_loss
+
+
+@pytest.mark.parametrize("stride", range(2, 21))
+def test_every_stride_is_right_and_is_told(stride, capsys):
+    assert check("pds.pds_loss", pds_of(stride, jump=False)).passed
+    assert check("pds.pds_loss", pds_of(stride, jump=True)).passed
+    single, jump = capsys.readouterr().out.splitlines()
+    assert f"t_prev = t - {stride} and the beta of a single step (" in single
+    assert "it pulls towards the source" in single
+    assert ("the published code's" in single) == (stride == 2)
+    assert f"t_prev = t - {stride} and the beta of that jump: psi is zero" in jump
+
+
+def test_the_step_before_is_right_and_said_to_have_no_pull(capsys):
+    assert check("pds.pds_loss", pds_of(1, jump=False)).passed
+    assert "right, with t_prev = t - 1: psi is zero, so nothing pulls" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("stride", [-1, -2, -20])
+def test_a_step_upwards_is_wrong_and_named(stride, capsys):
+    assert check("pds.pds_loss", pds_of(stride, jump=False)).misconception.endswith("_up")
+    assert f"t_prev is t + {-stride}" in capsys.readouterr().out
+
+
+def test_the_picture_compares_with_the_stride_that_was_chosen():
+    figure = compare_picture("pds.pds_loss", pds_of(10, jump=True))
+    assert figure.axes[2].images[0].get_array().max() < 1e-4
+
+
+def with_answers(course: Path, stage: str, **changes: tuple[str, str]) -> None:
+    """Put the reference in the student's place, with a text of a function replaced."""
+    text = (course / "reference" / f"{stage}.py").read_text()
+    for old, new in changes.values():
+        assert text.count(old) >= 1
+        text = text.replace(old, new, 1)
+    (course / "guidance" / f"{stage}.py").write_text(text)
+
+
+def test_a_function_that_builds_on_a_wrong_one_says_which(inside_course, capsys):
+    slip = ("sigma = (beta *", "sigma = 3 * (beta *")
+    with_answers(inside_course, "pds", posterior_coefficients=slip)
+    assert not check("pds.pds_loss").passed
+    lines = quiet(capsys.readouterr().out)
+    assert lines[-1] == "  It uses posterior_coefficients, which is not right yet."
+
+
+def test_a_function_that_builds_on_two_wrong_ones_names_both(inside_course, capsys):
+    with_answers(
+        inside_course,
+        "pds",
+        posterior_coefficients=("sigma = (beta *", "sigma = 3 * (beta *"),
+        stochastic_latent=("(xt_prev - mean)", "(xt_prev - 2 * mean)"),
+    )
+    assert not check("pds.pds_loss").passed
+    lines = quiet(capsys.readouterr().out)
+    assert lines[-1] == (
+        "  It uses posterior_coefficients and stochastic_latent, which are not right yet."
+    )
+
+
+def test_a_function_that_builds_on_one_still_to_do_says_so(inside_course, capsys):
+    stubs = (inside_course / "guidance" / "pds.py").read_text()
+    with_answers(inside_course, "pds")
+    answered = (inside_course / "guidance" / "pds.py").read_text()
+    stub = stubs[stubs.index("def posterior_coefficients") : stubs.index("def stochastic_latent")]
+    start = answered.index("def posterior_coefficients")
+    stop = answered.index("def stochastic_latent")
+    path = inside_course / "guidance" / "pds.py"
+    path.write_text(answered[:start] + stub + answered[stop:])
+    assert not check("pds.pds_loss").passed
+    (line,) = quiet(capsys.readouterr().out)
+    assert line.startswith("pds.posterior_coefficients is still to do")
+
+
+def test_the_reference_in_the_students_place_is_right_in_every_stage(inside_course):
+    for stage in STAGES:
+        with_answers(inside_course, stage.module)
+        assert all(check(f"{stage.module}.{function}").passed for function in stage.points)
+
+
+LIKE_NO_OTHER = {
+    "pds.posterior_coefficients": (
+        lambda alpha_bar, alpha_bar_prev, beta: (alpha_bar, beta[:1], beta),
+        "something of type tuple",
+    ),
+    "pds.stochastic_latent": (
+        lambda xt, xt_prev, eps_hat, alpha_bar, posterior: posterior.sigma.mul_(2) * xt,
+        "posterior changed in place",
+    ),
+    "pds.dds_loss": (lambda *arguments: arguments[1].sum(), "0 calls of prior.predict_noise"),
+    "vsd.vsd_grad": (
+        lambda prior, lora, x0, t, eps, text, uncond, s: prior.predict_noise(x0, t, text, uncond)[
+            0
+        ],
+        "0 calls of the LoRA, for 0 latents in all",
+    ),
+    "vsd.lora_loss": (
+        lambda lora, x0, t, eps, text: lora.predict(x0, t, text).mean() + x0.mean(),
+        "a gradient for x0 too",
+    ),
+    "vsd.alternating_step": (
+        lambda first, second, one, other: (first() + second()).detach(),
+        "came:   particle_loss, lora_loss",
+    ),
+}
+
+
+@pytest.mark.parametrize("task", LIKE_NO_OTHER)
+def test_an_unknown_mistake_of_a_later_stage_is_told_too(task, capsys):
+    function, expected = LIKE_NO_OTHER[task]
+    result = check(task, function)
+    assert not result.passed
+    assert result.misconception is None
+    assert expected in "\n".join(quiet(capsys.readouterr().out))
+
+
+def test_a_loss_of_another_height_is_wrong_though_its_gradient_is_right(capsys):
+    reference = importlib.import_module("reference.vsd").lora_loss
+    assert not check("vsd.lora_loss", lambda *arguments: reference(*arguments) + 1).passed
+    assert "wanted: a loss of " in capsys.readouterr().out
+
+
+def test_a_wrong_number_is_named_by_its_part_and_its_latent(capsys):
+    reference = importlib.import_module("reference.pds").posterior_coefficients
+
+    def slightly_off(alpha_bar, alpha_bar_prev, beta):
+        c0, c1, sigma = reference(alpha_bar, alpha_bar_prev, beta)
+        return c0, c1, sigma + torch.tensor([0.0, 0.01]).view(2, 1, 1, 1)
+
+    assert not check("pds.posterior_coefficients", slightly_off).passed
+    assert "for sigma of latent 1, where they differ most" in capsys.readouterr().out
 
 
 def changes_its_argument(x0, eps, alpha_bar):
@@ -147,9 +295,9 @@ def test_an_unknown_task_is_one_clear_sentence(task):
 def test_the_picture_draws_target_yours_and_difference(stage, function):
     reference = importlib.import_module(f"reference.{stage.module}")
     figure = compare_picture(f"{stage.module}.{function}", getattr(reference, function))
-    sampler = function == "sample_timesteps"
-    assert len(figure.axes) == (1 if sampler else 6)
-    if not sampler:
+    numbers = function in ("sample_timesteps", "posterior_coefficients", "alternating_step")
+    assert len(figure.axes) == (1 if numbers else 6)
+    if not numbers:
         assert [len(axes.images) for axes in figure.axes] == [1] * 6
         assert figure.axes[2].images[0].get_array().max() < 1e-4
 

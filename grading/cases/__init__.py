@@ -1,0 +1,13 @@
+"""The inputs of every task's check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from distillery.evidence import Case
+from grading.cases import pds, sds, tour, vsd
+
+CASES: dict[str, Callable[[], Case]] = tour.CASES | sds.CASES | pds.CASES | vsd.CASES
+ACCEPTED: dict[str, Callable[[], tuple[list[str], Tensor, Tensor]]] = pds.ACCEPTED

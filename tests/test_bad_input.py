@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import main
 from distillery import presets
@@ -77,6 +78,90 @@ def test_an_unknown_loss_in_a_config(refusal: Refusal, tmp_path: Path) -> None:
     sentence = refusal("--config", str(tmp_path / "run.yaml"))
 
     assert "unknown loss 'vsdd': choose sds" in sentence
+
+
+def edit(*changes: str, source: Path) -> list[str]:
+    flags = ["--loss_type", "pds", "--edit_prompt", "a blue boat", "--src_img_path", str(source)]
+    return [*flags, *changes]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    Image.new("RGB", (20, 30), "red").save(tmp_path / "source.png")
+    return tmp_path / "source.png"
+
+
+def test_a_missing_source_picture(refusal: Refusal, tmp_path: Path) -> None:
+    assert "none.png" in refusal(*edit(source=tmp_path / "none.png"))
+
+
+def test_a_corrupt_source_picture(refusal: Refusal, source: Path) -> None:
+    source.write_bytes(source.read_bytes()[:60])
+
+    assert "source.png" in refusal(*edit(source=source))
+
+
+def test_a_source_picture_of_one_pixel(refusal: Refusal, source: Path) -> None:
+    Image.new("RGB", (1, 1)).save(source)
+
+    assert "is 1 x 1 pixels" in refusal(*edit(source=source))
+
+
+def test_an_animated_source_picture(refusal: Refusal, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (20, 20), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "two.gif", save_all=True, append_images=frames[1:])
+
+    assert "holds 2 pictures" in refusal(*edit(source=tmp_path / "two.gif"))
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "size"),
+    [("large.png", "L", (10_000, 9_000)), ("print.jpg", "CMYK", (90, 60)), ("a.png", "LA", (9, 9))],
+)
+def test_a_large_or_uncommon_source_picture_is_fitted(
+    name: str, mode: str, size: tuple[int, int], red_boat: list[str], tmp_path: Path
+) -> None:
+    Image.new(mode, size).save(tmp_path / name)
+    command = [*red_boat, *edit(source=tmp_path / name), "--steps", "1"]
+
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
+
+    with Image.open(tmp_path / "out" / "a_blue_boat" / "source.png") as kept:
+        assert kept.size == (16, 16)
+
+
+def test_an_edit_prompt_that_is_the_prompt(refusal: Refusal, source: Path) -> None:
+    sentence = refusal(*edit("--edit_prompt", " a red boat", source=source))
+
+    assert "there is nothing to change" in sentence
+
+
+@pytest.mark.parametrize("left_out", ["--edit_prompt", "--src_img_path"])
+def test_an_edit_without_its_prompt_or_its_picture(
+    refusal: Refusal, source: Path, left_out: str
+) -> None:
+    flags = edit(source=source)
+    place = flags.index(left_out)
+
+    assert "pds edits a picture: give" in refusal(*flags[:place], *flags[place + 2 :])
+
+
+def test_a_source_picture_for_a_method_that_draws_from_noise(
+    refusal: Refusal, source: Path
+) -> None:
+    sentence = refusal(*edit("--loss_type", "sds", source=source))
+
+    assert "sds draws from noise and edits nothing" in sentence
+    assert "choose pds or dds" in sentence
+
+
+@pytest.mark.parametrize("rank", ["0", "9"])
+def test_a_lora_rank_below_1_or_above_the_layers_width(refusal: Refusal, rank: str) -> None:
+    assert f"it is {rank}" in refusal("--loss_type", "vsd", "--lora_rank", rank)
+
+
+def test_no_particles(refusal: Refusal) -> None:
+    assert "particles must be a whole number from 1" in refusal("--particles", "0")
 
 
 def test_an_unknown_model(refusal: Refusal) -> None:

@@ -117,13 +117,13 @@ def overlaid(
     panels: Mapping[str, Mapping[str, Sequence[float]]],
     *,
     x_label: str,
-    linear_below: float | None = None,
+    linear_below: Mapping[str, float] | None = None,
     dots: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
 ) -> Figure:
     """Several lines (name -> values over `x`) in each of the `panels` (title -> lines).
 
-    With `linear_below` the y axis is logarithmic on both sides of zero, and linear as near to it
-    as that. `dots` (title -> their x and y) are drawn over the lines of that panel.
+    `linear_below` (title -> value) makes that panel's y axis logarithmic on both sides of zero, and
+    linear as near to it as the value. `dots` (title -> their x and y) are drawn over the lines.
     """
     from matplotlib import pyplot
 
@@ -132,13 +132,14 @@ def overlaid(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         for place, (name, values) in enumerate(lines.items()):
-            # Lines that lie on one another must all be seen.
-            axes.plot(x, values, label=name, linestyle=("-", (0, (5, 5)))[place % 2], linewidth=1.8)
+            dashed = place % 2  # and on top, so that lines that lie on one another are all seen
+            style = {"linestyle": (0, (4, 4)), "zorder": 3} if dashed else {"linewidth": 2.5}
+            axes.plot(x, values, label=name, **style)
         if dots and title in dots:
-            axes.plot(*dots[title], "o", color="black", markersize=4, label="yours")
+            axes.plot(*dots[title], "o", color="black", markersize=4, zorder=4)
         axes.set(title=title, xlabel=x_label)
-        if linear_below is not None:
-            axes.set_yscale("symlog", linthresh=linear_below)
+        if linear_below and title in linear_below:
+            axes.set_yscale("symlog", linthresh=linear_below[title])
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     pyplot.close(figure)

@@ -26,6 +26,7 @@ MODEL = "tiny-sd"  # on a GPU: "sd15"
 # %%
 # %load_ext distillery.todo
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import torch
 from PIL import Image
@@ -52,7 +53,7 @@ judge = Judge.load()
 # %% [markdown]
 # ## Eight edits
 #
-# Three change a colour, two a thing, one both, and two the scene. The toybox draws the sources, so
+# Three change a colour, two a thing, one both, two the scene. The toybox draws the sources, so
 # we know for each of them where the thing is.
 
 # %%
@@ -60,10 +61,10 @@ EDITS = [
     (Factors("house", "red", "in the snow"), Factors("house", "blue", "in the snow")),
     (Factors("car", "yellow", "in the desert"), Factors("car", "purple", "in the desert")),
     (Factors("boat", "red", "on a frozen river"), Factors("boat", "green", "on a frozen river")),
+    (Factors("cat", "orange", "beside a waterfall"), Factors("cat", "orange", "in the snow")),
     (Factors("flower", "purple", "on the grass"), Factors("mushroom", "purple", "on the grass")),
     (Factors("castle", "pink", "in the forest"), Factors("rocket", "pink", "in the forest")),
     (Factors("tree", "green", "on the beach"), Factors("castle", "orange", "on the beach")),
-    (Factors("cat", "orange", "beside a waterfall"), Factors("cat", "orange", "in the snow")),
     (Factors("balloon", "white", "on the grass"), Factors("balloon", "white", "in the night sky")),
 ]
 prompts = [str(source) for source, _ in EDITS]
@@ -81,7 +82,7 @@ def title(source: Factors, target: Factors) -> str:
     """The words that the edit changes."""
     facts = zip(vars(source).values(), vars(target).values(), strict=True)
     changed = [(a, b) for a, b in facts if a != b]
-    return "\nto ".join(" ".join(words[::-1]) for words in zip(*changed, strict=True))
+    return "\n→ ".join(" ".join(words[::-1]) for words in zip(*changed, strict=True))
 
 
 titles = [title(*edit) for edit in EDITS]
@@ -214,8 +215,8 @@ show(
 # at the sources and moves towards the edits, by whatever loss it is given.
 
 # %%
-STEPS = 120
-MOMENTS = (15, 40, 80, STEPS)
+STEPS = 100
+MOMENTS = (10, 25, 40, 60, STEPS)
 ALL = range(len(EDITS))
 
 
@@ -246,11 +247,11 @@ def edited(
 
 
 def film(steps) -> dict[int, torch.Tensor]:
-    """The pictures of a run by the number of steps, at a few moments and at the end."""
+    """The pictures of a run at some moments, by the number of steps taken."""
     return {
         step.index + 1: prior.decode(step.canvas.render())
         for step in steps
-        if step.index + 1 in (*MOMENTS, step.settings.steps)
+        if step.index + 1 in MOMENTS
     }
 
 
@@ -531,7 +532,7 @@ show(torch.cat([sources, heat]), titles, row_titles=["source", "PDS gradient"])
 # ### Eight edits
 
 # %%
-by_pds = film(edited())
+by_pds = film(edited(identity=1.0))
 show(torch.cat([sources, by_pds[STEPS]]), titles, row_titles=["source", "PDS"])
 
 # %% [markdown]
@@ -577,7 +578,7 @@ STRIDES = {  # name -> how far t_prev lies below t, and whether beta belongs to 
     "stride 1": (1, True),
     "stride 2, beta of the jump": (2, True),
     "stride 20, beta of a single step": (20, False),
-    "t_prev = t + 1, from a list that falls": (-1, False),
+    "t_prev = t + 1, beta of a single step": (-1, False),
 }
 
 
@@ -639,7 +640,7 @@ def your_pull(t: torch.Tensor) -> torch.Tensor:
     return torch.autograd.grad(loss, x0)[0].flatten()
 
 
-t = torch.arange(21, 981, 8, device=prior.device)
+t = torch.arange(40, 981, 8, device=prior.device)
 weights = {name: psi_and_chi(*step_of(t, *choice)) for name, choice in STRIDES.items()}
 overlaid(
     t.tolist(),
@@ -648,12 +649,12 @@ overlaid(
         "chi: the weight of the edit": {n: w[1].flatten().tolist() for n, w in weights.items()},
     },
     x_label="t",
-    linear_below=0.01,
+    linear_below={"psi: the pull to the source": 0.01},
     dots={"psi: the pull to the source": (t[::8].tolist(), your_pull(t[::8]).tolist())},
 )
 
 # %% [markdown]
-# **What you should see.** $\chi$ is nearly the same for all short steps. But look at $\psi$:
+# **What you should see.** $\chi$ is much the same for all of them. But look at $\psi$:
 #
 # - With *stride 1*, or with any stride whose $\beta$ belongs to the jump, it is **zero**. You saw
 #   why in exercise 1: such a step lands on the right level, and the numerator of $\psi$ is what it
@@ -770,7 +771,7 @@ for name, images in rows.items():
 # uphill. A few dozen steps are enough to see it:
 
 # %%
-FEW = (0, 3, 6)
+FEW = (0, 3, 4)
 
 
 def flipped(*arguments, **given):
@@ -778,9 +779,9 @@ def flipped(*arguments, **given):
     return -pds.loss(*arguments, **given)
 
 
-wrong_way = film(edited(flipped, FEW, steps=30))
+wrong_way = film(islice(edited(flipped, FEW), 40))
 show(
-    torch.cat([sources[list(FEW)], wrong_way[30], by_pds[STEPS][list(FEW)]]),
+    torch.cat([before[list(FEW)], wrong_way[40], by_pds[40][list(FEW)]]),
     [titles[i] for i in FEW],
     columns=len(FEW),
     row_titles=["source", "source minus\nedit", "edit minus\nsource"],
@@ -809,10 +810,9 @@ def with_separate_noises(prior, x0, *, text, uncond, settings, generator, source
     )
 
 
-separate = film(edited(with_separate_noises, FEW, steps=60))
-shared = film(edited(pds.dds, FEW, steps=60))
+separate = film(islice(edited(with_separate_noises, FEW), 40))
 show(
-    torch.cat([sources[list(FEW)], separate[60], shared[60]]),
+    torch.cat([before[list(FEW)], separate[40], by_dds[40][list(FEW)]]),
     [titles[i] for i in FEW],
     columns=len(FEW),
     row_titles=["source", "separate\nnoises", "shared\nnoise"],
@@ -825,7 +825,7 @@ show(
 # of two parts that you have, so all can run in one batch: two edits, four strides.
 
 # %%
-PAIRS = (0, 6)
+PAIRS = (0, 3)
 KINDS = {
     "published\n(stride 2)": 2,
     "stride 1\n(psi = 0)": 1,
@@ -846,8 +846,8 @@ def by_formula(prior, x0, *, text, uncond, settings, generator, source, **given)
     return with_gradient(x0, psi * (x0.detach() - source.x0) + chi * delta)
 
 
-by_stride = film(edited(by_formula, PAIRS * len(KINDS), steps=80))
-tiles = torch.cat([before[list(PAIRS)], by_stride[80]]).unflatten(0, (-1, len(PAIRS)))
+by_stride = film(edited(by_formula, PAIRS * len(KINDS), steps=60))
+tiles = torch.cat([before[list(PAIRS)], by_stride[60]]).unflatten(0, (-1, len(PAIRS)))
 show(
     tiles.transpose(0, 1).flatten(0, 1),
     ["source", *KINDS],
@@ -870,12 +870,14 @@ show(
 # your own pull comes on top.)
 
 # %%
-by_free = film(edited(identity=0.0))
-by_held = film(edited(identity=3.0))
+by_light = film(edited(identity=0.2))
+free, held = (film(edited(which=FEW, identity=k))[STEPS] for k in (0.0, 3.0))
+rows = [before[list(FEW)], free, by_light[STEPS][list(FEW)], by_pds[STEPS][list(FEW)], held]
 show(
-    torch.cat([before, *(images[STEPS] for images in (by_free, by_pds, by_held))]),
-    titles,
-    row_titles=["source", "identity 0", "identity 1", "identity 3"],
+    torch.stack(rows, dim=1).flatten(0, 1),
+    ["source", *(f"identity {k}" for k in (0, 0.2, 1, 3))],
+    columns=len(rows),
+    row_titles=[titles[i] for i in FEW],
 )
 
 # %% [markdown]
@@ -905,9 +907,8 @@ Preview(
 # of steps taken for the others.
 
 # %%
-runs = {"SDS": by_sds, "DDS": by_dds, "PDS, identity 0": by_free, "PDS": by_pds}
-runs |= {"PDS, identity 3": by_held}
-lines = {"SDEdit": by_sdedit, **runs}
+lines = {"SDEdit": by_sdedit, "SDS": by_sds, "DDS": by_dds}
+lines |= {"PDS": by_pds, "PDS, identity 0.2": by_light}
 frontier(
     {name: [measured(images) for images in line.values()] for name, line in lines.items()},
     knobs={name: list(line) for name, line in lines.items()},
@@ -936,10 +937,10 @@ suspects = LineUp(
     "pds.pds_loss",
     (
         "pds_flipped",
-        "pds_squared",
         "pds_with_other_noise",
-        "pds_with_swapped_prompts",
-        "pds_without_source",
+        "pds_one_step_up",
+        "pds_at_the_first_t",
+        "pds_with_moving_target",
     ),
     seed=3,
 )
@@ -1005,13 +1006,13 @@ show(torch.cat([before[:1], hunted]), ["before", "edited?"])
 # too timid. Is that the same as a smaller identity? Look at the outlines before you answer.
 
 # %%
-choices = [{}, {"t_min": 200}, {"identity": 0.3}]
-rows = [film(edited(which=FEW, steps=80, **choice))[80] for choice in choices]
+above = film(edited(which=FEW, t_min=200, identity=1.0))[STEPS]
+rows = [before[list(FEW)], by_pds[STEPS][list(FEW)], above, by_light[STEPS][list(FEW)]]
 show(
-    torch.cat([before[list(FEW)], *rows]),
-    [titles[i] for i in FEW],
-    columns=len(FEW),
-    row_titles=["source", "PDS", "t from 200", "identity 0.3"],
+    torch.stack(rows, dim=1).flatten(0, 1),
+    ["source", "PDS", "t from 200", "identity 0.2"],
+    columns=len(rows),
+    row_titles=[titles[i] for i in FEW],
 )
 
 # %% [markdown]

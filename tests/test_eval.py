@@ -9,15 +9,20 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
+import torchvision
 from PIL import Image
 
 import eval as evaluation
 from distillery.files import prompt_to_filename
-from distillery.images import save_png, to_png_bytes
+from distillery.identity import inside_mask, outside_mask, ssim
+from distillery.images import from_pil, save_png, to_png_bytes
 from distillery.scores import ClipScorer
+from distillery.toybox import Factors, draw
+from distillery.toybox.pairs import mask_of
 
 ROOT = Path(__file__).resolve().parents[1]
 Tree = Callable[[Path], dict[str, bytes]]
@@ -181,3 +186,125 @@ def test_an_interrupt_writes_nothing(
     assert evaluation.main(["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]) == 130
     assert capsys.readouterr().err == "interrupted: nothing was written.\n"
     assert not (folder / "eval.json").exists()
+
+
+SCENE = "on a frozen river"
+RED, BLUE = Factors("boat", "red", SCENE), Factors("boat", "blue", SCENE)
+
+
+def drawn(factors: Factors, seed: int) -> Image.Image:
+    return Image.fromarray(draw(factors, seed).image)
+
+
+@pytest.fixture
+def edits(tmp_path: Path) -> Path:
+    """An edit, a regeneration whose source has no mask, and a picture that is no edit."""
+    folder = tmp_path / "edits"
+    source = draw(RED, 700_000_100)
+    for prompt, seed in [("a blue boat", 700_000_100), ("a blue boat anew", 700_000_200)]:
+        save_png(folder / f"{prompt_to_filename(prompt)}.png", drawn(BLUE, seed), prompt)
+        beside = folder / prompt_to_filename(prompt)
+        save_png(beside / "source.png", Image.fromarray(source.image))
+    save_png(folder / "a_blue_boat" / "source_mask.png", mask_of(source))
+    save_png(folder / "a_red_boat.png", drawn(RED, 3), "a red boat")
+    return folder
+
+
+def test_an_edit_is_compared_with_the_source_beside_it(
+    edits: Path, tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluation.main(["--fdir1", str(edits), "--clip", str(tiny_clip_folder)]) == 0
+
+    result = read(edits)
+    edit, anew, none = result["pictures"]
+    assert list(edit["identity"]) == ["ssim", "outside", "inside"]
+    assert list(anew["identity"]) == ["ssim"]
+    assert list(none) == ["file", "prompt", "score"]
+    image, source = (from_pil(drawn(factors, 700_000_100)) for factors in (BLUE, RED))
+    mask = torch.from_numpy(draw(RED, 700_000_100).mask)[None, None]
+    assert edit["identity"] == pytest.approx(
+        {
+            "ssim": float(ssim(image, source)),
+            "outside": float(outside_mask(image, source, mask)),
+            "inside": float(inside_mask(image, source, mask)),
+        },
+        abs=2e-3,
+    )
+    assert edit["identity"]["ssim"] > anew["identity"]["ssim"] + 0.2
+    assert result["mean_identity"] == {
+        "ssim": pytest.approx((edit["identity"]["ssim"] + anew["identity"]["ssim"]) / 2, abs=1e-6),
+        "outside": edit["identity"]["outside"],
+        "inside": edit["identity"]["inside"],
+    }
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].split() == ["clip", "ssim", "outside", "inside"]
+    assert {line.index("a ") for line in shown[1:4]} == {shown[4].index("mean")}
+    assert shown[-1].endswith(f"mean, by {tiny_clip_folder}")
+
+
+def test_without_edits_nothing_of_identity_is_said(
+    folder: Path, tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluation.main(["--fdir1", str(folder), "--clip", str(tiny_clip_folder), "--lpips"])
+
+    assert list(read(folder)) == ["scorer", "mean", "pictures"]
+    assert "ssim" not in capsys.readouterr().out
+
+
+def test_lpips_joins_the_columns_where_its_weights_are_at_hand(
+    edits: Path,
+    tiny_clip_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    torch.manual_seed(0)
+    weights = torchvision.models.alexnet(weights=None).state_dict()
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *a, **k: weights)
+
+    evaluation.main(["--fdir1", str(edits), "--clip", str(tiny_clip_folder), "--lpips"])
+
+    edit, anew, _ = (row.get("identity") for row in read(edits)["pictures"])
+    assert 0 < edit["lpips"] < anew["lpips"]
+    heading = capsys.readouterr().out.splitlines()[0].split()
+    assert heading == ["clip", "ssim", "lpips", "outside", "inside"]
+
+
+def test_lpips_without_weights_is_refused_before_anything_is_written(
+    edits: Path,
+    tiny_clip_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def offline(*args: object, **options: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+
+    status = evaluation.main(["--fdir1", str(edits), "--clip", str(tiny_clip_folder), "--lpips"])
+
+    assert status == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: cannot have AlexNet's weights for LPIPS")
+    assert not (edits / "eval.json").exists()
+
+
+@pytest.mark.parametrize("name", ["source.png", "source_mask.png"])
+def test_a_source_or_mask_of_another_size_is_refused_by_the_edit_s_name(
+    edits: Path, tiny_clip_folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_png(edits / "a_blue_boat" / name, picture(0))
+
+    sentence = refused(edits, tiny_clip_folder, capsys)
+
+    assert "a_blue_boat.png does not fit what lies beside it" in sentence
+
+
+@pytest.mark.parametrize("name", ["source.png", "source_mask.png"])
+def test_a_source_or_mask_that_is_no_picture_is_named(
+    edits: Path, tiny_clip_folder: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (edits / "a_blue_boat" / name).write_text("not a picture")
+
+    sentence = refused(edits, tiny_clip_folder, capsys)
+
+    assert f"a_blue_boat/{name} cannot be read as a picture" in sentence

@@ -1,7 +1,8 @@
-"""What an edit changes, and what it keeps: `python -m benchmarks.edits [--out docs/frontier.png]`.
+"""What an edit changes, and what it keeps: `python -m benchmarks.edits [--frontier FILE]`.
 
-Fresh drawings, the judge, and SDEdit, SDS, DDS and PDS over their knobs. Every change of pixels is
-measured from the source as the VAE gives it back, so the VAE's own blur does not count.
+PDS at its defaults beside SDEdit at many strengths, on fresh drawings, by the judge; with
+--frontier, SDS, DDS and PDS over their knobs too, on fewer drawings, as a figure. Every change of
+pixels is measured from the source as the VAE gives it back, so the VAE's own blur does not count.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,17 +26,19 @@ from distillery.edit import Source
 from distillery.files import atomic_write
 from distillery.images import from_pil
 from distillery.judge import Judge
-from distillery.presets import load_prior
+from distillery.presets import PRESETS, load_prior
 from distillery.prior import Prior
 from distillery.sdedit import sdedit
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw, held_out
 from reference import pds, sds
 
 SEED = 11
+CHAINS: dict[str, Callable[..., Tensor]] = {"sds": sds.loss, "pds": pds.loss, "dds": pds.dds}
 WORDS = {"thing": THINGS, "colour": COLOURS, "scene": SCENES}
 KINDS = (("colour",), ("thing",), ("scene",), ("colour", "thing"), ("colour",), ("thing",))
-STRENGTHS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9)
-IDENTITIES = (0.05, 0.1, 0.2, 0.5, 1.0)
+STRENGTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+IDENTITIES = (0.05, PRESETS["tiny-sd"].identity, 0.5)
+FRONTIER_EDITS = 16
 MARGIN = 2  # pixels about a thing that still count to it: its outline is blurred
 
 
@@ -129,7 +132,7 @@ def steps(prior: Prior, method: str, edits: Sequence[Edit], **choices: Any) -> I
     if method != "sds":
         given["source"] = Source(x0, prior.embed([str(edit.source) for edit in edits]))
     loss = objective(
-        {"sds": sds.loss, "pds": pds.loss, "dds": pds.dds}[method],
+        CHAINS[method],
         prior,
         prompts=[str(edit.target) for edit in edits],
         settings=settings,
@@ -140,33 +143,52 @@ def steps(prior: Prior, method: str, edits: Sequence[Edit], **choices: Any) -> I
     return distill(canvas, loss, prior=prior, settings=settings, generator=generator)
 
 
-def points(prior: Prior, edits: Sequence[Edit], judge: Judge) -> Iterator[tuple[str, str, Outcome]]:
-    """Method, knob and outcome of each place on the frontier, as it is found."""
-    x0 = prior.encode(torch.cat([edit.image for edit in edits])).detach()
-    before, targets = prior.decode(x0), [str(edit.target) for edit in edits]
+Point = tuple[str, str, Outcome]  # a method, its knob, and what came of it
+
+
+def with_sdedit(prior: Prior, edits: Sequence[Edit], judge: Judge) -> Iterator[Point]:
+    """SDEdit at every strength, for two guidance scales."""
+    x0, before = _before(prior, edits)
     for scale in (3.0, 5.0):
         for strength in STRENGTHS:
-            generator = torch.Generator(prior.device).manual_seed(SEED)
             latents = sdedit(
                 prior,
                 x0,
-                targets,
+                [str(edit.target) for edit in edits],
                 strength=strength,
                 guidance_scale=scale,
-                generator=generator,
+                generator=torch.Generator(prior.device).manual_seed(SEED),
             )
-            knob = f"guidance {scale:g}, strength {strength:g}"
-            yield f"SDEdit, {scale:g}", knob, outcome(prior.decode(latents), before, edits, judge)
-    for identity in IDENTITIES:
+            came = outcome(prior.decode(latents), before, edits, judge)
+            yield f"SDEdit, guidance {scale:g}", f"strength {strength:g}", came
+
+
+def with_pds(
+    prior: Prior, edits: Sequence[Edit], judge: Judge, identities: Sequence[float]
+) -> Iterator[Point]:
+    """PDS with weaker and stronger pulls towards the source."""
+    _, before = _before(prior, edits)
+    for identity in identities:
         *_, last = steps(prior, "pds", edits, identity=identity)
         images = prior.decode(last.canvas.render())
         yield "PDS", f"identity {identity:g}", outcome(images, before, edits, judge)
-    for method in ("dds", "sds"):
-        for step in steps(prior, method, edits):
-            if (step.index + 1) % (step.settings.steps // 5) == 0:
-                images = prior.decode(step.canvas.render())
-                knob = f"step {step.index + 1}"
-                yield method.upper(), knob, outcome(images, before, edits, judge)
+
+
+def with_steps(prior: Prior, edits: Sequence[Edit], judge: Judge, method: str) -> Iterator[Point]:
+    """DDS or SDS, which have no other knob, at five moments of their run."""
+    _, before = _before(prior, edits)
+    for step in steps(prior, method, edits):
+        if (step.index + 1) % (step.settings.steps // 5) == 0:
+            images = prior.decode(step.canvas.render())
+            came = outcome(images, before, edits, judge)
+            yield method.upper(), f"step {step.index + 1}", came
+
+
+def _before(prior: Prior, edits: Sequence[Edit]) -> tuple[Tensor, Tensor]:
+    """The sources' latents, and their pictures as the VAE gives them back."""
+    with torch.no_grad():
+        x0 = prior.encode(torch.cat([edit.image for edit in edits]))
+    return x0, prior.decode(x0)
 
 
 def least_change(sdedits: Sequence[Outcome], edited: float) -> float:
@@ -174,7 +196,7 @@ def least_change(sdedits: Sequence[Outcome], edited: float) -> float:
     return min((o.outside for o in sdedits if o.edited >= edited), default=float("nan"))
 
 
-def draw_frontier(found: Sequence[tuple[str, str, Outcome]], path: Path) -> None:
+def draw_frontier(found: Sequence[Point], path: Path) -> None:
     """Write the figure: how often an edit is right, over how much else it changes."""
     from matplotlib.figure import Figure
 
@@ -195,25 +217,36 @@ def draw_frontier(found: Sequence[tuple[str, str, Outcome]], path: Path) -> None
     atomic_write(path, buffer.getvalue())
 
 
+def shown(points: Iterator[Point]) -> list[Point]:
+    """Print a line for each point as it comes."""
+    found = []
+    for method, knob, came in points:
+        print(f"{method:<19} {knob:<14} {came}", flush=True)
+        found.append((method, knob, came))
+    return found
+
+
 def main() -> None:
     """Parse the command line, print a line for each knob, and draw the frontier."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.edits", description=__doc__)
     parser.add_argument("--count", type=int, default=48, help="edits (default: 48)")
-    parser.add_argument("--out", type=Path, help="where to draw the frontier")
+    parser.add_argument("--frontier", type=Path, help="where to draw the figure")
     options = parser.parse_args()
     prior, judge = load_prior("tiny-sd"), Judge.load()
     edits = fresh_edits(options.count, judge)
-    found = []
-    for method, knob, result in points(prior, edits, judge):
-        print(f"{method:<10} {knob:<26} {result}", flush=True)
-        found.append((method, knob, result))
-    sdedits = [o for name, _, o in found if name.startswith("SDEdit")]
-    for method, knob, result in found:
-        if method == "PDS":
-            ratio = result.outside / least_change(sdedits, result.edited)
-            print(f"PDS, {knob}: {ratio:.2f} of the change of the best SDEdit that edits as often")
-    if options.out is not None:
-        draw_frontier(found, options.out)
+    print(f"{len(edits)} edits")
+    ((_, _, ours),) = shown(with_pds(prior, edits, judge, [PRESETS["tiny-sd"].identity]))
+    theirs = [came for _, _, came in shown(with_sdedit(prior, edits, judge))]
+    ratio = ours.outside / least_change(theirs, ours.edited)
+    print(f"PDS changes {ratio:.2f} of what the best SDEdit changes that edits as often")
+    if options.frontier is None:
+        return
+    few = edits[:FRONTIER_EDITS]
+    print(f"{len(few)} edits")
+    found = shown(with_sdedit(prior, few, judge)) + shown(with_pds(prior, few, judge, IDENTITIES))
+    for method in ("dds", "sds"):
+        found += shown(with_steps(prior, few, judge, method))
+    draw_frontier(found, options.frontier)
 
 
 if __name__ == "__main__":

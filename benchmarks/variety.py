@@ -11,9 +11,10 @@ import argparse
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -32,6 +33,7 @@ from reference import sds, vsd
 
 SEED = 17
 DDIM_GUIDANCE = 3.0
+CHAINS: dict[str, Callable[..., Tensor]] = {"sds": sds.loss, "vsd": vsd.loss}
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,14 @@ def distilled(prior: Prior, method: str, wanted: list[Factors], seeds: int) -> I
         generator = torch.Generator(prior.device).manual_seed(settings.seed)
         shape = (seeds, prior.latent_channels, *prior.latent_size)
         canvas = LatentCanvas(*shape, generator=generator)
-        companion, given = None, {}
+        companion, given = None, dict[str, Any]()
         if method == "vsd":
             companion = lora_companion(
                 vsd, prior, prompts=prompts, settings=settings, generator=generator
             )
             given["lora"] = companion.model
         loss = objective(
-            {"sds": sds.loss, "vsd": vsd.loss}[method],
+            CHAINS[method],
             prior,
             prompts=prompts,
             settings=settings,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 import torch
 from peft import LoraConfig
@@ -47,7 +48,8 @@ class LoraDenoiser(nn.Module):
         self._layers = _with_adapters(prior.unet, rank)
         self.factors = nn.ParameterList()
         for layer in self._layers:
-            first, second = layer.lora_A[ADAPTER].weight, layer.lora_B[ADAPTER].weight
+            first: Tensor = layer.lora_A[ADAPTER].weight
+            second: Tensor = layer.lora_B[ADAPTER].weight
             noise = torch.randn(first.shape, generator=generator, device=generator.device)
             first.data.copy_(noise / first.shape[1] ** 0.5)
             second.data.zero_()
@@ -92,7 +94,7 @@ class LoraDenoiser(nn.Module):
             layer._disable_adapters = not on
 
 
-def _with_adapters(unet: nn.Module, rank: int) -> list[LoraLayer]:
+def _with_adapters(unet: Any, rank: int) -> list[Any]:
     """Put adapters into the attention of `unet`, in place of earlier ones."""
     if ADAPTER in getattr(unet, "peft_config", {}):
         unet.delete_adapters(ADAPTER)

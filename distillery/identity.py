@@ -38,8 +38,10 @@ def ssim(images: Tensor, sources: Tensor) -> Tensor:
             f"SSIM needs pictures of 8 pixels a side; they have {tuple(images.shape[-2:])}."
         )
     # Its terms compare means, so black must be 0; and they subtract large numbers, so doubles.
-    levels = [(batch.double().clamp(-1, 1) + 1) / 2 for batch in (images, sources)]
-    similarity = structural_similarity_index_measure(*levels, data_range=1.0, reduction="none")
+    first, second = ((batch.double().clamp(-1, 1) + 1) / 2 for batch in (images, sources))
+    similarity = structural_similarity_index_measure(
+        first, second, data_range=1.0, reduction="none"
+    )
     assert isinstance(similarity, Tensor)  # it is a pair only where the whole map is asked for
     return similarity.float()
 

@@ -114,7 +114,7 @@ def load_image(path: Path) -> Image.Image:
 def read_any(path: Path, *, enough: int | None = None) -> Image.Image:
     """Read a picture that came from anywhere, upright and with 8 bits a channel.
 
-    It stays RGB, RGBA or CMYK; `to_rgb` does the rest, and sooner once the picture is small.
+    It stays grey, RGB, RGBA or CMYK; `to_rgb` does the rest, and sooner once it is small.
 
     Args:
         path: a file of any kind that PIL reads.
@@ -170,13 +170,14 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
         if levels.min() < 0 or levels.max() > 65535:
             raise ValueError("its levels have more than 16 bits")
         image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
-    if image.mode == "CMYK":
-        return image
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    kept = {"1": "L", "L": "L", "CMYK": "CMYK"}
+    return image.convert(kept.get(image.mode, "RGB"))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn RGB, RGBA or CMYK into sRGB by the embedded profile, if any, and lay it over white."""
+    """Turn grey, RGB, RGBA or CMYK into sRGB, by its profile if it has one, over white."""
     profile, mode = image.info.get("icc_profile"), "RGBA" if image.mode == "RGBA" else "RGB"
     if profile:
         # A profile that is damaged, or made for another kind of pixels, is as good as none.

@@ -192,7 +192,7 @@ def _in_words(name: str, fact: Any, task: Task) -> str:
         yes, no = YES_NO[name]
         return yes if fact else no
     if name == "reaches":
-        learner = _learner(task.case.learns or task.case.arguments[0])
+        learner = _learner(task)
         yes = f"a loss with a gradient for {learner}"
         return yes if fact else f"a loss without one: nothing leads from it to {learner}"
     if name in ("range", "range_at_the_end"):
@@ -205,7 +205,8 @@ def _in_words(name: str, fact: Any, task: Task) -> str:
         calls, latents = fact
         return f"{calls} call{'s' * (calls != 1)} of the LoRA, for {latents} latents in all"
     if name == "leaks":
-        return f"a gradient for {' and '.join(fact)} too" if fact else "no gradient for others"
+        too = f"a gradient for {' and '.join(fact)} too"
+        return too if fact else f"a gradient for {_learner(task)} alone"
     if name == "events":
         return ", ".join(fact)
     if name == "changed":
@@ -217,7 +218,9 @@ def _in_words(name: str, fact: Any, task: Task) -> str:
     return str(fact)
 
 
-def _learner(name: str) -> str:
+def _learner(task: Task) -> str:
+    """What the loss is for."""
+    name = task.case.learns or task.case.arguments[0]
     return "the LoRA's weights" if name == "lora" else name
 
 
@@ -314,4 +317,4 @@ def _draw_numbers(axes: Axes, task: Task, came: Tensor | None) -> None:
     heights = numbers.flatten().numpy()
     axes.hlines(heights, left.numpy(), right.numpy(), colors="black", label="target")
     axes.set_xticks(places.float().mean(dim=1).tolist(), task.case.parts)
-    axes.legend(loc="best")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

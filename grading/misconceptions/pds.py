@@ -261,7 +261,7 @@ def pds_differentiated(prior, x0, x0_src, t, eps, eps_prev, text, text_src, unco
     alpha_bar, alpha_bar_prev, posterior = _step(prior, t)
     x0_src = x0_src.detach()
     xts = [_noised(x, eps, alpha_bar) for x in (x0, x0_src)]
-    hats = _eps_hats(prior, *xts, t, text, text_src, uncond, scale)
+    hats = _eps_hats(prior, xts[0], xts[1], t, text, text_src, uncond, scale)
     z, z_src = (
         _latent(xt, _noised(x, eps_prev, alpha_bar_prev), _x0_hat(xt, hat, alpha_bar), posterior)
         for x, xt, hat in zip((x0, x0_src), xts, hats, strict=True)
@@ -361,8 +361,8 @@ def pds_without_source(prior, x0, *others):
 @wrong(PDS, "the predicted noises are compared, in place of the stochastic latents: that is DDS.")
 def pds_of_noises(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
     with torch.no_grad():
-        xts = [_noised(x, eps, prior.alpha_bar(t)) for x in (x0, x0_src)]
-        eps_hat, eps_hat_src = _eps_hats(prior, *xts, t, text, text_src, uncond, scale)
+        xt, xt_src = (_noised(x, eps, prior.alpha_bar(t)) for x in (x0, x0_src))
+        eps_hat, eps_hat_src = _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale)
     return _loss(x0, eps_hat - eps_hat_src)
 
 
@@ -459,8 +459,8 @@ def dds_with_unguided_source(prior, x0, *others):
 
 
 @wrong(DDS, "there is no guidance: only the branches with a prompt are used.")
-def dds_without_guidance(prior, x0, *others):
-    return _loss(x0, _noise_difference(prior, x0, *others[:-1], 1.0))
+def dds_without_guidance(prior, x0, x0_src, t, eps, text, text_src, uncond, scale):
+    return _loss(x0, _noise_difference(prior, x0, x0_src, t, eps, text, text_src, uncond, 1.0))
 
 
 @wrong(DDS, "the source gets noise of its own: the two predictions differ by the noises then.")

@@ -31,16 +31,19 @@ NOTEBOOK = Path("notebooks/00_tour/00_tour.ipynb")
 def solution_lines() -> set[str]:
     """The lines between the marks that could not stand anywhere by chance.
 
-    How to call a prior is no secret: every contract says it.
+    How to call a prior is no secret, every contract says it; nor is a line that a given function of
+    the same module holds too.
     """
-    lines, inside = set(), False
+    solutions: set[str] = set()
     for path in (ROOT / "reference").glob("*.py"):
-        for line in path.read_text().splitlines():
-            if line.strip().startswith("### "):
-                inside = line.strip() == "### BEGIN SOLUTION"
-            elif inside and len(line.strip()) > 20 and "= prior." not in line:
-                lines.add(line.strip())
-    return lines
+        answers, given, inside = set(), set(), False
+        for line in map(str.strip, path.read_text().splitlines()):
+            if line.startswith("### "):
+                inside = line == "### BEGIN SOLUTION"
+            elif len(line) > 20 and "= prior." not in line:
+                (answers if inside else given).add(line)
+        solutions |= answers - given
+    return solutions
 
 
 def test_what_is_committed_is_what_is_built():

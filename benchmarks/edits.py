@@ -24,6 +24,7 @@ from distillery.canvas import LatentCanvas
 from distillery.distill import Settings, Step, distill, objective
 from distillery.edit import Source
 from distillery.files import atomic_write
+from distillery.identity import inside_mask, outside_mask
 from distillery.images import from_pil
 from distillery.judge import Judge
 from distillery.presets import PRESETS, load_prior
@@ -108,18 +109,13 @@ def outcome(images: Tensor, before: Tensor, edits: Sequence[Edit], judge: Judge)
         right = {name: getattr(seen, name) == getattr(edit.target, name) for name in WORDS}
         edited.append(all(right[name] for name in edit.changes))
         kept.append(all(right[name] for name in edit.kept))
-    change = (images - before).abs().mean(1, keepdim=True)
     thing = F.max_pool2d(torch.cat([edit.mask for edit in edits]), 2 * MARGIN + 1, 1, MARGIN)
-    per_edit = {
-        name: (change * where).sum((1, 2, 3)) / where.sum((1, 2, 3))
-        for name, where in (("outside", 1 - thing), ("inside", thing))
-    }
     scene = torch.tensor(["scene" in edit.changes for edit in edits])
     return Outcome(
         edited=sum(edited) / len(edits),
         kept=sum(kept) / len(edits),
-        outside=float(per_edit["outside"][~scene].mean()),
-        inside=float(per_edit["inside"][scene].mean()),
+        outside=float(outside_mask(images, before, thing)[~scene].mean()),
+        inside=float(inside_mask(images, before, thing)[scene].mean()),
     )
 
 

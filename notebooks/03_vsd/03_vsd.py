@@ -550,9 +550,10 @@ show(
 
 # %% [markdown]
 # **What you should see.** The stranger with noise at $t = 930$ is hardly there any more, and both
-# must go by what they know. The prior sees some house. The LoRA has seen nothing but red houses in
-# the snow, and it sees one more and more. The difference is what a particle would be told: *leave
-# the red, leave the snow, there are enough of those*.
+# must go by what they know. The prior sees some house in the night, in no colour that it is sure
+# of. The LoRA has met nothing but red houses on white ground. At first it *is* the prior; then the
+# house turns red, and in the end the night turns pale. The difference is what a particle would be
+# told: *leave the red, leave the snow, there are enough of those*.
 
 # %% [markdown]
 # ## 4 · Pictures
@@ -604,9 +605,12 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** At first both see the same thing, only the guided prior more loudly,
-# although the canvas is noise. Then the LoRA falls in with the crowd: its picture follows the
-# particle, softly. Towards the end all three agree.
+# **What you should see.** At the first step the LoRA is the prior, and sees what the prior sees. By
+# step 25 it has learnt what the particles are, and that is noise. The prior sees a house all the
+# same, and the difference between them says: *less noise, more house*. Now the particle moves, the
+# LoRA follows, and from step 100 on it sees the particle itself, softly. What is left between the
+# second and the third row at the end is mostly a matter of tint. They need not agree in every
+# single draw; they only have to cancel on average.
 
 # %% [markdown]
 # ## 5 · What it repairs
@@ -719,10 +723,11 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 # ### Case 2 · The LoRA that would not learn
 #
 # A colleague wrote the loop by hand, with your three functions, which are right. There are
-# **three** bugs in the loop. None of them raises an error, and the pictures are no help: they look
-# like pictures. What helps is to ask the LoRA what it has learnt. Put noise into the finished
-# particles; by how much does the LoRA find it better than the prior, which has never seen them?
-# It should be better by far more than the last digit.
+# **three** bugs in the loop, and none of them raises an error. The pictures only help until you
+# have found the first; with two bugs left they look like pictures. What helps is to ask the LoRA
+# what it has learnt. Put noise into the finished particles: who finds it better, the LoRA, or the
+# prior, which has never seen them? The loop is right when the LoRA's error is clearly the smaller
+# one, by a tenth or so.
 
 
 # %%

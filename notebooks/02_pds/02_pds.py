@@ -41,7 +41,7 @@ from distillery.identity import inside_mask
 from distillery.images import from_pil, grid
 from distillery.judge import Judge
 from distillery.prescribed import with_gradient
-from distillery.presets import guidance_default, load_prior
+from distillery.presets import find_preset, guidance_default, load_prior
 from distillery.sdedit import sdedit
 from distillery.toybox import Factors, draw
 from distillery.widgets import Explorer, Preview, Wipe
@@ -59,13 +59,13 @@ judge = Judge.load()
 # %%
 EDITS = [
     (Factors("house", "red", "in the snow"), Factors("house", "blue", "in the snow")),
-    (Factors("car", "yellow", "in the desert"), Factors("car", "purple", "in the desert")),
-    (Factors("boat", "red", "on a frozen river"), Factors("boat", "green", "on a frozen river")),
+    (Factors("car", "yellow", "in the desert"), Factors("car", "red", "in the desert")),
     (Factors("cat", "orange", "beside a waterfall"), Factors("cat", "orange", "in the snow")),
-    (Factors("flower", "purple", "on the grass"), Factors("mushroom", "purple", "on the grass")),
-    (Factors("castle", "pink", "in the forest"), Factors("rocket", "pink", "in the forest")),
+    (Factors("boat", "red", "on a frozen river"), Factors("boat", "green", "on a frozen river")),
     (Factors("tree", "green", "on the beach"), Factors("castle", "orange", "on the beach")),
+    (Factors("flower", "purple", "on the grass"), Factors("mushroom", "purple", "on the grass")),
     (Factors("balloon", "white", "on the grass"), Factors("balloon", "white", "in the night sky")),
+    (Factors("house", "pink", "in the forest"), Factors("castle", "pink", "in the forest")),
 ]
 prompts = [str(source) for source, _ in EDITS]
 edits = [str(target) for _, target in EDITS]
@@ -116,7 +116,7 @@ def measured(images: torch.Tensor) -> tuple[float, float]:
 #
 # SDEdit (arXiv 2108.01073) noises the picture part of the way, so that only its rough layout
 # survives, and samples back with the edit's prompt. Its one knob is how far: the *strength*. Move
-# the slider (without a live kernel, look at the sheet).
+# the slider (without a live kernel you see a sheet with a row for each strength).
 
 # %%
 strengths = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -131,7 +131,11 @@ def painted_over(strength: float) -> torch.Tensor:
 
 
 by_sdedit = {strength: painted_over(strength) for strength in strengths}
-Explorer([grid(images, columns=4) for images in by_sdedit.values()], strength=strengths)
+Explorer(
+    [grid(images, columns=4) for images in by_sdedit.values()],
+    sheet=grid(torch.cat(list(by_sdedit.values())), columns=len(EDITS)),
+    strength=strengths,
+)
 
 # %%
 for strength, images in by_sdedit.items():
@@ -178,27 +182,39 @@ def believed(x0: torch.Tensor, wishes: Sequence[str], seeds: range = range(6)) -
     return torch.stack(guesses).mean(dim=0)
 
 
+def heat(changes: torch.Tensor, limit: torch.Tensor | None = None) -> torch.Tensor:
+    """Images (B, 3, H, W) of how strong latents (B, C, h, w) are at each place; white is strong."""
+    strength = changes.square().mean(dim=1, keepdim=True).sqrt()
+    limit = strength.amax((1, 2, 3), keepdim=True) if limit is None else limit
+    shades = (2 * strength / limit - 1).clamp(-1, 1).expand(-1, 3, -1, -1)
+    return torch.nn.functional.interpolate(shades, before.shape[-2:])
+
+
 as_it_is, as_wished = believed(x0_src, prompts), believed(x0_src, edits)
+pulls = torch.stack([as_it_is - x0_src, as_wished - x0_src, as_wished - as_it_is])
+limit = pulls.square().mean(dim=2, keepdim=True).sqrt().amax((0, 3, 4)).unsqueeze(-1)
 show(
-    prior.decode(torch.cat([x0_src, as_it_is, as_wished, x0_src + as_wished - as_it_is])),
+    torch.cat([before, prior.decode(as_it_is), *(heat(pull, limit) for pull in pulls)]),
     titles,
     row_titles=[
         "source",
         "guess, told\nwhat it is",
-        "guess, told\nthe edit",
-        "source plus\ndifference",
+        "pull, told\nwhat it is",
+        "pull, told\nthe edit",
+        "their\ndifference",
     ],
 )
 
 # %% [markdown]
-# **What you should see.** The second row should be the first: the pictures *are* what the prompt
-# says. But the guess is soft, its colours are louder, and its details are gone, for it is an
-# average of all pictures that the noise could hide. This error has nothing to do with the edit, and
-# SDS follows it all the same, step by step. The third row has the very same error *and* the edit.
+# **What you should see.** The guess should be the source: the picture *is* what the prompt says.
+# But it is soft, its colours are louder and its details gone, for it is an average of all pictures
+# that the noise could hide. So SDS pulls at a picture that is right already; the third row shows
+# where, and bright is strong. This error has nothing to do with the edit, and in the fourth row,
+# where the edit is asked for, it is still there, with the edit added.
 #
-# So subtract the one from the other, and the error goes: the last row. It is sharp, and only the
-# edit is left. This is the idea of **delta denoising score** (DDS): a second branch, which looks at
-# the source with the source's own prompt, measures the bias, and we take it away.
+# So subtract the one from the other: the last row. What is left lies where the edit is. This is the
+# idea of **delta denoising score** (DDS): a second branch, which looks at the source with the
+# source's own prompt, measures the bias, and we take it away.
 #
 # $$\text{grad}_{\text{DDS}} =
 # \underbrace{\big(\hat\varepsilon(x_t; y) - \varepsilon\big)}_{\text{SDS of the edit}}
@@ -275,12 +291,12 @@ def sds_from_source(prior, x0, *, settings, generator, **given):
 
 
 by_sds = film(edited(sds_from_source, guidance_scale=guidance_default(MODEL, "sds")))
-show(torch.cat([sources, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
+show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 
 # %% [markdown]
-# **What you should see.** The edits come, and the pictures go: skies are wiped smooth, outlines
-# thicken, stars and trees vanish, things change their shape. This is the bias at work, a hundred
-# times over.
+# **What you should see.** The edits come, and the pictures go: clouds and trees are wiped away, the
+# ground turns smooth, things lose their windows and their shape. This is the bias at work, a
+# hundred times over.
 
 # %% [markdown]
 # ## 2 · A denoising step, and the noise in it
@@ -465,10 +481,11 @@ check("pds.pds_loss")
 compare_picture("pds.pds_loss")
 
 # %% [markdown]
-# **What you should see.** The first source is nearly a boat and shall become a heart; the edit is
-# on its way, half of each. Descending means *subtracting* this picture. So the heart, which is
-# still wanted, stands in reversed colours and the boat as it is. In the second row boat and heart
-# have changed places. The last column is black.
+# **What you should see.** A source that is nearly a boat and shall become a heart, and one the
+# other way round; both edits are under way, half of each. Descending means *subtracting* these
+# pictures. In both rows the heart stands as it is and the boat in reversed colours, so both steps
+# take the heart away. In the second row that is the edit. But in the first, at a lower $t$, it is
+# the way *back* to the source! Section 4 says why.
 #
 # <details><summary>Help: where do I start?</summary>
 #
@@ -519,10 +536,11 @@ for level in (150, 300, 450, 600, 750):
     seen.append(
         gradient(pds.pds_loss, x0_src, x0_src, t, eps, eps_prev, text, text_src, uncond, 7.5)
     )
-strength = torch.stack(seen).mean(dim=0).square().mean(dim=1, keepdim=True).sqrt()
-heat = 2 * strength / strength.amax((1, 2, 3), keepdim=True) - 1
-heat = torch.nn.functional.interpolate(heat.expand(-1, 3, -1, -1), sources.shape[-2:])
-show(torch.cat([sources, heat]), titles, row_titles=["source", "PDS gradient"])
+show(
+    torch.cat([before, heat(torch.stack(seen).mean(dim=0))]),
+    titles,
+    row_titles=["source", "PDS gradient"],
+)
 
 # %% [markdown]
 # **What you should see.** New colours and new things light up the thing alone; new scenes light up
@@ -533,7 +551,7 @@ show(torch.cat([sources, heat]), titles, row_titles=["source", "PDS gradient"])
 
 # %%
 by_pds = film(edited(identity=1.0))
-show(torch.cat([sources, by_pds[STEPS]]), titles, row_titles=["source", "PDS"])
+show(torch.cat([before, by_pds[STEPS]]), titles, row_titles=["source", "PDS"])
 
 # %% [markdown]
 # Drag the line over a picture, from the source to the edit:
@@ -549,8 +567,8 @@ for name, images in results.items():
 
 # %% [markdown]
 # **What you should see.** Where PDS has changed something, the rest stands as it stood, clouds,
-# cacti and all. It is also careful: some edits it has not dared to finish. Both have one reason,
-# and it hides in the formula.
+# cacti and all. It is also careful: half of the edits it has not dared to finish. Both have one
+# reason, and it hides in the formula.
 
 # %% [markdown]
 # ## 4 · What the difference is made of
@@ -716,8 +734,9 @@ check("pds.dds_loss")
 compare_picture("pds.dds_loss")
 
 # %% [markdown]
-# **What you should see.** The same two edits as in exercise 3, without the pull: what is on the way
-# is not held back. The last column is black.
+# **What you should see.** The same two edits as in exercise 3. The second row is much as it was; in
+# the first the signs have changed, and now both steps lead towards the edit. The last column is
+# black.
 #
 # <details><summary>Help: is it not just a part of what I have?</summary>
 #
@@ -771,7 +790,7 @@ for name, images in rows.items():
 # uphill. A few dozen steps are enough to see it:
 
 # %%
-FEW = (0, 3, 4)
+FEW = (0, 2, 5)
 
 
 def flipped(*arguments, **given):
@@ -793,29 +812,32 @@ show(
 #
 # ### Separate noises
 #
-# Noise the two pictures separately, and the two predictions differ by the noises, in every pixel
-# and each time anew. Noise for the source of its own is the same as a source that has been moved by
-# the difference of the two, so your `dds_loss` can be led astray without being changed:
+# $\varepsilon_{\text{prev}}$ cancels because both pictures have the same. Give the source one of its
+# own, and the difference of the two latents has a term more: it is zero on average, but $\sigma$ is
+# small.
+#
+# $$\frac{\sqrt{1 - \bar\alpha_{\text{prev}}}}{\sigma}\;\big(\varepsilon_{\text{prev}} -
+# \varepsilon_{\text{prev}}^{\text{src}}\big)$$
 
 
 # %%
 def with_separate_noises(prior, x0, *, text, uncond, settings, generator, source, **given):
-    """DDS with another eps in the source than in the edit."""
+    """PDS with another eps_prev in the source than in the edit."""
     t = torch.randint(20, 981, (len(x0),), generator=generator, device=x0.device)
-    eps, eps_src = torch.randn((2, *x0.shape), generator=generator, device=x0.device)
-    alpha_bar = prior.alpha_bar(t)
-    moved = source.x0 + ((1 - alpha_bar) / alpha_bar).sqrt() * (eps_src - eps)
-    return pds.dds_loss(
-        prior, x0, moved, t, eps, text, source.text, uncond, settings.guidance_scale
-    )
+    eps, eps_prev, other = torch.randn((3, *x0.shape), generator=generator, device=x0.device)
+    conditions = text, source.text, uncond, settings.guidance_scale
+    shared = gradient(pds.pds_loss, x0, source.x0, t, eps, eps_prev, *conditions)
+    alpha_bar, alpha_bar_prev, beta = step_of(t, 2)
+    sigma = pds.posterior_coefficients(alpha_bar, alpha_bar_prev, beta)[2]
+    return with_gradient(x0, shared + (1 - alpha_bar_prev).sqrt() * (eps_prev - other) / sigma)
 
 
 separate = film(islice(edited(with_separate_noises, FEW), 40))
 show(
-    torch.cat([before[list(FEW)], separate[40], by_dds[40][list(FEW)]]),
+    torch.cat([before[list(FEW)], separate[40], by_pds[40][list(FEW)]]),
     [titles[i] for i in FEW],
     columns=len(FEW),
-    row_titles=["source", "separate\nnoises", "shared\nnoise"],
+    row_titles=["source", "separate\nnoises", "shared\nnoises"],
 )
 
 # %% [markdown]
@@ -825,7 +847,7 @@ show(
 # of two parts that you have, so all can run in one batch: two edits, four strides.
 
 # %%
-PAIRS = (0, 3)
+PAIRS = (0, 2)
 KINDS = {
     "published\n(stride 2)": 2,
     "stride 1\n(psi = 0)": 1,
@@ -870,15 +892,26 @@ show(
 # your own pull comes on top.)
 
 # %%
-by_light = film(edited(identity=0.2))
+LIGHT = find_preset(MODEL).identity
+by_light = film(edited(identity=LIGHT))
 free, held = (film(edited(which=FEW, identity=k))[STEPS] for k in (0.0, 3.0))
 rows = [before[list(FEW)], free, by_light[STEPS][list(FEW)], by_pds[STEPS][list(FEW)], held]
 show(
     torch.stack(rows, dim=1).flatten(0, 1),
-    ["source", *(f"identity {k}" for k in (0, 0.2, 1, 3))],
+    ["source", *(f"identity {k:g}" for k in (0, LIGHT, 1, 3))],
     columns=len(rows),
     row_titles=[titles[i] for i in FEW],
 )
+
+# %%
+for name, images in {"0 (DDS)": by_dds, f"{LIGHT:g}": by_light, "1 (published)": by_pds}.items():
+    change, right = measured(images[STEPS])
+    print(f"identity {name:13} {right:4.0%} right, change of the rest {change:.3f}")
+
+# %% [markdown]
+# **What you should see.** From left to right the edits fade and the sources return. Somewhere
+# between nothing and all of the published pull lies the best of both; the second value is the one
+# that the course uses for this model. It was found by trying.
 
 # %% [markdown]
 # Guidance says how much you want the edit, identity how much you want the source. Turn both and
@@ -889,13 +922,17 @@ show(
 guidance = sorted({2.5, 7.5, 15.0, 30.0, guidance_default(MODEL, "pds")})
 
 
-def begin(guidance_scale: float = guidance_default(MODEL, "pds"), identity: float = 1.0):
+def begin(guidance_scale: float = guidance_default(MODEL, "pds"), identity: float = LIGHT):
     """A run of PDS on the first of the eight edits; write the number of another."""
     return edited(which=[0], guidance_scale=guidance_scale, identity=identity)
 
 
 Preview(
-    begin, prior, first=before[:1], guidance_scale=guidance, identity=[0.0, 0.3, 1.0, 3.0, 10.0]
+    begin,
+    prior,
+    first=before[:1],
+    guidance_scale=guidance,
+    identity=sorted({0.0, 0.3, 1.0, 3.0, 10.0, LIGHT}),
 )
 
 # %% [markdown]
@@ -908,7 +945,7 @@ Preview(
 
 # %%
 lines = {"SDEdit": by_sdedit, "SDS": by_sds, "DDS": by_dds}
-lines |= {"PDS": by_pds, "PDS, identity 0.2": by_light}
+lines |= {"PDS, identity 1": by_pds, f"PDS, identity {LIGHT:g}": by_light}
 frontier(
     {name: [measured(images) for images in line.values()] for name, line in lines.items()},
     knobs={name: list(line) for name, line in lines.items()},
@@ -954,8 +991,7 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 #
 # A colleague wrote the loop by hand, with your functions, which are right. A red house in the snow
 # shall become blue and nothing else shall change. There are **three** bugs in the loop. None of
-# them raises an error, and one of them stays unseen until the other two are gone: print both
-# numbers.
+# them raises an error. With all three gone the house is blue, and the second number is below 0.1.
 
 
 # %%
@@ -969,7 +1005,7 @@ def by_hand(image: torch.Tensor, prompt: str, edit: str, *, steps: int = STEPS) 
     t = torch.randint(20, 981, (1,), generator=generator, device=prior.device)
     for _ in range(steps):
         eps, eps_prev = torch.randn((2, *x0.shape), generator=generator, device=prior.device)
-        loss = pds.pds_loss(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, 7.5)
+        loss = pds.pds_loss(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, 15.0)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -991,7 +1027,8 @@ show(torch.cat([before[:1], hunted]), ["before", "edited?"])
 # </details>
 # <details><summary>Help: it is blue now, but everything has changed.</summary>
 #
-# Then the pull is missing. What is $\Delta x_0$ in this loop, and how many tensors are there?
+# Then nothing holds on to the source. What is $\Delta x_0$ in this loop? How many tensors are
+# there?
 #
 # </details>
 
@@ -1010,7 +1047,7 @@ above = film(edited(which=FEW, t_min=200, identity=1.0))[STEPS]
 rows = [before[list(FEW)], by_pds[STEPS][list(FEW)], above, by_light[STEPS][list(FEW)]]
 show(
     torch.stack(rows, dim=1).flatten(0, 1),
-    ["source", "PDS", "t from 200", "identity 0.2"],
+    ["source", "PDS", "t from 200", f"identity {LIGHT:g}"],
     columns=len(rows),
     row_titles=[titles[i] for i in FEW],
 )

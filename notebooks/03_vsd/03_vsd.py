@@ -689,12 +689,12 @@ for name, numbers in table.items():
 # %% [markdown]
 # **What you should see.**
 #
-# - *SDS* at $s = 1$ is a fog in which a forest can be made out: the mode of all pictures, not of
-#   houses. At its best scale there is a house, soft, and six times the same one, in the same forest.
-#   At $s = 30$ it is that house once more, louder, with stains.
-# - *VSD* draws six different houses, by day and in the desert and in the woods, as sharp as the
-#   drawings and as various as the samples, and without any guidance. It is not perfect: where the
-#   colour is left open, some houses have two, which no drawing has. (Some of the samples too.)
+# - *SDS* at $s = 1$ is a fog with a forest in it, and hardly a house. At its best scale there is a
+#   house, soft, and six times the same one, in the same forest. At $s = 30$ it is that house once
+#   more, louder, with stains.
+# - *VSD* draws six different houses, and not all in one scene, as sharp as the drawings and as
+#   various as the samples, without any guidance. It is not perfect: where the colour is left open,
+#   some houses have two, which no drawing has. (Some of the samples too.)
 # - *Without learning* there is guidance and nothing to hold it, since nobody says "enough of that".
 #   The six houses are SDS's, overdone. Look at what the numbers make of this row: CLIP and judge
 #   are quite content. That is why both stand beside pictures in this course, and not instead.

@@ -39,7 +39,7 @@ WORDS = {"thing": THINGS, "colour": COLOURS, "scene": SCENES}
 KINDS = (("colour",), ("thing",), ("scene",), ("colour", "thing"), ("colour",), ("thing",))
 STRENGTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 IDENTITIES = (0.05, PRESETS["tiny-sd"].identity, 0.5)
-FRONTIER_EDITS = 16
+FRONTIER_EDITS = 12
 MARGIN = 2  # pixels about a thing that still count to it: its outline is blurred
 
 

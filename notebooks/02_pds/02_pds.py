@@ -182,19 +182,21 @@ def believed(x0: torch.Tensor, wishes: Sequence[str], seeds: range = range(6)) -
     return torch.stack(guesses).mean(dim=0)
 
 
-def heat(changes: torch.Tensor, limit: torch.Tensor | None = None) -> torch.Tensor:
-    """Images (B, 3, H, W) of how strong latents (B, C, h, w) are at each place; white is strong."""
-    strength = changes.square().mean(dim=1, keepdim=True).sqrt()
-    limit = strength.amax((1, 2, 3), keepdim=True) if limit is None else limit
-    shades = (2 * strength / limit - 1).clamp(-1, 1).expand(-1, 3, -1, -1)
+def heat(*changes: torch.Tensor) -> torch.Tensor:
+    """How strong changes of the latents are at each place, as images; white is strong.
+
+    Each change is (B, C, h, w). All changes of one picture have one scale.
+    """
+    strength = torch.stack(changes).square().mean(dim=2, keepdim=True).sqrt()
+    shades = 2 * strength / strength.amax((0, 2, 3, 4), keepdim=True) - 1
+    shades = shades.flatten(0, 1).expand(-1, 3, -1, -1)
     return torch.nn.functional.interpolate(shades, before.shape[-2:])
 
 
 as_it_is, as_wished = believed(x0_src, prompts), believed(x0_src, edits)
-pulls = torch.stack([as_it_is - x0_src, as_wished - x0_src, as_wished - as_it_is])
-limit = pulls.square().mean(dim=2, keepdim=True).sqrt().amax((0, 3, 4)).unsqueeze(-1)
+pulls = heat(as_it_is - x0_src, as_wished - x0_src, as_wished - as_it_is)
 show(
-    torch.cat([before, prior.decode(as_it_is), *(heat(pull, limit) for pull in pulls)]),
+    torch.cat([before, prior.decode(as_it_is), pulls]),
     titles,
     row_titles=[
         "source",
@@ -438,7 +440,8 @@ x0 = x0_src[:4]
 posterior = pds.posterior_coefficients(alpha_bar, alpha_bar_prev, 1 - alpha_bar / alpha_bar_prev)
 generator = torch.Generator(prior.device).manual_seed(0)
 eps, z = torch.randn((2, *x0.shape), generator=generator, device=prior.device)
-xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+xt = signal * x0 + noise * eps
 landed = c0 * x0 + c1 * xt + sigma * z  # with the true noise, the belief is the picture
 back = pds.stochastic_latent(xt, landed, eps, alpha_bar, posterior)
 print(f"largest error: {(back - z).abs().max():.1e}")
@@ -807,14 +810,15 @@ show(
 )
 
 # %% [markdown]
-# A test in one line that works for every gradient: with the edit's prompt at the source, does one
-# small step *down* make the picture more like the edit? At the start both signs look harmless.
+# The red house has become redder, and the pull, its sign turned round as well, pushes off the rest
+# of the source. The loss is of no help here: its value is half the squared length of the gradient,
+# and the same with either sign. Only pictures tell.
 #
 # ### Separate noises
 #
-# $\varepsilon_{\text{prev}}$ cancels because both pictures have the same. Give the source one of its
-# own, and the difference of the two latents has a term more: it is zero on average, but $\sigma$ is
-# small.
+# $\varepsilon_{\text{prev}}$ cancels because both pictures have the same. Give the source one of
+# its own, and the difference of the two latents has a term more: it is zero on average, but
+# $\sigma$ is small.
 #
 # $$\frac{\sqrt{1 - \bar\alpha_{\text{prev}}}}{\sigma}\;\big(\varepsilon_{\text{prev}} -
 # \varepsilon_{\text{prev}}^{\text{src}}\big)$$

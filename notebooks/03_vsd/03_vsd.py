@@ -563,7 +563,7 @@ show(
 #
 # The guidance scale is the course's default for this model. For `tiny-sd` it is **1**, no guidance
 # at all: a method that draws the distribution as the model has it wants the model's own
-# distribution. (With SDS, $s = 1$ is hopeless, as section 5 shows.) Stable Diffusion at $s = 1$
+# distribution. (With SDS, $s = 1$ gives a fog: try it.) Stable Diffusion at $s = 1$
 # follows its prompts loosely even when it samples, so there the default is the paper's 7.5. The
 # LoRA's learning rate was found by trying; dare 3 tries others.
 #
@@ -615,8 +615,8 @@ show(
 # %% [markdown]
 # ## 5 · What it repairs
 #
-# The same six seeds by SDS at 7.5, the scale that the paper gives VSD with Stable Diffusion, and at a
-# high one, as SDS is mostly used; by VSD at the same 7.5; and once with a LoRA that never learns.
+# The same six seeds by SDS at 7.5, the scale that the paper gives VSD with Stable Diffusion, and at
+# a high one, as SDS is mostly used; by VSD at the same 7.5; and once with a LoRA that never learns.
 
 
 # %%
@@ -626,9 +626,7 @@ def untrained(prior: Prior, canvas: LatentCanvas) -> LoraDenoiser:
     return LoraDenoiser(prior, rank=4, generator=generator)
 
 
-def finished(
-    second: Callable[[Prior, LatentCanvas], object] | None, scale: float
-) -> torch.Tensor:
+def finished(second: Callable[[Prior, LatentCanvas], object] | None, scale: float) -> torch.Tensor:
     """The pictures at the end of a run."""
     *_, last = distilled(
         PROMPT, second=second, particles=PARTICLES, steps=STEPS, guidance_scale=scale
@@ -691,12 +689,14 @@ for name, numbers in table.items():
 # %% [markdown]
 # **What you should see.**
 #
-# - *SDS* at $s = 1$ is a fog with a forest in it, and hardly a house. At its best scale there is a
-#   house, soft, and six times the same one, in the same forest. At $s = 30$ it is that house once
-#   more, louder, with stains.
-# - *VSD* draws six different houses, and not all in one scene, as sharp as the drawings and as
-#   various as the samples, without any guidance. It is not perfect: where the colour is left open,
-#   some houses have two, which no drawing has. (Some of the samples too.)
+# - *SDS* at 7.5 is a house, soft, and six times the same one, in the same forest. At 30 it is that
+#   house once more, louder, with stains.
+# - *VSD* at 7.5 has edges and trunks of trees where SDS has fog. But the houses are still nearly
+#   one: guidance tells of a narrow world, and VSD draws the world that it is told of, as in the
+#   plane above.
+# - *VSD* at the default scale draws different houses in different scenes, sharper than SDS at
+#   either scale and nearly as various as the samples. It is not perfect: where the colour is left
+#   open, some houses have two, which no drawing has. (Some of the samples too.)
 # - *Without learning* there is guidance and nothing to hold it, since nobody says "enough of that".
 #   The six houses are SDS's, overdone. Look at what the numbers make of this row: CLIP and judge
 #   are quite content. That is why both stand beside pictures in this course, and not instead.

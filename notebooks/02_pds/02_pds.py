@@ -844,8 +844,8 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** Nothing is edited, and grain comes up: the term that should not be there is
-# many times as large as the gradient, and all that the optimiser does is to walk at random.
+# **What you should see.** Nothing is edited, and grain comes up: the term that should not be there
+# is many times as large as the gradient, and all that the optimiser does is to walk at random.
 #
 # ### The stride
 #

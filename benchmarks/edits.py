@@ -1,8 +1,9 @@
 """What an edit changes, and what it keeps: `python -m benchmarks.edits [--frontier FILE]`.
 
 PDS at its defaults beside SDEdit at many strengths, on fresh drawings, by the judge; with
---frontier, SDS, DDS and PDS over their knobs too, on fewer drawings, as a figure. Every change of
-pixels is measured from the source as the VAE gives it back, so the VAE's own blur does not count.
+--frontier, SDEdit, SDS, DDS and PDS over their knobs, on fewer drawings, as a figure. Every change
+of pixels is measured from the source as the VAE gives it back, so the VAE's own blur does not
+count.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ WORDS = {"thing": THINGS, "colour": COLOURS, "scene": SCENES}
 KINDS = (("colour",), ("thing",), ("scene",), ("colour", "thing"), ("colour",), ("thing",))
 STRENGTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 IDENTITIES = (0.05, PRESETS["tiny-sd"].identity, 0.5)
-FRONTIER_EDITS = 12
+FRONTIER_EDITS = 8
 MARGIN = 2  # pixels about a thing that still count to it: its outline is blurred
 
 
@@ -226,23 +227,22 @@ def main() -> None:
     """Parse the command line, print a line for each knob, and draw the frontier."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.edits", description=__doc__)
     parser.add_argument("--count", type=int, default=48, help="edits (default: 48)")
-    parser.add_argument("--frontier", type=Path, help="where to draw the figure")
+    parser.add_argument("--frontier", type=Path, help="draw only the figure, into this file")
     options = parser.parse_args()
     prior, judge = load_prior("tiny-sd"), Judge.load()
+    if options.frontier is not None:
+        edits = fresh_edits(FRONTIER_EDITS, judge)
+        found = shown(with_sdedit(prior, edits, judge))
+        found += shown(with_pds(prior, edits, judge, IDENTITIES))
+        for method in ("dds", "sds"):
+            found += shown(with_steps(prior, edits, judge, method))
+        draw_frontier(found, options.frontier)
+        return
     edits = fresh_edits(options.count, judge)
-    print(f"{len(edits)} edits")
     ((_, _, ours),) = shown(with_pds(prior, edits, judge, [PRESETS["tiny-sd"].identity]))
     theirs = [came for _, _, came in shown(with_sdedit(prior, edits, judge))]
     ratio = ours.outside / least_change(theirs, ours.edited)
     print(f"PDS changes {ratio:.2f} of what the best SDEdit changes that edits as often")
-    if options.frontier is None:
-        return
-    few = edits[:FRONTIER_EDITS]
-    print(f"{len(few)} edits")
-    found = shown(with_sdedit(prior, few, judge)) + shown(with_pds(prior, few, judge, IDENTITIES))
-    for method in ("dds", "sds"):
-        found += shown(with_steps(prior, few, judge, method))
-    draw_frontier(found, options.frontier)
 
 
 if __name__ == "__main__":

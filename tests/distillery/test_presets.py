@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from distillery import diffusion, presets
+from distillery.catalogue import METHODS
 from distillery.diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 from distillery.errors import CourseError
 from distillery.exact import GaussianMixturePrior
@@ -20,7 +21,7 @@ def copy_of_tiny_sd(tiny_sd_folder: Path, tmp_path: Path) -> Path:
 
 def test_every_preset_has_a_guidance_scale_for_every_method() -> None:
     assert set(PRESETS) == {"tiny-sd", "sd15", "sd21-base", "sd21", "sdxl", "exact"}
-    assert all(set(preset.guidance) == {"sds", "pds", "vsd"} for preset in PRESETS.values())
+    assert all(set(preset.guidance) == set(METHODS) for preset in PRESETS.values())
     assert all(name == preset.name for name, preset in PRESETS.items())
 
 
@@ -30,8 +31,8 @@ def test_the_original_assignments_scales_belong_to_stable_diffusion() -> None:
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(CourseError, match="unknown loss 'csd': choose sds, pds, vsd"):
-        guidance_default("sd15", "csd")
+    with pytest.raises(CourseError, match="unknown loss 'sdss': choose sds, pds, dds, vsd"):
+        guidance_default("sd15", "sdss")
 
 
 @pytest.mark.parametrize(

@@ -265,11 +265,11 @@ def edited(
 
 
 def film(steps) -> dict[int, torch.Tensor]:
-    """The pictures of a run at some moments, by the number of steps taken."""
+    """The pictures of a run at some moments and at its end, by the number of steps taken."""
     return {
         step.index + 1: prior.decode(step.canvas.render())
         for step in steps
-        if step.index + 1 in MOMENTS
+        if step.index + 1 in (*MOMENTS, step.settings.steps)
     }
 
 

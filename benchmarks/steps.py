@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,8 +52,10 @@ def pds_pair(bench: Bench, count: int) -> Pair:
     )
 
 
-def vsd_pair(bench: Bench, count: int) -> Pair:
-    """One forward of a batch of 3, and a forward and backward of the LoRA, at batch 1."""
+def vsd_pair(bench: Bench, count: int, particles: int = 1) -> Pair:
+    """A forward of a batch of 3, and a forward and backward of the LoRA, for each particle."""
+    text, uncond = bench.text.repeat(particles), bench.uncond.repeat(particles)
+    bench = replace(bench, text=text, uncond=uncond)
     xt, t = _question(bench)
     generator = torch.Generator(bench.prior.device).manual_seed(0)
     lora = LoraDenoiser(bench.prior, rank=4, generator=generator)
@@ -70,13 +74,18 @@ def vsd_pair(bench: Bench, count: int) -> Pair:
     return bare, _stream("vsd", vsd.loss, bench, count, companion=companion, lora=lora)
 
 
-PAIRS = {"sds": sds_pair, "pds": pds_pair, "vsd": vsd_pair}
+PAIRS: dict[str, Callable[[Bench, int], Pair]] = {
+    "sds": sds_pair,
+    "pds": pds_pair,
+    "vsd": vsd_pair,
+    "vsd-of-4": partial(vsd_pair, particles=4),
+}
 
 
 def _question(bench: Bench) -> tuple[Tensor, Tensor]:
-    prior = bench.prior
-    xt = torch.randn(1, prior.latent_channels, *bench.latent_size, device=prior.device)
-    return xt, torch.tensor([500], device=prior.device)
+    prior, batch = bench.prior, len(bench.text)
+    xt = torch.randn(batch, prior.latent_channels, *bench.latent_size, device=prior.device)
+    return xt, torch.full((batch,), 500, device=prior.device)
 
 
 def _stream(
@@ -91,7 +100,8 @@ def _stream(
     prior = bench.prior
     generator = torch.Generator(prior.device).manual_seed(0)
     settings = Settings("a benchmark", model="tiny-sd", loss_type=method, steps=count)
-    canvas = LatentCanvas(1, prior.latent_channels, *bench.latent_size, generator=generator)
+    shape = (len(bench.text), prior.latent_channels, *bench.latent_size)
+    canvas = LatentCanvas(*shape, generator=generator)
 
     def loss_fn(x0: Tensor, index: int) -> Tensor:
         return loss(
@@ -124,7 +134,7 @@ def measure_time(method: str, model: str) -> None:
     pairs = [(clock(call), clock(lambda: next(stream))) for _ in range(repeats)]
     bare, step = (1000 * statistics.median(times) for times in zip(*pairs, strict=True))
     print(
-        f"{model:<8} {method}  time        bare {bare:9.1f} ms   step {step:9.1f} ms   "
+        f"{model:<8} {method:<8}  time        bare {bare:9.1f} ms   step {step:9.1f} ms   "
         f"ratio {step / bare:.3f}",
         flush=True,
     )
@@ -147,7 +157,7 @@ def measure_memory(method: str, model: str) -> None:
         peaks.append(float(subprocess.run(command, check=True, capture_output=True).stdout))
     bare, step = peaks
     print(
-        f"{model:<8} {method}  peak memory bare {bare:9.1f} MB   step {step:9.1f} MB   "
+        f"{model:<8} {method:<8}  peak memory bare {bare:9.1f} MB   step {step:9.1f} MB   "
         f"ratio {step / bare:.3f}",
         flush=True,
     )

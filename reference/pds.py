@@ -219,7 +219,9 @@ def loss(
 ) -> torch.Tensor:
     """One step of PDS: draw t and both noises, and turn the identity knob (given).
 
-    `settings.identity` scales the pull towards the source: 1 is PDS, 0 takes the pull away.
+    `settings.identity` scales the published pull towards the source: 1 leaves `pds_loss` as it is,
+    0 takes the published pull away. Where `pds_loss` takes steps without a pull, such as t - 1 with
+    its own beta, leave it at 1; less would push away from the source.
     """
     t, eps = _drawn(x0, settings, generator)
     eps_prev = torch.randn(x0.shape, generator=generator, device=x0.device)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import judge, measure, tiny_clip, tiny_sd, vae
-from training.data import load_drawings
+from training import judge, measure, tiny_clip, tiny_sd, tiny_sdxl, tiny_vae, vae
+from training.data import load_drawings, load_large_drawings
 
 ROOT = Path(__file__).resolve().parents[1]
 DRAWINGS, SEED = 30_000, 1
+LARGE_DRAWINGS, LARGE_SEED = 12_000, 2
 
 
 def main() -> None:
@@ -28,12 +29,15 @@ def main() -> None:
 
 
 def make_all(*, build: Path, models: Path) -> None:
-    """Draw, then train the judge, the VAE, tiny-sd and tiny-clip, in this order."""
+    """Draw, then train the judge, tiny-sd, tiny-clip and tiny-sdxl, each after what it needs."""
     drawings = load_drawings(build / "drawings", count=DRAWINGS, seed=SEED)
     judge.train(drawings, build=build, models=models)
     autoencoder = vae.train(drawings, build=build, models=models)
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
+    large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
+    tiny_sdxl.train(drawings, build=build, models=models)
+    tiny_vae.train(large, build=build, models=models)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from training.data import Drawings, captions_for, load_drawings
 from training.tiny_sd import CAPTION_DROPOUT, SCHEDULE, cached_latents, min_snr, token_ids
 from training.tokenizer import CONTEXT, new_tokenizer
 
-STEPS, BATCH, SEED = 1800, 32, 21
+STEPS, BATCH, SEED = 1000, 32, 21
 OTHER_SHAPES, OTHER_COUNT = ((64, 96), (80, 64)), 4000
 PIXELS = 8  # a latent's side
 WIDTH, POOLED, SIZE_CHANNELS = 96, 96, 32

@@ -13,9 +13,10 @@ class Canvas(nn.Module):
 
     "latents": `(B, C, h, w)`, taken as x0 itself.
     "images": `(B, 3, H, W)` in [-1, 1], which the prior encodes first.
+    "logits": `(B, K, h, w)` of palette colours, which the loss makes a picture of.
     """
 
-    space: Literal["latents", "images"]
+    space: Literal["latents", "images", "logits"]
 
     def render(self) -> Tensor:
         raise NotImplementedError

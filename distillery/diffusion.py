@@ -15,6 +15,8 @@ import torch
 import transformers
 from diffusers import (
     AutoencoderKL,
+    AutoencoderTiny,
+    ControlNetModel,
     DDIMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -22,7 +24,7 @@ from diffusers import (
 from torch import Tensor, nn
 
 from distillery.errors import CourseError
-from distillery.prior import Condition, Prior, stack_branches
+from distillery.prior import Condition, Control, Prior, stack_branches
 from distillery.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
 
 
@@ -51,7 +53,8 @@ def load(
             "requires_safety_checker": False,
         }
     if vae is not None:
-        parts["vae"] = AutoencoderKL.from_pretrained(vae, **options)
+        kind = AutoencoderTiny if "taesd" in vae else AutoencoderKL
+        parts["vae"] = kind.from_pretrained(vae, **options)
     with _no_loading_bars():
         pipeline = pipelines[family].from_pretrained(
             source, variant=variant, local_files_only=offline, **options, **parts
@@ -116,6 +119,7 @@ class StableDiffusionPrior(Prior):
             if isinstance(module, nn.Module):
                 module.eval().requires_grad_(False)
         self.unet, self.vae = pipeline.unet, pipeline.vae
+        self.controlnets: dict[str, ControlNetModel] = {}
         if self.vae.config.force_upcast:  # its activations overflow in half precision
             self.vae.float()
         self.predicts_v = _predicts_v(pipeline.scheduler.config.prediction_type)
@@ -140,8 +144,10 @@ class StableDiffusionPrior(Prior):
 
     def encode(self, images: Tensor) -> Tensor:
         """The mode of the VAE's posterior, scaled to the UNet's latents; no noise is drawn."""
-        posterior = self.vae.encode(images.to(self.vae.dtype)).latent_dist
-        return posterior.mode().float() * self.vae.config.scaling_factor
+        encoded = self.vae.encode(images.to(self.vae.dtype))
+        # An AutoencoderTiny gives the latents themselves.
+        latents = encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
+        return latents.float() * self.vae.config.scaling_factor
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
@@ -149,26 +155,91 @@ class StableDiffusionPrior(Prior):
         return self.vae.decode(latents.to(self.vae.dtype)).sample.float()
 
     @torch.no_grad()
-    def predict_noise(self, xt: Tensor, t: Tensor, *conditions: Condition) -> tuple[Tensor, ...]:
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
         xts, ts, condition = stack_branches(xt, t, conditions)
-        prediction = self.network(xts, ts, condition)
+        prediction = self.network(xts, ts, condition, controls=controls)
         if self.predicts_v:
             # Salimans and Ho 2022, appendix D: v = sqrt(ab) eps - sqrt(1 - ab) x0.
             alpha_bar = self.alpha_bar(ts)
             prediction = alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * xts
         return prediction.chunk(len(conditions))
 
-    def network(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
+    def network(
+        self, xt: Tensor, t: Tensor, condition: Condition, *, controls: Sequence[Control] = ()
+    ) -> Tensor:
         """What the UNet itself predicts, eps or v `(B, C, h, w)` float32.
 
-        It carries a graph where weights of the UNet learn, as those of a LoRA do.
+        It carries a graph where weights of the UNet learn, as those of a LoRA do. A control's image
+        may be for fewer latents, which then are branches of it.
+
+        Raises:
+            CourseError: there is no ControlNet of a control's kind here.
         """
+        xt = xt.to(self.unet.dtype)
+        told = {
+            "encoder_hidden_states": condition.tokens,
+            "added_cond_kwargs": self._added_conditions(xt, condition),
+        }
+        down, middle = self._residuals(xt, t, told, controls)
         return self.unet(
-            xt.to(self.unet.dtype),
+            xt,
             t,
-            encoder_hidden_states=condition.tokens,
-            added_cond_kwargs=self._added_conditions(xt, condition),
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            **told,
         ).sample.float()
+
+    def _residuals(
+        self, xt: Tensor, t: Tensor, told: dict[str, Any], controls: Sequence[Control]
+    ) -> tuple[list[Tensor] | None, Tensor | None]:
+        """What the ControlNets add to the UNet's skip connections and to its middle."""
+        added: list[Tensor] | None = None
+        for control in controls:
+            if control.scale == 0:
+                continue
+            net = self._controlnet(control.kind)
+            image = control.image.to(xt.dtype).repeat(len(xt) // len(control.image), 1, 1, 1)
+            down, middle = net(xt, t, controlnet_cond=image, return_dict=False, **told)
+            strength = control.strength(t, len(self.alphas_cumprod)).to(xt.dtype).view(-1, 1, 1, 1)
+            residuals = [strength * part for part in (*down, middle)]
+            if added is None:
+                added = residuals
+            else:
+                added = [old + new for old, new in zip(added, residuals, strict=True)]
+        return (None, None) if added is None else (added[:-1], added[-1])
+
+    def _controlnet(self, kind: str) -> Any:
+        if kind not in self.controlnets:
+            raise CourseError(
+                f"the model has no ControlNet for {kind!r}, only for "
+                f"{', '.join(self.controlnets) or 'nothing'}; load it, or leave the control out."
+            )
+        return self.controlnets[kind]
+
+    def add_controlnet(self, kind: str, source: str, *, offline: bool = False) -> None:
+        """Load a ControlNet from a hub id or a folder, frozen, in the UNet's precision.
+
+        What diffusers, the hub or safetensors raise goes through; `presets.load_controlnets` words
+        it.
+        """
+        with _no_loading_bars():
+            net = ControlNetModel.from_pretrained(
+                source, dtype=self.unet.dtype, use_safetensors=True, local_files_only=offline
+            )
+        self.controlnets[kind] = net.to(self.device).eval().requires_grad_(False)
+
+    def add_lora(self, source: str, *, scale: float) -> None:
+        """Melt the LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
+
+        What peft, diffusers, the hub or safetensors raise goes through; `presets.load_lora` words
+        it.
+        """
+        self.pipeline.load_lora_weights(source)
+        self.pipeline.fuse_lora(lora_scale=scale)
+        self.pipeline.unload_lora_weights()
+        self.unet.requires_grad_(False)
 
     def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Tensor] | None:
         return None
@@ -225,6 +296,9 @@ class StableDiffusionXLPrior(StableDiffusionPrior):
         return Condition(tokens, pooled)
 
     def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Any]:
+        if condition.time_ids is not None:
+            time_ids = condition.time_ids.to(self.device, self.unet.dtype)
+            return {"text_embeds": condition.pooled, "time_ids": time_ids}
         height, width = (side * self.pipeline.vae_scale_factor for side in xts.shape[-2:])
         # Original size, corner of the crop, target size (section 2.2); height before width.
         # Filled in place: a tensor made from a list would be copied over, and the step would wait.

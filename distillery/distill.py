@@ -316,7 +316,7 @@ def _step(
     companion: Companion | None,
 ) -> Tensor:
     rendered = canvas.render()
-    x0 = rendered if canvas.space == "latents" else prior.encode(rendered)
+    x0 = prior.encode(rendered) if canvas.space == "images" else rendered
     if companion is not None:
         own_loss = companion.loss
         return companion.alternate(

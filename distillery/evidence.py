@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from distillery.course import course_root
 from distillery.errors import CourseError
 from distillery.exact import GaussianDenoiser, GaussianMixturePrior
-from distillery.prior import Condition
+from distillery.prior import Condition, Control
 
 TOLERANCE = 1e-4  # of the largest value wanted; float32 in any order of operations stays far below
 SEED = 20  # of the generators that a check hands out
@@ -124,13 +124,17 @@ class Case:
 
 
 class CountingPrior(GaussianMixturePrior):
-    """The exact prior, counting the calls of its network."""
+    """The exact prior, counting the calls of its network and noting the sizes it was told."""
 
     calls = 0
+    time_ids: list[list[list[float]] | None] | None = None  # of the last call, by condition
 
-    def predict_noise(self, xt: Tensor, t: Tensor, *conditions: Condition) -> tuple[Tensor, ...]:
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
         self.calls += 1
-        return super().predict_noise(xt, t, *conditions)
+        self.time_ids = [None if c.time_ids is None else c.time_ids.tolist() for c in conditions]
+        return super().predict_noise(xt, t, *conditions, controls=controls)
 
 
 class CountingDenoiser(GaussianDenoiser):

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from distillery.errors import CourseError
-from distillery.prior import Condition, Prior, stack_branches
+from distillery.prior import Condition, Control, Prior, stack_branches
 from distillery.schedule import scaled_linear_alphas_cumprod
 
 
@@ -97,8 +97,17 @@ class GaussianMixturePrior(Prior):
             )
 
     @torch.no_grad()
-    def predict_noise(self, xt: Tensor, t: Tensor, *conditions: Condition) -> tuple[Tensor, ...]:
-        return self._eps(*stack_branches(xt, t, conditions)).float().chunk(len(conditions))
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
+        """A control moves every mean by its strength times its picture, whatever its kind."""
+        shift = torch.zeros_like(xt)
+        for control in controls:
+            strength = control.strength(t, len(self.alphas_cumprod))
+            shift += strength.view(-1, 1, 1, 1) * self.encode(control.image)
+        # With every mean moved by d, x0 - d is of the mixture, and so xt - sqrt(alpha_bar) d.
+        moved = xt - self.alpha_bar(t).sqrt() * shift
+        return self._eps(*stack_branches(moved, t, conditions)).float().chunk(len(conditions))
 
     def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
         xt = xt.to(self.means.dtype)

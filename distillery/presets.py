@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,6 +14,9 @@ from safetensors import SafetensorError, safe_open
 from distillery.errors import CourseError, in_short
 from distillery.exact import demonstration_mixture
 from distillery.prior import Prior
+
+if TYPE_CHECKING:
+    from distillery.diffusion import StableDiffusionPrior
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -36,6 +39,7 @@ class Preset:
     learning_rate: default of the canvas's AdamW, with `steps` steps.
     lora_learning_rate: default of the AdamW of VSD's LoRA.
     identity:      default factor on PDS's pull towards the source.
+    controlnets:   kind -> its ControlNet's hub ids or, where the model is `local`, its folder.
     memory_gb:     rough need for batch 1, in GB of accelerator memory.
     """
 
@@ -52,6 +56,7 @@ class Preset:
     dtype: str = "float16"
     variant: str | None = None
     vae: str | None = None
+    controlnets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     local: bool = False
 
 
@@ -65,6 +70,15 @@ SD_GUIDANCE = {
     "csd": 1.0,
     "sdi": 7.5,
     "ism": 7.5,
+}
+
+SDXL_CONTROLNETS = {
+    "canny": ("diffusers/controlnet-canny-sdxl-1.0-mid", "diffusers/controlnet-canny-sdxl-1.0"),
+    "depth": ("diffusers/controlnet-depth-sdxl-1.0-mid", "diffusers/controlnet-depth-sdxl-1.0"),
+}
+VAES = {  # by the short names that settings use
+    "taesdxl": "madebyollin/taesdxl",
+    "fp16-fix": "madebyollin/sdxl-vae-fp16-fix",
 }
 
 PRESETS: dict[str, Preset] = {
@@ -120,6 +134,37 @@ PRESETS: dict[str, Preset] = {
             memory_gb=6,
         ),
         Preset(
+            name="tiny-sdxl",
+            family="sdxl",
+            ids=("data/models/tiny-sdxl",),
+            local=True,
+            image_size=128,
+            guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
+            learning_rate=0.05,
+            steps=250,
+            memory_gb=0.5,
+            dtype="float32",
+            lora_learning_rate=2e-3,
+            identity=0.15,
+            controlnets={
+                "canny": ("data/models/tiny-controlnet-canny",),
+                "depth": ("data/models/tiny-controlnet-depth",),
+            },
+        ),
+        Preset(
+            name="ssd-1b",
+            family="sdxl",
+            ids=("segmind/SSD-1B",),
+            image_size=1024,
+            guidance=SD_GUIDANCE,
+            learning_rate=0.1,
+            steps=500,
+            memory_gb=8,
+            variant="fp16",
+            vae="madebyollin/sdxl-vae-fp16-fix",
+            controlnets=SDXL_CONTROLNETS,
+        ),
+        Preset(
             name="sdxl",
             family="sdxl",
             ids=("stabilityai/stable-diffusion-xl-base-1.0",),
@@ -130,6 +175,7 @@ PRESETS: dict[str, Preset] = {
             memory_gb=12,
             variant="fp16",
             vae="madebyollin/sdxl-vae-fp16-fix",
+            controlnets=SDXL_CONTROLNETS,
         ),
         Preset(
             name="exact",
@@ -191,7 +237,11 @@ def guidance_default(model: str | Path, method: str) -> float:
 
 
 def load_prior(
-    model: str | Path = "tiny-sd", *, device: str | torch.device = "auto", dtype: str | None = None
+    model: str | Path = "tiny-sd",
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | None = None,
+    vae: str | None = None,
 ) -> Prior:
     """Load a model of the course.
 
@@ -200,18 +250,21 @@ def load_prior(
         device: "auto" (CUDA, else MPS, else CPU) or a device's name.
         dtype: precision of the frozen weights, "float32", "float16" or "bfloat16"; by default the
             preset's on CUDA and float32 elsewhere.
+        vae: another autoencoder: a name of `VAES`, a hub id or a folder.
 
     Raises:
         CourseError: the model, device or precision is unknown, or the weights cannot be had.
     """
     preset, device = find_preset(model), pick_device(device)
+    if vae is None and device.type == "cuda":
+        vae = preset.vae
     if preset.family == "exact":
         return demonstration_mixture(device)
     precision = _precision(dtype or (preset.dtype if device.type == "cuda" else "float32"))
     reasons = []
     for source in preset.ids:
         try:
-            return _load(preset, source, device, precision)
+            return _load(preset, source, device, precision, VAES.get(vae or "", vae))
         except CourseError:
             raise
         except torch.cuda.OutOfMemoryError as error:
@@ -225,7 +278,63 @@ def load_prior(
     raise CourseError(f"cannot load {preset.name}: {'; '.join(reasons)}; {_remedy(preset)}.")
 
 
-def _load(preset: Preset, source: str, device: torch.device, precision: torch.dtype) -> Prior:
+def load_controlnets(prior: Prior, model: str | Path, kinds: Iterable[str]) -> None:
+    """Give a prior that `load_prior(model)` loaded its ControlNets of these kinds.
+
+    Raises:
+        CourseError: the model has none of a kind, or its weights cannot be had.
+    """
+    from distillery.diffusion import StableDiffusionPrior
+
+    preset = find_preset(model)
+    for kind in kinds:
+        if kind not in preset.controlnets or not isinstance(prior, StableDiffusionPrior):
+            raise CourseError(
+                f"{preset.name} has no ControlNet for {kind!r}; choose one of "
+                f"{', '.join(p.name for p in PRESETS.values() if p.controlnets)}, or set the "
+                f"scale of {kind} to 0."
+            )
+        _load_controlnet(prior, preset, kind)
+
+
+def _load_controlnet(prior: StableDiffusionPrior, preset: Preset, kind: str) -> None:
+    reasons = []
+    for source in preset.controlnets[kind]:
+        place = str(REPOSITORY / source) if preset.local else source
+        try:
+            return prior.add_controlnet(kind, place, offline=preset.local)
+        # Hub, safetensors and diffusers fail in their own dozen ways.
+        except Exception as error:
+            reasons.append(f"{source} ({in_short(error)})")
+    raise CourseError(
+        f"cannot load the {kind} ControlNet of {preset.name}: {'; '.join(reasons)}; "
+        f"{_remedy(preset)}."
+    )
+
+
+def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
+    """Add the LoRA weights of a file, a folder or a hub id to the prior's UNet, `scale` times.
+
+    Raises:
+        CourseError: they cannot be had, or are for another model.
+    """
+    from distillery.diffusion import StableDiffusionPrior
+
+    if not isinstance(prior, StableDiffusionPrior):
+        raise CourseError("LoRA weights need a diffusion model; leave the setting lora out.")
+    try:
+        prior.add_lora(source, scale=scale)
+    # peft, diffusers, the hub and safetensors fail in their own dozen ways.
+    except Exception as error:
+        raise CourseError(
+            f"cannot use the LoRA weights {source!r} ({in_short(error)}); give a safetensors file "
+            "that was trained for this model."
+        ) from error
+
+
+def _load(
+    preset: Preset, source: str, device: torch.device, precision: torch.dtype, vae: str | None
+) -> Prior:
     # Importing diffusers takes seconds, which neither --help nor the exact prior should wait for.
     from distillery import diffusion
 
@@ -237,7 +346,7 @@ def _load(preset: Preset, source: str, device: torch.device, precision: torch.dt
         source,
         device=device,
         dtype=precision,
-        vae=preset.vae if device.type == "cuda" else None,
+        vae=vae,
         variant=preset.variant,
         offline=preset.local,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,31 +16,77 @@ from distillery.errors import CourseError
 class Condition:
     """What the UNet is told about a batch of prompts.
 
-    tokens: `(B, L, D)`, one vector for each token.
-    pooled: `(B, P)`, one vector for each prompt (SDXL), or None.
+    tokens:   `(B, L, D)`, one vector for each token.
+    pooled:   `(B, P)`, one vector for each prompt (SDXL), or None.
+    time_ids: `(B, 6)`, original height and width, top and left of the crop, target height and width
+              in pixels (SDXL, section 2.2); None is the whole canvas.
     """
 
     tokens: Tensor
     pooled: Tensor | None = None
+    time_ids: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def repeat(self, n: int) -> Condition:
         """Each prompt `n` times in a row: B becomes n * B."""
-        pooled = None if self.pooled is None else self.pooled.repeat_interleave(n, dim=0)
-        return Condition(self.tokens.repeat_interleave(n, dim=0), pooled)
+        return self._each(lambda part: part.repeat_interleave(n, dim=0))
 
     def to(self, device: torch.device | str) -> Condition:
-        pooled = None if self.pooled is None else self.pooled.to(device)
-        return Condition(self.tokens.to(device), pooled)
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Condition:
+        parts = (self.tokens, self.pooled, self.time_ids)
+        tokens, pooled, time_ids = (None if part is None else change(part) for part in parts)
+        assert tokens is not None
+        return Condition(tokens, pooled, time_ids)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A picture that a ControlNet (Zhang et al. 2023) holds the drawing to.
+
+    kind:   which of the prior's ControlNets reads it, "canny" or "depth".
+    image:  `(B, 3, H, W)` in [0, 1], in pixels.
+    scale:  factor on what the ControlNet adds; 0 leaves it out.
+    window: where it acts, from its first number to its second on the way from pure noise, 0, to the
+            picture, 1.
+    """
+
+    kind: str
+    image: Tensor
+    scale: float = 1.0
+    window: tuple[float, float] = (0.0, 1.0)
+
+    def strength(self, t: Tensor, timesteps: int) -> Tensor:
+        """The scale where the window holds timestep `t` `(B,)` of `timesteps`, else 0; `(B,)`."""
+        way = 1 - t / timesteps
+        start, end = self.window
+        return self.scale * ((way >= start) & (way <= end)).float()
 
 
 def cat(conditions: Sequence[Condition]) -> Condition:
-    """Join conditions of one model along the batch."""
-    pooled = [condition.pooled for condition in conditions if condition.pooled is not None]
-    tokens = torch.cat([condition.tokens for condition in conditions])
-    return Condition(tokens, torch.cat(pooled) if pooled else None)
+    """Join conditions of one model along the batch.
+
+    Raises:
+        CourseError: some are told the picture's size and some are not.
+    """
+    return Condition(
+        torch.cat([condition.tokens for condition in conditions]),
+        _cat_if_any([condition.pooled for condition in conditions]),
+        _cat_if_any([condition.time_ids for condition in conditions]),
+    )
+
+
+def _cat_if_any(parts: Sequence[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    if there and len(there) < len(parts):
+        raise CourseError(
+            "either all conditions of one call have pooled vectors and time ids or none has; "
+            "give the unconditional one the same."
+        )
+    return torch.cat(there) if there else None
 
 
 def stack_branches(
@@ -98,11 +144,13 @@ class Prior(Protocol):
         """Images of latents, without gradient; strong guidance can push them outside [-1, 1]."""
         ...
 
-    def predict_noise(self, xt: Tensor, t: Tensor, *conditions: Condition) -> tuple[Tensor, ...]:
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
         """The noise in `xt` `(B, C, h, w)` at timesteps `t` `(B,)`, once for each condition.
 
         All branches are one call of the network, without gradient; every eps is float32
-        `(B, C, h, w)`, also where the network itself predicts v.
+        `(B, C, h, w)`, also where the network itself predicts v. `controls` hold every branch.
         """
         ...
 

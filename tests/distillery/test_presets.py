@@ -20,7 +20,16 @@ def copy_of_tiny_sd(tiny_sd_folder: Path, tmp_path: Path) -> Path:
 
 
 def test_every_preset_has_a_guidance_scale_for_every_method() -> None:
-    assert set(PRESETS) == {"tiny-sd", "sd15", "sd21-base", "sd21", "sdxl", "exact"}
+    assert set(PRESETS) == {
+        "tiny-sd",
+        "tiny-sdxl",
+        "sd15",
+        "sd21-base",
+        "sd21",
+        "ssd-1b",
+        "sdxl",
+        "exact",
+    }
     assert all(set(preset.guidance) == set(METHODS) for preset in PRESETS.values())
     assert all(name == preset.name for name, preset in PRESETS.items())
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 import yaml
@@ -182,6 +182,21 @@ def _check_real(name: str, value: Any, above: float = -math.inf) -> None:
         raise CourseError(f"{name} must be {wanted}; it is {value!r}.")
 
 
+class Schedule(Protocol):
+    """What the loop reads of a run's settings, a dataclass of its method."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def learning_rate(self) -> float: ...
+
+    @property
+    def warmup(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Step:
     """One step done: the canvas is as it is after this step.
@@ -195,11 +210,11 @@ class Step:
     canvas: Canvas
     optimiser: torch.optim.Optimizer
     generator: torch.Generator
-    settings: Settings
+    settings: Schedule
     companion: Companion | None = None
 
 
-def learning_rate_at(index: int, settings: Settings) -> float:
+def learning_rate_at(index: int, settings: Schedule) -> float:
     """Linear warm-up to `settings.learning_rate`, then half a cosine down towards zero."""
     if index < settings.warmup:
         return settings.learning_rate * (index + 1) / settings.warmup
@@ -260,7 +275,7 @@ def distill(
     loss_fn: LossFunction,
     *,
     prior: Prior,
-    settings: Settings,
+    settings: Schedule,
     generator: torch.Generator,
     companion: Companion | None = None,
     resume: Checkpoint | None = None,
@@ -375,7 +390,7 @@ def _companion_state(companion: Companion | None) -> dict[str, Any]:
     }
 
 
-def load_checkpoint(path: Path, settings: Settings) -> Checkpoint:
+def load_checkpoint(path: Path, settings: Schedule) -> Checkpoint:
     """Read a run's state.
 
     Raises:

@@ -109,14 +109,14 @@ def draw(prior: Prior, method: ModuleType, settings: Settings, *, out: Path) -> 
     begun = _begin(prior, method, settings)
     checkpoint = place.unfinished / f"checkpoint-{_fingerprint(method, begun.kept)}.pt"
     # A run of another method or of other settings is not lost to this one; it is refused.
-    found = {path: load_checkpoint(path, settings) for path in _checkpoints(place.unfinished)}
+    found = {path: load_checkpoint(path, settings) for path in checkpoints_in(place.unfinished)}
     resume = found.get(checkpoint)
     losses = _follow(begun.stream(resume), prior, settings, place, checkpoint, resume)
     _finish(prior.decode(begun.canvas.render()), losses, settings, place, begun.kept)
     return place
 
 
-def _checkpoints(folder: Path) -> list[Path]:
+def checkpoints_in(folder: Path) -> list[Path]:
     try:
         return sorted(folder.glob("checkpoint-*.pt"))
     except OSError:  # a folder that may not be entered; writing there will say so better
@@ -169,7 +169,7 @@ def _begin(prior: Prior, method: ModuleType, settings: Settings) -> Begun:
     given: dict[str, Any] = {}
     kept: dict[str, bytes] = {}
     companion = None
-    with _warnings_in_a_line():
+    with warnings_in_a_line():
         if how.edits:
             given["source"], kept = _source(prior, settings)
             canvas = LatentCanvas.starting_at(given["source"].x0)
@@ -221,7 +221,7 @@ def _source(prior: Prior, settings: Settings) -> tuple[Source, dict[str, bytes]]
 
 
 @contextmanager
-def _warnings_in_a_line() -> Iterator[None]:
+def warnings_in_a_line() -> Iterator[None]:
     """Show warnings without the place in the code that they came from."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -251,7 +251,7 @@ def _follow(
         mininterval=0.5,
         delay=0.2,  # a run that cannot start says so without a bar above it
     )
-    with _interrupts_held_back() as interrupted:
+    with interrupts_held_back() as interrupted:
         for step in bar:
             pending.append(step.loss)
             if step.index in frames:
@@ -269,7 +269,7 @@ def _follow(
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[Callable[[], bool]]:
+def interrupts_held_back() -> Iterator[Callable[[], bool]]:
     """Keep the first Ctrl-C, which the yielded function reports; a second one stops at once.
 
     Half a step would leave a canvas that no checkpoint describes.
@@ -314,8 +314,8 @@ def _finish(
     for other in set((folder / "frames").glob("*.png")).difference(kept):
         other.unlink()
     save_gif(folder / "making.gif", [load_image(frame) for frame in kept], FRAMES_PER_SECOND)
-    atomic_write(folder / "loss.csv", _loss_table(losses))
-    atomic_write(folder / "loss.png", _loss_curve(losses))
+    atomic_write(folder / "loss.csv", loss_table(losses))
+    atomic_write(folder / "loss.png", loss_curve(losses))
     for name, content in kept_from_start.items():
         atomic_write(folder / name, content)
     _save_particles(folder / "particles", images, settings.title)
@@ -336,12 +336,12 @@ def _save_particles(folder: Path, images: Tensor, title: str) -> None:
         other.unlink()
 
 
-def _loss_table(losses: Sequence[float]) -> str:
+def loss_table(losses: Sequence[float]) -> str:
     rows = (f"{number},{loss!r}" for number, loss in enumerate(losses, start=1))
     return "\n".join(["step,loss", *rows, ""])
 
 
-def _loss_curve(losses: Sequence[float]) -> bytes:
+def loss_curve(losses: Sequence[float]) -> bytes:
     """Every loss as a dot, and their running mean, as a PNG."""
     from matplotlib.figure import Figure  # takes a second, and only the end of a run needs it
 

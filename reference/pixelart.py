@@ -281,14 +281,18 @@ def loss(
     step: int,
     settings: PixelSettings,
     generator: torch.Generator,
+    clear: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """One step of pixel art, all of the functions above in a row (given).
 
     The logits (B, K, h, w) become a small picture, which is kept smooth; enlarged and augmented
-    together with the control pictures it goes through the autoencoder to the model.
+    together with the control pictures it goes through the autoencoder to the model. Cells of
+    `clear`, bool (h, w), are seen as white.
     """
     weights = weights_of(logits, step=step, settings=settings, generator=generator)
     small = paint(weights, palette)
+    if clear is not None:
+        small = small.masked_fill(clear, 1.0)
     rough = settings.fft * fft_loss(small) + smoothness(small, settings)
     canvas = torch.nn.functional.interpolate(small, settings.canvas, mode=settings.enlarge)
     canvas, controls = augment(canvas, controls, settings=settings, generator=generator)

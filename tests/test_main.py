@@ -207,7 +207,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_files(
     assert tree(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.parametrize("step", ["save_gif", "save_png", "_loss_curve"])
+@pytest.mark.parametrize("step", ["save_gif", "save_png", "loss_curve"])
 def test_a_run_stopped_while_it_writes_its_results_goes_on_to_the_same_files(
     step: str,
     red_boat: list[str],
@@ -249,7 +249,7 @@ def test_a_real_interrupt_stops_the_process_in_one_sentence(
 def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
     before = signal.getsignal(signal.SIGINT)
 
-    with run._interrupts_held_back() as interrupted:
+    with run.interrupts_held_back() as interrupted:
         press_ctrl_c()
         assert interrupted()
         with pytest.raises(KeyboardInterrupt):

@@ -20,7 +20,7 @@ LONGEST_TEXT = 1000
 LARGEST_SIDE = 512  # pixels of the grid
 UNIT = 32  # pixels; SDXL's latents are 8 a side, and its UNet halves them twice
 STARTS = ("generated", "image", "painted", "noise")
-FILLS = ("distance", "nearest", "kmeans", "dithered")
+FILLS = ("distance", "nearest", "dithered")
 PATHS = ("gumbel", "softmax", "argmax")
 ENLARGE = ("bilinear", "nearest")
 IMPLEMENTATIONS = ("reference", "guidance")
@@ -81,7 +81,7 @@ class PixelSettings:
 
     start: str = _said("generated", "generated, image, painted or noise")
     input_image: str = _said("", "the picture to start from, or the painted index grid")
-    fill: str = _said("distance", "how a start fills the grid: distance, nearest, kmeans, dithered")
+    fill: str = _said("distance", "how a start fills the grid: distance, nearest or dithered")
     candidates: int = _said(4, "drawings of the model to choose the start from, by CLIP")
 
     path: str = _said("gumbel", "from logits to weights: gumbel, softmax or argmax")
@@ -235,8 +235,11 @@ class PixelSettings:
         for f in fields(self):
             value = getattr(self, f.name)
             value = list(value) if isinstance(value, tuple) else value
-            written = yaml.safe_dump({f.name: value}, default_flow_style=None, allow_unicode=True)
-            lines.append(f"# {f.metadata['says']}\n{written}")
+            written = yaml.safe_dump(
+                value, default_flow_style=True, allow_unicode=True, width=10**6
+            )
+            text = written.removesuffix("...\n").strip()
+            lines.append(f"# {f.metadata['says']}\n{f.name}: {text}\n")
         return "\n".join(lines)
 
     @classmethod

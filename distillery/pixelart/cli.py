@@ -1,0 +1,127 @@
+"""The command line of pixel art: `python main.py pixelart` and `python main.py recolour`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import yaml
+
+Errors = Callable[[str], Any]
+
+
+def arguments(prog: str) -> argparse.ArgumentParser:
+    """The parser; a flag that is not given leaves no trace, so that it cannot overrule --config."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Make a picture whose every pixel is one of K palette colours.",
+        argument_default=argparse.SUPPRESS,
+        epilog="Every other setting: --set NAME=VALUE; data/configs/ holds commented ones.",
+    )
+    parser.add_argument("-pt", "--prompt", help="what to draw; default: the image's caption")
+    parser.add_argument("-npt", "--negative_prompt", help="what to steer away from")
+    parser.add_argument("--input_image", help="start from this picture")
+    parser.add_argument("--size", type=_pair, metavar="H,W", help="the grid (default: the model's)")
+    parser.add_argument("--palette", help="a name, rgb-N or a file (default: found by k-means)")
+    parser.add_argument("-knc", "--colours", type=int, help="how many to find (default: 8)")
+    parser.add_argument("--start", help="generated, image, painted or noise")
+    parser.add_argument("--model", help="a preset or a diffusers folder (default: tiny-sdxl)")
+    parser.add_argument("--steps", type=int, help="default: what suits the model")
+    parser.add_argument("-d", "--seed", type=int, help="default: 0")
+    parser.add_argument("--memory", type=int, help="GB of the accelerator: 8, 12, 16 or 24")
+    parser.add_argument("--device", help="auto, cpu, cuda or mps")
+    parser.add_argument("--implementation", help="guidance (your code) or reference (the course's)")
+    parser.add_argument(
+        "--set", action="append", type=_assignment, metavar="NAME=VALUE", help="any setting"
+    )
+    parser.add_argument("-c", "--config", type=Path, help="settings; flags beside it prevail")
+    parser.add_argument("--out", type=Path, default=Path("outputs"), help="default: outputs")
+    parser.add_argument("--verbose", action="store_true", help="keep pictures of the inside")
+    parser.add_argument("-mv", "--make_video", action="store_true", help="also as an MP4")
+    parser.add_argument("--video_size", type=_pair, metavar="H,W", help="default: the picture's")
+    parser.add_argument("--fps", type=float, help="of GIF and MP4 (default: 12)")
+    parser.add_argument("--tensorboard", action="store_true", help="write scalars for TensorBoard")
+    return parser
+
+
+def _pair(text: str) -> tuple[int, int]:
+    try:
+        height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"write height and width as H,W, for example 32,48, not {text!r}"
+        ) from None
+    return height, width
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {text!r}")
+    try:
+        return name.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value") from None
+
+
+EXTRAS = ("verbose", "make_video", "video_size", "fps", "tensorboard")
+
+
+def pixelart(flags: dict[str, Any], method_named: Callable[[str], ModuleType]) -> list[Path]:
+    """Make the picture of these flags, and return the files that matter.
+
+    Args:
+        method_named: gives the module of an implementation.
+
+    Raises:
+        CourseError: what is asked for cannot be done.
+        NotImplementedError: a function of the student's is still to do.
+    """
+    from distillery.errors import CourseError
+    from distillery.pixelart import run
+    from distillery.pixelart.settings import PixelSettings
+
+    extras = run.Extras(**{name: flags.pop(name) for name in EXTRAS if name in flags})
+    out, config = flags.pop("out"), flags.pop("config", None)
+    wanted = {**flags, **dict(flags.pop("set", []))}
+    wanted.pop("set", None)
+    if "input_image" in wanted and "start" not in wanted and config is None:
+        wanted["start"] = "image"
+    if config is not None:
+        settings = PixelSettings.load(config, **wanted)
+    else:
+        unknown = set(wanted) - set(PixelSettings.__dataclass_fields__)
+        if unknown:
+            raise CourseError(
+                f"there is no setting {min(unknown)!r}; the settings are "
+                f"{', '.join(PixelSettings.__dataclass_fields__)}."
+            )
+        settings = PixelSettings(**wanted)
+    settings = run.with_prompt(settings)
+    method = method_named(settings.implementation)
+    place = run.draw(run.load(settings), method, settings, out=out, extras=extras)
+    return [place.picture, place.folder]
+
+
+def recolour(argv: Sequence[str], prog: str) -> Path:
+    """Write an indexed picture in another palette; returns the new file."""
+    from distillery.images import read_any, save_png
+    from distillery.palettes import load_palette
+    from distillery.pixelart.products import recoloured
+
+    parser = argparse.ArgumentParser(
+        prog=prog, description="The same indexed picture in another palette of as many colours."
+    )
+    parser.add_argument("picture", type=Path)
+    parser.add_argument("--palette", required=True, help="a name, rgb-N or a file")
+    parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    args = parser.parse_args(argv)
+    read_any(args.picture)  # says in a sentence what is wrong with a file
+    from PIL import Image
+
+    with Image.open(args.picture) as picture:
+        save_png(args.out, recoloured(picture, load_palette(args.palette)))
+    return args.out

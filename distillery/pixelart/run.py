@@ -1,0 +1,340 @@
+"""The program: from settings to files.
+
+    outputs/a_red_boat.png          the picture: indexed, with exactly the palette; written last
+    outputs/a_red_boat/             large.png, soft.png, palette.hex, layers/, frames/, making.gif,
+                                    start.png and what the ControlNets saw, loss.csv, run.yaml
+    outputs/a_red_boat~unfinished/  frames, settings and checkpoint of a run that is not done
+
+As with `distillery.run`, what an earlier run left stays as it is until this one is done, and a run
+that goes on from its checkpoint leaves the same bytes as one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+import textwrap
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from distillery.distill import Checkpoint, Step, distill, load_checkpoint, save_checkpoint
+from distillery.errors import CourseError
+from distillery.files import atomic_write
+from distillery.images import read_any, save_gif, save_png, to_pil, to_png_bytes, to_rgb
+from distillery.palettes import save_palette
+from distillery.pixelart import verbose
+from distillery.pixelart.canvas import PaletteCanvas
+from distillery.pixelart.products import enlarged, indexed, layers
+from distillery.pixelart.settings import PixelSettings
+from distillery.pixelart.start import Start, begin, controls_for
+from distillery.presets import load_controlnets, load_lora, load_prior
+from distillery.prior import Control, Prior
+from distillery.run import (
+    Place,
+    checkpoints_in,
+    frame_indices,
+    interrupts_held_back,
+    loss_curve,
+    loss_table,
+    warnings_in_a_line,
+)
+from distillery.video import save_mp4
+
+CHECKPOINT_SECONDS = 5.0
+SCALARS_EVERY = 10  # steps
+VERBOSE_TIMES = 8  # in a run
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is kept beside the picture; nothing of it changes the picture.
+
+    video_size: (H, W) that the frames are centred in; None is the enlarged picture's own size.
+    """
+
+    verbose: bool = False
+    make_video: bool = False
+    video_size: tuple[int, int] | None = None
+    fps: float = 12
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= 120:
+            raise CourseError(f"fps must be above 0 and at most 120; it is {self.fps!r}.")
+        if self.video_size is not None and not all(
+            16 <= side <= 4096 and side % 2 == 0 for side in self.video_size
+        ):
+            raise CourseError(
+                "video_size must be two even numbers from 16 to 4096, height and width; it is "
+                f"{self.video_size!r}."
+            )
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A run before its first step."""
+
+    start: Start
+    controls: list[Control]
+    canvas: PaletteCanvas
+    stream: Callable[[Checkpoint | None], Iterator[Step]]
+
+
+def with_prompt(settings: PixelSettings) -> PixelSettings:
+    """The settings with a caption of the input image where there is no prompt."""
+    if settings.prompt.strip():
+        return settings
+    from distillery.controls import caption
+
+    picture = to_rgb(read_any(Path(settings.input_image)))
+    model = "tiny-caption" if settings.model.startswith("tiny") else "blip"
+    return replace(settings, prompt=caption(picture, model=model))
+
+
+def load(settings: PixelSettings) -> Prior:
+    """The prior that the settings ask for, with its autoencoder, ControlNets and LoRA.
+
+    Raises:
+        CourseError: a part of it cannot be had.
+    """
+    prior = load_prior(settings.model, device=settings.device, vae=settings.vae or None)
+    scales = {"canny": settings.canny, "depth": settings.depth}
+    if settings.start != "noise":
+        load_controlnets(prior, settings.model, [kind for kind, scale in scales.items() if scale])
+    if settings.lora:
+        load_lora(prior, settings.lora, scale=settings.lora_scale)
+    return prior
+
+
+def begin_run(prior: Prior, method: ModuleType, settings: PixelSettings) -> Begun:
+    """The canvas as it is before the first step, and the steps to come.
+
+    Args:
+        method: `reference.pixelart` or `guidance.pixelart`.
+
+    Raises:
+        CourseError: the input image or the palette cannot be used.
+    """
+    generator = torch.Generator(prior.device).manual_seed(settings.seed)
+    with warnings_in_a_line():
+        start = begin(prior, method, settings, generator=generator)
+        controls = controls_for(start.picture, settings)
+    canvas = PaletteCanvas(start.logits, clip_norm=settings.clip_norm)
+    text = prior.embed([settings.prompt])
+    uncond = prior.embed([settings.negative_prompt])
+
+    def loss(logits: Tensor, index: int) -> Tensor:
+        return method.loss(
+            prior,
+            logits,
+            palette=start.palette,
+            text=text,
+            uncond=uncond,
+            controls=controls,
+            step=index,
+            settings=settings,
+            generator=generator,
+            clear=start.clear,
+        )
+
+    def stream(resume: Checkpoint | None) -> Iterator[Step]:
+        return distill(
+            canvas, loss, prior=prior, settings=settings, generator=generator, resume=resume
+        )
+
+    return Begun(start, controls, canvas, stream)
+
+
+def draw(
+    prior: Prior, method: ModuleType, settings: PixelSettings, *, out: Path, extras: Extras
+) -> Place:
+    """Make the picture that the settings ask for in the folder `out`, with a progress bar.
+
+    A run that was stopped goes on from its checkpoint, unless the code of `method` has changed.
+
+    Raises:
+        CourseError: a file cannot be read or written, or there is a checkpoint of a run with other
+            settings.
+        KeyboardInterrupt: Ctrl-C, after the step under way is done and its checkpoint saved.
+    """
+    place = Place(out, settings.prompt)
+    begun = begin_run(prior, method, settings)
+    checkpoint = place.unfinished / f"checkpoint-{_fingerprint(method, begun)}.pt"
+    found = {path: load_checkpoint(path, settings) for path in checkpoints_in(place.unfinished)}
+    losses = _follow(begun, settings, place, checkpoint, found.get(checkpoint), extras)
+    _finish(begun, losses, settings, place, extras)
+    return place
+
+
+def _fingerprint(method: ModuleType, begun: Begun) -> str:
+    """Eight digits that tell apart versions of the method's code and of the start."""
+    assert method.__file__ is not None
+    digest = hashlib.sha256(Path(method.__file__).read_bytes())
+    digest.update(begun.start.logits.cpu().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _follow(
+    begun: Begun,
+    settings: PixelSettings,
+    place: Place,
+    checkpoint: Path,
+    resume: Checkpoint | None,
+    extras: Extras,
+) -> list[float]:
+    """Go through the steps, keep frames and checkpoints, and return the losses of all of them."""
+    losses = list(resume.losses) if resume else []
+    pending: list[Tensor] = []
+    frames, last_saved = set(frame_indices(settings.steps)), time.monotonic()
+    looked_at = set(range(0, settings.steps, max(1, settings.steps // VERBOSE_TIMES)))
+    bar = tqdm(
+        begun.stream(resume),
+        desc=textwrap.shorten(settings.prompt, 40, placeholder="..."),
+        total=settings.steps,
+        initial=len(losses),
+        unit="step",
+        mininterval=0.5,
+        delay=0.2,
+    )
+    scalars = Scalars(place.folder / "tensorboard" if extras.tensorboard else None, len(losses))
+    with interrupts_held_back() as interrupted, contextlib.closing(scalars):
+        for step in bar:
+            pending.append(step.loss)
+            scalars.add(step, begun.canvas)
+            if step.index in frames:
+                _save_indexed(_frame(place.unfinished, step.index), begun, settings.prompt)
+            if extras.verbose and step.index in looked_at:
+                verbose.save(place.unfinished / "verbose", begun, settings, step.index)
+            late = time.monotonic() - last_saved >= CHECKPOINT_SECONDS
+            if late or interrupted() or step.index == settings.steps - 1:
+                losses += torch.stack(pending).tolist()
+                pending.clear()
+                settings.save(place.unfinished / "run.yaml")
+                save_checkpoint(checkpoint, step, losses)
+                last_saved = time.monotonic()
+            if interrupted():
+                raise KeyboardInterrupt
+    return losses
+
+
+def _frame(folder: Path, index: int) -> Path:
+    return folder / "frames" / f"{index + 1:05d}.png"
+
+
+def _save_indexed(path: Path, begun: Begun, prompt: str) -> None:
+    picture = indexed(begun.canvas.indices()[0], begun.start.palette, begun.start.clear)
+    atomic_write(path, to_png_bytes(picture, prompt))
+
+
+def _finish(
+    begun: Begun,
+    losses: Sequence[float],
+    settings: PixelSettings,
+    place: Place,
+    extras: Extras,
+) -> None:
+    """Write all that remains of the run; it can be stopped and done again at any point."""
+    folder, start = place.folder, begun.start
+    frames = _keep_frames(place, settings)
+    shown = [enlarged(frame) for frame in frames]
+    save_gif(folder / "making.gif", shown, extras.fps)
+    if extras.make_video:
+        save_mp4(folder / "making.mp4", _framed(shown, extras.video_size), extras.fps)
+    if extras.verbose and (place.unfinished / "verbose").is_dir():
+        for path in sorted((place.unfinished / "verbose").iterdir()):
+            atomic_write(folder / "verbose" / path.name, path.read_bytes())
+    weights = begun.canvas.render().detach().softmax(dim=1)[0]
+    soft = 2 * torch.einsum("khw,kc->chw", weights, start.palette)[None] - 1
+    save_png(folder / "soft.png", to_pil(soft)[0])
+    for number, layer in enumerate(layers(weights, start.palette)):
+        save_png(folder / "layers" / f"{number:03d}.png", layer)
+    save_palette(start.palette, folder / "palette.hex")
+    for name, seen in _seen(begun).items():
+        save_png(folder / f"{name}.png", seen)
+    atomic_write(folder / "loss.csv", loss_table(losses))
+    atomic_write(folder / "loss.png", loss_curve(losses))
+    atomic_write(folder / "agreement.json", json.dumps({"soft_and_hard": agreement(begun.canvas)}))
+    settings.save(folder / "run.yaml")
+    picture = indexed(begun.canvas.indices()[0], start.palette, start.clear)
+    save_png(folder / "large.png", enlarged(picture))
+    _save_indexed(place.picture, begun, settings.prompt)
+    shutil.rmtree(place.unfinished, ignore_errors=True)
+
+
+def agreement(canvas: PaletteCanvas) -> float:
+    """The share of pixels where the chosen colour has more than half of the weight.
+
+    There the soft picture shows the colour that the hard one has.
+    """
+    return float((canvas.render().detach().softmax(dim=1).amax(dim=1) > 0.5).float().mean())
+
+
+def _keep_frames(place: Place, settings: PixelSettings) -> list[Image.Image]:
+    indices = frame_indices(settings.steps)
+    kept = [_frame(place.folder, index) for index in indices]
+    for index, path in zip(indices, kept, strict=True):
+        atomic_write(path, _frame(place.unfinished, index).read_bytes())
+    for other in set((place.folder / "frames").glob("*.png")).difference(kept):
+        other.unlink()
+    return [Image.open(path) for path in kept]
+
+
+def _framed(frames: Sequence[Image.Image], size: tuple[int, int] | None) -> list[Image.Image]:
+    """Frames for a video: enlarged by whole numbers, on white where the size has other sides."""
+    if size is None:
+        width, height = frames[0].size
+        size = (height + height % 2, width + width % 2)
+    sheets = []
+    for frame in frames:
+        sheet = Image.new("RGB", size[::-1], "white")
+        shrunk = frame.convert("RGB")
+        shrunk.thumbnail(size[::-1], Image.Resampling.NEAREST)
+        sheet.paste(shrunk, ((size[1] - shrunk.width) // 2, (size[0] - shrunk.height) // 2))
+        sheets.append(sheet)
+    return sheets
+
+
+def _seen(begun: Begun) -> dict[str, Tensor]:
+    """The picture that the run began from, and what the ControlNets were shown of it."""
+    pictures = {f"control_{c.kind}": 2 * c.image - 1 for c in begun.controls}
+    if begun.start.picture is not None:
+        pictures["start"] = begun.start.picture
+    return pictures
+
+
+class Scalars:
+    """TensorBoard's curves of a run under way; without a folder it writes nothing."""
+
+    def __init__(self, folder: Path | None, first: int) -> None:
+        self._writer = None
+        if folder is not None:
+            from tensorboardX import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder), purge_step=first or None)
+
+    def add(self, step: Step, canvas: PaletteCanvas) -> None:
+        """Note the loss, the entropy and how far soft and hard picture agree."""
+        if self._writer is None or step.index % SCALARS_EVERY:
+            return
+        figures = {
+            "loss": step.loss.item(),
+            "entropy": canvas.entropy().mean().item(),
+            "agreement": agreement(canvas),
+        }
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, step.index)
+
+    def close(self) -> None:
+        """Write what is still in memory."""
+        if self._writer is not None:
+            self._writer.close()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from diffusers import (
     AutoencoderKL,
+    ControlNetModel,
     DDIMScheduler,
     StableDiffusionPipeline,
     StableDiffusionXLPipeline,
@@ -58,7 +59,7 @@ def load(name: str, device: torch.device) -> Bench:
         text, uncond = prior.embed(["a red boat on a frozen river"]), prior.embed([""])
         return Bench(prior, text, uncond, prior.latent_size)
     config = {"sd15": SD15, "sdxl": SDXL}[name]
-    unet = _random_unet(config, device)
+    unet = random_weights("unet", config, device)
     parts: dict[str, Any] = {
         "vae": AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * 4,
@@ -94,11 +95,14 @@ def load(name: str, device: torch.device) -> Bench:
     return Bench(prior, text, uncond, (side, side))
 
 
-def _random_unet(config: dict[str, Any], device: torch.device) -> UNet2DConditionModel:
-    """Small random weights, in half precision as the presets have them, without float32 copies."""
+def random_weights(
+    kind: str, config: dict[str, Any], device: torch.device, dtype: torch.dtype = torch.bfloat16
+) -> Any:
+    """A "unet" or "controlnet" of small random weights, made without copies in float32."""
+    network = {"unet": UNet2DConditionModel, "controlnet": ControlNetModel}[kind]
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**config)
-    unet = unet.to(torch.bfloat16).to_empty(device=device)
-    for weight in unet.parameters():
+        made = network(**config)
+    made = made.to(dtype).to_empty(device=device)
+    for weight in made.parameters():
         torch.nn.init.normal_(weight, std=0.02)
-    return unet
+    return made

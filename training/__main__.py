@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import judge, measure, tiny_clip, tiny_sd, tiny_sdxl, tiny_vae, vae
+from training import controlnets, judge, measure, tiny_clip, tiny_sd, tiny_sdxl, tiny_vae, vae
 from training.data import load_drawings, load_large_drawings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +38,8 @@ def make_all(*, build: Path, models: Path) -> None:
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)
     tiny_vae.train(large, build=build, models=models)
+    for kind in ("canny", "depth"):
+        controlnets.train(kind, large, build=build, models=models)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,172 @@
+"""Pixel art against three baselines: `python -m benchmarks.pixelart [--prompts 24] [--out FILE]`.
+
+For the same prompts, each from the same drawing of the model: brought into a palette of ours, into
+one found by k-means, by the library PixelOE where it is installed (`pip install pixeloe`), and
+distilled. How often all three facts are right by the judge, CLIP's score, the share of pixels in
+the palette, and for the distilled ones how far soft and hard picture agree and what they cost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from distillery.images import grid, to_pil
+from distillery.judge import Judge
+from distillery.palettes import load_palette, nearest
+from distillery.pixelart import run
+from distillery.pixelart.settings import PixelSettings
+from distillery.pixelart.start import fitted_palette
+from distillery.prior import Prior
+from distillery.scores import ClipScorer
+from distillery.toybox import Factors, all_factors
+from reference import pixelart
+
+SEED = 23
+NAMED_PALETTE = "crayons"  # eight colours
+SIDE = 128
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One small picture (3, h, w) in [-1, 1], its palette, and what it cost."""
+
+    picture: Tensor
+    palette: Tensor
+    agreement: float = 1.0
+    seconds: float = 0.0
+
+
+def prompts(count: int) -> list[Factors]:
+    """Some combinations, trained and held-out ones as they come."""
+    return random.Random(SEED).sample(all_factors(), count)
+
+
+def named(drawing: Tensor, size: tuple[int, int]) -> Piece:
+    """Area mean, then the nearest colour of a palette of ours."""
+    return _nearest(F.interpolate(drawing, size, mode="area"), load_palette(NAMED_PALETTE))
+
+
+def fitted(drawing: Tensor, size: tuple[int, int]) -> Piece:
+    """Area mean, then the nearest of eight colours found by k-means."""
+    small = F.interpolate(drawing, size, mode="area")
+    return _nearest(small, _fit(small))
+
+
+def pixeloe(drawing: Tensor, size: tuple[int, int]) -> Piece:
+    """PixelOE's contrast-aware pixelisation, then the nearest of eight colours found by k-means."""
+    from pixeloe.legacy.pixelize import pixelize
+
+    pixels = np.asarray(to_pil(drawing)[0])[..., ::-1].copy()  # OpenCV's order of channels
+    side = drawing.shape[-1] // size[1]
+    small = pixelize(pixels, target_size=size[1], patch_size=side, no_upscale=True)
+    levels = torch.from_numpy(np.ascontiguousarray(small[..., ::-1])).float()
+    image = F.interpolate((levels / 127.5 - 1).movedim(2, 0)[None], size, mode="area")
+    return _nearest(image, _fit(image))
+
+
+def _fit(small: Tensor) -> Tensor:
+    return fitted_palette(small, 8, pixelart, torch.Generator().manual_seed(SEED))
+
+
+def _nearest(small: Tensor, palette: Tensor) -> Piece:
+    return Piece(2 * palette[nearest(small, palette)[0]].movedim(2, 0) - 1, palette)
+
+
+def distilled(prior: Prior, settings: PixelSettings) -> tuple[Tensor, Piece]:
+    """The drawing that the run began from, and what became of it."""
+    began = time.monotonic()
+    begun = run.begin_run(prior, pixelart, settings)
+    for _ in begun.stream(None):
+        pass
+    palette = begun.start.palette
+    picture = 2 * palette[begun.canvas.indices()[0]].movedim(2, 0) - 1
+    assert begun.start.picture is not None
+    seconds = time.monotonic() - began
+    piece = Piece(picture, palette, run.agreement(begun.canvas), seconds)
+    return begun.start.picture, piece
+
+
+def row(
+    name: str, pieces: list[Piece], wanted: list[Factors], judge: Judge, clip: ClipScorer
+) -> None:
+    """Print one line of the table."""
+    large = torch.stack([_large(piece.picture) for piece in pieces])
+    seen = judge.factors(large)
+    right = sum(a == b for a, b in zip(seen, wanted, strict=True)) / len(wanted)
+    score = np.mean(clip.score(to_pil(large), [str(factors) for factors in wanted]))
+    inside = np.mean([_inside(piece) for piece in pieces])
+    agree = np.mean([piece.agreement for piece in pieces])
+    seconds = np.mean([piece.seconds for piece in pieces])
+    print(
+        f"{name:<44}right {right:6.1%}  CLIP {score:.3f}  in palette {inside:6.1%}  "
+        f"soft = hard {agree:6.1%}  {seconds:5.1f} s",
+        flush=True,
+    )
+
+
+def _large(picture: Tensor) -> Tensor:
+    return F.interpolate(picture[None], (SIDE, SIDE), mode="nearest")[0]
+
+
+def _inside(piece: Piece) -> float:
+    """The share of pixels that have exactly a palette's colour, in 8 bits."""
+    image = np.asarray(to_pil(piece.picture[None])[0]).reshape(-1, 3)
+    colours = {tuple(row) for row in (piece.palette * 255).round().int().tolist()}
+    return float(np.mean([tuple(pixel) in colours for pixel in image.tolist()]))
+
+
+def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) -> None:
+    """Print the table, and draw all pictures of it on a sheet."""
+    prior, judge, clip = run.load(settings), Judge.load(), ClipScorer("tiny-clip")
+    baselines: dict[str, Callable[[Tensor, tuple[int, int]], Piece]] = {
+        f"area, nearest of {NAMED_PALETTE}": named,
+        "area, k-means of 8": fitted,
+    }
+    if importlib.util.find_spec("pixeloe"):
+        baselines["PixelOE, k-means of 8"] = pixeloe
+    pieces: dict[str, list[Piece]] = {name: [] for name in (*baselines, "distilled")}
+    drawings = []
+    for number, factors in enumerate(wanted):
+        drawing, piece = distilled(prior, replace(settings, prompt=str(factors), seed=number))
+        drawings.append(drawing[0])
+        pieces["distilled"].append(piece)
+        for name, baseline in baselines.items():
+            pieces[name].append(baseline(drawing, settings.size))
+        print(f"{number + 1}/{len(wanted)} {factors}", end="\r", flush=True)
+    row("the model's drawings, not pixel art", [Piece(d, d[:, 0].T) for d in drawings],
+        wanted, judge, clip)  # fmt: skip
+    for name, made in pieces.items():
+        row(name, made, wanted, judge, clip)
+    if out is not None:
+        tiles = [[_large(p.picture) for p in made] for made in pieces.values()]
+        rows = [torch.stack(drawings), *map(torch.stack, tiles)]
+        grid(torch.cat(rows), columns=len(wanted)).save(out)
+
+
+def main() -> None:
+    """Parse the command line and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pixelart", description=__doc__)
+    parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--config", type=Path, help="other settings than the model's default")
+    parser.add_argument("--out", type=Path, help="a PNG of all pictures")
+    options = parser.parse_args()
+    if options.config:
+        settings = PixelSettings.load(options.config, prompt="anything", implementation="reference")
+    else:
+        settings = PixelSettings(prompt="anything", implementation="reference")
+    measure(settings, prompts(options.prompts), options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -83,13 +83,6 @@ def _check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -
         )
 
 
-def fingerprint(image: Image.Image) -> str:
-    """16 hexadecimal digits that tell pictures apart by their size and pixels (SHA-256)."""
-    pixels = image.convert("RGB")
-    head = f"{pixels.width} {pixels.height} ".encode()
-    return hashlib.sha256(head + pixels.tobytes()).hexdigest()[:16]
-
-
 @dataclass(frozen=True)
 class Pair:
     """A picture's prompt, and what it shall say after the edit.

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from distillery.diffusion import StableDiffusionPrior
-from distillery.edit import Pair, fingerprint, load_pairs, load_source, source_for
+from distillery.edit import Pair, load_pairs, load_source, source_for
 from distillery.errors import CourseError
 from distillery.exact import demonstration_mixture
 from distillery.images import load_image, to_pil
@@ -134,19 +134,6 @@ def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
         load_source(tmp_path / "essay.png", (64, 64))
     with pytest.raises(CourseError, match="there is no file"):
         load_source(tmp_path / "none.png", (64, 64))
-
-
-def test_a_fingerprint_tells_pictures_apart_and_not_their_files(tmp_path: Path) -> None:
-    path = saved(tmp_path, (48, 32))
-    Image.open(path).save(tmp_path / "again.bmp")
-    picture = load_source(path, (32, 48))
-    other = picture.copy()
-    other.putpixel((3, 4), (0, 0, 1))
-
-    assert fingerprint(picture) == fingerprint(load_source(tmp_path / "again.bmp", (32, 48)))
-    assert fingerprint(picture) != fingerprint(other)
-    black = [fingerprint(Image.new("RGB", size)) for size in ((8, 12), (12, 8))]
-    assert black[0] != black[1]
 
 
 def written(folder: Path, content: Any) -> Path:

@@ -2,6 +2,8 @@
 
 python main.py --prompt "a red boat on a frozen river" --loss_type sds --guidance_scale 25
 python main.py --prompt "a red boat" --loss_type pds --edit_prompt "a blue boat" --src_img_path IMG
+python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
+python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 """
 
 from __future__ import annotations
@@ -9,19 +11,17 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
+
+from distillery.arguments import Arguments
 
 if TYPE_CHECKING:
     from distillery.distill import Settings
-
-
-class Arguments(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see {self.prog} --help.\n")
 
 
 def arguments() -> Arguments:
@@ -72,15 +72,13 @@ def arguments() -> Arguments:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    parser = arguments()
-    flags = vars(parser.parse_args(argv))
-    if "prompt" not in flags and "config" not in flags:
-        parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
+    argv = sys.argv[1:] if argv is None else list(argv)
+    work = command_of(argv)
     try:
         # Importing torch takes seconds, which neither --help nor a misspelt flag should wait for.
         from distillery.errors import CourseError
 
-        draw(flags)
+        work()
     except KeyboardInterrupt:
         return stop("interrupted: the same command goes on where this run stopped.", 130)
     except NotImplementedError as error:
@@ -90,6 +88,45 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CourseError as error:
         return stop(f"error: {error}", 2)
     return 0
+
+
+def command_of(argv: Sequence[str]) -> Callable[[], None]:
+    """What the arguments ask for; a misspelt flag ends the program here."""
+    if argv and argv[0] in ("pixelart", "recolour"):
+        from distillery.pixelart import cli
+
+        parser = cli.arguments() if argv[0] == "pixelart" else cli.recolour_arguments()
+        flags = vars(parser.parse_args(argv[1:]))
+        return partial(pixelart, flags) if argv[0] == "pixelart" else partial(recolour, flags)
+    parser = arguments()
+    flags = vars(parser.parse_args(argv))
+    if "prompt" not in flags and "config" not in flags:
+        parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
+    return partial(draw, flags)
+
+
+def pixelart(flags: dict[str, Any]) -> None:
+    from distillery.pixelart import cli
+
+    nobody_chose = not {"implementation", "config"} & set(flags)
+    try:
+        place = cli.pixelart(dict(flags), pixelart_module)
+    except NotImplementedError as error:
+        if not (nobody_chose and is_to_do(error) and importlib.util.find_spec("reference")):
+            raise
+        print(f"note: {error} The reference draws instead.", file=sys.stderr)
+        place = cli.pixelart({**flags, "implementation": "reference"}, pixelart_module)
+    print(place.picture)
+
+
+def recolour(flags: dict[str, Any]) -> None:
+    from distillery.pixelart import cli
+
+    print(cli.recolour(flags))
+
+
+def pixelart_module(implementation: str) -> ModuleType:
+    return module_named(f"{implementation}.pixelart")
 
 
 def stop(sentence: str, status: int) -> int:
@@ -140,13 +177,18 @@ def method_of(settings: Settings) -> ModuleType:
         CourseError: it is not in this copy.
     """
     from distillery.catalogue import METHODS
+
+    return module_named(METHODS[settings.loss_type].module_name(settings.implementation))
+
+
+def module_named(name: str) -> ModuleType:
+    """Import the module of that name; raises `CourseError` where this copy lacks it."""
     from distillery.errors import CourseError
 
-    name = METHODS[settings.loss_type].module_name(settings.implementation)
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name not in (name, settings.implementation):
+        if error.name not in (name, name.split(".")[0]):
             raise
         raise CourseError(
             f"there is no {name.replace('.', '/')}.py in this copy of the course; "

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-Errors = Callable[[str], Any]
+from distillery.arguments import Arguments
+
+if TYPE_CHECKING:
+    from distillery.run import Place
 
 
-def arguments(prog: str) -> argparse.ArgumentParser:
+def arguments() -> Arguments:
     """The parser; a flag that is not given leaves no trace, so that it cannot overrule --config."""
-    parser = argparse.ArgumentParser(
-        prog=prog,
+    parser = Arguments(
+        prog="main.py pixelart",
         description="Make a picture whose every pixel is one of K palette colours.",
         argument_default=argparse.SUPPRESS,
         epilog="Every other setting: --set NAME=VALUE; data/configs/ holds commented ones.",
@@ -70,8 +73,20 @@ def _assignment(text: str) -> tuple[str, Any]:
 EXTRAS = ("verbose", "make_video", "video_size", "fps", "tensorboard")
 
 
-def pixelart(flags: dict[str, Any], method_named: Callable[[str], ModuleType]) -> list[Path]:
-    """Make the picture of these flags, and return the files that matter.
+def recolour_arguments() -> Arguments:
+    """The parser of `recolour`."""
+    parser = Arguments(
+        prog="main.py recolour",
+        description="The same indexed picture in another palette of as many colours.",
+    )
+    parser.add_argument("picture", type=Path, help="a PNG that pixelart wrote")
+    parser.add_argument("--palette", required=True, help="a name, rgb-N or a file")
+    parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    return parser
+
+
+def pixelart(flags: dict[str, Any], method_named: Callable[[str], ModuleType]) -> Place:
+    """Make the picture of these flags, and return where its files lie.
 
     Args:
         method_named: gives the module of an implementation.
@@ -102,26 +117,23 @@ def pixelart(flags: dict[str, Any], method_named: Callable[[str], ModuleType]) -
         settings = PixelSettings(**wanted)
     settings = run.with_prompt(settings)
     method = method_named(settings.implementation)
-    place = run.draw(run.load(settings), method, settings, out=out, extras=extras)
-    return [place.picture, place.folder]
+    return run.draw(run.load(settings), method, settings, out=out, extras=extras)
 
 
-def recolour(argv: Sequence[str], prog: str) -> Path:
-    """Write an indexed picture in another palette; returns the new file."""
+def recolour(flags: dict[str, Any]) -> Path:
+    """Write an indexed picture in another palette; returns the new file.
+
+    Raises:
+        CourseError: one of the files cannot be used, or the palette has another length.
+    """
+    from PIL import Image
+
     from distillery.images import read_any, save_png
     from distillery.palettes import load_palette
     from distillery.pixelart.products import recoloured
 
-    parser = argparse.ArgumentParser(
-        prog=prog, description="The same indexed picture in another palette of as many colours."
-    )
-    parser.add_argument("picture", type=Path)
-    parser.add_argument("--palette", required=True, help="a name, rgb-N or a file")
-    parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
-    args = parser.parse_args(argv)
-    read_any(args.picture)  # says in a sentence what is wrong with a file
-    from PIL import Image
-
-    with Image.open(args.picture) as picture:
-        save_png(args.out, recoloured(picture, load_palette(args.palette)))
-    return args.out
+    palette = load_palette(flags["palette"])
+    read_any(flags["picture"])  # says in a sentence what is wrong with a file
+    with Image.open(flags["picture"]) as picture:
+        save_png(flags["out"], recoloured(picture, palette))
+    return flags["out"]

@@ -1,0 +1,148 @@
+"""Make a picture of few colours real.
+
+python -m distillery.crafts boat.png --cross-stitch boat.pdf --pes boat.pes --bricks boat.ldr
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from distillery.errors import CourseError
+
+SUFFIXES = {"cross_stitch": ".pdf", "pes": ".pes", "dst": ".dst", "beads": ".pdf", "bricks": ".ldr"}
+
+
+class Arguments(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}; see {self.prog} --help.\n")
+
+
+def arguments() -> Arguments:
+    parser = Arguments(
+        prog="python -m distillery.crafts", description="Make a picture of few colours real."
+    )
+    parser.add_argument("picture", type=Path, help="one pixel a cell; transparent ones stay empty")
+    parser.add_argument("--cross-stitch", type=Path, help="chart with DMC threads, a .pdf")
+    parser.add_argument("--pes", type=Path, help="machine embroidery, a .pes")
+    parser.add_argument("--dst", type=Path, help="machine embroidery, a .dst")
+    parser.add_argument("--beads", type=Path, help="plan for fuse beads, a .pdf")
+    parser.add_argument(
+        "--bricks", type=Path, help="LDraw model, a .ldr; the parts go to a .csv beside it"
+    )
+    parser.add_argument("--title", help="default: the name of the picture")
+    parser.add_argument(
+        "--cloth-count", type=int, default=14, help="holes an inch of the cloth (default: 14)"
+    )
+    parser.add_argument(
+        "--cell-mm", type=float, default=2.0, help="side of an embroidered cell (default: 2)"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    parser = arguments()
+    chosen = parser.parse_args(argv)
+    wanted = {name: path for name in SUFFIXES if (path := getattr(chosen, name)) is not None}
+    if not wanted:
+        parser.error("say what to make, for example --cross-stitch chart.pdf")
+    try:
+        make(chosen, wanted)
+    except KeyboardInterrupt:
+        print("interrupted: what was written is whole.", file=sys.stderr)
+        return 130
+    except CourseError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
+    """Write every product that was asked for, and say what it is.
+
+    Raises:
+        CourseError: a name, the picture or a number is wrong; nothing of that product is written.
+    """
+    check_names(chosen.picture, wanted)
+    from distillery.crafts.grid import read_grid
+
+    grid = read_grid(chosen.picture)
+    title = chosen.title or chosen.picture.stem.replace("_", " ")
+    for name, path in wanted.items():
+        print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
+
+
+def check_names(picture: Path, wanted: dict[str, Path]) -> None:
+    """Refuse names of products that would mislead or overwrite one another.
+
+    Raises:
+        CourseError: a suffix is wrong, or two files have one name.
+    """
+    for name, path in wanted.items():
+        if path.suffix.lower() != SUFFIXES[name]:
+            flag = "--" + name.replace("_", "-")
+            raise CourseError(f"{flag} writes a {SUFFIXES[name]} file; {path} is not named so.")
+    if len({path.resolve() for path in (picture, *wanted.values())}) <= len(wanted):
+        raise CourseError("two of the files have the same name; give each its own.")
+
+
+def cross_stitch(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
+    from distillery.crafts.cross_stitch import write_cross_stitch
+
+    plan = write_cross_stitch(
+        path, grid.indices, grid.palette, title=title, cloth_count=chosen.cloth_count
+    )
+    wide, high = plan.size_cm
+    return (
+        f"{plan.total:,} stitches, {len(plan.threads)} threads, {wide:.1f} × {high:.1f} cm on "
+        f"{plan.cloth_count}-count cloth, {plan.pages} pages"
+    )
+
+
+def embroidery(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
+    from distillery.crafts.embroidery import write_dst, write_pes
+
+    write = write_pes if path.suffix.lower() == ".pes" else write_dst
+    plan = write(path, grid.indices, grid.palette, title=title, cell_mm=chosen.cell_mm)
+    wide, high = plan.size_mm
+    return (
+        f"{plan.stitches:,} stitches, {len(plan.blocks)} threads, {wide:g} × {high:g} mm, "
+        f"about {plan.minutes:.0f} minutes"
+    )
+
+
+def beads(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
+    from distillery.crafts.beads import write_beads
+
+    plan = write_beads(path, grid.indices, grid.palette, title=title)
+    wide, high = plan.size_cm
+    return (
+        f"{plan.total:,} beads, {len(plan.colours)} colours, {len(plan.boards)} boards, "
+        f"{wide:.1f} × {high:.1f} cm"
+    )
+
+
+def bricks(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
+    from distillery.crafts.bricks import write_bricks, write_parts
+
+    plan = write_bricks(path, grid.indices, grid.palette, title=title)
+    parts = path.with_suffix(".csv")
+    write_parts(parts, plan)
+    wide, high = plan.size_cm
+    return f"{len(plan.bricks):,} plates, {wide:.1f} × {high:.1f} cm; the parts are in {parts}"
+
+
+WRITERS: dict[str, Callable[[Path, Any, str, argparse.Namespace], str]] = {
+    "cross_stitch": cross_stitch,
+    "pes": embroidery,
+    "dst": embroidery,
+    "beads": beads,
+    "bricks": bricks,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

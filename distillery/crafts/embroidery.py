@@ -1,0 +1,346 @@
+"""Machine embroidery: every colour filled with rows of stitches, as PES and DST.
+
+The files are written by pystitch, the maintained successor of pyembroidery.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pystitch
+
+from distillery.crafts.grid import Grid, as_grid, to_hex
+from distillery.errors import CourseError
+from distillery.files import atomic_write
+
+UNITS = 10  # of the file formats in a millimetre
+SMALLEST_CELL, LARGEST_CELL = 0.8, 20.0  # mm
+LARGEST_DESIGN = 500.0  # mm; no machine has a larger field
+SHORTEST_STITCH = 0.6  # mm; the needle would hit its own hole
+LONGEST_STITCH = 12.1  # mm; DST cannot say more
+ROWS_OFFSET = 3  # rows until the needle's holes stand above each other again
+MOST_PES_COLOURS = 64
+STITCHES_PER_MINUTE = 600
+
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """All that is sewn with one thread.
+
+    index: of its colour in the palette.
+    hex: that colour.
+    runs: needle points in mm from the centre, y down; the thread is cut between two runs.
+    """
+
+    index: int
+    hex: str
+    runs: tuple[Points, ...]
+
+    @property
+    def stitches(self) -> int:
+        return sum(len(run) for run in self.runs)
+
+
+@dataclass(frozen=True)
+class EmbroideryPlan:
+    """What the machine will do; `size_mm` is (width, height), the commonest colour is first."""
+
+    size_mm: tuple[float, float]
+    cell_mm: float
+    blocks: tuple[Block, ...]
+
+    @property
+    def stitches(self) -> int:
+        return sum(block.stitches for block in self.blocks)
+
+    @property
+    def colour_changes(self) -> int:
+        return len(self.blocks) - 1
+
+    @property
+    def trims(self) -> int:
+        """How often the thread is cut, colour changes and the end included."""
+        return sum(len(block.runs) for block in self.blocks)
+
+    @property
+    def minutes(self) -> float:
+        """Sewing time of a machine at 600 stitches a minute, a rough figure."""
+        return self.stitches / STITCHES_PER_MINUTE
+
+
+def plan_embroidery(
+    indices: Any,
+    palette: Any,
+    *,
+    cell_mm: float = 2.0,
+    row_mm: float = 0.4,
+    stitch_mm: float = 3.0,
+    overlap_mm: float = 0.15,
+) -> EmbroideryPlan:
+    """Lay the stitches: horizontal rows, back and forth, through each region of one colour.
+
+    Args:
+        indices: int64 (H, W), -1 where nothing is sewn.
+        palette: float32 (K, 3), sRGB in [0, 1].
+        cell_mm: side of one cell.
+        row_mm: distance of two rows of stitches.
+        stitch_mm: longest stitch of a row.
+        overlap_mm: how far a row reaches over each side of its region; stitches pull cloth together,
+            and without it gaps would open.
+
+    Raises:
+        CourseError: the grid is not one, or a length makes no sense.
+    """
+    grid = as_grid(indices, palette)
+    _check_lengths(grid, cell_mm, row_mm, stitch_mm, overlap_mm)
+    fill = _Fill(grid, cell_mm, row_mm, stitch_mm, overlap_mm)
+    blocks = [
+        Block(index, to_hex(grid.palette[index]), tuple(fill.runs(index)))
+        for index in grid.counts()
+    ]
+    return EmbroideryPlan((grid.width * cell_mm, grid.height * cell_mm), cell_mm, tuple(blocks))
+
+
+def _check_lengths(
+    grid: Grid, cell_mm: float, row_mm: float, stitch_mm: float, overlap_mm: float
+) -> None:
+    if not SMALLEST_CELL <= cell_mm <= LARGEST_CELL:
+        raise CourseError(
+            f"a cell is {SMALLEST_CELL} to {LARGEST_CELL:g} mm wide in embroidery; not {cell_mm:g}."
+        )
+    widest = max(grid.width, grid.height)
+    if widest * cell_mm > LARGEST_DESIGN:
+        most = int(LARGEST_DESIGN / widest * 100) / 100
+        advice = (
+            f"cells of {most:g} mm fit"
+            if most >= SMALLEST_CELL
+            else f"at most {int(LARGEST_DESIGN / SMALLEST_CELL)} cells a side fit"
+        )
+        raise CourseError(
+            f"{widest} cells of {cell_mm:g} mm are {widest * cell_mm:g} mm, and a machine sews "
+            f"{LARGEST_DESIGN:g} mm at most; {advice}."
+        )
+    if not (0.2 <= row_mm <= 2 and 1 <= stitch_mm <= 7 and 0 <= overlap_mm <= 0.5):
+        raise CourseError(
+            "rows lie 0.2 to 2 mm apart, stitches are 1 to 7 mm long and overlap by 0 to 0.5 mm; "
+            f"not {row_mm:g}, {stitch_mm:g} and {overlap_mm:g}."
+        )
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Cells of one colour, one run a row: a shape that rows fill without a gap.
+
+    first_row: of the grid.
+    spans: (start, end) columns of each row, end excluded.
+    """
+
+    first_row: int
+    spans: tuple[tuple[int, int], ...]
+
+
+class _Fill:
+    """The stitches of one picture, colour by colour."""
+
+    def __init__(
+        self, grid: Grid, cell_mm: float, row_mm: float, stitch_mm: float, overlap_mm: float
+    ) -> None:
+        self.cells, self.cell, self.stitch, self.overlap = (
+            grid.indices, cell_mm, stitch_mm, overlap_mm,
+        )  # fmt: skip
+        self.lines_per_cell = max(1, round(cell_mm / row_mm))
+        self.near = max(cell_mm, 2.0)
+        self.middle = grid.width * cell_mm / 2, grid.height * cell_mm / 2
+
+    def runs(self, index: int) -> Iterator[Points]:
+        """Needle points without a cut between them, nearest piece next."""
+        run: Points = []
+        for piece, corner in self._in_order(pieces(self.cells == index)):
+            points = self._rows(piece, from_bottom=corner >= 2, from_right=corner % 2 == 1)
+            if run and math.dist(points[0], run[-1]) <= self.near:
+                run += self._way(run[-1], points[0])[:-1]
+            elif run:
+                yield run
+                run = []
+            run += points
+        yield run
+
+    def _in_order(self, shapes: list[_Piece]) -> Iterator[tuple[_Piece, int]]:
+        """Each piece once with the corner to begin at, by the shortest way from the last stitch."""
+        corners = np.array([self._corners(piece) for piece in shapes])
+        left = np.arange(len(shapes))
+        here = np.array([-self.middle[0], -self.middle[1]])
+        while len(left):
+            apart = np.abs(corners[left] - here).sum(axis=-1)
+            place, corner = np.unravel_index(apart.argmin(), apart.shape)
+            number = int(left[place])
+            yield shapes[number], int(corner)
+            here = corners[number][self._last_corner(shapes[number], int(corner))]
+            left = np.delete(left, place)
+
+    def _corners(self, piece: _Piece) -> list[tuple[float, float]]:
+        """Top left, top right, bottom left, bottom right, in mm."""
+        (a, b), (c, d) = piece.spans[0], piece.spans[-1]
+        top, bottom = piece.first_row, piece.first_row + len(piece.spans)
+        return [self._mm(x, y) for x, y in ((a, top), (b, top), (c, bottom), (d, bottom))]
+
+    def _last_corner(self, piece: _Piece, corner: int) -> int:
+        lines = len(piece.spans) * self.lines_per_cell
+        from_bottom, from_right = corner >= 2, corner % 2 == 1
+        ends_right = from_right != (lines % 2 == 1)
+        return 2 * (not from_bottom) + ends_right
+
+    def _mm(self, column: float, row: float) -> tuple[float, float]:
+        return column * self.cell - self.middle[0], row * self.cell - self.middle[1]
+
+    def _rows(self, piece: _Piece, *, from_bottom: bool, from_right: bool) -> Points:
+        """Fill a piece with rows back and forth, from one of its corners."""
+        lines = []
+        for row, (start, end) in enumerate(piece.spans, piece.first_row):
+            for line in range(self.lines_per_cell):
+                left, y = self._mm(start, row + (line + 0.5) / self.lines_per_cell)
+                right, _ = self._mm(end, row)
+                number = row * self.lines_per_cell + line
+                lines.append((left - self.overlap, right + self.overlap, y, number))
+        points: Points = []
+        to_left = from_right
+        for left, right, y, number in reversed(lines) if from_bottom else lines:
+            row_points = self._row(left, right, y, number)
+            if to_left:
+                row_points.reverse()
+            if points:
+                points += self._way(points[-1], row_points[0])[:-1]
+            points += row_points
+            to_left = not to_left
+        return points
+
+    def _row(self, left: float, right: float, y: float, number: int) -> Points:
+        """Needle points of one row; neighbouring rows are offset, so that no seam shows."""
+        offset = number % ROWS_OFFSET / ROWS_OFFSET
+        first = math.floor((left + SHORTEST_STITCH) / self.stitch - offset) + 1
+        last = math.ceil((right - SHORTEST_STITCH) / self.stitch - offset)
+        inner = [self.stitch * (hole + offset) for hole in range(first, last)]
+        return [(x, y) for x in (left, *inner, right)]
+
+    def _way(self, start: tuple[float, float], end: tuple[float, float]) -> Points:
+        """Needle points on the way to `end`, which is the last of them."""
+        steps = max(1, math.ceil(math.dist(start, end) / self.stitch))
+        return [
+            (
+                start[0] + (end[0] - start[0]) * step / steps,
+                start[1] + (end[1] - start[1]) * step / steps,
+            )
+            for step in range(1, steps + 1)
+        ]
+
+
+def pieces(mask: np.ndarray) -> list[_Piece]:
+    """Cut a region, bool `(H, W)`, into pieces with one run of cells in every row.
+
+    A piece goes on below while its run touches exactly one run of the next row, and that run
+    touches no other.
+    """
+    finished: list[_Piece] = []
+    growing: dict[tuple[int, int], tuple[int, list[tuple[int, int]]]] = {}
+    for row in range(mask.shape[0] + 1):
+        spans = _spans(mask[row]) if row < mask.shape[0] else []
+        below = {old: [new for new in spans if _touch(old, new)] for old in growing}
+        above = {new: [old for old in growing if _touch(old, new)] for new in spans}
+        following: dict[tuple[int, int], tuple[int, list[tuple[int, int]]]] = {}
+        for new in spans:
+            old = above[new][0] if len(above[new]) == 1 else None
+            if old is not None and below[old] == [new]:
+                first, shape = growing.pop(old)
+                following[new] = (first, [*shape, new])
+            else:
+                following[new] = (row, [new])
+        finished += [_Piece(first, tuple(shape)) for first, shape in growing.values()]
+        growing = following
+    return finished
+
+
+def _spans(row: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], row.astype(np.int8), [0]])))
+    return [(int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def write_pes(
+    path: Path, indices: Any, palette: Any, *, title: str = "Picture", **lengths: float
+) -> EmbroideryPlan:
+    """Write a Brother PES file (version 6, with the palette's own colours), whole or not at all.
+
+    Args:
+        path: of the file.
+        indices: int64 (H, W), -1 where nothing is sewn.
+        palette: float32 (K, 3), sRGB in [0, 1].
+        title: its first eight letters are the name that the machine shows.
+        lengths: of `plan_embroidery`, in mm.
+
+    Raises:
+        CourseError: the grid or a length makes no sense, there are more than 64 colours, or the
+            file cannot be written.
+    """
+    plan = plan_embroidery(indices, palette, **lengths)
+    if len(plan.blocks) > MOST_PES_COLOURS:
+        raise CourseError(
+            f"a PES file holds {MOST_PES_COLOURS} colours, and the picture has {len(plan.blocks)}; "
+            "reduce its palette, or write DST."
+        )
+    atomic_write(Path(path), _encoded(pystitch.PesWriter, plan, title, {"version": 6}))
+    return plan
+
+
+def write_dst(
+    path: Path, indices: Any, palette: Any, *, title: str = "Picture", **lengths: float
+) -> EmbroideryPlan:
+    """Write a Tajima DST file, whole or not at all; colours stand in its extended header.
+
+    Args and errors are those of `write_pes`; the number of colours has no limit.
+    """
+    plan = plan_embroidery(indices, palette, **lengths)
+    atomic_write(Path(path), _encoded(pystitch.DstWriter, plan, title, {"version": "extended"}))
+    return plan
+
+
+def _encoded(writer: Any, plan: EmbroideryPlan, title: str, settings: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    settings = {**settings, "tie_on": True, "tie_off": True, "max_stitch": LONGEST_STITCH * UNITS}
+    pystitch.EmbPattern.write_embroidery(writer, _pattern(plan, title), buffer, settings)
+    return buffer.getvalue()
+
+
+def _pattern(plan: EmbroideryPlan, title: str) -> pystitch.EmbPattern:
+    pattern = pystitch.EmbPattern()
+    # Both formats give the name a few bytes of ASCII.
+    pattern.metadata("name", re.sub(r"[^A-Za-z0-9 _-]", "", title)[:8].strip() or "Picture")
+    for block in plan.blocks:
+        thread = pystitch.EmbThread()
+        thread.set_hex_color(block.hex)
+        thread.description = block.hex
+        thread.catalog_number = str(block.index)
+        pattern.add_thread(thread)
+    for number, block in enumerate(plan.blocks):
+        if number:
+            pattern.color_change()
+        for run in block.runs:
+            x, y = run[0]
+            # Moved to by hand: the writer would sew the last stretch of the way.
+            pattern.move_abs(round(x * UNITS), round(y * UNITS))
+            for x, y in run:
+                pattern.stitch_abs(round(x * UNITS), round(y * UNITS))
+            pattern.trim()
+    pattern.end()
+    return pattern

@@ -1,0 +1,244 @@
+"""A4 pages to print, measured in millimetres from the top left corner."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from reportlab.lib.colors import Color, HexColor
+from reportlab.lib.units import mm
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
+
+from distillery.crafts.symbols import Symbol
+
+WIDTH, HEIGHT, MARGIN = 210.0, 297.0, 14.0
+INK, QUIET, LINE = "#1a1a1a", "#6b6b6b", "#b9b9b9"
+SYMBOL_SHARE = 0.66  # of its square; the rest keeps neighbours apart
+EMBOLDEN = 0.035
+
+Colour = str | tuple[float, float, float]
+
+
+@cache
+def _fonts() -> tuple[str, str]:
+    """DejaVu Sans, plain and bold: it has most alphabets, and is embedded as a subset."""
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    names = "DejaVuSans", "DejaVuSans-Bold"
+    for name in names:
+        pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
+    return names
+
+
+class Paper:
+    """A PDF that grows page by page; `finish` gives its bytes.
+
+    The same drawing gives the same bytes: no date and no random mark is written.
+    """
+
+    def __init__(self, title: str, pages: int) -> None:
+        self.title, self.pages, self.page = " ".join(title.split()) or "Untitled", pages, 0
+        self._buffer = io.BytesIO()
+        self._canvas = Canvas(
+            self._buffer, pagesize=(WIDTH * mm, HEIGHT * mm), pageCompression=1, invariant=1
+        )
+        self._canvas.setTitle(self.title)
+        self._canvas.setAuthor("Score Distillery")
+        self._canvas.setCreator("Score Distillery")
+
+    def new_page(self, heading: str = "", note: str = "") -> None:
+        """Begin a page: its heading at the top left, the title and the page number at the foot."""
+        if self.page:
+            self._canvas.showPage()
+        self.page += 1
+        if heading:
+            self.text(MARGIN, 18, heading, size=13, bold=True)
+        if note:
+            self.text(MARGIN, 23.5, note, size=8, colour=QUIET)
+        self.text(MARGIN, HEIGHT - 9, self.title, size=7.5, colour=QUIET, width=140)
+        self.text(
+            WIDTH - MARGIN, HEIGHT - 9, f"{self.page} / {self.pages}", size=7.5, colour=QUIET,
+            align="right",
+        )  # fmt: skip
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        words: str,
+        *,
+        size: float = 9,
+        bold: bool = False,
+        colour: Colour = INK,
+        align: str = "left",
+        width: float | None = None,
+    ) -> None:
+        """Write one line whose baseline is at `y`; `size` in points, cut with "…" at `width` mm."""
+        font = _fonts()[bold]
+        if width is not None:
+            words = _shortened(words, font, size, width * mm)
+        self._canvas.setFillColor(_ink(colour))
+        self._canvas.setFont(font, size)
+        draw = {
+            "left": self._canvas.drawString,
+            "right": self._canvas.drawRightString,
+            "centre": self._canvas.drawCentredString,
+        }[align]
+        draw(x * mm, _up(y), words)
+
+    def line(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        *,
+        width: float = 0.1,
+        colour: Colour = INK,
+    ) -> None:
+        """A straight line, `width` in mm."""
+        self._canvas.setStrokeColor(_ink(colour))
+        self._canvas.setLineWidth(width * mm)
+        self._canvas.line(x0 * mm, _up(y0), x1 * mm, _up(y1))
+
+    def box(
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        *,
+        fill: Colour | None = None,
+        edge: Colour | None = INK,
+        edge_width: float = 0.1,
+    ) -> None:
+        """A rectangle from its top left corner."""
+        if fill is not None:
+            self._canvas.setFillColor(_ink(fill))
+        if edge is not None:
+            self._canvas.setStrokeColor(_ink(edge))
+            self._canvas.setLineWidth(edge_width * mm)
+        self._canvas.rect(
+            x * mm, _up(y + height), width * mm, height * mm,
+            fill=int(fill is not None), stroke=int(edge is not None),
+        )  # fmt: skip
+
+    def veil(self, x: float, y: float, width: float, height: float) -> None:
+        """Fade what is below a rectangle."""
+        self._canvas.saveState()
+        self._canvas.setFillColor(_ink("#ffffff", opacity=0.6))
+        self._canvas.rect(x * mm, _up(y + height), width * mm, height * mm, fill=1, stroke=0)
+        self._canvas.restoreState()
+
+    def triangle(self, corners: list[tuple[float, float]], colour: Colour = INK) -> None:
+        """A filled triangle."""
+        self._fill([np.array([(x * mm, _up(y)) for x, y in corners])], colour)
+
+    def picture(self, image: Image.Image, x: float, y: float, width: float, height: float) -> None:
+        """An image that fills a rectangle."""
+        self._canvas.drawImage(ImageReader(image), x * mm, _up(y + height), width * mm, height * mm)
+
+    def sign(self, symbol: Symbol, x: float, y: float, side: float) -> None:
+        """A symbol in the square of `side` mm whose top left corner is given."""
+        self._sign(symbol, x * mm, _up(y + side), side * mm)
+
+    def define_stamp(
+        self, name: str, symbol: Symbol, side: float, *, fill: Colour, round_edge: bool = False
+    ) -> None:
+        """Keep a tinted cell, square or a bead, with its symbol, to be put down many times."""
+        size = side * mm
+        self._canvas.beginForm(name, 0, 0, size, size)
+        self._canvas.setFillColor(_ink(fill))
+        if round_edge:
+            self._canvas.setStrokeColor(_ink(QUIET))
+            self._canvas.setLineWidth(0.15 * mm)
+            self._canvas.circle(size / 2, size / 2, 0.47 * size, fill=1, stroke=1)
+        else:
+            self._canvas.rect(0, 0, size, size, fill=1, stroke=0)
+        inset = size * 0.12 if round_edge else 0
+        self._sign(symbol, inset, inset, size - 2 * inset)
+        self._canvas.endForm()
+
+    def stamp(self, name: str, x: float, y: float, side: float) -> None:
+        """Put a kept cell down with its top left corner at `x`, `y`."""
+        self._canvas.saveState()
+        self._canvas.translate(x * mm, _up(y + side))
+        self._canvas.doForm(name)
+        self._canvas.restoreState()
+
+    def _sign(self, symbol: Symbol, x: float, y: float, side: float) -> None:
+        canvas, style = self._canvas, symbol.style
+        ink = INK
+        if style == "inverse":
+            canvas.setFillColor(_ink(INK))
+            canvas.roundRect(x + 0.06 * side, y + 0.06 * side, 0.88 * side, 0.88 * side,
+                             0.15 * side, fill=1, stroke=0)  # fmt: skip
+            ink = "#ffffff"
+        if style == "boxed":
+            canvas.setStrokeColor(_ink(INK))
+            canvas.setLineWidth(0.06 * side)
+            canvas.rect(x + 0.1 * side, y + 0.1 * side, 0.8 * side, 0.8 * side, fill=0, stroke=1)
+        if style == "underlined":
+            canvas.setFillColor(_ink(INK))
+            canvas.rect(x + 0.12 * side, y + 0.08 * side, 0.76 * side, 0.08 * side,
+                        fill=1, stroke=0)  # fmt: skip
+        share = SYMBOL_SHARE if style == "plain" else 0.54
+        lift = 0.06 if style == "underlined" else 0.0
+        outlines = [
+            (polygon - 0.5) * share * side + (x + side / 2, y + (0.5 + lift) * side)
+            for polygon in symbol.outlines
+        ]
+        self._fill(outlines, ink, embolden=EMBOLDEN * side)
+
+    def _fill(self, outlines: list[np.ndarray], colour: Colour, embolden: float = 0) -> None:
+        path = self._canvas.beginPath()
+        for outline in outlines:
+            path.moveTo(*outline[0])
+            for corner in outline[1:]:
+                path.lineTo(*corner)
+            path.close()
+        self._canvas.setFillColor(_ink(colour))
+        self._canvas.setStrokeColor(_ink(colour))
+        self._canvas.setLineWidth(embolden)
+        self._canvas.drawPath(path, fill=1, stroke=int(embolden > 0), fillMode=1)
+
+    def finish(self) -> bytes:
+        """The whole PDF."""
+        self._canvas.save()
+        return self._buffer.getvalue()
+
+
+def _up(y: float) -> float:
+    return (HEIGHT - y) * mm
+
+
+def _ink(colour: Colour, opacity: float = 1) -> Color:
+    levels = HexColor(colour).rgb() if isinstance(colour, str) else map(float, colour)
+    return Color(*levels, alpha=opacity)
+
+
+def _shortened(words: str, font: str, size: float, width: float) -> str:
+    if pdfmetrics.stringWidth(words, font, size) <= width:
+        return words
+    while words and pdfmetrics.stringWidth(words + "…", font, size) > width:
+        words = words[:-1]
+    return words.rstrip() + "…"
+
+
+def tint(rgb: tuple[float, float, float], strength: float = 0.5) -> tuple[float, float, float]:
+    """A colour made light enough to read a black sign on; `strength` 1 leaves it as it is."""
+    red, green, blue = (1 - strength * (1 - level) for level in rgb)
+    return red, green, blue
+
+
+def fitted(width: float, height: float, room: tuple[float, float]) -> tuple[float, float]:
+    """The largest rectangle of this shape in `room`, both (width, height) in mm."""
+    scale = min(room[0] / width, room[1] / height)
+    return width * scale, height * scale

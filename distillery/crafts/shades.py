@@ -1,0 +1,101 @@
+"""What can be bought: tables of named colours, and the one that looks nearest."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from coloraide import Color
+
+TABLES = Path(__file__).resolve().parents[2] / "data" / "crafts"
+
+
+@dataclass(frozen=True)
+class Shade:
+    """One colour of a maker's range; `rgb` is an approximate sRGB in [0, 1]."""
+
+    code: str
+    name: str
+    rgb: tuple[float, float, float]
+
+
+@cache
+def load_shades(table: str) -> tuple[Shade, ...]:
+    """The shades of `data/crafts/<table>.csv`: "dmc", "perler" or "ldraw"."""
+    with open(TABLES / f"{table}.csv", encoding="utf-8", newline="") as file:
+        return tuple(
+            Shade(row["code"], row["name"], _from_hex(row["hex"])) for row in csv.DictReader(file)
+        )
+
+
+def _from_hex(text: str) -> tuple[float, float, float]:
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red / 255, green / 255, blue / 255
+
+
+def to_oklab(colours: np.ndarray) -> np.ndarray:
+    """sRGB `(N, 3)` in [0, 1] as OKLab, float64 `(N, 3)` (Ottosson 2020)."""
+    return np.array(
+        [Color("srgb", list(map(float, c))).convert("oklab").coords() for c in colours]
+    ).reshape(-1, 3)
+
+
+def distances(colours: np.ndarray, shades: Sequence[Shade]) -> np.ndarray:
+    """How different each of N colours looks from each of M shades: ΔE_OK, float64 `(N, M)`.
+
+    That is the straight distance in OKLab; black and white are 1 apart.
+    """
+    wanted, offered = to_oklab(colours), to_oklab(np.array([shade.rgb for shade in shades]))
+    return np.linalg.norm(wanted[:, None] - offered[None], axis=-1)
+
+
+def nearest(colours: np.ndarray, shades: Sequence[Shade], *, distinct: bool = False) -> list[Shade]:
+    """For each of N sRGB colours `(N, 3)` the shade that looks nearest.
+
+    Args:
+        colours: sRGB in [0, 1].
+        shades: what there is.
+        distinct: no shade serves two colours, and the sum of the squared distances is the least
+            that this allows. With more colours than shades it cannot be, and each gets its nearest.
+    """
+    apart = distances(colours, shades)
+    if not distinct or len(colours) > len(shades):
+        return [shades[index] for index in apart.argmin(axis=1)]
+    return [shades[index] for index in assignment(apart**2)]
+
+
+def assignment(cost: np.ndarray) -> list[int]:
+    """For each row a column of its own, so that the sum of their costs is the least.
+
+    Args:
+        cost: float64 (N, M), N <= M.
+
+    The Hungarian method (Kuhn 1955), one shortest augmenting path a row (Jonker and Volgenant 1987).
+    """
+    rows, columns = cost.shape
+    row_price, column_price = np.zeros(rows), np.zeros(columns)
+    owner = np.full(columns, -1)
+    for row in range(rows):
+        reach, came_from = np.full(columns, np.inf), np.full(columns, -1)
+        done = np.zeros(columns, dtype=bool)
+        here, at, so_far = row, -1, 0.0
+        while here >= 0:
+            way = so_far + cost[here] - row_price[here] - column_price
+            shorter = ~done & (way < reach)
+            reach[shorter], came_from[shorter] = way[shorter], at
+            at = int(np.where(done, np.inf, reach).argmin())
+            so_far, done[at], here = float(reach[at]), True, int(owner[at])
+        visited = np.flatnonzero(done & (owner >= 0))
+        row_price[row] += so_far
+        row_price[owner[visited]] += so_far - reach[visited]
+        column_price[visited] -= so_far - reach[visited]
+        while at >= 0:
+            before = int(came_from[at])
+            owner[at] = row if before < 0 else owner[before]
+            at = before
+    place = {int(row): column for column, row in enumerate(owner) if row >= 0}
+    return [place[row] for row in range(rows)]

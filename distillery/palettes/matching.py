@@ -1,0 +1,73 @@
+"""Pictures in a palette's colours, as int64 indices `(B, H, W)` of its rows."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from distillery.errors import CourseError
+from distillery.images import to_pil
+from distillery.palettes.colours import checked, srgb_to_oklab
+
+Space = Literal["srgb", "oklab"]
+SPACES: tuple[Space, ...] = get_args(Space)
+AT_ONCE = 2**18  # distances; what fits into a processor's cache
+
+
+@torch.no_grad()
+def nearest(image: Tensor, palette: Tensor, *, space: Space = "srgb") -> Tensor:
+    """The nearest colour of `palette` `(K, 3)` for each pixel of `image` `(B, 3, H, W)`.
+
+    Distances are Euclidean in sRGB, or in OKLab where they are as large as they look. The result
+    is int64 `(B, H, W)` on the image's device.
+
+    Raises:
+        CourseError: there is no such space.
+    """
+    if space not in SPACES:
+        raise CourseError(f"colours are compared in {' or '.join(SPACES)}; it was {space!r}.")
+    pixels, colours = (image.movedim(1, -1).float() + 1) / 2, palette.to(image.device).float()
+    if space == "oklab":
+        pixels, colours = srgb_to_oklab(pixels), srgb_to_oklab(colours)
+    pieces = pixels.reshape(-1, 3).split(max(1, AT_ONCE // len(colours)))
+    indices = [squared_distances(piece, colours).argmin(dim=1) for piece in pieces]
+    return torch.cat(indices).reshape(pixels.shape[:-1])
+
+
+def squared_distances(points: Tensor, colours: Tensor) -> Tensor:
+    """Between points `(N, 3)` and colours `(K, 3)`: `(N, K)`."""
+    # By differences: in the large sums of a matrix product, two near whites are one.
+    red, green, blue = ((points[:, None, i] - colours[:, i]).square_() for i in range(3))
+    return red.add_(green).add_(blue)
+
+
+def dither(image: Tensor, palette: Tensor) -> Tensor:
+    """Floyd and Steinberg's error diffusion (1976), by PIL, of `image` `(B, 3, H, W)`.
+
+    The result is int64 `(B, H, W)` on the image's device.
+
+    Raises:
+        CourseError: the palette has more than 256 colours, PIL's limit, or is none.
+    """
+    palette = checked(palette)
+    if len(palette) > 256:
+        raise CourseError(
+            f"dithering takes at most 256 colours; the palette has {len(palette):,}: "
+            "take a smaller one, or the nearest colours."
+        )
+    levels = (palette * 255).round().to(torch.uint8)
+    guide = Image.new("P", (1, 1))
+    # PIL fills up with colours of its own, so the last one is repeated in their place.
+    guide.putpalette(
+        torch.cat([levels, levels[-1:].expand(256 - len(levels), 3)]).numpy().tobytes()
+    )
+    indices = [
+        np.asarray(picture.quantize(palette=guide, dither=Image.Dither.FLOYDSTEINBERG))
+        for picture in to_pil(image)
+    ]
+    grid = torch.from_numpy(np.stack(indices)).long().clamp(max=len(palette) - 1)
+    return grid.to(image.device)

@@ -12,7 +12,7 @@ import inspect
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from PIL import Image, ImageDraw
@@ -62,9 +62,14 @@ class Explorer:
         self._sheet = grid(tiles, columns=columns) if sheet is None else sheet.copy()
         self._sheet.thumbnail((LARGEST_SHEET, LARGEST_SHEET))
         self._png = {
-            place: to_png_bytes(_enlarged(tile)) for place, tile in zip(places, tiles, strict=True)
+            place: to_png_bytes(self.large(tile)) for place, tile in zip(places, tiles, strict=True)
         }
         self.sliders, self.image, self.box = _build(axes, self._png[places[0]], self._swap)
+
+    @staticmethod
+    def large(picture: Image.Image) -> Image.Image:
+        """A picture as it stands on the screen."""
+        return _enlarged(picture)
 
     def _swap(self, change: Any) -> None:
         self.image.value = self._png[tuple(slider.index for slider in self.sliders)]
@@ -189,6 +194,7 @@ class Run:
     frames: list[Frame] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     interrupted: bool = False
+    explorer: ClassVar[type[Explorer]] = Explorer
 
     @property
     def images(self) -> Tensor:
@@ -197,9 +203,12 @@ class Run:
 
     def film(self) -> Explorer:
         """A slider over the frames."""
-        return Explorer(
+        return self.explorer(
             [frame.sheet for frame in self.frames], step=[frame.index for frame in self.frames]
         )
+
+
+AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 def live(
@@ -219,18 +228,30 @@ def live(
         every: steps from one picture to the next.
         score: images (B, 3, H, W) -> how good they are; by it the best frame is chosen.
     """
-    run, losses = Run(), []
-    screen = None
+    return follow(steps, lambda canvas: _images(canvas, prior), Run(), every=every, score=score)
+
+
+def follow(
+    steps: Iterable[Step],
+    look: Callable[[Any], Tensor],
+    run: AnyRun,
+    *,
+    every: int,
+    score: Callable[[Tensor], float] | None = None,
+) -> AnyRun:
+    """What `live` does, with canvas -> images (B, 3, H, W) given, into the empty `run`."""
+    losses, screen = [], None
     try:
         for step in steps:
             losses.append(step.loss)
             if (step.index + 1) % every and step.index + 1 < step.settings.steps:
                 continue
-            images = _images(step.canvas, prior)
+            images = look(step.canvas)
             run.frames.append(
                 Frame(step.index + 1, images, None if score is None else score(images))
             )
-            screen = _refresh(screen, run.frames[-1], step.settings.steps)
+            caption = f"step {run.frames[-1].index} of {step.settings.steps}"
+            screen = _refresh(screen, _Preview(run.explorer.large(run.frames[-1].sheet), caption))
     except KeyboardInterrupt:
         if not run.frames:
             raise
@@ -248,11 +269,10 @@ def _images(canvas: Canvas, prior: Prior) -> Tensor:
 
 
 class _Preview:
-    """A frame and where it stands in the run, for a display that is updated in place."""
+    """A picture and where it stands in the run, for a display that is updated in place."""
 
-    def __init__(self, frame: Frame, steps: int) -> None:
-        self.png = to_png_bytes(_enlarged(frame.sheet))
-        self.caption = f"step {frame.index} of {steps}"
+    def __init__(self, picture: Image.Image, caption: str) -> None:
+        self.png, self.caption = to_png_bytes(picture), caption
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         encoded = base64.b64encode(self.png).decode()
@@ -263,11 +283,10 @@ class _Preview:
         }
 
 
-def _refresh(screen: Any, frame: Frame, steps: int) -> Any:
+def _refresh(screen: Any, preview: _Preview) -> Any:
     """Show the first preview, then replace it, so that the notebook holds only the latest."""
     from IPython.display import display
 
-    preview = _Preview(frame, steps)
     if screen is None:
         return display(preview, display_id=True)
     screen.update(preview)
@@ -302,9 +321,27 @@ class Preview:
         every: int = 10,
         **axes: Sequence[Any],
     ) -> None:
-        self._begin, self._prior, self._every, self._axes = begin, prior, every, axes
+        self._set_up(
+            begin,
+            lambda canvas: _enlarged(_sheet(_images(canvas, prior))),
+            first=_enlarged(_sheet(first)),
+            every=every,
+            axes=axes,
+        )
+
+    def _set_up(
+        self,
+        begin: Callable[..., Iterable[Step]],
+        look: Callable[[Any], Image.Image],
+        *,
+        first: Image.Image,
+        every: int,
+        axes: dict[str, Sequence[Any]],
+    ) -> None:
+        """`look` makes of a canvas the picture on the screen."""
+        self._begin, self._look, self._every, self._axes = begin, look, every, axes
         self.defaults = _defaults(begin, axes)
-        self.png = to_png_bytes(_enlarged(_sheet(first)))
+        self.png = to_png_bytes(first)
         self.caption = "not begun"
         self.task: asyncio.Task[None] | None = None
         self._begun_with = self.defaults
@@ -372,7 +409,7 @@ class Preview:
             for step in self._begin(**self._begun_with):
                 done, steps = step.index + 1, step.settings.steps
                 if done % self._every == 0 or done == steps:
-                    self.png = to_png_bytes(_enlarged(_sheet(_images(step.canvas, self._prior))))
+                    self.png = to_png_bytes(self._look(step.canvas))
                     self._tell(f"step {done} of {steps}")
                 yield
         except (CourseError, NotImplementedError) as error:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -36,6 +36,27 @@ class Source:
 
     x0: Tensor
     text: Condition
+
+
+def deaf(prior: Prior) -> Prior:
+    """`prior`, except that it predicts no noise, whatever it is shown and told.
+
+    What a method then still does is not the network's doing.
+    """
+    return cast("Prior", _Deaf(prior))
+
+
+class _Deaf:
+    def __init__(self, prior: Prior) -> None:
+        self._prior = prior
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._prior, name)
+
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, **options: Any
+    ) -> tuple[Tensor, ...]:
+        return tuple(torch.zeros_like(xt) for _ in conditions)
 
 
 def load_source(path: Path, size: tuple[int, int]) -> Image.Image:

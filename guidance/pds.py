@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 
 from distillery.distill import Settings
-from distillery.edit import Source
+from distillery.edit import Source, deaf
 from distillery.prior import Condition, Prior, cat
 
 
@@ -158,10 +158,8 @@ def dds_loss(
     raise NotImplementedError("pds.dds_loss is still to do: notebooks/02_pds/02_pds.ipynb, task 4.")
 
 
-def identity_pull(
-    prior: Prior, x0: torch.Tensor, x0_src: torch.Tensor, t: torch.Tensor
-) -> torch.Tensor:
-    """A scalar whose gradient is psi(t) (x0 - x0_src), the published pull to the source (given).
+def identity_pull(prior: Prior, x0: torch.Tensor, source: Source, t: torch.Tensor) -> torch.Tensor:
+    """A scalar whose gradient is psi(t) (x0 - x0_src), the pull to the source (given).
 
     With shared noises the two latents differ by
 
@@ -171,12 +169,16 @@ def identity_pull(
 
     which follows from writing out `stochastic_latent`. psi is zero where beta belongs to the jump
     from t_prev to t; in the published code, t_prev = t - 2 with a single step's beta, it is not.
+
+    Which psi there is hangs on the step that `pds_loss` takes, so it is asked: of a prior that
+    predicts the same noise in everything only psi (x0 - x0_src) is left, and where the pictures
+    differ by 1 that is psi. No network is called.
     """
-    alpha_bar, alpha_bar_prev = prior.alpha_bar(t), prior.alpha_bar(t - 2)
-    beta = 1 - alpha_bar / prior.alpha_bar(t - 1)
-    c0, c1, sigma = posterior_coefficients(alpha_bar, alpha_bar_prev, beta)
-    psi = (alpha_bar_prev.sqrt() - c0 - c1 * alpha_bar.sqrt()) / sigma
-    return 0.5 * (psi * (x0 - x0_src).square()).sum()
+    one, zero = torch.ones_like(x0, requires_grad=True), torch.zeros_like(x0)
+    conditions = (source.text, source.text, source.text)  # nobody hears them
+    pds = pds_loss(deaf(prior), one, zero, t, zero, zero, *conditions, 1.0)
+    (psi,) = torch.autograd.grad(pds, one)
+    return 0.5 * (psi * (x0 - source.x0).square()).sum()
 
 
 def loss(
@@ -192,16 +194,18 @@ def loss(
 ) -> torch.Tensor:
     """One step of PDS: draw t and both noises, and turn the identity knob (given).
 
-    `settings.identity` scales the published pull towards the source: 1 leaves `pds_loss` as it is,
-    0 takes the published pull away. Where `pds_loss` takes steps without a pull, such as t - 1 with
-    its own beta, leave it at 1; less would push away from the source.
+    `settings.identity` scales the pull towards the source that is in `pds_loss`: 1 leaves it as it
+    is, 0 takes it away. Where the steps of `pds_loss` have none, such as t - 1 with its own beta,
+    there is nothing to scale.
     """
     t, eps = _drawn(x0, settings, generator)
     eps_prev = torch.randn(x0.shape, generator=generator, device=x0.device)
     pds = pds_loss(
         prior, x0, source.x0, t, eps, eps_prev, text, source.text, uncond, settings.guidance_scale
     )
-    return pds + (settings.identity - 1) * identity_pull(prior, x0, source.x0, t)
+    if settings.identity == 1:
+        return pds
+    return pds + (settings.identity - 1) * identity_pull(prior, x0, source, t)
 
 
 def dds(

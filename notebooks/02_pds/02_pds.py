@@ -892,10 +892,11 @@ show(
 # ## 7 · The pull as a knob
 #
 # Better than an accident is a number. In your module `pds.loss` is given: it draws $t$ and the
-# noises, calls your `pds_loss`, and adds $(k - 1)\,\psi(t)\,\Delta x_0$ of the published step. So
-# `settings.identity`, our $k$, multiplies the pull: 1 is PDS as published, 0 is without any pull,
-# and more holds on more tightly. (If your `pds_loss` means another step than the published one,
-# your own pull comes on top.)
+# noises, calls your `pds_loss`, and adds $(k - 1)\,\psi(t)\,\Delta x_0$. So `settings.identity`,
+# our $k$, multiplies the pull: 1 is your `pds_loss` as it is, 0 is without any pull, and more holds
+# on more tightly. The $\psi$ is that of your own step: your `pds_loss` is asked about two pictures
+# that differ by 1, with a prior that predicts no noise. (If your step has no pull, there is nothing
+# to multiply, and $k$ changes nothing.)
 
 # %%
 LIGHT = find_preset(MODEL).identity

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 import torch
 from diffusers import DDPMScheduler
@@ -13,6 +15,8 @@ from distillery.edit import Source
 from distillery.exact import GaussianMixturePrior
 from distillery.prior import Condition
 from distillery.schedule import scaled_linear_alphas_cumprod
+from grading.answers import Answer
+from grading.variants import pds as variants
 from reference import pds
 
 # psi of the published convention (stride 2, beta of one step) as other people computed it.
@@ -189,10 +193,80 @@ def test_the_more_identity_the_less_of_the_way_is_gone() -> None:
     assert float(distilled(1.0, "dds").mean()) > ways[1]
 
 
-def test_the_pull_is_psi_times_the_distance() -> None:
-    edit = Edit()
+def pull(edit: Edit) -> Tensor:
+    """The gradient of `identity_pull`."""
     x0 = edit.x0.clone().requires_grad_()
-    pds.identity_pull(edit.prior, x0, edit.x0_src, edit.t).backward()
+    source = Source(edit.x0_src, edit.embed("old"))
+    pds.identity_pull(edit.prior, x0, source, edit.t).backward()
+    assert x0.grad is not None
+    return x0.grad
+
+
+def test_the_published_pull_is_psi_times_the_distance() -> None:
+    edit = Edit()
     psi = [psi_chi(level(t), level(t - 2), 1 - level(t) / level(t - 1))[0] for t in (150, 620)]
     expected = torch.tensor(psi).view(2, 1, 1, 1) * (edit.x0 - edit.x0_src)
-    torch.testing.assert_close(x0.grad, expected, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(pull(edit), expected, rtol=1e-3, atol=1e-5)
+
+
+class Silent(GaussianMixturePrior):
+    """A mixture that must not be asked for noise."""
+
+    def predict_noise(self, *args: object, **options: object) -> NoReturn:
+        raise AssertionError("the network is called")
+
+
+def test_the_pull_costs_no_call_of_the_network() -> None:
+    edit = Edit()
+    edit.prior = Silent(edit.prior.means, std=0.4, names={"old": [0], "new": [1]})
+    assert pull(edit).abs().max() > 0
+
+
+# Right spellings of pds_loss by the step they take: those with a pull, and those without.
+PULLING = (variants.pds_in_closed_form, variants.pds_with_four_conditions)
+FREE = (variants.pds_of_the_step_before, variants.pds_of_an_exact_jump)
+
+
+@pytest.mark.parametrize("answer", PULLING, ids=lambda answer: answer.name)
+def test_another_spelling_of_the_published_step_has_the_same_pull(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = pull(Edit())
+    monkeypatch.setattr(pds, "pds_loss", answer.function)
+    torch.testing.assert_close(pull(Edit()), expected, rtol=1e-3, atol=1e-5)
+
+
+def gradient(identity: float) -> Tensor:
+    """Of one whole step, `pds.loss`."""
+    edit = Edit()
+    x0 = edit.x0.clone().requires_grad_()
+    settings = Settings("old", loss_type="pds", model="exact", identity=identity)
+    pds.loss(
+        edit.prior,
+        x0,
+        text=edit.embed("new"),
+        uncond=edit.embed(""),
+        step=0,
+        settings=settings,
+        generator=torch.Generator().manual_seed(0),
+        source=Source(edit.x0_src, edit.embed("old")),
+    ).backward()
+    assert x0.grad is not None
+    return x0.grad
+
+
+@pytest.mark.parametrize("answer", FREE, ids=lambda answer: answer.name)
+def test_identity_takes_nothing_away_where_there_is_no_pull(
+    answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = gradient(1.0)
+    assert (gradient(0.15) - published).abs().max() > 0.05 * published.abs().max()
+    monkeypatch.setattr(pds, "pds_loss", answer.function)
+
+    torch.testing.assert_close(gradient(0.15), gradient(1.0), rtol=1e-4, atol=1e-4)
+
+
+def test_identity_1_is_pds_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = gradient(1.0)
+    monkeypatch.setattr(pds, "identity_pull", lambda *args: pytest.fail("the pull is asked"))
+    assert torch.equal(gradient(1.0), before)

@@ -113,7 +113,7 @@ def _read_pal(path: Path) -> Iterator[Entry]:
         return
     lines = list(_lines(path))
     header = [line.strip() for _, line in lines[:3]]
-    if header[:2] != ["JASC-PAL", "0100"] or len(header) < 3 or not header[2].isdecimal():
+    if header[:2] != ["JASC-PAL", "0100"] or not re.fullmatch("[0-9]{1,9}", "".join(header[2:])):
         raise CourseError(
             f"{path} does not begin with the lines 'JASC-PAL', '0100' and the number of colours; "
             "export it anew."
@@ -121,7 +121,7 @@ def _read_pal(path: Path) -> Iterator[Entry]:
     entries = [_entry(path, place, line) for place, line in lines[3:]]
     if int(header[2]) != len(entries):
         raise CourseError(
-            f"{path}, {lines[2][0]}: it says {header[2][:9]} colours and {len(entries)} follow; "
+            f"{path}, {lines[2][0]}: it says {header[2]} colours and {len(entries)} follow; "
             "export it anew, or put the number right."
         )
     yield from entries

@@ -22,8 +22,8 @@ def kmeans_palette(
     """The `colours` that stand for the pixels of `image` `(B, 3, H, W)` in [-1, 1], dark to light.
 
     The best of four K-means, each begun by k-means++ (Arthur and Vassilvitskii 2007) and led to
-    its end by Lloyd's steps, over the different colours weighted by their pixels. It runs on the
-    CPU, and so must `generator`. The palette `(K, 3)` is rounded to 8 bits.
+    its end by Lloyd's steps, over the different colours weighted by their pixels. The palette
+    `(K, 3)` is rounded to 8 bits; it is found on the CPU.
 
     Raises:
         CourseError: the picture has fewer different colours, or `colours` is not 2 to 1,000.
@@ -81,13 +81,17 @@ def _sums(labels: Tensor, points: Tensor, weights: Tensor, groups: int) -> Tenso
 
 def _plus_plus(points: Tensor, weights: Tensor, colours: int, generator: torch.Generator) -> Tensor:
     """Points `(colours, 3)`, each drawn by its squared distance from those before."""
-    chosen = points[torch.multinomial(weights, 1, generator=generator)]
+    chosen = points[_draw(weights, generator)]
     gap = squared_distances(points, chosen)[:, 0]
     while len(chosen) < colours:
-        new = points[torch.multinomial(weights * gap, 1, generator=generator)]
+        new = points[_draw(weights * gap, generator)]
         chosen = torch.cat([chosen, new])
         gap = gap.minimum(squared_distances(points, new)[:, 0])
     return chosen
+
+
+def _draw(weights: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.multinomial(weights.to(generator.device), 1, generator=generator).cpu()
 
 
 def _lloyd(points: Tensor, weights: Tensor, centres: Tensor) -> tuple[float, Tensor]:

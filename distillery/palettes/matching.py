@@ -48,7 +48,8 @@ def squared_distances(points: Tensor, colours: Tensor) -> Tensor:
 def dither(image: Tensor, palette: Tensor) -> Tensor:
     """Floyd and Steinberg's error diffusion (1976), by PIL, of `image` `(B, 3, H, W)`.
 
-    The result is int64 `(B, H, W)` on the image's device.
+    PIL compares in sRGB, and in steps of 4 levels: it may take one of two closer colours for the
+    other. The result is int64 `(B, H, W)` on the image's device.
 
     Raises:
         CourseError: the palette has more than 256 colours, PIL's limit, or is none.

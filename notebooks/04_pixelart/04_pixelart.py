@@ -53,11 +53,20 @@ from distillery.judge import Judge
 from distillery.palettes import load_palette, nearest, palette_names, sheet, srgb_to_oklab
 from distillery.pixelart.augment import augment
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.products import enlarged, indexed, layers, recoloured
+from distillery.pixelart.products import enlarged, indexed, recoloured
 from distillery.pixelart.run import Begun
 from distillery.pixelart.settings import PixelSettings
 from distillery.pixelart.start import Start, controls_for, fitted_palette
-from distillery.pixelart.widgets import live_pixels
+from distillery.pixelart.widgets import (
+    EntropyMap,
+    LayerViewer,
+    Painter,
+    PaletteEditor,
+    PixelPreview,
+    Recolour,
+    TauExplorer,
+    live_pixels,
+)
 from distillery.prescribed import with_gradient
 from distillery.presets import REPOSITORY, load_controlnets, load_prior
 from distillery.prior import Control
@@ -212,10 +221,9 @@ show(
 #
 # > **10 minutes · difficulty ●●○ · 2 points · CPU**
 #
-# **Contract.** `logits` is `(B, K, h, w)`; every logit has a noise of its own, and all of it comes
-# from `generator`, drawn uniformly in one call in the shape of the logits. Return the weights, of
-# sum 1 *over the colours*, with a graph to the logits. They must be finite even where the generator
-# draws a 0.
+# **Contract.** `logits` is `(B, K, h, w)`. Every logit has a noise of its own, and all of it comes
+# from `generator`: the same state, the same weights. Return the weights, of sum 1 *over the
+# colours*, with a graph to the logits. They must be finite even where the generator draws a 0.
 
 # %%
 # TODO pixelart.gumbel_softmax
@@ -227,8 +235,10 @@ check("pixelart.gumbel_softmax")
 compare_picture("pixelart.gumbel_softmax")
 
 # %% [markdown]
-# **What you should see.** The weights of the first three colours, as red, green and blue. They look
-# like confetti, but not like any confetti: the same generator, the same confetti.
+# **What you should see.** Chance cannot be compared number by number, so the check looks at many
+# pixels with the same logits, at two temperatures: how often each colour's weight is the largest,
+# and how large it is in the mean. Each bar ends about at its line. The first two groups are alike,
+# the last two are not.
 #
 # <details><summary>Help: NaN or infinity among the numbers.</summary>
 #
@@ -292,7 +302,13 @@ show(
 # sees one such picture, the next step another one, so a pixel that is not sure is shown to the
 # model in all its colours, one after the other. SD-πXL draws a new $\tau$ between 0.5 and 1.5 at
 # each step.
+#
+# With a live kernel, move the temperature yourself. (Without one you see a sheet.)
 
+# %%
+TauExplorer(4 * chosen, palette, pixelart.gumbel_softmax, seed=(0, 1))
+
+# %% [markdown]
 # %% [markdown]
 # ## 3 · Straight through
 #
@@ -324,7 +340,9 @@ check("pixelart.straight_through")
 compare_picture("pixelart.straight_through")
 
 # %% [markdown]
-# **What you should see.** What your weights send back to the logits.
+# **What you should see.** Above, the first three colours' weights as red, green and blue: two
+# drawings in full colours, nothing in between. Below, what they send back to the logits: nothing as
+# hard as that.
 #
 # <details><summary>Help: how can value and gradient differ?</summary>
 #
@@ -370,7 +388,7 @@ ways = {
     "Gumbel, tau = 0.2": lambda logits: pixelart.gumbel_softmax(logits, 0.2, generator),
     "straight through": pixelart.straight_through,
 }
-rows, names = [ramp, ramp], ["what is wanted"]
+rows, names = [ramp, ramp], ["wanted"]
 for name, weights_of in ways.items():
     logits = fitted_to(ramp, weights_of)
     soft = pixelart.paint(logits.softmax(dim=1), four)
@@ -378,7 +396,12 @@ for name, weights_of in ways.items():
     away = [(one - other).abs().mean() for one, other in ((soft, ramp), (hard, ramp), (soft, hard))]
     print(f"{name:18} soft {away[0]:.3f} off, hard {away[1]:.3f} off, {away[2]:.3f} between them")
     rows, names = [*rows, soft, hard], [*names, name.replace(", ", "\n")]
-show(crisp(torch.cat(rows)), ["soft", "hard"], columns=2, row_titles=names)
+show(
+    crisp(torch.cat([*rows[::2], *rows[1::2]])),
+    names,
+    columns=len(names),
+    row_titles=["soft", "hard"],
+)
 
 # %% [markdown]
 # **What you should see.**
@@ -532,8 +555,9 @@ check("pixelart.kmeans_step")
 compare_picture("pixelart.kmeans_step")
 
 # %% [markdown]
-# **What you should see.** The three numbers of each centre, each bar up to its line. One centre has
-# no pixels, and has not moved.
+# **What you should see.** Five centres as colours, side by side. Two of them began at the same
+# place, and the second of these has gone without pixels; as has the last, loud one, which nothing
+# is near to. Both have stayed where they were.
 #
 # <details><summary>Help: where do I start?</summary>
 #
@@ -719,7 +743,8 @@ check("pixelart.bounded_timesteps")
 compare_picture("pixelart.bounded_timesteps")
 
 # %% [markdown]
-# **What you should see.** Orange bars about as high as the line, both ends included.
+# **What you should see.** The last step of a run: orange bars about as high as the line, up to the
+# bound and no farther, both ends included.
 #
 # <details><summary>Help: my bound goes on falling.</summary>
 #
@@ -762,9 +787,16 @@ for level in (980, 800, 600, 400, 200):
     noisy.append(prior.decode(xt))
 show(torch.cat(noisy), [f"t = {level}" for level in (980, 800, 600, 400, 200)])
 
+# %%
+for level in (980, 800, 600, 400, 200):
+    alpha_bar = prior.alphas_cumprod[level]
+    share = (alpha_bar / (1 - alpha_bar)).sqrt()
+    print(f"t = {level}: {share:.2f} parts of picture to one of noise")
+
 # %% [markdown]
-# What is behind the noise at $t = 980$ could be anything, and the model would say so: "how about a
-# boat over *there*?" At 800 it is this boat already.
+# At 980 there is hardly any picture left, and the model would say so: "how about a boat over
+# *there*?" At 800 there is a fifth, which is not much to the eye; but the layout is the last thing
+# that noise takes away, and the network can tell.
 
 # %% [markdown]
 # ## 8 · SDXL and its ControlNets
@@ -781,11 +813,12 @@ show(torch.cat(noisy), [f"t = {level}" for level in (980, 800, 600, 400, 200)])
 # guidance. Where there is no prompt, the unconditional branch has zeros for vectors, not the
 # embedding of an empty text: that is how it was trained, and the prior sees to it.
 #
-# `tiny-sdxl` has all of this, a thousand times smaller. It draws 128 × 128 pixels, in latents of
-# 16 × 16.
+# `tiny-sdxl` has all of this, and is far smaller than the real one with its 2,600 million weights.
+# It draws 128 × 128 pixels, in latents of 16 × 16.
 
 # %%
 text, uncond = prior.embed([PROMPT]), prior.embed([""])
+print(f"{sum(weight.numel() for weight in prior.unet.parameters()) / 1e6:.1f} million weights")
 print("vectors for tokens", tuple(text.tokens.shape), "pooled vector", tuple(text.pooled.shape))
 print("without a prompt they are at most", uncond.tokens.abs().max().item())
 
@@ -842,7 +875,9 @@ check("pixelart.sdxl_grad")
 compare_picture("pixelart.sdxl_grad")
 
 # %% [markdown]
-# **What you should see.** As in stage 1: what a step would subtract.
+# **What you should see.** Each latent is a mushroom and a house laid over each other, and is asked
+# for the one that it shows less of. As in stage 1, what a step would *subtract*: the other one as
+# it is, the wanted one in reversed colours, and here something more that the controls put in.
 #
 # <details><summary>Help: where do I start?</summary>
 #
@@ -1159,6 +1194,37 @@ show(
 # mixtures are all over the picture, and the hard one has lost what they held.
 
 # %% [markdown]
+# The first run frame by frame: black is sure, yellow is all the same to it.
+
+# %%
+EntropyMap(frames, PALETTE.cpu(), step=[frame.index for frame in run.frames])
+
+# %% [markdown]
+# And with a live kernel, the knobs. The button begins a short run, or begins it anew.
+
+
+# %%
+def begin(
+    guidance_scale: float = settings.guidance_scale,
+    fft: float = settings.fft,
+    tau: float = settings.tau,
+    steps: int = 100,
+) -> Begun:
+    """The run of above with other settings."""
+    choices = {"guidance_scale": guidance_scale, "fft": fft, "tau": tau, "steps": steps}
+    return pixelated(PROMPT, drawing, PALETTE, **choices)
+
+
+PixelPreview(
+    begin,
+    first=picture,
+    guidance_scale=sorted({1.0, 3.0, 20.0, 41.0, settings.guidance_scale}),
+    fft=sorted({0.0, 5.0, 60.0, settings.fft}),
+    tau=sorted({0.2, 0.5, 2.0, settings.tau}),
+    steps=[50, 100, 300],
+)
+
+# %% [markdown]
 # ## 11 · Is it worth it?
 #
 # There is a quicker way to pixel art: scale the drawing down and take the nearest colours. So that
@@ -1244,13 +1310,9 @@ def dark_to_light(palette: torch.Tensor) -> torch.Tensor:
     return palette[srgb_to_oklab(palette)[:, 0].argsort()]
 
 
-eights = ("dusk", "forest", "crayons")
-variants = [recoloured(picture, dark_to_light(load_palette(name))) for name in eights]
-crayons_unsorted = recoloured(picture, load_palette("crayons"))
-show(
-    [enlarged(one.convert("RGB"), 256) for one in (picture, *variants, crayons_unsorted)],
-    ["its own", *eights, "crayons,\nnot sorted"],
-)
+eights = {name: load_palette(name) for name in ("dusk", "forest", "crayons")}
+variants = {name: dark_to_light(one) for name, one in eights.items()}
+Recolour(picture, {**variants, "crayons, not sorted": eights["crayons"]})
 
 # %% [markdown]
 # And it comes apart into layers, one for each colour, as transparent as its weight is small: for a
@@ -1258,12 +1320,7 @@ show(
 
 # %%
 weights = begun.canvas.logits.detach().softmax(dim=1)[0]
-counts = torch.bincount(begun.canvas.indices().flatten(), minlength=len(PALETTE)).tolist()
-show(
-    [enlarged(layer, 128) for layer in layers(weights, PALETTE)],
-    [f"{count} pixels" for count in counts],
-    columns=8,
-)
+LayerViewer(weights, PALETTE)
 
 # %% [markdown]
 # ## 13 · Reading the published program
@@ -1302,14 +1359,6 @@ measured["corners of what the model sees that are black"] = (
     f"{black[..., :: H - 1, :: W - 1].mean():.0%}",
 )
 
-# A start from noise has no picture, and yet its ControlNets are shown a black one.
-nothing = torch.zeros(1, 1, H, W)
-depth = (nothing - nothing.min()) / (nothing.max() - nothing.min())
-measured["depths of no picture"] = (
-    f"{len(controls_for(None, settings))} controls",
-    f"{depth.mean().item()}",
-)
-
 # A grid of 32 x 48 pixels is squeezed into a square.
 oblong = PixelSettings(PROMPT, model=MODEL, palette="crayons", size=(32, 48)).canvas
 measured["the canvas of 32 x 48 pixels"] = (f"{oblong[0]} x {oblong[1]}", f"{H} x {H}")
@@ -1322,24 +1371,20 @@ for name, (here, there) in measured.items():
 # With what you have measured above (the smoothness that doubles at twice the side, section 6; the
 # scale that is one more than it says, section 8; the softmax whose argmax nobody saw, sections 3
 # and 10), that is most of the list. A few more can be seen by reading alone, and are not measured
-# here: the seed in the settings file never counts, since the command line's default is laid over
-# it; the depth and edge maps travel to the GPU anew at every step; the weights of the autoencoder
-# gather gradients that nobody uses or clears. All of it runs, and draws pictures. That is why it is
-# there.
+# here. The seed in the settings file never counts, since the command line's default is laid over
+# it. A start from noise is still held by ControlNets, to the edges and depths of a black picture.
+# Edge and depth maps are warped by the CPU and travel to the GPU anew at every step. The weights of
+# the autoencoder gather gradients that nobody uses or clears. All of it runs, and draws pictures.
+# That is why it is there.
 
 # %% [markdown]
 # ## 14 · Yours
 #
-# A prompt, or a picture of your own (or both), a palette, a size. The grid need not be square.
-# Names of palettes are below; `rgb-2`, a `.hex` file and `None` (found in the picture) do as well.
-
-# %%
-print(", ".join(palette_names()))
+# A prompt, or a picture of your own, or both; and a size, which need not be square.
 
 # %%
 YOUR_PROMPT = "a white rocket in the night sky"  # "": the caption of your picture
 YOUR_PICTURE = ""  # the path of a file; "": a drawing of the model
-YOUR_PALETTE: str | None = "dusk"
 YOUR_SIZE = (36, 24)  # height and width
 YOUR_STEPS = 150  # better: 300
 
@@ -1347,31 +1392,50 @@ YOUR_STEPS = 150  # better: 300
 if YOUR_PICTURE:
     photograph = to_rgb(read_any(Path(YOUR_PICTURE)))
     YOUR_PROMPT = YOUR_PROMPT or caption(photograph)
-yours = PixelSettings(YOUR_PROMPT, model=MODEL, palette=YOUR_PALETTE or "", size=YOUR_SIZE)
+yours = PixelSettings(YOUR_PROMPT, model=MODEL, palette="dusk", size=YOUR_SIZE)
 if YOUR_PICTURE:
     your_start = from_pil(fit(photograph, yours.canvas)).to(prior.device)
 else:
     your_start = drawings_of([YOUR_PROMPT], size=yours.canvas)
-if YOUR_PALETTE:
-    your_palette = dark_to_light(load_palette(YOUR_PALETTE)).to(prior.device)
-else:
-    generator = torch.Generator(prior.device).manual_seed(SEED)
-    small = F.interpolate(your_start, YOUR_SIZE, mode="area")
-    your_palette = fitted_palette(small, 8, pixelart, generator)
-print(f"{YOUR_PROMPT!r}, {len(your_palette)} colours, seen by the model at {yours.canvas}")
-begun = pixelated(YOUR_PROMPT, your_start, your_palette, size=YOUR_SIZE, steps=YOUR_STEPS)
+print(f"{YOUR_PROMPT!r}, seen by the model as {yours.canvas[0]} x {yours.canvas[1]} pixels")
+show(your_start)
+
+# %% [markdown]
+# A palette: one of the course's by its name (they are below), a file, the lattice `rgb-2`, or what
+# `fitted_palette` finds in your picture. Swatches can be changed, moved and saved.
+
+# %%
+print(", ".join(palette_names()))
+editor = PaletteEditor("dusk")
+editor
+
+# %% [markdown]
+# And where it begins: the nearest colours, until you paint over them.
+
+# %%
+your_palette = dark_to_light(editor.palette).to(prior.device)
+small = F.interpolate(your_start, YOUR_SIZE, mode="area")
+painter = Painter(your_palette.cpu(), indices=nearest(small, your_palette)[0].cpu())
+painter
+
+# %%
+painted = 2 * your_palette[painter.indices.to(prior.device)].movedim(2, 0)[None] - 1
+logits = pixelart.logits_from_image(painted, your_palette)
+begun = pixelated(
+    YOUR_PROMPT, your_start, your_palette, logits=logits, size=YOUR_SIZE, steps=YOUR_STEPS
+)
 run = live_pixels(begun, every=10)
 
 # %%
 your_picture = indexed(begun.canvas.indices()[0], your_palette)
 save_png(OUT / "yours.png", your_picture)
-small = F.interpolate(your_start, YOUR_SIZE, mode="area")
-same_length = [name for name in palette_names() if len(load_palette(name)) == len(your_palette)]
-variants = [recoloured(your_picture, dark_to_light(load_palette(n))) for n in same_length]
-tiles = [to_pil(your_start)[0], *to_pil(in_colours(small, your_palette))]
+others = {name: load_palette(name) for name in palette_names()}
+others = {n: dark_to_light(one) for n, one in others.items() if len(one) == len(your_palette)}
+variants = [recoloured(your_picture, one) for one in others.values()]
+tiles = [*to_pil(F.interpolate(your_start, YOUR_SIZE, mode="area")), *to_pil(painted)]
 show(
     [enlarged(one.convert("RGB"), 256) for one in (*tiles, your_picture, *variants)],
-    ["start", "nearest\ncolours", "yours", *same_length],
+    ["start", "painted", "yours", *others],
 )
 
 # %% [markdown]
@@ -1499,7 +1563,7 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 #    keeps a window of one pixel?
 # 5. **By eye.** `nearest(small, palette, space="oklab")`: nearest to the eye instead of to the
 #    numbers. For which palettes does the start differ most?
-# 6. **Two colours.** `YOUR_PALETTE = "ink"`. What does the model draw with, when it cannot use
+# 6. **Two colours.** `PaletteEditor("ink")`. What does the model draw with, when it cannot use
 #    colour? Try `dither` of `distillery.palettes` for a start.
 # 7. **A palette that learns.** `paint` says that the palette never learns. Let it (in a copy!),
 #    with a learning rate of its own. What does guidance do to eight colours that may go where they

@@ -18,8 +18,8 @@ from distillery.errors import CourseError
 from distillery.files import atomic_write
 from distillery.presets import find_preset, guidance_default
 from distillery.prior import Prior
+from distillery.values import check_real, check_text, check_whole, read_settings
 
-LONGEST_PROMPT = 1000
 IMPLEMENTATIONS = ("reference", "guidance")
 TEXTS = (
     "prompt",
@@ -81,7 +81,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name in TEXTS:
-            _check_text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         if not self.prompt.strip():
             raise CourseError("the prompt is empty: say in a few words what to draw.")
         if self.implementation not in IMPLEMENTATIONS:
@@ -90,17 +90,17 @@ class Settings:
                 f"choose {' or '.join(IMPLEMENTATIONS)}."
             )
         self._fill_in_defaults()
-        _check_real("guidance_scale", self.guidance_scale)
-        _check_real("identity", self.identity)
-        _check_real("learning_rate", self.learning_rate, above=0)
-        _check_real("lora_learning_rate", self.lora_learning_rate, above=0)
-        _check_whole("lora_rank", self.lora_rank, 1, 10_000)
-        _check_whole("particles", self.particles, 1, 1000)
-        _check_whole("steps", self.steps, 1, 1_000_000)
-        _check_whole("warmup", self.warmup, 0, self.steps)
-        _check_whole("seed", self.seed, 0, 2**63 - 1)
-        _check_whole("t_max", self.t_max, 0, 999)
-        _check_whole("t_min", self.t_min, 0, self.t_max)
+        check_real("guidance_scale", self.guidance_scale)
+        check_real("identity", self.identity)
+        check_real("learning_rate", self.learning_rate, above=0)
+        check_real("lora_learning_rate", self.lora_learning_rate, above=0)
+        check_whole("lora_rank", self.lora_rank, 1, 10_000)
+        check_whole("particles", self.particles, 1, 1000)
+        check_whole("steps", self.steps, 1, 1_000_000)
+        check_whole("warmup", self.warmup, 0, self.steps)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("t_max", self.t_max, 0, 999)
+        check_whole("t_min", self.t_min, 0, self.t_max)
 
     def _fill_in_defaults(self) -> None:
         preset = find_preset(self.model)
@@ -135,51 +135,11 @@ class Settings:
         Raises:
             CourseError: the file is missing, is not YAML, or holds an unknown or unfit setting.
         """
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise CourseError(
-                f"cannot read settings from {path}: it is missing or not YAML; name another file."
-            ) from error
         known = [field.name for field in fields(cls)]
-        if not isinstance(values, dict) or "prompt" not in values:
-            raise CourseError(
-                f"{path} must hold settings, one 'name: value' a line, among them a prompt."
-            )
-        unknown = [str(name) for name in values if name not in known]
-        if unknown:
-            raise CourseError(
-                f"{path} has the unknown setting {', '.join(unknown)}; the known ones are "
-                f"{', '.join(known)}."
-            )
+        values = read_settings(path, known, needed=["prompt"])
         if "steps" in changes:
             values.pop("warmup", None)
         return cls(**{**values, **changes})
-
-
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise CourseError(f"{name} must be text; it is {value!r}.")
-    if len(value) > LONGEST_PROMPT:
-        raise CourseError(
-            f"{name} may have {LONGEST_PROMPT} characters; it has {len(value)}, shorten it."
-        )
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise CourseError(f"{name} is not valid text in UTF-8; type it again.") from error
-
-
-def _check_whole(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise CourseError(f"{name} must be a whole number from {low} to {high}; it is {value!r}.")
-
-
-def _check_real(name: str, value: Any, above: float = -math.inf) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= above:
-        wanted = "a finite number" if above == -math.inf else f"a finite number above {above:g}"
-        raise CourseError(f"{name} must be {wanted}; it is {value!r}.")
 
 
 class Schedule(Protocol):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping
+import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +16,35 @@ import yaml
 from distillery.errors import CourseError
 from distillery.files import atomic_write
 from distillery.presets import find_preset
+from distillery.values import (
+    check_choice,
+    check_real,
+    check_text,
+    check_truth,
+    check_whole,
+    read_settings,
+)
 
-LONGEST_TEXT = 1000
 LARGEST_SIDE = 512  # pixels of the grid
-UNIT = 32  # pixels; SDXL's latents are 8 a side, and its UNet halves them twice
+SMALLEST_SIDE = 32  # pixels of the canvas
 STARTS = ("generated", "image", "painted", "noise")
 FILLS = ("distance", "nearest", "dithered")
 PATHS = ("gumbel", "softmax", "argmax")
 ENLARGE = ("bilinear", "nearest")
 IMPLEMENTATIONS = ("reference", "guidance")
-# By memory in GB: what is given up on a smaller accelerator.
+MODEL = "tiny-sdxl"  # where none is named
+# By memory in GB: the model where none is named, and what of SDXL is given up.
 MEMORY: dict[int, dict[str, Any]] = {
-    24: {},
-    16: {"side": 1024, "vae": "taesdxl"},
-    12: {"side": 768, "vae": "taesdxl", "depth": 0.0},
-    8: {"side": 512, "vae": "taesdxl", "depth": 0.0, "model": "ssd-1b"},
+    24: {"model": "sdxl"},
+    16: {"model": "sdxl", "vae": "taesdxl"},
+    12: {"model": "sdxl", "side": 768, "vae": "taesdxl", "depth": 0.0},
+    8: {"model": "ssd-1b", "side": 512, "vae": "taesdxl", "depth": 0.0},
+}
+
+GIVEN_UP = {
+    "side": "the side is {} pixels",
+    "vae": "the VAE is {}",
+    "depth": "the depth ControlNet is left out",
 }
 
 
@@ -67,11 +82,11 @@ class PixelSettings:
 
     prompt: str = _said("", "what to draw; empty: the caption of the input image")
     negative_prompt: str = _said("", "what to steer away from")
-    model: str = _said("tiny-sdxl", "a preset's name, or a folder that diffusers saved")
+    model: str = _said(None, "a preset's name, or a folder that diffusers saved")
     implementation: str = _said("guidance", "guidance: your code; reference: the course's")
     device: str = _said("auto", "auto, cpu, cuda or mps")
     seed: int = _said(0, "the same seed gives the same picture on the same machine")
-    memory: int | None = _said(None, "GB of the accelerator, 8, 12, 16 or 24: see the README")
+    memory: int | None = _said(None, "GB that SDXL shall fit into: 8, 12, 16 or 24")
 
     size: tuple[int, int] = _said(None, "height and width of the grid, in pixels")
     palette: str = _said("", "a name, rgb-N, or a file; empty: found in the start by k-means")
@@ -79,7 +94,7 @@ class PixelSettings:
     perceptual: bool = _said(False, "nearest colour by OKLab instead of sRGB")
     transparent: bool = _said(False, "keep what is transparent in the input image so")
 
-    start: str = _said("generated", "generated, image, painted or noise")
+    start: str = _said(None, "generated, image, painted or noise")
     input_image: str = _said("", "the picture to start from, or the painted index grid")
     fill: str = _said("distance", "how a start fills the grid: distance, nearest or dithered")
     candidates: int = _said(4, "drawings of the model to choose the start from, by CLIP")
@@ -115,34 +130,51 @@ class PixelSettings:
     depth: float = _said(None, "scale of the ControlNet of depths; 0 leaves it out")
     control_start: float = _said(0.0, "where on the way from noise to picture they begin")
     control_end: float = _said(1.0, "and where they end")
-    vae: str = _said("", "another autoencoder: taesdxl, fp16-fix, a hub id or a folder")
+    vae: str = _said(None, "another autoencoder: taesdxl, fp16-fix, a hub id or a folder")
     lora: str = _said("", "LoRA weights for the UNet: a file, a folder or a hub id")
     lora_scale: float = _said(1.0, "factor on them")
 
     def __post_init__(self) -> None:
         self._fill_in_memory()
+        self._fill_in("model", MODEL)
+        self._fill_in("vae", "")
+        self._fill_in("start", "image" if self.input_image else "generated")
         self._check_texts()
         self._fill_in_defaults()
         self._check_numbers()
 
+    def _fill_in(self, name: str, value: Any) -> bool:
+        """Set what is None; whether it was. What was asked for prevails."""
+        if getattr(self, name) is not None:
+            return False
+        object.__setattr__(self, name, value)
+        return True
+
     def _fill_in_memory(self) -> None:
+        """Fit SDXL into the memory, and warn of what that changes."""
         if self.memory is None:
             return
-        if self.memory not in MEMORY:
+        if type(self.memory) is not int or self.memory not in MEMORY:
             raise CourseError(
                 f"memory must be one of {', '.join(map(str, sorted(MEMORY)))} GB; "
                 f"it is {self.memory!r}."
             )
-        standard = {f.name: f.default for f in fields(self)}
-        for name, value in MEMORY[self.memory].items():
-            if getattr(self, name) in (standard[name], "sdxl"):  # what was asked for prevails
-                object.__setattr__(self, name, value)
+        given_up = dict(MEMORY[self.memory])
+        chosen = self._fill_in("model", given_up.pop("model"))
+        check_text("model", self.model)
+        changes = [f"the model is {self.model}"] if chosen else []
+        preset = find_preset(self.model)
+        if preset.family == "sdxl" and not preset.name.startswith("tiny"):
+            filled = {name: value for name, value in given_up.items() if self._fill_in(name, value)}
+            changes += [GIVEN_UP[name].format(value) for name, value in filled.items()]
+        said = _listed(changes) if changes else "nothing is changed"
+        warnings.warn(f"for {self.memory} GB {said}.", stacklevel=4)
 
     def _check_texts(self) -> None:
         for name in ("prompt", "negative_prompt", "model", "device", "palette", "input_image"):
-            _check_text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         for name in ("vae", "lora"):
-            _check_text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         choices = {
             "implementation": IMPLEMENTATIONS,
             "start": STARTS,
@@ -151,16 +183,17 @@ class PixelSettings:
             "enlarge": ENLARGE,
         }
         for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise CourseError(
-                    f"{name} must be one of {', '.join(known)}; it is {getattr(self, name)!r}."
-                )
+            check_choice(name, getattr(self, name), known)
         for name in ("perceptual", "transparent"):
-            if not isinstance(getattr(self, name), bool):
-                raise CourseError(f"{name} must be true or false; it is {getattr(self, name)!r}.")
+            check_truth(name, getattr(self, name))
         needs_picture = self.start in ("image", "painted")
         if needs_picture and not self.input_image:
             raise CourseError(f"the start {self.start!r} needs a picture: name the input_image.")
+        if self.start == "noise" and not self.palette:
+            raise CourseError(
+                "a start from noise has no picture to find colours in: name a palette, for example "
+                "rgb-2."
+            )
         if not self.prompt.strip() and not self.input_image:
             raise CourseError(
                 "the prompt is empty and there is no input_image whose caption could stand in; "
@@ -170,53 +203,45 @@ class PixelSettings:
     def _fill_in_defaults(self) -> None:
         preset = find_preset(self.model)
         suits = TINY if preset.name.startswith("tiny") else PixelDefaults()
-        defaults = {**asdict(suits), "side": preset.image_size}
-        for name, value in defaults.items():
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, value)
-        if self.warmup is None and isinstance(self.steps, int):
-            object.__setattr__(self, "warmup", self.steps // 10)
+        for name, value in asdict(suits).items():
+            self._fill_in(name, value)
+        self._fill_in("side", max(SMALLEST_SIDE, preset.image_size))
+        if isinstance(self.steps, int):
+            self._fill_in("warmup", self.steps // 10)
 
     def _check_numbers(self) -> None:
         object.__setattr__(self, "size", _checked_size(self.size))
-        _check_whole("seed", self.seed, 0, 2**63 - 1)
-        _check_whole("colours", self.colours, 2, 256)
-        _check_whole("candidates", self.candidates, 1, 64)
-        _check_whole("side", self.side, UNIT, 4096)
-        _check_whole("steps", self.steps, 1, 1_000_000)
-        _check_whole("warmup", self.warmup, 0, self.steps)
-        _check_whole("t_max", self.t_max, 0, 999)
-        _check_whole("t_bound", self.t_bound, 0, self.t_max)
-        _check_whole("t_min", self.t_min, 0, self.t_bound)
+        check_whole("seed", self.seed, 0, 2**63 - 1)
+        check_whole("colours", self.colours, 2, 256)
+        check_whole("candidates", self.candidates, 1, 64)
+        check_whole("side", self.side, SMALLEST_SIDE, 4096)
+        check_whole("steps", self.steps, 1, 1_000_000)
+        check_whole("warmup", self.warmup, 0, self.steps)
+        check_whole("t_max", self.t_max, 0, 999)
+        check_whole("t_bound", self.t_bound, 0, self.t_max)
+        check_whole("t_min", self.t_min, 0, self.t_bound)
         for name in ("tau", "tau_end", "learning_rate"):
-            _check_real(name, getattr(self, name), above=0)
+            check_real(name, getattr(self, name), above=0)
         for name in ("fft", "tv", "laplacian", "bilateral", "canny", "depth", "clip_norm"):
-            _check_real(name, getattr(self, name), low=0)
+            check_real(name, getattr(self, name), low=0)
         for name in ("guidance_scale", "lora_scale"):
-            _check_real(name, getattr(self, name))
+            check_real(name, getattr(self, name))
         for name in ("mirror", "perspective", "grayscale", "control_start"):
-            _check_real(name, getattr(self, name), low=0, high=1)
+            check_real(name, getattr(self, name), low=0, high=1)
         for name in ("tau_spread", "perspective_scale"):
-            _check_real(name, getattr(self, name), low=0, high=0.9)
-        _check_real("bound_reached", self.bound_reached, above=0, high=1)
-        _check_real("control_end", self.control_end, low=self.control_start, high=1)
+            check_real(name, getattr(self, name), low=0, high=0.9)
+        check_real("bound_reached", self.bound_reached, above=0, high=1)
+        check_real("control_end", self.control_end, low=self.control_start, high=1)
 
     @property
     def canvas(self) -> tuple[int, int]:
         """Height and width in pixels of what the model sees.
 
-        Multiples of 32 whose proportions are the grid's, as nearly as their area may be `side`²:
-        a grid of 32 × 48 is seen as 128 × 192 where a square one is as 128 × 128.
+        Their proportions are the grid's and their area is `side`², as nearly as multiples of 8 can
+        be, or of 32 where the side is 512 and more: a grid of 32 × 48 is seen as 112 × 168 where a
+        square one is as 128 × 128.
         """
-        height, width = self.size
-        sides = range(UNIT, 4 * self.side + UNIT, UNIT)
-
-        def misfit(canvas: tuple[int, int]) -> float:
-            shape = math.log(canvas[1] / canvas[0]) - math.log(width / height)
-            area = math.log(canvas[0] * canvas[1] / self.side**2)
-            return abs(shape) + 0.1 * abs(area)
-
-        return min(product(sides, sides), key=misfit)
+        return _canvas(self.size, self.side)
 
     def tau_at(self, step: int, generator: torch.Generator) -> float:
         """The temperature of a step: on the way from `tau` to `tau_end`, spread by chance."""
@@ -249,25 +274,30 @@ class PixelSettings:
         Raises:
             CourseError: the file is missing, is not YAML, or holds an unknown or unfit setting.
         """
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise CourseError(
-                f"cannot read settings from {path}: it is missing or not YAML; name another file."
-            ) from error
-        if not isinstance(values, Mapping):
-            raise CourseError(f"{path} must hold settings, one 'name: value' a line.")
-        known = [f.name for f in fields(cls)]
-        unknown = [str(name) for name in values if name not in known]
-        if unknown:
-            raise CourseError(
-                f"{path} has the unknown setting {', '.join(unknown)}; the known ones are "
-                f"{', '.join(known)}."
-            )
-        values = dict(values)
+        values = read_settings(path, [f.name for f in fields(cls)])
         if "steps" in changes:
             values.pop("warmup", None)
         return cls(**{**values, **changes})
+
+
+@functools.lru_cache
+def _canvas(size: tuple[int, int], side: int) -> tuple[int, int]:
+    shape = size[1] / size[0]
+    # SDXL's latents are 8 pixels a side, and its UNet halves them twice.
+    unit = 32 if side >= 512 else 8
+
+    def misfit(canvas: tuple[int, int]) -> float:
+        area = math.log(canvas[0] * canvas[1] / side**2)
+        return abs(math.log(canvas[1] / canvas[0] / shape)) + 0.1 * abs(area)
+
+    heights = range(unit, 4 * side + unit, unit)
+    widths = (max(unit, unit * round(height * shape / unit)) for height in heights)
+    return min(zip(heights, widths, strict=True), key=misfit)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _checked_size(size: Any) -> tuple[int, int]:
@@ -283,37 +313,3 @@ def _checked_size(size: Any) -> tuple[int, int]:
             f"size may be at most 4 times as long one way as the other; it is {size!r}."
         )
     return sides[0], sides[1]
-
-
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise CourseError(f"{name} must be text; it is {value!r}.")
-    if len(value) > LONGEST_TEXT:
-        raise CourseError(
-            f"{name} may have {LONGEST_TEXT} characters; it has {len(value)}, shorten it."
-        )
-
-
-def _check_whole(name: str, value: Any, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise CourseError(f"{name} must be a whole number from {low} to {high}; it is {value!r}.")
-
-
-def _check_real(
-    name: str,
-    value: Any,
-    *,
-    above: float = -math.inf,
-    low: float = -math.inf,
-    high: float = math.inf,
-) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if number and math.isfinite(value) and above < value and low <= value <= high:
-        return
-    bounds = [
-        f"above {above:g}" if above > -math.inf else "",
-        f"from {low:g}" if low > -math.inf else "",
-        f"up to {high:g}" if high < math.inf else "",
-    ]
-    wanted = " ".join(["a finite number", *filter(None, bounds)])
-    raise CourseError(f"{name} must be {wanted}; it is {value!r}.")

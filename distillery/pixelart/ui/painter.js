@@ -1,0 +1,284 @@
+// The painter's half in the browser. The cells are bytes, row by row, each a row of the palette;
+// a stroke is sent to Python when it ends.
+
+const LARGEST = 480; // pixels of the longer side on the screen, about
+const LINES_FROM = 6; // pixels of a cell, from which on there are lines between cells
+const REMEMBERED = 200; // strokes that can be undone
+
+const same = (a, b) => a.length === b.length && a.every((value, index) => value === b[index]);
+
+function element(parent, tag, attributes = {}, text = "") {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.textContent = text;
+  parent.append(node);
+  return node;
+}
+
+/** The cells, what they were before, and what is done to them. */
+class Grid {
+  constructor(cells, width, height) {
+    Object.assign(this, { cells, width, height, past: [], future: [] });
+  }
+
+  remember(before) {
+    if (same(before, this.cells)) return false;
+    this.past.push(before);
+    if (this.past.length > REMEMBERED) this.past.shift();
+    this.future = [];
+    return true;
+  }
+
+  step(from, to) {
+    if (!from.length) return false;
+    to.push(this.cells);
+    this.cells = from.pop();
+    return true;
+  }
+
+  undo() { return this.step(this.past, this.future); }
+
+  redo() { return this.step(this.future, this.past); }
+
+  at(x, y) { return this.cells[y * this.width + x]; }
+
+  has(x, y) { return x >= 0 && y >= 0 && x < this.width && y < this.height; }
+
+  set(x, y, colour) { if (this.has(x, y)) this.cells[y * this.width + x] = colour; }
+
+  /** All cells from one to another: a quick mouse skips some. */
+  line([x0, y0], [x1, y1], colour) {
+    const steps = Math.max(Math.abs(x1 - x0), Math.abs(y1 - y0), 1);
+    for (let i = 0; i <= steps; i += 1) {
+      this.set(Math.round(x0 + (i / steps) * (x1 - x0)), Math.round(y0 + (i / steps) * (y1 - y0)), colour);
+    }
+  }
+
+  /** The cells of one colour that hang together by their sides. */
+  fill(x, y, colour) {
+    const old = this.at(x, y);
+    if (old === colour) return;
+    const open = [[x, y]];
+    while (open.length) {
+      const [i, j] = open.pop();
+      if (!this.has(i, j) || this.at(i, j) !== old) continue;
+      this.set(i, j, colour);
+      open.push([i + 1, j], [i - 1, j], [i, j + 1], [i, j - 1]);
+    }
+  }
+}
+
+function render({ model, el }) {
+  const [height, width] = model.get("size");
+  const received = () => {
+    const view = model.get("indices");
+    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+  };
+  const grid = new Grid(received(), width, height);
+  const scale = Math.max(1, Math.floor(LARGEST / Math.max(width, height)));
+  const blank = model.get("blank");
+  let colour = blank === 0 ? 1 : 0;
+  let tool = "brush";
+  let cursor = [0, 0];
+  let stroke = null; // the cells before it, and where the mouse was last
+
+  // JupyterLab's own keys shall not hear what is typed here.
+  const root = element(el, "div", { class: "pixel-painter", "data-lm-suppress-shortcuts": "true" });
+  const swatches = element(root, "div", { class: "row", role: "group", "aria-label": "colours" });
+  const tools = element(root, "div", { class: "row", role: "group", "aria-label": "tools" });
+  const board = element(root, "div", { class: "board" });
+  const canvas = element(board, "canvas", {
+    width, height, tabindex: "0", role: "application",
+    "aria-label": `${height} by ${width} cells: arrows move, space paints, 1 to 9 choose a colour`,
+  });
+  const size = { width: `${width * scale}px`, height: `${height * scale}px` };
+  Object.assign(board.style, size);
+  Object.assign(canvas.style, size);
+  if (scale >= LINES_FROM) {
+    element(board, "div", { class: "lines" }).style.backgroundSize = `${scale}px ${scale}px`;
+  }
+  const frame = element(board, "div", { class: "cursor" });
+  Object.assign(frame.style, { width: `${scale}px`, height: `${scale}px` });
+  const status = element(root, "div", { class: "status", "aria-live": "polite" });
+  const context = canvas.getContext("2d");
+
+  const button = (text, hint, act) => {
+    const made = element(tools, "button", { type: "button", title: hint }, text);
+    made.addEventListener("click", act);
+    return made;
+  };
+  const kinds = {
+    brush: button("brush", "paint cell by cell (B)", () => take("brush")),
+    fill: button("fill", "fill what hangs together (F)", () => take("fill")),
+    pick: button("pick", "take a colour from the picture (P, or the right mouse button)", () => take("pick")),
+  };
+  const undoing = button("undo", "Ctrl+Z", () => travel("undo"));
+  const redoing = button("redo", "Ctrl+Y", () => travel("redo"));
+  button("clear", "empty all cells; can be undone", () => edit(() => grid.cells.fill(blank)));
+
+  function draw() {
+    const codes = model.get("palette").map((code) => parseInt(code.slice(1), 16));
+    const pixels = context.createImageData(width, height);
+    grid.cells.forEach((index, place) => {
+      const code = codes[index];
+      pixels.data.set([code >> 16, (code >> 8) & 255, code & 255, 255], 4 * place);
+    });
+    context.putImageData(pixels, 0, 0);
+    undoing.disabled = !grid.past.length;
+    redoing.disabled = !grid.future.length;
+  }
+
+  function drawPalette() {
+    swatches.replaceChildren();
+    model.get("palette").forEach((code, index) => {
+      const name = `colour ${index + 1}, ${code}`;
+      const swatch = element(swatches, "button", { type: "button", class: "swatch", title: name, "aria-label": name });
+      swatch.style.background = code;
+      swatch.addEventListener("click", () => choose(index));
+    });
+    choose(Math.min(colour, model.get("palette").length - 1));
+    draw();
+  }
+
+  function choose(index) {
+    if (index < 0 || index >= swatches.children.length) return;
+    colour = index;
+    [...swatches.children].forEach((swatch, i) => swatch.setAttribute("aria-pressed", i === colour));
+  }
+
+  function take(name) {
+    tool = name;
+    for (const [kind, node] of Object.entries(kinds)) node.setAttribute("aria-pressed", kind === tool);
+  }
+
+  function send() {
+    draw();
+    model.set("indices", new DataView(grid.cells.slice().buffer));
+    model.save_changes();
+  }
+
+  function edit(change) {
+    const before = grid.cells.slice();
+    change();
+    if (grid.remember(before)) send();
+  }
+
+  function travel(direction) {
+    if (!stroke && grid[direction]()) send();
+  }
+
+  function use(x, y) {
+    if (tool === "pick") choose(grid.at(x, y));
+    else if (tool === "fill") edit(() => grid.fill(x, y, colour));
+    else edit(() => grid.set(x, y, colour));
+  }
+
+  function point(x, y) {
+    const inside = grid.has(x, y);
+    frame.style.display = inside ? "block" : "none";
+    if (!inside) return;
+    cursor = [x, y];
+    Object.assign(frame.style, { left: `${x * scale}px`, top: `${y * scale}px` });
+    status.textContent = `row ${y}, column ${x}: colour ${grid.at(x, y) + 1}`;
+  }
+
+  function cellOf(event) {
+    const box = canvas.getBoundingClientRect();
+    return [
+      Math.floor(((event.clientX - box.left) / box.width) * width),
+      Math.floor(((event.clientY - box.top) / box.height) * height),
+    ];
+  }
+
+  function finish() {
+    if (!stroke) return;
+    const { before } = stroke;
+    stroke = null;
+    if (grid.remember(before)) send();
+  }
+
+  canvas.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    canvas.focus({ preventScroll: true });
+    const [x, y] = cellOf(event);
+    if (!grid.has(x, y)) return;
+    if (event.button === 2) choose(grid.at(x, y));
+    else if (event.button === 0 && tool !== "brush") use(x, y);
+    else if (event.button === 0) {
+      stroke = { before: grid.cells.slice(), last: [x, y] };
+      canvas.setPointerCapture(event.pointerId);
+      grid.set(x, y, colour);
+      draw();
+    }
+    point(x, y);
+  });
+
+  canvas.addEventListener("pointermove", (event) => {
+    const cell = cellOf(event);
+    if (stroke) {
+      grid.line(stroke.last, cell, colour);
+      stroke.last = cell;
+      draw();
+    }
+    point(...cell);
+  });
+
+  canvas.addEventListener("pointerup", finish);
+  canvas.addEventListener("pointercancel", finish);
+  canvas.addEventListener("pointerleave", () => { if (!stroke) frame.style.display = "none"; });
+  canvas.addEventListener("contextmenu", (event) => {
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const letters = { b: "brush", f: "fill", p: "pick" };
+
+  /** Whether the key meant something here. */
+  function pressed(event) {
+    const key = event.key.toLowerCase();
+    if (event.ctrlKey || event.metaKey) {
+      if (key !== "z" && key !== "y") return false;
+      travel(key === "y" || event.shiftKey ? "redo" : "undo");
+      return true;
+    }
+    if (event.altKey) return false;
+    if (letters[key]) take(letters[key]);
+    else if (/^[1-9]$/.test(key)) choose(Number(key) - 1);
+    else if (event.target !== canvas) return false;
+    else if (moves[event.key]) {
+      const [x, y] = [cursor[0] + moves[event.key][0], cursor[1] + moves[event.key][1]];
+      if (grid.has(x, y)) point(x, y);
+    } else if (key === " " || key === "enter") {
+      use(...cursor);
+      point(...cursor);
+    } else return false;
+    return true;
+  }
+
+  root.addEventListener("keydown", (event) => {
+    if (!pressed(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+
+  const arrived = () => {
+    const cells = received();
+    if (same(cells, grid.cells)) return;
+    const before = grid.cells;
+    stroke = null;
+    grid.cells = cells;
+    grid.remember(before);
+    draw();
+  };
+  model.on("change:indices", arrived);
+  model.on("change:palette", drawPalette);
+  take(tool);
+  drawPalette();
+  return () => {
+    model.off("change:indices", arrived);
+    model.off("change:palette", drawPalette);
+  };
+}
+
+export default { render };

@@ -55,7 +55,8 @@ def load(
     if vae is not None:
         kind = AutoencoderTiny if "taesd" in vae else AutoencoderKL
         parts["vae"] = kind.from_pretrained(vae, **options)
-    with _no_loading_bars():
+    # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
+    with _no_loading_bars(), _only_errors():
         pipeline = pipelines[family].from_pretrained(
             source, variant=variant, local_files_only=offline, **options, **parts
         )
@@ -132,9 +133,20 @@ class StableDiffusionPrior(Prior):
     @torch.no_grad()
     def embed(self, prompts: Sequence[str]) -> Condition:
         """Encode the prompts; what is beyond the tokenizer's length is cut off, with a warning."""
+        self._move_text_encoders(self.device)
         with _only_errors():
             _warn_of_cuts(self.pipeline.tokenizer, prompts)
             return self._encode_prompts(list(prompts))
+
+    def rest_text_encoders(self) -> None:
+        """Free the device of the text encoders; `embed` and `sample` fetch them when they must."""
+        self._move_text_encoders(torch.device("cpu"))
+
+    def _move_text_encoders(self, device: torch.device) -> None:
+        for name in ("text_encoder", "text_encoder_2"):
+            encoder = getattr(self.pipeline, name, None)
+            if encoder is not None:
+                encoder.to(device)
 
     def _encode_prompts(self, prompts: list[str]) -> Condition:
         tokens, _ = self.pipeline.encode_prompt(
@@ -263,6 +275,7 @@ class StableDiffusionPrior(Prior):
         height, width = size or self.image_size
         if height % 8 or width % 8:
             raise CourseError(f"the sides of a picture must be multiples of 8; it is {size}.")
+        self._move_text_encoders(self.device)
         with _only_errors():
             _warn_of_cuts(self.pipeline.tokenizer, prompts)
             drawn = self.pipeline(

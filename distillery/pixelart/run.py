@@ -2,7 +2,8 @@
 
     outputs/a_red_boat.png          the picture: indexed, with exactly the palette; written last
     outputs/a_red_boat/             large.png, soft.png, palette.hex, layers/, frames/, making.gif,
-                                    start.png and what the ControlNets saw, loss.csv, run.yaml
+                                    start.png and what the ControlNets saw, loss.csv, run.yaml;
+                                    if asked for making.mp4, verbose/ and tensorboard/
     outputs/a_red_boat~unfinished/  frames, settings and checkpoint of a run that is not done
 
 As with `distillery.run`, what an earlier run left stays as it is until this one is done, and a run
@@ -21,16 +22,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
+from distillery.diffusion import StableDiffusionPrior
 from distillery.distill import Checkpoint, Step, distill, load_checkpoint, save_checkpoint
-from distillery.errors import CourseError
+from distillery.errors import CourseError, in_short
+from distillery.exact import GaussianMixturePrior
 from distillery.files import atomic_write
-from distillery.images import read_any, save_gif, save_png, to_pil, to_png_bytes, to_rgb
+from distillery.images import Picture, read_any, save_gif, save_png, to_png_bytes, to_rgb
 from distillery.palettes import save_palette
 from distillery.pixelart import verbose
 from distillery.pixelart.canvas import PaletteCanvas
@@ -48,11 +52,21 @@ from distillery.run import (
     loss_table,
     warnings_in_a_line,
 )
+from distillery.values import check_real
 from distillery.video import save_mp4
 
 CHECKPOINT_SECONDS = 5.0
 SCALARS_EVERY = 10  # steps
 VERBOSE_TIMES = 8  # in a run
+GIF_FPS = 50  # a GIF counts in hundredths of a second, and browsers slow down those of one
+MADE_BY_SOME = (  # what not every run makes
+    "layers/*.png",
+    "control_*.png",
+    "start.png",
+    "making.mp4",
+    "verbose/*.png",
+    "tensorboard/events.*",
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +83,7 @@ class Extras:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.fps <= 120:
-            raise CourseError(f"fps must be above 0 and at most 120; it is {self.fps!r}.")
+        check_real("fps", self.fps, low=1, high=60)
         if self.video_size is not None and not all(
             16 <= side <= 4096 and side % 2 == 0 for side in self.video_size
         ):
@@ -98,7 +111,12 @@ def with_prompt(settings: PixelSettings) -> PixelSettings:
 
     picture = to_rgb(read_any(Path(settings.input_image)))
     model = "tiny-caption" if settings.model.startswith("tiny") else "blip"
-    return replace(settings, prompt=caption(picture, model=model))
+    words = caption(picture, model=model)
+    if not words:
+        raise CourseError(
+            f"no caption was found for {settings.input_image}; say in the prompt what to draw."
+        )
+    return replace(settings, prompt=words)
 
 
 def load(settings: PixelSettings) -> Prior:
@@ -108,6 +126,12 @@ def load(settings: PixelSettings) -> Prior:
         CourseError: a part of it cannot be had.
     """
     prior = load_prior(settings.model, device=settings.device, vae=settings.vae or None)
+    if isinstance(prior, GaussianMixturePrior) and prior.image_size != settings.canvas:
+        raise CourseError(
+            f"{settings.model} knows pictures of {prior.image_size[0]} x {prior.image_size[1]} "
+            f"pixels alone and would be shown {settings.canvas[0]} x {settings.canvas[1]}; "
+            "choose tiny-sdxl or another diffusion model."
+        )
     scales = {"canny": settings.canny, "depth": settings.depth}
     if settings.start != "noise":
         load_controlnets(prior, settings.model, [kind for kind, scale in scales.items() if scale])
@@ -132,6 +156,8 @@ def begin_run(prior: Prior, method: ModuleType, settings: PixelSettings) -> Begu
     canvas = PaletteCanvas(start.logits, clip_norm=settings.clip_norm)
     text = prior.embed([settings.prompt])
     uncond = prior.embed([settings.negative_prompt])
+    if isinstance(prior, StableDiffusionPrior):
+        prior.rest_text_encoders()
 
     def loss(logits: Tensor, index: int) -> Tensor:
         return method.loss(
@@ -180,7 +206,9 @@ def _fingerprint(method: ModuleType, begun: Begun) -> str:
     """Eight digits that tell apart versions of the method's code and of the start."""
     assert method.__file__ is not None
     digest = hashlib.sha256(Path(method.__file__).read_bytes())
-    digest.update(begun.start.logits.cpu().numpy().tobytes())
+    start = begun.start
+    for part in (start.logits, start.palette, start.clear):
+        digest.update(b"" if part is None else part.cpu().numpy().tobytes())
     return digest.hexdigest()[:8]
 
 
@@ -206,7 +234,7 @@ def _follow(
         mininterval=0.5,
         delay=0.2,
     )
-    scalars = Scalars(place.folder / "tensorboard" if extras.tensorboard else None, len(losses))
+    scalars = Scalars(place.unfinished / "tensorboard" if extras.tensorboard else None, len(losses))
     with interrupts_held_back() as interrupted, contextlib.closing(scalars):
         for step in bar:
             pending.append(step.loss)
@@ -244,31 +272,58 @@ def _finish(
     extras: Extras,
 ) -> None:
     """Write all that remains of the run; it can be stopped and done again at any point."""
-    folder, start = place.folder, begun.start
+    folder = place.folder
     frames = _keep_frames(place, settings)
     shown = [enlarged(frame) for frame in frames]
-    save_gif(folder / "making.gif", shown, extras.fps)
+    save_gif(folder / "making.gif", shown, min(extras.fps, GIF_FPS))
     if extras.make_video:
-        save_mp4(folder / "making.mp4", _framed(shown, extras.video_size), extras.fps)
-    if extras.verbose and (place.unfinished / "verbose").is_dir():
-        for path in sorted((place.unfinished / "verbose").iterdir()):
-            atomic_write(folder / "verbose" / path.name, path.read_bytes())
-    weights = begun.canvas.render().detach().softmax(dim=1)[0]
-    soft = 2 * torch.einsum("khw,kc->chw", weights, start.palette)[None] - 1
-    save_png(folder / "soft.png", to_pil(soft)[0])
-    for number, layer in enumerate(layers(weights, start.palette)):
-        save_png(folder / "layers" / f"{number:03d}.png", layer)
-    save_palette(start.palette, folder / "palette.hex")
-    for name, seen in _seen(begun).items():
-        save_png(folder / f"{name}.png", seen)
+        save_mp4(folder / "making.mp4", _framed(frames, extras.video_size), extras.fps)
+    pictures = _pictures(begun)
+    for name, picture in pictures.items():
+        save_png(folder / name, picture)
+    grown = _grown(place)
+    for name, path in grown.items():
+        atomic_write(folder / name, path.read_bytes())
+    save_palette(begun.start.palette, folder / "palette.hex")
     atomic_write(folder / "loss.csv", loss_table(losses))
     atomic_write(folder / "loss.png", loss_curve(losses))
     atomic_write(folder / "agreement.json", json.dumps({"soft_and_hard": agreement(begun.canvas)}))
     settings.save(folder / "run.yaml")
-    picture = indexed(begun.canvas.indices()[0], start.palette, start.clear)
-    save_png(folder / "large.png", enlarged(picture))
+    _remove_others(folder, {*pictures, *grown, *(["making.mp4"] if extras.make_video else [])})
     _save_indexed(place.picture, begun, settings.prompt)
     shutil.rmtree(place.unfinished, ignore_errors=True)
+
+
+def _pictures(begun: Begun) -> dict[str, Picture]:
+    """What is kept of the canvas and of what it began from, by file name."""
+    start, weights = begun.start, begun.canvas.render().detach().softmax(dim=1)[0]
+    soft = 2 * torch.einsum("khw,kc->chw", weights, start.palette) - 1
+    if start.clear is not None:
+        weights, soft = weights.masked_fill(start.clear, 0), soft.masked_fill(start.clear, 1)
+    hard = indexed(begun.canvas.indices()[0], start.palette, start.clear)
+    pictures: dict[str, Picture] = {"large.png": enlarged(hard), "soft.png": soft}
+    for number, layer in enumerate(layers(weights, start.palette)):
+        pictures[f"layers/{number:03d}.png"] = layer
+    for control in begun.controls:
+        pictures[f"control_{control.kind}.png"] = 2 * control.image - 1
+    if start.picture is not None:
+        pictures["start.png"] = start.picture
+    return pictures
+
+
+def _grown(place: Place) -> dict[str, Path]:
+    """The files that the steps themselves have written, by the name that they are kept under."""
+    folder = place.unfinished
+    found = [*folder.glob("verbose/*.png"), *folder.glob("tensorboard/*")]
+    return {path.relative_to(folder).as_posix(): path for path in found}
+
+
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    """Remove what an earlier run left and this one has not made."""
+    for pattern in MADE_BY_SOME:
+        for path in folder.glob(pattern):
+            if path.relative_to(folder).as_posix() not in kept:
+                path.unlink()
 
 
 def agreement(canvas: PaletteCanvas) -> float:
@@ -290,49 +345,62 @@ def _keep_frames(place: Place, settings: PixelSettings) -> list[Image.Image]:
 
 
 def _framed(frames: Sequence[Image.Image], size: tuple[int, int] | None) -> list[Image.Image]:
-    """Frames for a video: enlarged by whole numbers, on white where the size has other sides."""
+    """Frames for a video of `size` (H, W): enlarged by a whole number, centred on white."""
     if size is None:
-        width, height = frames[0].size
+        width, height = enlarged(frames[0]).size
         size = (height + height % 2, width + width % 2)
+    height, width = size
     sheets = []
     for frame in frames:
-        sheet = Image.new("RGB", size[::-1], "white")
-        shrunk = frame.convert("RGB")
-        shrunk.thumbnail(size[::-1], Image.Resampling.NEAREST)
-        sheet.paste(shrunk, ((size[1] - shrunk.width) // 2, (size[0] - shrunk.height) // 2))
+        sheet = Image.new("RGB", (width, height), "white")
+        picture = frame.convert("RGB")
+        factor = min(width // frame.width, height // frame.height)
+        if factor:
+            large = (factor * frame.width, factor * frame.height)
+            picture = picture.resize(large, Image.Resampling.NEAREST)
+        else:  # the grid is finer than the video
+            picture = ImageOps.contain(picture, (width, height), Image.Resampling.BOX)
+        sheet.paste(picture, ((width - picture.width) // 2, (height - picture.height) // 2))
         sheets.append(sheet)
     return sheets
-
-
-def _seen(begun: Begun) -> dict[str, Tensor]:
-    """The picture that the run began from, and what the ControlNets were shown of it."""
-    pictures = {f"control_{c.kind}": 2 * c.image - 1 for c in begun.controls}
-    if begun.start.picture is not None:
-        pictures["start"] = begun.start.picture
-    return pictures
 
 
 class Scalars:
     """TensorBoard's curves of a run under way; without a folder it writes nothing."""
 
     def __init__(self, folder: Path | None, first: int) -> None:
-        self._writer = None
-        if folder is not None:
-            from tensorboardX import SummaryWriter
-
-            self._writer = SummaryWriter(str(folder), purge_step=first or None)
+        self._folder, self._first = folder, first
+        self._writer: Any = None
 
     def add(self, step: Step, canvas: PaletteCanvas) -> None:
-        """Note the loss, the entropy and how far soft and hard picture agree."""
-        if self._writer is None or step.index % SCALARS_EVERY:
+        """Note the loss, the entropy and how far soft and hard picture agree.
+
+        Raises:
+            CourseError: the folder cannot be written.
+        """
+        if self._folder is None or step.index % SCALARS_EVERY:
             return
         figures = {
             "loss": step.loss.item(),
             "entropy": canvas.entropy().mean().item(),
             "agreement": agreement(canvas),
         }
+        writer = self._opened(self._folder)
         for name, value in figures.items():
-            self._writer.add_scalar(name, value, step.index)
+            writer.add_scalar(name, value, step.index)
+
+    def _opened(self, folder: Path) -> Any:
+        if self._writer is None:
+            from tensorboardX import SummaryWriter
+
+            try:
+                self._writer = SummaryWriter(str(folder), purge_step=self._first or None)
+            except OSError as error:
+                raise CourseError(
+                    f"cannot write {folder}: {in_short(error)}; choose a folder that can be "
+                    "written."
+                ) from error
+        return self._writer
 
     def close(self) -> None:
         """Write what is still in memory."""

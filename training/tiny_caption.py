@@ -24,8 +24,8 @@ from training.data import LargeDrawings
 from training.transformer import save_transformer
 from training.wear import shifted, worn_large
 
-STEPS, BATCH, SEED = 4800, 32, 21
-SIZE, CONTEXT = 128, 64
+STEPS, BATCH, SEED = 2400, 32, 21
+SIZE, CONTEXT, LONGEST = 128, 64, 20
 HINT_WEIGHT = 0.5
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]")
 
@@ -72,7 +72,9 @@ def new_model(tokenizer: BertTokenizer) -> BlipForConditionalGeneration:
         "sep_token_id": tokenizer.sep_token_id,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    return BlipForConditionalGeneration(BlipConfig(vision_config=vision, text_config=text))
+    model = BlipForConditionalGeneration(BlipConfig(vision_config=vision, text_config=text))
+    model.generation_config.max_new_tokens = LONGEST  # else the pipeline asks for 256
+    return model
 
 
 def train(drawings: LargeDrawings, *, build: Path, models: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distillery.errors import CourseError
+from distillery.errors import CourseError, in_short
 from distillery.files import atomic_write
 
 
@@ -27,14 +27,19 @@ def save_mp4(path: Path, frames: Sequence[Image.Image], fps: float) -> None:
         raise CourseError(f"a video needs even sides; these are {width} x {height} pixels.")
     with tempfile.TemporaryDirectory() as folder:
         partial = Path(folder) / "making.mp4"
-        writer = imageio_ffmpeg.write_frames(
-            str(partial), (width, height), fps=fps, codec="libx264", macro_block_size=2
-        )
         try:
+            writer = imageio_ffmpeg.write_frames(
+                str(partial), (width, height), fps=fps, codec="libx264", macro_block_size=2
+            )
             with contextlib.closing(writer):
                 writer.send(None)
                 for frame in frames:
                     writer.send(np.ascontiguousarray(frame.convert("RGB")))
-        except OSError as error:
-            raise CourseError(f"ffmpeg could not write {path}: {error}.") from error
-        atomic_write(path, partial.read_bytes())
+            video = partial.read_bytes()
+        # imageio-ffmpeg has a RuntimeError for a machine without ffmpeg.
+        except (OSError, RuntimeError) as error:
+            raise CourseError(
+                f"ffmpeg could not write {path} ({in_short(error)}); make the picture without its "
+                "video."
+            ) from error
+    atomic_write(path, video)

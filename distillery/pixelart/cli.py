@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import yaml
 from distillery.arguments import Arguments
 
 if TYPE_CHECKING:
+    from distillery.pixelart.settings import PixelSettings
     from distillery.run import Place
 
 
@@ -66,7 +68,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {text!r}")
     try:
         return name.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (ValueError, yaml.YAMLError):
         raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value") from None
 
 
@@ -95,29 +97,41 @@ def pixelart(flags: dict[str, Any], method_named: Callable[[str], ModuleType]) -
         CourseError: what is asked for cannot be done.
         NotImplementedError: a function of the student's is still to do.
     """
-    from distillery.errors import CourseError
-    from distillery.pixelart import run
-    from distillery.pixelart.settings import PixelSettings
+    from distillery.pixelart import run, start
+    from distillery.run import warnings_in_a_line
 
     extras = run.Extras(**{name: flags.pop(name) for name in EXTRAS if name in flags})
-    out, config = flags.pop("out"), flags.pop("config", None)
-    wanted = {**flags, **dict(flags.pop("set", []))}
-    wanted.pop("set", None)
-    if "input_image" in wanted and "start" not in wanted and config is None:
-        wanted["start"] = "image"
-    if config is not None:
-        settings = PixelSettings.load(config, **wanted)
-    else:
-        unknown = set(wanted) - set(PixelSettings.__dataclass_fields__)
-        if unknown:
-            raise CourseError(
-                f"there is no setting {min(unknown)!r}; the settings are "
-                f"{', '.join(PixelSettings.__dataclass_fields__)}."
-            )
-        settings = PixelSettings(**wanted)
-    settings = run.with_prompt(settings)
+    out = flags.pop("out")
+    with warnings_in_a_line():
+        settings = settings_from(flags)
+    start.check(settings)
     method = method_named(settings.implementation)
+    settings = run.with_prompt(settings)
     return run.draw(run.load(settings), method, settings, out=out, extras=extras)
+
+
+def settings_from(flags: dict[str, Any]) -> PixelSettings:
+    """The settings of the flags, on top of those of `--config`; the device is the one found.
+
+    Raises:
+        CourseError: one of them is unknown or unfit.
+    """
+    from distillery.errors import CourseError
+    from distillery.pixelart.settings import PixelSettings
+    from distillery.presets import pick_device
+
+    config = flags.pop("config", None)
+    wanted = {**flags, **dict(flags.get("set", []))}
+    wanted.pop("set", None)
+    known = PixelSettings.__dataclass_fields__
+    for name in wanted:
+        if name not in known:
+            raise CourseError(f"there is no setting {name!r}; the settings are {', '.join(known)}.")
+    settings = PixelSettings(**wanted) if config is None else PixelSettings.load(config, **wanted)
+    # A picture given beside a config is meant to be used, even where the config draws its own.
+    if "input_image" in wanted and "start" not in wanted and settings.start != "painted":
+        settings = replace(settings, start="image")
+    return replace(settings, device=str(pick_device(settings.device)))
 
 
 def recolour(flags: dict[str, Any]) -> Path:
@@ -128,12 +142,16 @@ def recolour(flags: dict[str, Any]) -> Path:
     """
     from PIL import Image
 
+    from distillery.errors import CourseError
     from distillery.images import read_any, save_png
     from distillery.palettes import load_palette
     from distillery.pixelart.products import recoloured
 
+    if flags["out"].suffix.lower() != ".png":
+        raise CourseError(f"an indexed picture is saved as .png; --out was {flags['out']}.")
     palette = load_palette(flags["palette"])
     read_any(flags["picture"])  # says in a sentence what is wrong with a file
     with Image.open(flags["picture"]) as picture:
-        save_png(flags["out"], recoloured(picture, palette))
+        made, prompt = recoloured(picture, palette), picture.info.get("prompt")
+    save_png(flags["out"], made, prompt if isinstance(prompt, str) else None)
     return flags["out"]

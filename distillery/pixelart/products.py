@@ -24,11 +24,7 @@ def indexed(indices: Tensor, palette: Tensor, clear: Tensor | None = None) -> Im
     Raises:
         CourseError: there are more colours than an indexed PNG can hold.
     """
-    rows = len(palette) + (clear is not None)
-    if rows > 256:
-        raise CourseError(
-            f"an indexed PNG holds 256 colours; this picture has {rows}: name a smaller palette."
-        )
+    check_rows(palette, clear)
     grid = indices.cpu().to(torch.uint8)
     if clear is not None:
         grid = grid.masked_fill(clear.cpu(), len(palette))
@@ -38,6 +34,21 @@ def indexed(indices: Tensor, palette: Tensor, clear: Tensor | None = None) -> Im
     if clear is not None:
         picture.info["transparency"] = len(palette)
     return picture
+
+
+def check_rows(palette: Tensor, clear: Tensor | None) -> None:
+    """Refuse what an indexed PNG cannot hold.
+
+    Raises:
+        CourseError: there are more than 256 colours, the transparent one included.
+    """
+    rows = len(palette) + (clear is not None)
+    if rows > 256:
+        beside = ", one of them for what is transparent" if clear is not None else ""
+        raise CourseError(
+            f"an indexed PNG holds 256 colours; this palette needs {rows}{beside}: name a smaller "
+            "palette."
+        )
 
 
 def enlarged(picture: Image.Image, side: int = SHOWN_SIDE) -> Image.Image:
@@ -69,13 +80,20 @@ def recoloured(picture: Image.Image, palette: Tensor) -> Image.Image:
             f"only an indexed picture can be recoloured; this one is {picture.mode}: take the PNG "
             "that pixelart wrote."
         )
-    held = len(picture.getpalette() or []) // 3 - ("transparency" in picture.info)
+    row = picture.info.get("transparency")
+    if not (row is None or isinstance(row, int)):
+        raise CourseError(
+            "the picture has half-transparent colours, which no recolouring keeps; take the PNG "
+            "that pixelart wrote."
+        )
+    held = len(picture.getpalette() or []) // 3 - (row is not None)
     if held != len(palette):
         raise CourseError(
             f"the picture has {held} colours and the new palette {len(palette)}; "
             "give one of the same length."
         )
     indices = torch.from_numpy(np.array(picture)).long()
-    row = picture.info.get("transparency")
-    clear = None if row is None else indices == row
-    return indexed(indices, palette, clear)
+    if row is None:
+        return indexed(indices, palette)
+    # The transparent row may stand anywhere in a picture that another program saved.
+    return indexed(indices - (indices > row).long(), palette, indices == row)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,8 @@ from distillery.palettes import (
     oklab_to_srgb,
     srgb_to_oklab,
 )
+from distillery.palettes.colours import checked
+from distillery.pixelart.products import check_rows
 from distillery.pixelart.settings import PixelSettings
 from distillery.prior import Control, Prior
 from distillery.scores import ClipScorer
@@ -66,19 +69,48 @@ def begin(
     clear = None
     if settings.start == "image":
         picture, clear = _input_picture(settings)
+        clear = None if clear is None else clear.to(prior.device)
     else:
         picture = _best_drawing(prior, settings, generator)
     picture = picture.to(prior.device)
-    palette = _palette(picture, method, settings, generator)
+    palette = _palette(picture, clear, method, settings, generator)
     return Start(_filled(picture, palette, method, settings), palette, picture, clear)
 
 
+def check(settings: PixelSettings) -> None:
+    """Read the palette and the picture that the settings name, before any model is loaded.
+
+    Raises:
+        CourseError: one of them cannot be used.
+    """
+    if settings.start == "painted":
+        _from_painting(settings, torch.device("cpu"))
+        return
+    clear = None
+    if settings.start == "image":
+        with warnings.catch_warnings():  # `begin` says them
+            warnings.simplefilter("ignore")
+            _, clear = _input_picture(settings)
+    elif settings.input_image:
+        read_any(Path(settings.input_image))
+    if settings.palette:
+        check_rows(load_palette(settings.palette), clear)
+    elif settings.colours + (clear is not None) > 256:
+        raise CourseError("colours must be 255 at most where the picture stays transparent.")
+
+
 def _palette(
-    picture: Tensor, method: ModuleType, settings: PixelSettings, generator: torch.Generator
+    picture: Tensor,
+    clear: Tensor | None,
+    method: ModuleType,
+    settings: PixelSettings,
+    generator: torch.Generator,
 ) -> Tensor:
     if settings.palette:
         return load_palette(settings.palette).to(picture.device)
     small = F.interpolate(picture, settings.size, mode="area")
+    if clear is not None and not clear.all():  # no colour for what nobody sees
+        small = small[:, :, ~clear][:, :, None]
     return fitted_palette(small, settings.colours, method, generator)
 
 
@@ -94,10 +126,9 @@ def fitted_palette(
         CourseError: the picture has fewer colours.
     """
     pixels = srgb_to_oklab((small[0].flatten(1).T + 1) / 2)
-    ends = [_converged(pixels, _plus_plus(pixels, colours, generator), method)]
-    ends += [
+    ends = [
         _converged(pixels, _plus_plus(pixels, colours, generator), method)
-        for _ in range(KMEANS_STARTS - 1)
+        for _ in range(KMEANS_STARTS)
     ]
     centres = min(ends, key=lambda c: float(torch.cdist(pixels, c).amin(dim=1).square().sum()))
     centres = centres[centres[:, 0].argsort()]
@@ -137,8 +168,13 @@ def _filled(
     if settings.fill == "dithered":
         return _sure(F.one_hot(dither(small, palette), len(palette)).movedim(3, 1).float())
     if settings.fill == "nearest":
-        labels = F.one_hot(nearest(picture, palette, space=space), len(palette))
-        return _sure(F.interpolate(labels.movedim(3, 1).float(), settings.size, mode="area"))
+        labels = nearest(picture, palette, space=space)
+        # One colour after another: all at once would be as many pictures of the canvas's size.
+        votes = [
+            F.interpolate((labels == k).float()[:, None], settings.size, mode="area")
+            for k in range(len(palette))
+        ]
+        return _sure(torch.cat(votes, dim=1))
     if settings.perceptual:
         # The function of the student compares plain numbers; these are in OKLab.
         lab = srgb_to_oklab((small.movedim(1, 3) + 1) / 2).movedim(3, 1)
@@ -154,11 +190,6 @@ def _sure(votes: Tensor) -> Tensor:
 
 
 def _from_noise(settings: PixelSettings, generator: torch.Generator) -> Start:
-    if not settings.palette:
-        raise CourseError(
-            "a start from noise has no picture to find colours in: name a palette, for example "
-            "--palette rgb-2."
-        )
     palette = load_palette(settings.palette).to(generator.device)
     shape = (1, len(palette), *settings.size)
     noise = torch.randn(shape, generator=generator, device=generator.device)
@@ -169,36 +200,51 @@ def _from_painting(settings: PixelSettings, device: torch.device) -> Start:
     """A painted grid is an indexed PNG of the grid's own size."""
     path = Path(settings.input_image)
     read_any(path)  # says in a sentence what is wrong with a file
-    painting = Image.open(path)
     height, width = settings.size
-    if painting.mode != "P" or painting.size != (width, height):
-        raise CourseError(
-            f"a painted start is an indexed PNG of {width} x {height} pixels, the grid's size; "
-            f"{path} is {painting.mode}, {painting.width} x {painting.height}: save it from the "
-            "painter, or set the size."
-        )
-    indices = torch.from_numpy(np.array(painting)).long()
-    palette = load_palette(settings.palette) if settings.palette else _own_palette(painting)
-    clear = None
-    if "transparency" in painting.info:
-        clear = (indices == painting.info["transparency"]).to(device)
-        indices = indices.masked_fill(clear.cpu(), 0)
+    with Image.open(path) as painting:
+        if painting.mode != "P" or painting.size != (width, height):
+            raise CourseError(
+                f"a painted start is an indexed PNG of {width} x {height} pixels, the grid's size; "
+                f"{path} is {painting.mode}, {painting.width} x {painting.height}: save it from "
+                "the painter, or set the size."
+            )
+        rows = torch.from_numpy(np.array(painting)).long()
+        colours, opaque = _rows_of(painting)
+    if int(rows.max()) >= len(colours):
+        raise CourseError(f"{path} uses a colour that its palette lacks; save it again.")
+    clear = ~opaque[rows]
+    indices = (opaque.cumsum(0) - 1)[rows]  # of the palette without its transparent rows
+    palette = load_palette(settings.palette) if settings.palette else colours[opaque]
+    palette = checked(palette, what=f"the palette of {path}")
+    check_rows(palette, clear if settings.transparent else None)
+    if clear.any():
+        white = nearest(torch.ones(1, 3, 1, 1), palette, space="oklab").item()
+        indices = indices.masked_fill(clear, int(white))
     if int(indices.max()) >= len(palette):
         raise CourseError(
             f"{path} uses colour number {int(indices.max()) + 1}, but the palette has "
             f"{len(palette)}; name the palette that it was painted with."
         )
-    palette = palette.to(device)
-    votes = F.one_hot(indices.to(device), len(palette)).movedim(2, 0)[None].float()
-    flat = 2 * palette[indices.to(device)].movedim(2, 0)[None] - 1
-    picture = F.interpolate(flat, settings.canvas, mode="nearest")
-    return Start(_sure(votes), palette, picture, clear if settings.transparent else None)
+    palette, indices, clear = palette.to(device), indices.to(device), clear.to(device)
+    votes = F.one_hot(indices, len(palette)).movedim(2, 0)[None].float()
+    flat = 2 * palette[indices].movedim(2, 0)[None] - 1
+    seen = flat.masked_fill(clear, 1.0)
+    picture = F.interpolate(seen, settings.canvas, mode="nearest")
+    keeps = settings.transparent and bool(clear.any())
+    return Start(_sure(votes), palette, picture, clear if keeps else None)
 
 
-def _own_palette(painting: Image.Image) -> Tensor:
+def _rows_of(painting: Image.Image) -> tuple[Tensor, Tensor]:
+    """The colours (K, 3) of an indexed picture, and which of them are opaque, bool (K,)."""
     levels = np.array(painting.getpalette(), np.float32).reshape(-1, 3) / 255
+    alphas = torch.full((len(levels),), 255)
     clear = painting.info.get("transparency")
-    return torch.from_numpy(levels[:clear] if isinstance(clear, int) else levels)
+    if isinstance(clear, int) and clear < len(alphas):
+        alphas[clear] = 0
+    elif isinstance(clear, bytes):
+        known = torch.tensor(list(clear[: len(alphas)]), dtype=alphas.dtype)
+        alphas[: len(known)] = known
+    return torch.from_numpy(levels), alphas >= 255 * OPAQUE
 
 
 def _input_picture(settings: PixelSettings) -> tuple[Tensor, Tensor | None]:

@@ -14,6 +14,8 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
+from distillery import controls, presets
+
 START, END = "<|startoftext|>", "<|endoftext|>"
 
 
@@ -110,15 +112,12 @@ def tiny_sd_v_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_sd(tmp_path_factory.mktemp("models") / "sd-v", "v_prediction")
 
 
-@pytest.fixture(scope="session")
-def tiny_sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """SDXL's format: two text encoders, a pooled embedding and time ids."""
-    folder = tmp_path_factory.mktemp("models") / "sdxl"
+def save_sdxl(folder: Path, vae: diffusers.ModelMixin) -> Path:
     torch.manual_seed(0)
     tokenizer = clip_tokenizer(folder / "tokenizer")
     config = clip_text_config(tokenizer, hidden_size=8)
     diffusers.StableDiffusionXLPipeline(
-        vae=autoencoder(),
+        vae=vae,
         text_encoder=transformers.CLIPTextModel(config),
         text_encoder_2=transformers.CLIPTextModelWithProjection(config),
         tokenizer=tokenizer,
@@ -134,6 +133,69 @@ def tiny_sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         add_watermarker=False,
     ).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SDXL's format: two text encoders, a pooled embedding and time ids."""
+    return save_sdxl(tmp_path_factory.mktemp("models") / "sdxl", autoencoder())
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl_tiny_vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """SDXL's format with an `AutoencoderTiny` of factor 8, as `data/models/tiny-sdxl` has."""
+    torch.manual_seed(1)
+    vae = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4,
+        decoder_block_out_channels=(8,) * 4,
+        num_encoder_blocks=(1,) * 4,
+        num_decoder_blocks=(1,) * 4,
+    )
+    return save_sdxl(tmp_path_factory.mktemp("models") / "sdxl", vae)
+
+
+@pytest.fixture(scope="session")
+def tiny_controlnet_folders(
+    tiny_sdxl_tiny_vae_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """ControlNets for `tiny_sdxl_tiny_vae_folder` that have learnt something, by kind."""
+    reader = diffusers.UNet2DConditionModel.from_pretrained(tiny_sdxl_tiny_vae_folder / "unet")
+    folders = {}
+    for seed, kind in enumerate(("canny", "depth")):
+        torch.manual_seed(seed)
+        net = diffusers.ControlNetModel.from_unet(
+            reader, conditioning_embedding_out_channels=(4, 4, 8, 8)
+        )
+        # They are born with convolutions of nought, which add nothing.
+        silent = [net.controlnet_cond_embedding.conv_out, net.controlnet_mid_block]
+        for convolution in (*silent, *net.controlnet_down_blocks):
+            torch.nn.init.normal_(convolution.weight, std=0.3)
+        folders[kind] = tmp_path_factory.mktemp("models") / f"controlnet-{kind}"
+        net.save_pretrained(folders[kind])
+    return folders
+
+
+@pytest.fixture
+def tiny_repository(
+    tiny_sdxl_tiny_vae_folder: Path,
+    tiny_controlnet_folders: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A repository whose tiny-sdxl and ControlNets are random, and whose depths are a ramp."""
+    repository = tmp_path_factory.mktemp("repository")
+    models = repository / "data" / "models"
+    models.mkdir(parents=True)
+    (models / "tiny-sdxl").symlink_to(tiny_sdxl_tiny_vae_folder)
+    for kind, folder in tiny_controlnet_folders.items():
+        (models / f"tiny-controlnet-{kind}").symlink_to(folder)
+
+    def ramp(images: torch.Tensor, *, model: str) -> torch.Tensor:
+        return torch.linspace(0, 1, images.shape[-1]).expand_as(images)
+
+    monkeypatch.setattr(presets, "REPOSITORY", repository)
+    monkeypatch.setattr(controls, "depths", ramp)
+    return repository
 
 
 @pytest.fixture(scope="session")

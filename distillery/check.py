@@ -15,7 +15,6 @@ from distillery.evidence import (
     DRAWS,
     Observation,
     Task,
-    close,
     draw,
     load_task,
     observe,
@@ -39,6 +38,21 @@ YES_NO = {
     "varies_in_batch": ("a timestep for each latent", "one timestep for the whole batch"),
     "fresh": ("new timesteps at every call", "the same timesteps at every call"),
     "uniform": ("every t equally often", "some timesteps more often than others"),
+    "uniform_at_the_end": (
+        "every t equally often at the last step",
+        "some timesteps more often than others at the last step",
+    ),
+    "soft": ("weights between 0 and 1", "only the weights 0 and 1"),
+    "draws": ("noise out of the generator", "nothing drawn from the generator"),
+}
+OF_CHOICES = {
+    "own_generator": (
+        "weights that the generator alone decides",
+        "weights that differ for the same generator state",
+    ),
+    "varies_in_batch": ("noise of its own for each picture", "the same noise for each picture"),
+    "varies_among_pixels": ("noise of its own for each pixel", "the same noise at every pixel"),
+    "fresh": ("new weights at every call", "the same weights at every call"),
 }
 
 
@@ -161,22 +175,36 @@ def _difference(task: Task, came: Observation) -> tuple[str, str]:
             return _in_words(name, fact, task), _in_words(name, came.facts.get(name), task)
     assert wanted.value is not None
     assert came.value is not None
-    if close(came.value, wanted.value):
+    if came.near(wanted):
         assert wanted.loss is not None
         assert came.loss is not None
         return f"a loss of {wanted.loss:.4f}", f"a loss of {came.loss:.4f}"
     place = _worst_place(came.value, wanted.value)
-    what = "a gradient of " if task.case.kind == "gradient" else ""
+    what = "a gradient of " if _is_of_gradient(place, task) else ""
     return (
         f"{what}{wanted.value[place]:.4f} {_at(place, task)}, where they differ most",
         f"{what}{came.value[place]:.4f}",
     )
 
 
+def _is_of_gradient(place: tuple[int, ...], task: Task) -> bool:
+    if task.case.kind == "passage":
+        return place[0] >= _batch(task)
+    return task.case.kind == "gradient"
+
+
+def _batch(task: Task) -> int:
+    return len(task.case.tensors[task.case.arguments[0]])
+
+
 def _at(place: tuple[int, ...], task: Task) -> str:
+    if task.case.kind == "passage":
+        return f"at {[place[0] % _batch(task), *place[1:]]}"
     if not task.case.parts:
         return f"at {list(place)}"
     part, rest = task.case.parts[place[0]], place[1:]
+    if task.case.kind == "choices":
+        return f"for the {part}, colour {rest[0] + 1}"
     if task.case.kind == "alternation":
         return f"for the {part} after step {rest[0] + 1}"
     return f"for {part} of latent {rest[0]}"
@@ -188,8 +216,9 @@ def _worst_place(came: Tensor, wanted: Tensor) -> tuple[int, ...]:
 
 
 def _in_words(name: str, fact: Any, task: Task) -> str:
-    if name in YES_NO:
-        yes, no = YES_NO[name]
+    words = YES_NO | OF_CHOICES if task.case.kind == "choices" else YES_NO
+    if name in words:
+        yes, no = words[name]
         return yes if fact else no
     if name == "reaches":
         learner = _learner(task)
@@ -197,6 +226,14 @@ def _in_words(name: str, fact: Any, task: Task) -> str:
         return yes if fact else f"a loss without one: nothing leads from it to {learner}"
     if name in ("range", "range_at_the_end"):
         return f"t from {fact[0]} to {fact[1]}{' at the last step' * (name != 'range')}"
+    if name == "ranges_between":
+        ranges = zip(task.case.values["between"], fact, strict=True)
+        return "t up to " + ", ".join(f"{high} at step {step}" for step, (_, high) in ranges)
+    if name == "sums":
+        axes = " and ".join(map(str, fact))
+        return f"weights of sum 1 along axis {axes}" if fact else "weights of sum 1 along no axis"
+    if name == "told":
+        return _told_in_words(fact)
     if name == "shape":
         return f"shape {tuple(fact)}"
     if name == "calls":
@@ -216,6 +253,15 @@ def _in_words(name: str, fact: Any, task: Task) -> str:
     if name == "type":
         return _kind_in_words(fact)
     return str(fact)
+
+
+def _told_in_words(told: dict[str, str]) -> str:
+    """The six numbers, with a name where the conditions are told different things."""
+    sizes = list(dict.fromkeys(told.values()))
+    if len(sizes) == 1:
+        return f"a network that is told {sizes[0]}"
+    each = " and ".join(f"{size} for {name}" for name, size in told.items())
+    return f"a network that is told {each}" if told else "a network that is told nothing"
 
 
 def _learner(task: Task) -> str:
@@ -242,6 +288,8 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
 
     stored = load_task(task)
     came, target = _seen(stored, function)
+    if target is not None and target.ndim == 2 and not stored.case.parts:
+        target, came = (None if colours is None else _strip(colours) for colours in (target, came))
     if target is None or stored.case.parts:
         figure = pyplot.figure(figsize=(7, 2.4), layout="constrained")
         draw_on = _draw_histogram if target is None else _draw_numbers
@@ -262,13 +310,23 @@ def _seen(task: Task, function: Callable[..., Any] | None) -> tuple[Tensor | Non
     try:
         function = function or _student_function(task.name)
         if task.case.kind == "draws":
-            t = draw(function, task.case, seeded(), step=0)
+            t = draw(function, task.case, seeded(), _step_to_draw(task))
             return (t.float() if isinstance(t, Tensor) else None), None
         came = observe(function, task.case)
     except (Exception, SystemExit):
         return None, target
     accepted = task.matching(came)
     return came.value, accepted.value if accepted else target
+
+
+def _strip(colours: Tensor) -> Tensor:
+    """Colours (K, 3) as a picture (1, 3, 1, K) of them side by side."""
+    return colours.T[None, :, None] if colours.ndim == 2 else colours
+
+
+def _step_to_draw(task: Task) -> int:
+    """The first step, or the last where the range changes on the way."""
+    return task.case.values["steps"] - 1 if "t_bound" in task.case.values else 0
 
 
 def _draw_rows(axes: Any, target: Tensor, came: Tensor | None) -> None:
@@ -294,12 +352,18 @@ def _colours(latents: Tensor, limit: float) -> Tensor:
 
 
 def _draw_histogram(axes: Axes, task: Task, came: Tensor | None) -> None:
-    low, high = task.case.values["t_min"], task.case.values["t_max"]
+    values = task.case.values
+    low, high = values["t_min"], values.get("t_bound", values["t_max"])
     axes.step([low - 0.5, high + 0.5], [DRAWS / (high - low + 1)] * 2, label="target")
     if came is not None:
         t, counts = came.unique(return_counts=True)
         axes.bar(t.numpy(), counts.numpy(), alpha=0.5, color="tab:orange", label="yours")
-    axes.set_xlabel(f"t, for t_min = {low} and t_max = {high}")
+    end = "t_bound" in values
+    axes.set_xlabel(
+        f"t at the last step, for t_min = {low} and t_bound = {high}"
+        if end
+        else f"t, for t_min = {low} and t_max = {high}"
+    )
     axes.set_ylabel(f"times in {DRAWS}")
     axes.legend(loc="lower right")
 

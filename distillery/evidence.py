@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,8 @@ from distillery.prior import Condition, Control
 TOLERANCE = 1e-4  # of the largest value wanted; float32 in any order of operations stays far below
 SEED = 20  # of the generators that a check hands out
 DRAWS = 8400
+PULL = 5.0  # makes the gradient of weights about as large as the weights, to be seen beside them
+WEIGHTS = (2, 80, 150)  # pictures, height and width of the weights that are drawn
 # Chi-square over 21 values: a fair sampler stays below 60 in all but one of 100,000 cases, and one
 # that rounds, so that both ends come half as often, lies near 200.
 UNIFORM_BELOW = 60.0
@@ -34,14 +36,16 @@ UNIFORM_BELOW = 60.0
 class Observation:
     """One function on one task's inputs.
 
-    facts: name -> JSON value, in the order in which they are judged.
-    value: what is compared with a tolerance, float32, or None.
-    loss:  the scalar itself, float32 (), where it is prescribed as its gradient is.
+    facts:     name -> JSON value, in the order in which they are judged.
+    value:     what is compared with a tolerance, float32, or None.
+    loss:      the scalar itself, float32 (), where it is prescribed as its gradient is.
+    tolerance: the part of the largest value that a difference may have.
     """
 
     facts: dict[str, Any]
     value: Tensor | None = None
     loss: Tensor | None = None
+    tolerance: float = TOLERANCE
 
     def equals(self, other: Observation) -> bool:
         """The same facts and, unless the value changes from call to call, the same value."""
@@ -49,7 +53,11 @@ class Observation:
             return False
         if not self.facts.get("repeatable", True):
             return True
-        return close(self.value, other.value) and close(self.loss, other.loss)
+        return self.near(other) and close(self.loss, other.loss)
+
+    def near(self, other: Observation) -> bool:
+        """The same value, as far as both may differ."""
+        return close(self.value, other.value, max(self.tolerance, other.tolerance))
 
 
 @dataclass(frozen=True)
@@ -74,12 +82,15 @@ class Case:
     """The inputs of one task.
 
     kind:        "value" (a tensor is returned, or a tuple of some), "gradient" (a scalar is, whose
-                 gradient with respect to `learns` counts), "draws" (a sampler of timesteps) or
-                 "alternation" (a step of two optimisers in turn).
+                 gradient with respect to `learns` counts), "passage" (a tensor of the shape of the
+                 first argument is returned, and both it and its gradient count), "draws" (a
+                 sampler of timesteps), "choices" (one of weights) or "alternation" (a step of two
+                 optimisers in turn).
     arguments:   their names, in the order of the signature.
     tensors:     those that are tensors.
     triples:     name -> names of the members of an argument that is a named tuple; its tensor
                  holds them one after the other.
+    controls:    kind, scale and window of each of `controls`; their pictures are its tensor.
     values:      those that are plain numbers.
     prompts:     those that are conditions, as prompts for the exact prior.
     mixture:     means (K, C, h, w), std and names of the exact prior that `prior` stands for.
@@ -88,12 +99,14 @@ class Case:
     learns:      the argument whose gradient counts; "lora" means its weights.
     loss_counts: the scalar is prescribed too.
     parts:       names along the first axis of the value, where that is no batch.
+    tolerance:   the part of the largest value that a difference may have.
     """
 
     kind: str
     arguments: tuple[str, ...]
     tensors: dict[str, Tensor] = field(default_factory=dict)
     triples: dict[str, list[str]] = field(default_factory=dict)
+    controls: list[dict[str, Any]] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     prompts: dict[str, list[str]] = field(default_factory=dict)
     mixture: dict[str, Any] = field(default_factory=dict)
@@ -102,10 +115,14 @@ class Case:
     learns: str = ""
     loss_counts: bool = False
     parts: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
 
     def fresh(self) -> dict[str, Any]:
         """All arguments by name, no memory shared with the case or with other calls."""
-        given: dict[str, Any] = {**self.values}
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.values.items()
+        }
         if self.mixture:
             prior = CountingPrior(**self.mixture)
             given["prior"] = prior
@@ -119,21 +136,29 @@ class Case:
         tensor = self.tensors[name].clone()
         if name in self.triples:
             return namedtuple(name.capitalize(), self.triples[name])(*tensor)
+        if name == "controls":
+            pairs = zip(tensor, self.controls, strict=True)
+            return [Control(image=image, **rest) for image, rest in pairs]
         # A canvas hands over latents that are not leaves; so does the check.
         return tensor.requires_grad_().clone() if name in self.with_graph else tensor
 
 
 class CountingPrior(GaussianMixturePrior):
-    """The exact prior, counting the calls of its network and noting the sizes it was told."""
+    """The exact prior, counting the calls of its network and noting what SDXL would be told."""
 
     calls = 0
-    time_ids: list[list[list[float]] | None] | None = None  # of the last call, by condition
+    asked: tuple[Condition, ...] = ()  # the conditions of the last call
+
+    def embed(self, prompts: Sequence[str]) -> Condition:
+        """As the exact prior, with a pooled vector that differs from prompt to prompt."""
+        condition = super().embed(prompts)
+        return replace(condition, pooled=condition.tokens[:, 0].exp().float())
 
     def predict_noise(
         self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
     ) -> tuple[Tensor, ...]:
         self.calls += 1
-        self.time_ids = [None if c.time_ids is None else c.time_ids.tolist() for c in conditions]
+        self.asked = conditions
         return super().predict_noise(xt, t, *conditions, controls=controls)
 
 
@@ -171,7 +196,7 @@ class Task:
         value = came.value
         if value is None or came.facts != self.wanted.facts:
             return None
-        near = [one for one in self.accepted if close(value, one.value)]
+        near = [one for one in self.accepted if close(value, one.value, came.tolerance)]
         return min(near, key=lambda one: float((value - one.value).abs().max()), default=None)
 
     def passes(self, came: Observation) -> bool:
@@ -179,16 +204,14 @@ class Task:
         return came.equals(self.wanted) or self.matching(came) is not None
 
 
-def close(one: Tensor | None, other: Tensor | None) -> bool:
-    """Both absent, or of one shape and as near as float32 can be asked to be."""
+def close(one: Tensor | None, other: Tensor | None, tolerance: float = TOLERANCE) -> bool:
+    """Both absent, or of one shape and apart by no more than that part of the largest value."""
     if one is None or other is None:
         return one is other
-    return one.shape == other.shape and bool((one - other).abs().max() <= tolerance(other))
-
-
-def tolerance(wanted: Tensor) -> float:
-    """The largest difference that passes."""
-    return TOLERANCE * max(float(wanted.abs().max()), 1e-3)
+    if one.shape != other.shape:
+        return False
+    largest = max(float(other.abs().max()), 1e-3)
+    return bool((one - other).abs().max() <= tolerance * largest)
 
 
 def split_task(task: str) -> tuple[str, str]:
@@ -237,7 +260,9 @@ def load_task(task: str) -> Task:
         wanted=_observation(facts["wanted"], mine, "wanted"),
         misconceptions=tuple(
             Misconception(
-                name, wrong["sentence"], _observation(wrong["facts"], mine, f"wrong/{name}")
+                name,
+                wrong["sentence"],
+                _observation(_all_facts(facts["wanted"], wrong), mine, f"wrong/{name}"),
             )
             for name, wrong in facts["misconceptions"].items()
         ),
@@ -248,6 +273,12 @@ def load_task(task: str) -> Task:
 
 def _observation(facts: dict[str, Any], mine: dict[str, Tensor], name: str) -> Observation:
     return Observation(facts, mine.get(name), mine.get(f"{name}/loss"))
+
+
+def _all_facts(wanted: dict[str, Any], wrong: dict[str, Any]) -> dict[str, Any]:
+    """Stored are those that differ from the wanted ones; null are those that there are not."""
+    facts = wanted | wrong.get("facts", {})
+    return {name: fact for name, fact in facts.items() if fact is not None}
 
 
 def _accepted(sentences: list[str], mine: dict[str, Tensor]) -> tuple[Accepted, ...]:
@@ -301,11 +332,13 @@ def observe(function: Callable[..., Any], case: Case) -> Observation:
     kinds = {
         "value": _value,
         "gradient": _gradient,
+        "passage": _passage,
         "draws": _draws,
+        "choices": _choices,
         "alternation": _alternation,
     }
     with torch.enable_grad():
-        return kinds[case.kind](function, case)
+        return replace(kinds[case.kind](function, case), tolerance=case.tolerance)
 
 
 def _value(function: Callable[..., Any], case: Case) -> Observation:
@@ -317,7 +350,7 @@ def _value(function: Callable[..., Any], case: Case) -> Observation:
     facts = _tensor_facts(tensor) | {"type": kind, "changed": _changed(case, arguments)}
     if kind != "Tensor":
         facts["shape"] = list(tensor.shape[1:])  # of each of them
-    facts |= _calls(arguments) | {"graph": tensor.requires_grad}
+    facts |= _calls(arguments) | _told(case, arguments) | {"graph": tensor.requires_grad}
     again = _stacked(function(*case.fresh().values()))[1]
     facts["repeatable"] = again is not None and _same(tensor, again)
     return Observation(facts, _plain(tensor))
@@ -372,6 +405,33 @@ def _differentiated(function: Callable[..., Any], case: Case) -> Observation:
     return Observation(facts, value, _plain(result) if case.loss_counts else None)
 
 
+def _passage(function: Callable[..., Any], case: Case) -> Observation:
+    came = _through(function, case)
+    if came.value is None:
+        return came
+    again = _through(function, case).value
+    repeatable = again is not None and _same(came.value, again)
+    return Observation(came.facts | {"repeatable": repeatable}, came.value)
+
+
+def _through(function: Callable[..., Any], case: Case) -> Observation:
+    """What comes out and, behind it in the batch, the gradient that a pull at it brings in."""
+    arguments = case.fresh()
+    learner = arguments[case.arguments[0]]
+    result = function(*arguments.values())
+    if not isinstance(result, Tensor):
+        return Observation({"type": type(result).__name__})
+    facts = _tensor_facts(result) | {"changed": _changed(case, arguments)}
+    facts |= {"graph": result.requires_grad, "reaches": False}
+    if result.shape != learner.shape or not result.requires_grad:
+        return Observation(facts)
+    pull = torch.randn(result.shape, generator=seeded())
+    (gradient,) = torch.autograd.grad((PULL * pull * result).sum(), learner, allow_unused=True)
+    facts["reaches"] = gradient is not None
+    value = None if gradient is None else torch.cat([_plain(result), _plain(gradient)])
+    return Observation(facts, value)
+
+
 def _tensor_facts(result: Tensor) -> dict[str, Any]:
     return {
         "type": "Tensor",
@@ -386,6 +446,8 @@ def _changed(case: Case, arguments: dict[str, Any]) -> list[str]:
     changed = []
     for name, before in case.tensors.items():
         now = arguments[name]
+        if name == "controls":
+            now = tuple(control.image for control in now)
         if not torch.equal(torch.stack(now) if isinstance(now, tuple) else now, before):
             changed.append(name)
     return changed
@@ -401,8 +463,37 @@ def _calls(arguments: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
+def _told(case: Case, arguments: dict[str, Any]) -> dict[str, Any]:
+    """What SDXL was told beside the words, in the last call of the network."""
+    if "size" not in case.arguments:
+        return {}
+    told = {}
+    for asked in arguments["prior"].asked:
+        for name in case.prompts:
+            if torch.equal(asked.tokens, arguments[name].tokens):
+                told[name] = _size_in_words(asked) + _pooled_in_words(asked, arguments[name])
+    return {"told": told}
+
+
+def _size_in_words(condition: Condition) -> str:
+    numbers = condition.time_ids
+    if numbers is None:
+        return "nothing"
+    if numbers.shape != (len(condition), 6):
+        return f"numbers of shape {tuple(numbers.shape)}"
+    rows = {", ".join(f"{number:g}" for number in row) for row in numbers.tolist()}
+    return rows.pop() if len(rows) == 1 else "other numbers for each picture"
+
+
+def _pooled_in_words(asked: Condition, given: Condition) -> str:
+    if asked.pooled is None or given.pooled is None:
+        return " and no pooled vector"
+    return "" if torch.equal(asked.pooled, given.pooled) else " and the pooled vector of another"
+
+
 def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().float().clone()
+    """A copy of the numbers; those that are not finite are a fact of their own, and 0 here."""
+    return tensor.detach().float().nan_to_num(0.0, 0.0, 0.0).clone()
 
 
 class _Contest:
@@ -456,15 +547,8 @@ def _alternation(function: Callable[..., Any], case: Case) -> Observation:
 
 def draw(function: Callable[..., Any], case: Case, generator: torch.Generator, step: int) -> Any:
     """Call a sampler for `DRAWS` latents."""
-    values = case.values
-    return function(
-        DRAWS,
-        step,
-        values["steps"],
-        t_min=values["t_min"],
-        t_max=values["t_max"],
-        generator=generator,
-    )
+    bounds = {n: value for n, value in case.values.items() if n not in ("steps", "between")}
+    return function(DRAWS, step, case.values["steps"], **bounds, generator=generator)
 
 
 def seeded() -> torch.Generator:
@@ -473,7 +557,7 @@ def seeded() -> torch.Generator:
 
 
 def _draws(function: Callable[..., Any], case: Case) -> Observation:
-    """A sampler at the first and at the last step of a run."""
+    """A sampler at the first and at the last step of a run, and at those in `between`."""
     generator, shared_before = seeded(), torch.get_rng_state()
     first = draw(function, case, generator, step=0)
     if not isinstance(first, Tensor):
@@ -489,11 +573,21 @@ def _draws(function: Callable[..., Any], case: Case) -> Observation:
         "own_generator": untouched and torch.equal(first, repeated),
         "varies_in_batch": bool((first != first[0]).any()),
         "fresh": not torch.equal(first, second),
-        "range": [int(first.min()), int(first.max())],
-        "range_at_the_end": [int(last.min()), int(last.max())],
+        "range": _range(first),
+        "range_at_the_end": _range(last),
         "uniform": _uniform(first, case.values["t_min"], case.values["t_max"]),
     }
+    if "between" in case.values:
+        facts["ranges_between"] = [
+            _range(draw(function, case, seeded(), step)) for step in case.values["between"]
+        ]
+        low, high = case.values["t_min"], case.values["t_bound"]
+        facts["uniform_at_the_end"] = _uniform(last, low, high)
     return Observation(facts)
+
+
+def _range(t: Tensor) -> list[int]:
+    return [int(t.min()), int(t.max())]
 
 
 def _uniform(t: Tensor, low: int, high: int) -> bool:
@@ -502,3 +596,60 @@ def _uniform(t: Tensor, low: int, high: int) -> bool:
     counts = torch.bincount(inside - low, minlength=high - low + 1).double()
     expected = len(t) / len(counts)
     return bool(((counts - expected).square() / expected).sum() < UNIFORM_BELOW)
+
+
+def choose(
+    function: Callable[..., Any], case: Case, tau: float, generator: torch.Generator
+) -> tuple[Tensor, Any]:
+    """Call a sampler of weights with the same logits at every pixel; the logits, and what came."""
+    pictures, *size = WEIGHTS
+    logits = case.tensors["logits"].expand(pictures, -1, *size).clone().requires_grad_().clone()
+    return logits, function(logits, tau, generator)
+
+
+def _choices(function: Callable[..., Any], case: Case) -> Observation:
+    """A sampler of weights at two temperatures.
+
+    The value is, for each of the temperatures, how often each colour has the largest weight, and
+    then the mean weight of each colour.
+    """
+    cold, warm = case.values["taus"]
+    generator, shared_before = seeded(), torch.get_rng_state()
+    begun = generator.get_state()
+    logits, first = choose(function, case, cold, generator)
+    if not isinstance(first, Tensor):
+        return Observation({"type": type(first).__name__})
+    facts = _tensor_facts(first)
+    if first.shape != logits.shape:
+        return Observation(facts)
+    advanced = not torch.equal(generator.get_state(), begun)
+    second = choose(function, case, cold, generator)[1]
+    repeated = choose(function, case, cold, seeded())[1]
+    warmer = choose(function, case, warm, seeded())[1]
+    own = torch.equal(torch.get_rng_state(), shared_before) and torch.equal(first, repeated)
+    facts |= {
+        "changed": _changed(case, {"logits": logits[:1, :, :1, :1]}),
+        "sums": [axis for axis in range(4) if _is(first.sum(dim=axis), 1.0)],
+        "graph": first.requires_grad,
+        "soft": bool(((first > 0) & (first < 1)).any()),
+        "own_generator": own,
+        "draws": advanced,
+        "varies_in_batch": not _is(first, first[:1]),
+        "varies_among_pixels": not _is(first, first[..., :1, :1]),
+        "fresh": not _is(first, second),
+    }
+    # Where another generator decides, no two calls agree.
+    return Observation(facts, _shares(first, warmer) if own else None)
+
+
+def _is(one: Tensor, other: Tensor | float) -> bool:
+    """The same but for rounding."""
+    return bool((one - other).abs().max() < 1e-3)
+
+
+def _shares(cold: Tensor, warm: Tensor) -> Tensor:
+    """How often each colour has the largest weight, and its mean weight, cold and warm: (4, K)."""
+    both = torch.stack([_plain(cold), _plain(warm)])
+    colours = both.shape[2]
+    largest = torch.nn.functional.one_hot(both.argmax(dim=2), colours).float()
+    return torch.cat([largest.mean(dim=(1, 2, 3)), both.mean(dim=(1, 3, 4))])

@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from distillery.errors import CourseError
-from distillery.evidence import Case, Misconception, Observation, observe, sums
+from distillery.evidence import TOLERANCE, Case, Misconception, Observation, observe, sums
 from grading.cases import ACCEPTED, CASES
 from grading.misconceptions import MISCONCEPTIONS
 from grading.stages import Stage
@@ -56,7 +56,7 @@ def _task(
         "case": _case_facts(case),
         "wanted": wanted.facts,
         "misconceptions": {
-            known.name: {"sentence": known.sentence, "facts": known.observation.facts}
+            known.name: {"sentence": known.sentence} | _facts_beside(wanted, known.observation)
             for known in wrong
         },
     }
@@ -74,6 +74,14 @@ def _task(
     _check_distinct(task, [*accepted, *((known.name, known.observation) for known in wrong)])
     shared = {"prior/means": case.mixture, "lora/means": case.denoiser}
     return facts, tensors, {name: part["means"] for name, part in shared.items() if part}
+
+
+def _facts_beside(wanted: Observation, came: Observation) -> dict[str, Any]:
+    """The facts that differ from the wanted ones, null for those that are missing."""
+    names = dict.fromkeys([*wanted.facts, *came.facts])
+    both = {name: (wanted.facts.get(name), came.facts.get(name)) for name in names}
+    facts = {name: its for name, (asked, its) in both.items() if its != asked}
+    return {"facts": facts} if facts else {}
 
 
 def _values(name: str, came: Observation) -> dict[str, Tensor]:
@@ -109,6 +117,7 @@ def _case_facts(case: Case) -> dict[str, Any]:
         "kind": case.kind,
         "arguments": list(case.arguments),
         "triples": case.triples,
+        "controls": case.controls,
         "values": case.values,
         "prompts": case.prompts,
         "mixture": {name: value for name, value in case.mixture.items() if name != "means"},
@@ -117,5 +126,6 @@ def _case_facts(case: Case) -> dict[str, Any]:
         "learns": case.learns,
         "loss_counts": case.loss_counts,
         "parts": list(case.parts),
+        "tolerance": case.tolerance if case.tolerance != TOLERANCE else None,
     }
     return {name: value for name, value in facts.items() if value}

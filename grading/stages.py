@@ -38,4 +38,18 @@ STAGES = (
         {"posterior_coefficients": 2, "stochastic_latent": 3, "pds_loss": 5, "dds_loss": 2},
     ),
     Stage("03_vsd", "vsd", {"vsd_grad": 4, "lora_loss": 3, "alternating_step": 3}),
+    Stage(
+        "04_pixelart",
+        "pixelart",
+        {
+            "paint": 1,
+            "gumbel_softmax": 2,
+            "straight_through": 2,
+            "logits_from_image": 2,
+            "kmeans_step": 2,
+            "fft_loss": 2,
+            "bounded_timesteps": 1,
+            "sdxl_grad": 4,
+        },
+    ),
 )

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from torch import Tensor
 
 from distillery.evidence import Case
-from grading.cases import pds, sds, tour, vsd
+from grading.cases import pds, pixelart, sds, tour, vsd
 
-CASES: dict[str, Callable[[], Case]] = tour.CASES | sds.CASES | pds.CASES | vsd.CASES
+CASES: dict[str, Callable[[], Case]] = (
+    tour.CASES | sds.CASES | pds.CASES | vsd.CASES | pixelart.CASES
+)
 ACCEPTED: dict[str, Callable[[], tuple[list[str], Tensor, Tensor]]] = pds.ACCEPTED

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from grading.answers import answers_in
-from grading.misconceptions import pds, sds, tour, vsd
+from grading.misconceptions import pds, pixelart, sds, tour, vsd
 
-MISCONCEPTIONS = answers_in(tour, sds, pds, vsd)
+MISCONCEPTIONS = answers_in(tour, sds, pds, vsd, pixelart)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from grading.answers import answers_in
-from grading.variants import pds, sds, tour, vsd
+from grading.variants import pds, pixelart, sds, tour, vsd
 
-VARIANTS = answers_in(tour, sds, pds, vsd)
+VARIANTS = answers_in(tour, sds, pds, vsd, pixelart)

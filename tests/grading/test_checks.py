@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -183,6 +185,24 @@ LIKE_NO_OTHER = {
         lambda first, second, one, other: (first() + second()).detach(),
         "came:   particle_loss, lora_loss",
     ),
+    "pixelart.paint": (
+        lambda weights, palette: weights.requires_grad_()[:, :3] * palette.mul_(0.5).sum(),
+        "palette changed in place",
+    ),
+    "pixelart.gumbel_softmax": (
+        lambda logits, tau, generator: logits.softmax(dim=1).square(),
+        "weights of sum 1 along no axis",
+    ),
+    "pixelart.straight_through": (
+        lambda logits: logits * 0.0 + 1.0,
+        "where they differ most",
+    ),
+    "pixelart.sdxl_grad": (
+        lambda prior, x0, t, eps, text, uncond, s, size, controls: prior.predict_noise(
+            x0, t, text, replace(uncond, time_ids=torch.zeros(2, 6)), controls=controls
+        )[0],
+        "CourseError: either all conditions of one call have",
+    ),
 }
 
 
@@ -193,6 +213,74 @@ def test_an_unknown_mistake_of_a_later_stage_is_told_too(task, capsys):
     assert not result.passed
     assert result.misconception is None
     assert expected in "\n".join(quiet(capsys.readouterr().out))
+
+
+def sampled(draw):
+    """Right weights but for the noise, that `draw` makes of the logits and a generator."""
+
+    def gumbel_softmax(logits, tau, generator):
+        return ((logits + draw(logits, generator)) / tau).softmax(dim=1)
+
+    return gumbel_softmax
+
+
+def test_noise_of_another_width_is_told_by_how_often_a_colour_wins(capsys):
+    def wide(logits, generator):
+        return -2 * torch.empty_like(logits).exponential_(generator=generator).log()
+
+    assert not check("pixelart.gumbel_softmax", sampled(wide)).passed
+    lines = quiet(capsys.readouterr().out)
+    assert "for the wins at tau 0.5, colour 1, where they differ most" in lines[1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_right_noise_passes_whatever_the_bits(seed):
+    def other_bits(logits, generator):
+        torch.rand(seed, generator=generator)
+        return -torch.empty_like(logits).exponential_(generator=generator).log()
+
+    assert check("pixelart.gumbel_softmax", sampled(other_bits)).passed
+
+
+def test_a_wrong_gradient_behind_a_right_value_is_told_as_one(capsys):
+    def twice(logits):
+        soft = logits.softmax(dim=1)
+        hard = torch.zeros_like(soft).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
+        return hard + 2 * (soft - soft.detach())
+
+    assert not check("pixelart.straight_through", twice).passed
+    lines = quiet(capsys.readouterr().out)
+    assert lines[1].startswith("  wanted: a gradient of ")
+    assert re.search(r"at \[[01], [0-3], [0-4], [0-6]\], where they differ most", lines[1])
+
+
+def test_a_control_picture_that_is_changed_in_place_is_seen(capsys):
+    reference = importlib.import_module("reference.pixelart").sdxl_grad
+
+    def changing(*arguments):
+        grad = reference(*arguments)
+        arguments[-1][0].image.zero_()
+        return grad
+
+    assert not check("pixelart.sdxl_grad", changing).passed
+    assert "controls changed in place" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("sdxl_without_numbers", "told nothing"),
+        ("sdxl_with_width_first", "told 56, 40, 0, 0, 56, 40"),
+        ("sdxl_without_pooled", "told 40, 56, 0, 0, 40, 56 and no pooled vector"),
+        ("sdxl_with_one_row", "told numbers of shape (1, 6)"),
+        ("bound_over_the_run", "t up to 40 at step 5, 38 at step 20, 36 at step 40, 33 at step 70"),
+        ("gumbel_over_columns", "weights of sum 1 along axis 3"),
+    ],
+)
+def test_what_came_is_said_in_words(name, words, capsys):
+    (answer,) = [answer for answer in MISCONCEPTIONS if answer.name == name]
+    check(answer.task, answer.function)
+    assert words in quiet(capsys.readouterr().out)[2]
 
 
 def test_a_loss_of_another_height_is_wrong_though_its_gradient_is_right(capsys):
@@ -291,18 +379,29 @@ def test_an_unknown_task_is_one_clear_sentence(task):
         check(task)
 
 
+NUMBERS = (
+    "sample_timesteps",
+    "posterior_coefficients",
+    "alternating_step",
+    "gumbel_softmax",
+    "bounded_timesteps",
+)
+
+
 @pytest.mark.parametrize(("stage", "function"), TASKS)
 def test_the_picture_draws_target_yours_and_difference(stage, function):
     reference = importlib.import_module(f"reference.{stage.module}")
     figure = compare_picture(f"{stage.module}.{function}", getattr(reference, function))
-    numbers = function in ("sample_timesteps", "posterior_coefficients", "alternating_step")
-    assert len(figure.axes) == (1 if numbers else 6)
-    if not numbers:
-        assert [len(axes.images) for axes in figure.axes] == [1] * 6
+    if function in NUMBERS:
+        assert len(figure.axes) == 1
+    else:
+        # A strip of colours; values and their gradients; otherwise a row for each latent.
+        rows = {"kmeans_step": 1, "straight_through": 4}.get(function, 2)
+        assert [len(axes.images) for axes in figure.axes] == [1] * 3 * rows
         assert figure.axes[2].images[0].get_array().max() < 1e-4
 
 
 @pytest.mark.parametrize(("stage", "function"), TASKS)
 def test_without_an_answer_the_picture_shows_the_target_alone(inside_course, stage, function):
     figure = compare_picture(f"{stage.module}.{function}")
-    assert len(figure.axes) in (1, 6)
+    assert len(figure.axes) in (1, 3, 6, 12)

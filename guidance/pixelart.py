@@ -1,0 +1,293 @@
+"""Stage 4, pixel art: every pixel one of K colours, optimised through SDXL and its ControlNets.
+
+After SD-πXL (Binninger and Sorkine-Hornung, arXiv 2410.06236). What is optimised are logits
+(B, K, h, w): for every pixel of a small picture, how much each of K palette colours is wanted. A
+step turns them into weights, the weights into colours, enlarges the picture to what the model
+draws, and distils. In the end the colour with the largest logit is taken.
+
+Palettes are float32 (K, 3), sRGB in [0, 1]; pictures float32 (B, 3, h, w) in [-1, 1]; timesteps
+int64 (B,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from distillery.pixelart.augment import augment
+from distillery.pixelart.settings import PixelSettings
+from distillery.pixelart.smooth import smoothness
+from distillery.prescribed import with_gradient
+from distillery.prior import Condition, Control, Prior
+
+
+def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
+    """The picture of given weights: in every pixel the weighted mean of the palette's colours.
+
+        picture[b, c, y, x] = 2 sum_k weights[b, k, y, x] palette[k, c] - 1
+
+    Args:
+        weights: (B, K, h, w), in every pixel not negative and of sum 1 over the colours.
+        palette: (K, 3), sRGB in [0, 1]; it never learns.
+
+    Returns:
+        The picture, float32 (B, 3, h, w) in [-1, 1], differentiable in the weights.
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.paint is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 1."
+    )
+
+
+def gumbel_softmax(logits: torch.Tensor, tau: float, generator: torch.Generator) -> torch.Tensor:
+    """Weights that almost choose one colour a pixel, by chance, and still let gradients through.
+
+    Jang et al. 2017, arXiv 1611.01144, equation 2, and Maddison et al. 2017:
+
+        weights = softmax((logits + g) / tau) over the colours,    g = -log(-log(u)),  u ~ U(0, 1),
+
+    one u for every logit. However small tau is, the largest weight is that of colour k with the
+    probability softmax(logits)[k]: the noise tries the colours out in the proportion in which they
+    are wanted. A small tau makes the weights hard, a large one makes them equal.
+
+    Args:
+        logits: (B, K, h, w).
+        tau: the temperature, above 0.
+        generator: all the randomness there is; it lives on the device of the logits.
+
+    Returns:
+        The weights, (B, K, h, w), of sum 1 over the colours, differentiable in the logits.
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.gumbel_softmax is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 2."
+    )
+
+
+def straight_through(logits: torch.Tensor) -> torch.Tensor:
+    """The chosen colour alone, with the gradient of the softmax.
+
+    Taking the largest logit has no gradient, so nothing would ever learn. The straight-through
+    estimator (Bengio et al. 2013, arXiv 1308.3432) goes forward with one and back with the other:
+
+        value    = one_hot(argmax of the logits over the colours)
+        gradient = that of softmax(logits) over the colours.
+
+    Args:
+        logits: (B, K, h, w).
+
+    Returns:
+        The weights, (B, K, h, w): exactly 1 for the colour of the largest logit, else exactly 0.
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.straight_through is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 3."
+    )
+
+
+def logits_from_image(image: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
+    """Logits whose picture is near a given one: the nearer a colour, the larger its logit.
+
+    As SD-πXL starts. With d[k] the L1 distance, over the three channels, of a pixel in [0, 1] from
+    colour k:
+
+        1. logits = -d
+        2. in every pixel, subtract the mean over the colours;
+        3. in every pixel, scale the vector of K logits to the length sqrt(K).
+
+    Without step 3 a pixel between two colours would be as good as undecided, and one far from every
+    colour stubborn; so all begin equally sure. Where all distances are the same, the logits are 0.
+
+    Args:
+        image: (B, 3, h, w) in [-1, 1], already of the small picture's size.
+        palette: (K, 3), sRGB in [0, 1].
+
+    Returns:
+        The logits, float32 (B, K, h, w).
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.logits_from_image is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 4."
+    )
+
+
+def kmeans_step(pixels: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """One step of Lloyd's algorithm: every centre moves to the mean of the pixels nearest to it.
+
+    Repeated until nothing moves, it finds K colours for a picture (Lloyd 1982). Distances are
+    Euclidean; of equally near centres the first has the pixel. A centre that no pixel is nearest to
+    stays where it is.
+
+    Args:
+        pixels: (N, 3).
+        centres: (K, 3).
+
+    Returns:
+        The new centres, (K, 3), in the same order. The arguments stay as they are.
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.kmeans_step is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 5."
+    )
+
+
+def fft_loss(image: torch.Tensor) -> torch.Tensor:
+    """How much of a small picture is speckle: the mean height of its fine frequencies.
+
+    SD-πXL's smoothness. A pixel that disagrees with its neighbours is in the high frequencies f,
+    in cycles a pixel, of the two-dimensional Fourier transform; the coarse ones are the drawing.
+
+        loss = mean of |F(f)| over the channels and over the frequencies with |f| > 1 / (4 sqrt(2))
+
+    With the orthonormal transform, `norm="ortho"`, speckle of one strength costs the same at every
+    size. Without, the published loss grows with the number of pixels, and so its weight of 20 is
+    right for 64 × 64 alone. `torch.fft.fftfreq` says which frequency stands where.
+
+    Args:
+        image: (B, 3, h, w), square or not.
+
+    Returns:
+        The loss, float32 (), the sum over the pictures of the batch, differentiable in the image.
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.fft_loss is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 6."
+    )
+
+
+def bounded_timesteps(
+    batch: int,
+    step: int,
+    steps: int,
+    *,
+    t_min: int,
+    t_max: int,
+    t_bound: int,
+    bound_reached: float,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """Draw timesteps whose upper bound falls: first the composition, then only the details.
+
+    SD-πXL's "bounded max". The bound goes linearly from `t_max` at the first step to `t_bound` at
+    the step `bound_reached` of the way, and stays:
+
+        way   = min(1, step / (bound_reached * steps))
+        bound = round(t_max + way * (t_bound - t_max))
+        t ~ U{t_min, ..., bound}, both ends included.
+
+    Args:
+        batch: B, how many to draw.
+        step: the step of the run, 0 to `steps` - 1.
+        steps: the length of the run.
+        t_min: the smallest timestep.
+        t_max: the largest at the start.
+        t_bound: the largest in the end.
+        bound_reached: the part of the run after which the bound stays, above 0 and at most 1.
+        generator: all the randomness there is.
+
+    Returns:
+        t, int64 (B,), on the generator's device.
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.bounded_timesteps is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 7."
+    )
+
+
+def sdxl_grad(
+    prior: Prior,
+    x0: torch.Tensor,
+    t: torch.Tensor,
+    eps: torch.Tensor,
+    text: Condition,
+    uncond: Condition,
+    guidance_scale: float,
+    size: tuple[int, int],
+    controls: Sequence[Control],
+) -> torch.Tensor:
+    """The score distillation gradient through SDXL and its ControlNets.
+
+    Stage 1's gradient, grad = (1 - alpha_bar(t)) (eps_hat - eps), with all that SDXL is told
+    (Podell et al. 2023, arXiv 2307.01952, section 2.2):
+    - the pooled vector of the prompt, which `text` and `uncond` hold already;
+    - six numbers about the picture: its original height and width, top and left of the crop, the
+      target's height and width. A canvas is a whole picture: (H, W, 0, 0, H, W), for both branches;
+    - `controls`, the edges and depths that the drawing is held to, for both branches.
+
+    SD-πXL writes eps_text + s (eps_text - eps_negative), so its scale of 40 is 41 here.
+
+    Args:
+        prior: `prior.predict_noise(xt, t, first, second, controls=controls)` gives a pair of eps
+            (B, C, h, w), in one call of the network.
+        x0: latents (B, C, h, w).
+        t: timesteps, int64 (B,).
+        eps: the noise to put in, (B, C, h, w).
+        text: the condition of the B prompts. `dataclasses.replace(text, time_ids=...)` is the same
+            with the six numbers, float32 (B, 6).
+        uncond: the condition without a prompt, or of a negative one.
+        guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond).
+        size: (H, W), the canvas in pixels.
+        controls: what the ControlNets are shown; may be empty.
+
+    Returns:
+        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments stay as they are.
+    """
+    # your code here
+    raise NotImplementedError(
+        "pixelart.sdxl_grad is still to do: notebooks/04_pixelart/04_pixelart.ipynb, task 8."
+    )
+
+
+def weights_of(
+    logits: torch.Tensor, *, step: int, settings: PixelSettings, generator: torch.Generator
+) -> torch.Tensor:
+    """The weights of one step by the path that the settings name (given)."""
+    if settings.path == "gumbel":
+        return gumbel_softmax(logits, settings.tau_at(step, generator), generator)
+    return straight_through(logits) if settings.path == "argmax" else logits.softmax(dim=1)
+
+
+def loss(
+    prior: Prior,
+    logits: torch.Tensor,
+    *,
+    palette: torch.Tensor,
+    text: Condition,
+    uncond: Condition,
+    controls: Sequence[Control],
+    step: int,
+    settings: PixelSettings,
+    generator: torch.Generator,
+    clear: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """One step of pixel art, all of the functions above in a row (given).
+
+    The logits (B, K, h, w) become a small picture, which is kept smooth; enlarged and augmented
+    together with the control pictures it goes through the autoencoder to the model. Cells of
+    `clear`, bool (h, w), are seen as white.
+    """
+    weights = weights_of(logits, step=step, settings=settings, generator=generator)
+    small = paint(weights, palette)
+    if clear is not None:
+        small = small.masked_fill(clear, 1.0)
+    rough = settings.fft * fft_loss(small) + smoothness(small, settings)
+    canvas = torch.nn.functional.interpolate(small, settings.canvas, mode=settings.enlarge)
+    canvas, controls = augment(canvas, controls, settings=settings, generator=generator)
+    x0 = prior.encode(canvas)
+    t = bounded_timesteps(
+        len(x0),
+        step,
+        settings.steps,
+        t_min=settings.t_min,
+        t_max=settings.t_max,
+        t_bound=settings.t_bound,
+        bound_reached=settings.bound_reached,
+        generator=generator,
+    )
+    eps = torch.randn(x0.shape, generator=generator, device=x0.device)
+    grad = sdxl_grad(
+        prior, x0, t, eps, text, uncond, settings.guidance_scale, settings.canvas, controls
+    )
+    return rough + with_gradient(x0, grad)

@@ -23,7 +23,7 @@ from benchmarks.priors import Bench, load
 from distillery.canvas import LatentCanvas
 from distillery.distill import Companion, Settings, Step, distill
 from distillery.edit import Source
-from distillery.lora import LoraDenoiser
+from distillery.lora import LoraDenoiser, lora_optimiser
 from distillery.presets import pick_device
 from reference import pds, sds, vsd
 
@@ -61,7 +61,7 @@ def vsd_pair(bench: Bench, count: int, particles: int = 1) -> Pair:
     lora = LoraDenoiser(bench.prior, rank=4, generator=generator)
     companion = Companion(
         lora,
-        torch.optim.AdamW(lora.parameters(), 1e-4),
+        lora_optimiser(lora, 1e-4),
         lambda x0, index: vsd.loss_of_lora(lora, x0, text=bench.text, generator=generator),
         vsd.alternating_step,
     )

@@ -2,6 +2,7 @@
 
 python main.py --prompt "a red boat on a frozen river" --loss_type sds --guidance_scale 25
 python main.py --prompt "a red boat" --loss_type pds --edit_prompt "a blue boat" --src_img_path IMG
+python main.py --pairs data/prompt_img_pairs.json
 python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 """
@@ -23,6 +24,8 @@ from distillery.arguments import Arguments
 if TYPE_CHECKING:
     from distillery.distill import Settings
 
+TO_DO = "still to do"  # in the sentence of every stub
+
 
 def arguments() -> Arguments:
     # A flag that is not given leaves no trace, so that it cannot overrule --config.
@@ -31,7 +34,16 @@ def arguments() -> Arguments:
     )
     parser.add_argument("--prompt", help="what to draw; of an edit, what the source shows")
     parser.add_argument("--edit_prompt", help="what an edit shall show (pds, dds)")
-    parser.add_argument("--src_img_path", help="the picture that an edit starts from (pds, dds)")
+    parser.add_argument(
+        "--src_img_path",
+        help="the picture that an edit starts from (default: the model draws it from the prompt)",
+    )
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        metavar="JSON",
+        help="edit every pair of this file that is meant for the model, by pds or dds",
+    )
     parser.add_argument("--negative_prompt", help="what to steer away from (default: nothing)")
     parser.add_argument("--loss_type", help="sds, pds, dds, vsd, csd, sdi or ism (default: sds)")
     parser.add_argument(
@@ -100,6 +112,10 @@ def command_of(argv: Sequence[str]) -> Callable[[], None]:
         return partial(pixelart, flags) if argv[0] == "pixelart" else partial(recolour, flags)
     parser = arguments()
     flags = vars(parser.parse_args(argv))
+    if "pairs" in flags:
+        if {"prompt", "edit_prompt", "src_img_path"} & set(flags):
+            parser.error("--pairs brings prompts and pictures of its own; leave yours out")
+        return partial(edit_pairs, flags)
     if "prompt" not in flags and "config" not in flags:
         parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
     return partial(draw, flags)
@@ -136,7 +152,7 @@ def stop(sentence: str, status: int) -> int:
 
 def is_to_do(error: NotImplementedError) -> bool:
     """Whether it is the calm sentence of a stub."""
-    return "still to do" in str(error)
+    return TO_DO in str(error)
 
 
 def draw(flags: dict[str, Any]) -> None:
@@ -147,17 +163,61 @@ def draw(flags: dict[str, Any]) -> None:
     nobody_chose = not {"implementation", "config"} & set(flags)
     settings = settings_from(flags)
     run.check_edit(settings)
-    method = method_of(settings)
+    method_of(settings)  # whoever lacks it should not wait for the model
     prior = load_prior(settings.model, device=settings.device)
+
+    def work(settings: Settings) -> None:
+        print(run.draw(prior, method_of(settings), settings, out=out).picture)
+
+    begun = run.begun_by_reference(settings, out)
+    with_either_code(work, settings, nobody_chose=nobody_chose, begun=begun)
+
+
+def edit_pairs(flags: dict[str, Any]) -> None:
+    from distillery import batch, run
+    from distillery.presets import load_prior
+
+    out, path = flags.pop("out"), flags.pop("pairs")
+    nobody_chose = not {"implementation", "config"} & set(flags)
+    if "config" not in flags:
+        flags = {"loss_type": "pds", **flags}
+    # Each pair puts its own in the place of these three.
+    settings = settings_from({**flags, "prompt": "source", "edit_prompt": "", "src_img_path": ""})
+    edits = batch.edits_of(batch.pairs_for(path, settings.model), settings)
+    method_of(settings)
+    prior = load_prior(settings.model, device=settings.device)
+
+    def work(settings: Settings) -> None:
+        method = method_of(settings)
+        own = [replace(edit, implementation=settings.implementation) for edit in edits]
+        batch.edit_all(own, partial(run.draw, prior, method, out=out), method=method, out=out)
+
+    begun = any(run.begun_by_reference(edit, out) for edit in edits)
+    with_either_code(work, settings, nobody_chose=nobody_chose, begun=begun)
+
+
+def with_either_code(
+    work: Callable[[Settings], None], settings: Settings, *, nobody_chose: bool, begun: bool
+) -> None:
+    """Work by the settings; by the reference where their code is to do and nobody chose it.
+
+    What the reference has `begun` it goes on with, as long as anything is to do.
+    """
+    reference = replace(settings, implementation="reference")
+    may_change = nobody_chose and importlib.util.find_spec("reference") is not None
+    if may_change and begun and has_to_dos(method_of(settings)):
+        return work(reference)
     try:
-        place = run.draw(prior, method, settings, out=out)
+        work(settings)
     except NotImplementedError as error:
-        if not (nobody_chose and is_to_do(error) and importlib.util.find_spec("reference")):
+        if not (may_change and is_to_do(error)):
             raise
         print(f"note: {error} The reference draws instead.", file=sys.stderr)
-        settings = replace(settings, implementation="reference")
-        place = run.draw(prior, method_of(settings), settings, out=out)
-    print(place.picture)
+        work(reference)
+
+
+def has_to_dos(module: ModuleType) -> bool:
+    return module.__file__ is not None and TO_DO in Path(module.__file__).read_text("utf-8")
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:

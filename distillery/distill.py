@@ -43,7 +43,7 @@ class Settings:
 
     prompt:         what to draw; of an edit, what the source shows.
     edit_prompt:    what an edit shall show.
-    src_img_path:   the picture that an edit starts from.
+    src_img_path:   the picture that an edit starts from; without it the model draws one.
     loss_type:      a name of `catalogue.METHODS`.
     model:          a preset's name or a diffusers folder.
     implementation: "reference" (the course's) or "guidance" (the student's).

@@ -108,8 +108,9 @@ def _check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -
 class Pair:
     """A picture's prompt, and what it shall say after the edit.
 
-    img_path:  the source picture; None where it is drawn from `prompt`, see `source_for`.
-    mask_path: grey picture, white on the thing that is edited, or None.
+    img_path:  the source picture; None where it is drawn from `prompt`.
+    mask_path: grey picture, white on the thing that is edited, or None; beside the source and
+               called `<its stem>_mask.png`, an edit keeps it for `eval.py`.
     model:     the name of the model that the pair is for, or None for any.
     changes:   which of "thing", "colour" and "scene" the edit changes, where that is known.
     """
@@ -173,37 +174,38 @@ def _located(entry: Mapping[str, Any], key: str) -> Path | None:
     return REPOSITORY / Path(os.path.expandvars(text)).expanduser() if text else None
 
 
-def source_for(
+def drawn_source(
     prior: Prior,
-    pair: Pair,
+    prompt: str,
     *,
     model: str | Path,
     guidance_scale: float,
     cache: Path,
     seed: int,
     steps: int = 50,
-) -> Image.Image:
-    """The source picture of a pair, in the prior's frame.
+) -> Path:
+    """The file of a source picture that `prior` draws from its prompt by DDIM, once.
 
-    A pair without a picture gets one of its own: `prior` draws it from the source prompt by DDIM,
-    once, and keeps it as a PNG in the folder `cache`. Prompt, model, seed, guidance, steps and
-    frame name the file, so another of them draws another.
+    It is kept as a PNG in the folder `cache`, and a warning says so in a sentence. Prompt, model,
+    seed, guidance, steps, frame and kind of device name the file, so another of them draws another.
 
     Args:
         model: the name that `prior` was loaded by.
 
     Raises:
-        CourseError: the pair's picture cannot be used, or the cache not be written.
+        CourseError: the cache cannot be written.
     """
-    if pair.img_path is not None:
-        return load_source(pair.img_path, prior.image_size)
-    settings = [str(model), seed, guidance_scale, steps, *prior.image_size]
+    settings = [str(model), seed, guidance_scale, steps, *prior.image_size, prior.device.type]
     digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
-    path = cache / f"{prompt_to_filename(pair.prompt)}~{digest}.png"
+    path = cache / f"{prompt_to_filename(prompt)}~{digest}.png"
     if not os.path.exists(path):
         generator = torch.Generator(prior.device).manual_seed(seed)
         latents = prior.sample(
-            [pair.prompt], guidance_scale=guidance_scale, steps=steps, generator=generator
+            [prompt], guidance_scale=guidance_scale, steps=steps, generator=generator
         )
-        save_png(path, prior.decode(latents), pair.prompt)
-    return load_source(path, prior.image_size)
+        save_png(path, prior.decode(latents), prompt)
+        warnings.warn(
+            f"no source picture is given; one was drawn from the prompt and is kept as {path}.",
+            stacklevel=2,
+        )
+    return path

@@ -4,6 +4,7 @@
     outputs/a_red_boat/             frames/, making.gif, loss.csv, loss.png and run.yaml;
                                     of several particles particles/, of an edit source.png
     outputs/a_red_boat~unfinished/  frames, settings and checkpoint of a run that is not done
+    outputs/sources/                sources of edits that were drawn because none was given
 
 What an earlier run left stays as it is until this one is done, and a run that goes on from its
 checkpoint leaves the same bytes as one that was never stopped.
@@ -22,7 +23,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
@@ -43,10 +44,11 @@ from distillery.distill import (
     objective,
     save_checkpoint,
 )
-from distillery.edit import Source, load_source
+from distillery.edit import Source, drawn_source, load_source
 from distillery.errors import CourseError
 from distillery.files import atomic_write, prompt_to_filename
 from distillery.images import from_pil, load_image, save_gif, save_png, to_png_bytes
+from distillery.presets import guidance_default
 from distillery.prior import Prior
 
 FRAMES = 40
@@ -106,7 +108,7 @@ def draw(prior: Prior, method: ModuleType, settings: Settings, *, out: Path) -> 
         KeyboardInterrupt: Ctrl-C, after the step under way is done and its checkpoint saved.
     """
     place = Place(out, settings.title)
-    begun = _begin(prior, method, settings)
+    begun = _begin(prior, method, settings, out)
     checkpoint = place.unfinished / f"checkpoint-{_fingerprint(method, begun.kept)}.pt"
     # A run of another method or of other settings is not lost to this one; it is refused.
     found = {path: load_checkpoint(path, settings) for path in checkpoints_in(place.unfinished)}
@@ -114,6 +116,15 @@ def draw(prior: Prior, method: ModuleType, settings: Settings, *, out: Path) -> 
     losses = _follow(begun.stream(resume), prior, settings, place, checkpoint, resume)
     _finish(prior.decode(begun.canvas.render()), losses, settings, place, begun.kept)
     return place
+
+
+def begun_by_reference(settings: Settings, out: Path) -> bool:
+    """Whether the reference was stopped in `out` at what the settings ask for."""
+    try:
+        found = Settings.load(Place(out, settings.title).unfinished / "run.yaml")
+    except CourseError:
+        return False
+    return found == replace(settings, implementation="reference")
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -124,7 +135,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 
 def check_edit(settings: Settings) -> None:
-    """Refuse an edit that lacks its picture or its prompt, and a drawing that is given either.
+    """Refuse an edit that lacks its prompt, and a drawing that is given one or a source picture.
 
     Raises:
         CourseError: says which.
@@ -137,10 +148,10 @@ def check_edit(settings: Settings) -> None:
                 f"and the source picture out, or choose {' or '.join(editing)}."
             )
         return
-    if not (settings.edit_prompt.strip() and settings.src_img_path):
+    if not settings.edit_prompt.strip():
         raise CourseError(
-            f"{settings.loss_type} edits a picture: give the prompt of the source, the edit prompt "
-            "and the path of the source picture."
+            f"{settings.loss_type} edits a picture: give the prompt of the source and the edit "
+            "prompt, and the path of the source picture unless the model shall draw it."
         )
     if settings.edit_prompt.strip() == settings.prompt.strip():
         raise CourseError(
@@ -162,7 +173,7 @@ def _fingerprint(method: ModuleType, kept: dict[str, bytes]) -> str:
     return digest.hexdigest()[:8]
 
 
-def _begin(prior: Prior, method: ModuleType, settings: Settings) -> Begun:
+def _begin(prior: Prior, method: ModuleType, settings: Settings, out: Path) -> Begun:
     """The canvas as it is before the first step, and what the method is given beside it."""
     how = METHODS[settings.loss_type]
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
@@ -171,7 +182,7 @@ def _begin(prior: Prior, method: ModuleType, settings: Settings) -> Begun:
     companion = None
     with warnings_in_a_line():
         if how.edits:
-            given["source"], kept = _source(prior, settings)
+            given["source"], kept = _source(prior, settings, out)
             canvas = LatentCanvas.starting_at(given["source"].x0)
         else:
             shape = (settings.particles, prior.latent_channels, *prior.latent_size)
@@ -207,9 +218,9 @@ def _begin(prior: Prior, method: ModuleType, settings: Settings) -> Begun:
     return Begun(canvas, stream, kept)
 
 
-def _source(prior: Prior, settings: Settings) -> tuple[Source, dict[str, bytes]]:
+def _source(prior: Prior, settings: Settings, out: Path) -> tuple[Source, dict[str, bytes]]:
     """The picture that is edited, as the model sees it, and as it is kept beside the result."""
-    path = Path(settings.src_img_path)
+    path = Path(settings.src_img_path) if settings.src_img_path else _drawn(prior, settings, out)
     picture = load_source(path, prior.image_size)
     kept = {"source.png": to_png_bytes(picture, settings.prompt)}
     mask = path.with_name(f"{path.stem}_mask.png")  # as the toybox's sources have one
@@ -218,6 +229,19 @@ def _source(prior: Prior, settings: Settings) -> tuple[Source, dict[str, bytes]]
     with torch.no_grad():
         x0 = prior.encode(from_pil(picture).to(prior.device))
     return Source(x0, prior.embed([settings.prompt])), kept
+
+
+def _drawn(prior: Prior, settings: Settings, out: Path) -> Path:
+    """The source of an edit that was given none."""
+    return drawn_source(
+        prior,
+        settings.prompt,
+        model=settings.model,
+        # SDI distils along DDIM's own path (arXiv 2405.15891), so a model's scale for it is DDIM's.
+        guidance_scale=guidance_default(settings.model, "sdi"),
+        cache=out / "sources",
+        seed=settings.seed,
+    )
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,12 @@ import pytest
 import torch
 from PIL import Image
 
-from distillery.diffusion import StableDiffusionPrior
-from distillery.edit import Pair, load_pairs, load_source, source_for
+from distillery.edit import Pair, drawn_source, load_pairs, load_source
 from distillery.errors import CourseError
 from distillery.exact import demonstration_mixture
 from distillery.images import load_image, to_pil
 from distillery.presets import REPOSITORY, load_prior
-
-DISC = Pair("a red disc", "a blue disc")
+from distillery.prior import Prior
 
 
 def saved(folder: Path, size: tuple[int, int], name: str = "source.png") -> Path:
@@ -189,67 +186,64 @@ def test_a_missing_file_of_pairs_is_refused(tmp_path: Path) -> None:
         load_pairs(tmp_path / "none.json")
 
 
-def test_a_pair_with_a_picture_is_fitted_and_nothing_is_drawn(tmp_path: Path) -> None:
-    pair = replace(DISC, img_path=saved(tmp_path, (32, 32)))
+def drawn(prior: Prior, cache: Path, **changes: Any) -> Path:
+    options = {
+        "prompt": "a red disc",
+        "model": "exact",
+        "guidance_scale": 1.0,
+        "seed": 0,
+        "steps": 5,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return drawn_source(prior, cache=cache, **{**options, **changes})
 
-    source = source_for(
-        demonstration_mixture(), pair, model="exact", guidance_scale=1, cache=tmp_path / "c", seed=0
-    )
 
-    assert source.size == (16, 16)
-    assert not (tmp_path / "c").exists()
-
-
-def test_a_missing_source_is_drawn_once_from_its_prompt_and_kept(tmp_path: Path) -> None:
+def test_a_source_is_drawn_once_from_its_prompt_kept_and_said(tmp_path: Path) -> None:
     prior = demonstration_mixture()
-    options: dict[str, Any] = {"model": "exact", "guidance_scale": 1.0, "cache": tmp_path}
 
-    first = source_for(prior, DISC, **options, seed=3)
+    with pytest.warns(
+        UserWarning, match=r"^no source picture is given; one was drawn .*disc~"
+    ) as said:
+        file = drawn_source(
+            prior, "a red disc", model="exact", guidance_scale=1.0, cache=tmp_path, seed=3
+        )
 
+    assert len(said) == 1
     latents = prior.sample(
         ["a red disc"], guidance_scale=1.0, steps=50, generator=torch.Generator().manual_seed(3)
     )
-    assert first.tobytes() == to_pil(prior.decode(latents))[0].tobytes()
-    (file,) = tmp_path.iterdir()
+    assert load_image(file).tobytes() == to_pil(prior.decode(latents))[0].tobytes()
     assert load_image(file).info["prompt"] == "a red disc"
-    file.write_bytes(saved(tmp_path, (16, 16), "mark.png").read_bytes())
-    again = source_for(prior, DISC, **options, seed=3)
-    assert again.tobytes() == load_image(tmp_path / "mark.png").tobytes()
+    file.write_bytes(b"a mark")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = drawn_source(
+            prior, "a red disc", model="exact", guidance_scale=1.0, cache=tmp_path, seed=3
+        )
+    assert again.read_bytes() == b"a mark"
 
 
-def test_prompt_model_seed_and_guidance_each_have_a_source_of_their_own(tmp_path: Path) -> None:
-    prior = demonstration_mixture()
-    first: dict[str, Any] = {"pair": DISC, "model": "exact", "guidance_scale": 1.0, "seed": 0}
+def test_prompt_model_seed_guidance_and_steps_each_have_a_source_of_their_own(
+    tmp_path: Path,
+) -> None:
     others: list[dict[str, Any]] = [
-        {"pair": replace(DISC, prompt="a green disc")},
+        {"prompt": "a green disc"},
         {"model": "some/folder"},
         {"seed": 1},
         {"guidance_scale": 2.0},
+        {"steps": 6},
     ]
 
-    for other in [{}, *others]:
-        source_for(prior, **{**first, **other}, cache=tmp_path, steps=5)
+    files = {drawn(demonstration_mixture(), tmp_path, **other) for other in [{}, *others]}
 
-    assert len(list(tmp_path.glob("*.png"))) == 5
+    assert files == set(tmp_path.glob("*.png"))
+    assert len(files) == 6
 
 
 def test_a_pipeline_draws_a_source_in_its_own_frame(tiny_sd_folder: Path, tmp_path: Path) -> None:
     prior = load_prior(tiny_sd_folder, device="cpu")
-    assert isinstance(prior, StableDiffusionPrior)
 
-    source = source_for(
-        prior, DISC, model=tiny_sd_folder, guidance_scale=7.5, cache=tmp_path, seed=0, steps=2
-    )
+    source = load_image(drawn(prior, tmp_path, model=tiny_sd_folder))
 
     assert source.size == prior.image_size[::-1]
-
-
-def test_a_cached_source_that_was_cut_short_is_named(tmp_path: Path) -> None:
-    prior = demonstration_mixture()
-    options: dict[str, Any] = {"model": "exact", "guidance_scale": 1.0, "cache": tmp_path}
-    source_for(prior, DISC, **options, seed=0, steps=5)
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes()[:100])
-
-    with pytest.raises(CourseError, match=r"a_red_disc~\w+\.png cannot be read as a picture"):
-        source_for(prior, DISC, **options, seed=0, steps=5)

@@ -88,7 +88,7 @@ def _build(
         import ipywidgets
     except ImportError:
         return [], None, None
-    image = ipywidgets.Image(value=first, format="png")
+    image = image_widget(first)
     sliders = _sliders(axes)
     for slider in sliders:
         slider.observe(swap, names="index")
@@ -98,6 +98,13 @@ def _build(
         ipywidgets.jslink((play, "value"), (sliders[0], "index"))
         controls = [ipywidgets.HBox([play, sliders[0]])]
     return sliders, image, ipywidgets.VBox([*controls, image])
+
+
+def image_widget(png: bytes) -> Any:
+    """A picture at its own size; a box would stretch it over the whole width of the page."""
+    import ipywidgets
+
+    return ipywidgets.Image(value=png, format="png", layout={"align_self": "flex-start"})
 
 
 def _sliders(axes: dict[str, Sequence[Any]]) -> list[Any]:
@@ -358,7 +365,7 @@ class Preview:
             slider.observe(lambda change: self._tell(), names="index")
         self.button = ipywidgets.Button(description="run")
         self.button.on_click(lambda button: self.press())
-        self.image = ipywidgets.Image(value=self.png, format="png")
+        self.image = image_widget(self.png)
         self.label = ipywidgets.Label(value=self.caption)
         return ipywidgets.VBox([*self.sliders.values(), self.button, self.image, self.label])
 

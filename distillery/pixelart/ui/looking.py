@@ -16,7 +16,15 @@ from distillery.palettes import load_palette, palette_names, to_hex
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.products import SHOWN_SIDE, enlarged, layers, recoloured
 from distillery.pixelart.ui.preview import PixelExplorer
-from distillery.pixelart.ui.screen import INK, captioned, checkered, hard_pictures, soft_pictures
+from distillery.pixelart.ui.screen import (
+    INK,
+    PAPER,
+    captioned,
+    checkered,
+    hard_pictures,
+    soft_pictures,
+)
+from distillery.widgets import image_widget
 
 TAUS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)
 SMALL = 128  # pixels, about, of a picture on a contact sheet
@@ -95,7 +103,7 @@ def _magma(levels: Tensor) -> Image.Image:
 
 def _with_legend(tile: Image.Image) -> Image.Image:
     """The colours of the map from 0, sure, to 1, undecided, under its right half."""
-    sheet = Image.new("RGB", (tile.width, tile.height + BAR + 2), "white")
+    sheet = Image.new("RGB", (tile.width, tile.height + BAR + 2), PAPER)
     sheet.paste(tile)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     left, top = tile.width // 2 + 60, tile.height
@@ -125,7 +133,7 @@ class Chooser:
             return None
         self.dropdown = ipywidgets.Dropdown(options=list(self._pictures), description=what)
         self.dropdown.observe(lambda change: self.choose(change.new), names="value")
-        self.image = ipywidgets.Image(value=to_png_bytes(self.large(self.picture)), format="png")
+        self.image = image_widget(to_png_bytes(self.large(self.picture)))
         return ipywidgets.VBox([self.dropdown, self.image])
 
     @property

@@ -23,7 +23,8 @@ from distillery.palettes import (
 
 MOST = 256  # swatches; an indexed PNG holds no more colours either
 DARK = 0.6  # OKLab's lightness, below which a mark on a colour is white
-SWATCH = "44px"
+SIDE = "44px"
+SELECTED, OTHER = "●", "\N{NO-BREAK SPACE}"  # the front end keeps a mark that becomes empty
 
 
 class PaletteEditor:
@@ -174,12 +175,12 @@ class PaletteEditor:
             swatch.style.button_color = code
             swatch.style.text_color = "white" if lightness[number] < DARK else "black"
             swatch.tooltip = f"colour {number + 1}, {code}"
-            swatch.description = "●" if number == self.selected else ""
+            swatch.description = SELECTED if number == self.selected else OTHER
         self.picker.value = self.codes[self.selected]
 
     def _swatch(self, number: int) -> Any:
         swatch = _button("", lambda: self.select(number))
-        swatch.layout = {"width": SWATCH, "height": SWATCH, "margin": "1px"}
+        swatch.layout = {"width": SIDE, "height": SIDE, "margin": "1px", "border": "1px solid #888"}
         return swatch
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:

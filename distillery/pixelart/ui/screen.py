@@ -17,9 +17,9 @@ from distillery.pixelart.products import enlarged
 
 TILE = 256  # pixels, about, of the longer side of one of several pictures
 GAP, LINE = 8, 20  # pixels between two tiles, and of a caption
-INK = "#23212b"
+PAPER, INK = "#e9e7e2", "#23212b"
 CHECK = 8  # pixels, the side of a square
-CHECKS = (255, 214)  # their levels of grey
+CHECKS = (200, 160)  # their levels of grey
 
 
 def soft_pictures(weights: Tensor, palette: Tensor) -> list[Image.Image]:
@@ -44,7 +44,7 @@ def captioned(
     columns = min(columns or len(tiles), len(tiles))
     rows = -(-len(tiles) // columns)
     width, height = tiles[0].width + GAP, tiles[0].height + LINE + GAP
-    sheet = Image.new("RGB", (columns * width - GAP, rows * height - GAP), "white")
+    sheet = Image.new("RGB", (columns * width - GAP, rows * height - GAP), PAPER)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
         row, column = divmod(number, columns)

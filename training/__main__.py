@@ -8,7 +8,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import controlnets, judge, measure, tiny_clip, tiny_sd, tiny_sdxl, tiny_vae, vae
+from training import (
+    controlnets,
+    judge,
+    measure,
+    measure_controls,
+    measure_sdxl,
+    tiny_caption,
+    tiny_clip,
+    tiny_depth,
+    tiny_sd,
+    tiny_sdxl,
+    tiny_vae,
+    vae,
+)
 from training.data import load_drawings, load_large_drawings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,6 +39,8 @@ def main() -> None:
     if args.task == "all":
         make_all(build=args.build, models=args.models)
     measure.measure_all(models=args.models, logs=args.build)
+    measure_sdxl.measure_sdxl(models=args.models)
+    measure_controls.measure_controls(models=args.models)
 
 
 def make_all(*, build: Path, models: Path) -> None:
@@ -40,6 +55,8 @@ def make_all(*, build: Path, models: Path) -> None:
     tiny_vae.train(large, build=build, models=models)
     for kind in ("canny", "depth"):
         controlnets.train(kind, large, build=build, models=models)
+    tiny_depth.train(large, build=build, models=models)
+    tiny_caption.train(large, build=build, models=models)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from distillery.images import grid, to_pil
 from distillery.judge import Judge
 from distillery.presets import load_prior
 from distillery.prior import Prior
@@ -93,16 +92,6 @@ def sample(prior: Prior, prompts: Sequence[str], *, guidance_scale: float) -> Te
         )
         pictures.append(prior.decode(latents).clamp(-1, 1).cpu())
     return torch.cat(pictures)
-
-
-def sample_sheet(prior: Prior, path: Path, *, guidance_scale: float) -> None:
-    """Save a sheet of samples, half of them of held-out combinations."""
-    factors = [
-        *spread([f for f in all_factors() if not held_out(f)], 24),
-        *spread([f for f in all_factors() if held_out(f)], 24),
-    ]
-    pictures = sample(prior, [str(f) for f in factors], guidance_scale=guidance_scale)
-    grid(to_pil(pictures), columns=12).save(path)
 
 
 def plot_logs(logs: Path, folder: Path) -> None:

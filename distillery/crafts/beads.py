@@ -117,11 +117,8 @@ def _plan(grid: Grid) -> BeadPlan:
 
 
 def _cells(grid: Grid, row: int, column: int) -> np.ndarray:
-    down, across = (
-        slice(row * BOARD, (row + 1) * BOARD),
-        slice(column * BOARD, (column + 1) * BOARD),
-    )
-    return grid.indices[down, across]
+    top, left = row * BOARD, column * BOARD
+    return grid.indices[top : top + BOARD, left : left + BOARD]
 
 
 def write_beads(path: Path, indices: Any, palette: Any, *, title: str = "Fuse beads") -> BeadPlan:
@@ -198,7 +195,7 @@ def _board_map(paper: Paper, plan: BeadPlan, left: float, top: float, scale: flo
 
 
 def _bead_list(paper: Paper, plan: BeadPlan, first: int) -> None:
-    paper.new_page("Beads", "The last column names the Perler bead whose colour comes nearest.")
+    paper.new_page("Beads", "The last column names a Perler bead of a near colour, one for each.")
     left = MARGIN
     places = {"": left, "Colour": left + 8, "Hex": left + 24, "Perler": left + 72}
     end = left + 64

@@ -130,7 +130,7 @@ def _plan(grid: Grid, cloth_count: int, strands: int) -> CrossStitchPlan:
 
 
 def _tiles(width: int, height: int, first_page: int) -> list[Tile]:
-    tiles = []
+    tiles: list[Tile] = []
     for rows in _spans(height, MOST_ROWS):
         for columns in _spans(width, MOST_COLUMNS):
             repeated = (OVERLAP if columns[0] else 0, OVERLAP if rows[0] else 0)
@@ -428,7 +428,7 @@ def _page_map(
     here: Tile | None,
 ) -> None:
     """The charts in small, each with the number of its page."""
-    width, height = fitted(grid.width, grid.height, room)
+    width, _ = fitted(grid.width, grid.height, room)
     scale = width / grid.width
     left, top = corner[0] + room[0] - width, corner[1]
     for tile in plan.tiles:

@@ -94,8 +94,8 @@ def plan_embroidery(
         cell_mm: side of one cell.
         row_mm: distance of two rows of stitches.
         stitch_mm: longest stitch of a row.
-        overlap_mm: how far a row reaches over each side of its region; stitches pull cloth together,
-            and without it gaps would open.
+        overlap_mm: how far a row reaches over each side of its region; stitches pull the cloth
+            together, and without it gaps would open.
 
     Raises:
         CourseError: the grid is not one, or a length makes no sense.

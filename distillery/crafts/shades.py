@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,20 +37,19 @@ def _from_hex(text: str) -> tuple[float, float, float]:
     return red / 255, green / 255, blue / 255
 
 
-def to_oklab(colours: np.ndarray) -> np.ndarray:
-    """sRGB `(N, 3)` in [0, 1] as OKLab, float64 `(N, 3)` (Ottosson 2020)."""
-    return np.array(
-        [Color("srgb", list(map(float, c))).convert("oklab").coords() for c in colours]
-    ).reshape(-1, 3)
-
-
 def distances(colours: np.ndarray, shades: Sequence[Shade]) -> np.ndarray:
-    """How different each of N colours looks from each of M shades: ΔE_OK, float64 `(N, M)`.
+    """How different each of N colours looks from each of M shades: CIEDE2000, float64 `(N, M)`.
 
-    That is the straight distance in OKLab; black and white are 1 apart.
+    About 1 is just visible, and black and white are 100 apart. The textile trade measures so;
     """
-    wanted, offered = to_oklab(colours), to_oklab(np.array([shade.rgb for shade in shades]))
-    return np.linalg.norm(wanted[:, None] - offered[None], axis=-1)
+    wanted = [_in_lab(colour) for colour in colours]
+    offered = [_in_lab(shade.rgb) for shade in shades]
+    apart = [[one.delta_e(other, method="2000") for other in offered] for one in wanted]
+    return np.array(apart).reshape(len(wanted), len(offered))
+
+
+def _in_lab(rgb: Iterable[float]) -> Color:
+    return Color("srgb", [float(level) for level in rgb]).convert("lab-d65")
 
 
 def nearest(colours: np.ndarray, shades: Sequence[Shade], *, distinct: bool = False) -> list[Shade]:
@@ -74,7 +73,8 @@ def assignment(cost: np.ndarray) -> list[int]:
     Args:
         cost: float64 (N, M), N <= M.
 
-    The Hungarian method (Kuhn 1955), one shortest augmenting path a row (Jonker and Volgenant 1987).
+    The Hungarian method (Kuhn 1955) with one shortest augmenting path a row (Jonker and Volgenant
+    1987).
     """
     rows, columns = cost.shape
     row_price, column_price = np.zeros(rows), np.zeros(columns)

@@ -20,7 +20,7 @@ STYLES = ("plain", "inverse", "boxed", "underlined")
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """One sign: `outlines` are polygons `(n, 2)` in a unit square, y up, filled by non-zero winding."""
+    """One sign; `outlines` are polygons `(n, 2)` in a unit square, y up, for non-zero winding."""
 
     sign: str
     style: str

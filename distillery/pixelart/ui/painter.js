@@ -15,6 +15,12 @@ function element(parent, tag, attributes = {}, text = "") {
   return node;
 }
 
+/** A colour such as "#ff8800" as four bytes in the order of an image: red, green, blue, opaque. */
+function word(code) {
+  const levels = [1, 3, 5].map((place) => parseInt(code.slice(place, place + 2), 16));
+  return new Uint32Array(Uint8Array.from([...levels, 255]).buffer)[0];
+}
+
 /** The cells, what they were before, and what is done to them. */
 class Grid {
   constructor(cells, width, height) {
@@ -101,6 +107,9 @@ function render({ model, el }) {
   Object.assign(frame.style, { width: `${scale}px`, height: `${scale}px` });
   const status = element(root, "div", { class: "status", "aria-live": "polite" });
   const context = canvas.getContext("2d");
+  const image = context.createImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
+  let words = []; // the palette, as the image holds its pixels
 
   const button = (text, hint, act) => {
     const made = element(tools, "button", { type: "button", title: hint }, text);
@@ -117,19 +126,16 @@ function render({ model, el }) {
   button("clear", "empty all cells; can be undone", () => edit(() => grid.cells.fill(blank)));
 
   function draw() {
-    const codes = model.get("palette").map((code) => parseInt(code.slice(1), 16));
-    const pixels = context.createImageData(width, height);
-    grid.cells.forEach((index, place) => {
-      const code = codes[index];
-      pixels.data.set([code >> 16, (code >> 8) & 255, code & 255, 255], 4 * place);
-    });
-    context.putImageData(pixels, 0, 0);
+    grid.cells.forEach((index, place) => { pixels[place] = words[index]; });
+    context.putImageData(image, 0, 0);
     undoing.disabled = !grid.past.length;
     redoing.disabled = !grid.future.length;
+    tell();
   }
 
   function drawPalette() {
     swatches.replaceChildren();
+    words = model.get("palette").map(word);
     model.get("palette").forEach((code, index) => {
       const name = `colour ${index + 1}, ${code}`;
       const swatch = element(swatches, "button", { type: "button", class: "swatch", title: name, "aria-label": name });
@@ -173,13 +179,18 @@ function render({ model, el }) {
     else edit(() => grid.set(x, y, colour));
   }
 
+  function tell() {
+    const [x, y] = cursor;
+    status.textContent = `row ${y}, column ${x}: colour ${grid.at(x, y) + 1}`;
+  }
+
   function point(x, y) {
     const inside = grid.has(x, y);
     frame.style.display = inside ? "block" : "none";
     if (!inside) return;
     cursor = [x, y];
     Object.assign(frame.style, { left: `${x * scale}px`, top: `${y * scale}px` });
-    status.textContent = `row ${y}, column ${x}: colour ${grid.at(x, y) + 1}`;
+    tell();
   }
 
   function cellOf(event) {
@@ -251,7 +262,6 @@ function render({ model, el }) {
       if (grid.has(x, y)) point(x, y);
     } else if (key === " " || key === "enter") {
       use(...cursor);
-      point(...cursor);
     } else return false;
     return true;
   }

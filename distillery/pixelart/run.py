@@ -153,7 +153,7 @@ def begin_run(prior: Prior, method: ModuleType, settings: PixelSettings) -> Begu
     with warnings_in_a_line():
         start = begin(prior, method, settings, generator=generator)
         controls = controls_for(start.picture, settings)
-    canvas = PaletteCanvas(start.logits, clip_norm=settings.clip_norm)
+    canvas = PaletteCanvas(settings.sureness * start.logits, clip_norm=settings.clip_norm)
     text = prior.embed([settings.prompt])
     uncond = prior.embed([settings.negative_prompt])
     if isinstance(prior, StableDiffusionPrior):

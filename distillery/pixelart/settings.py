@@ -59,14 +59,26 @@ class PixelDefaults:
     guidance_scale: float = 41.0
     steps: int = 10_000
     learning_rate: float = 0.025
-    fft: float = 20.0
+    fft: float = 1280.0  # SD-πXL's 20 at 64 x 64, with the transform made orthonormal
     size: tuple[int, int] = (64, 64)
     canny: float = 0.15
     depth: float = 0.15
+    sureness: float = 1.0
+    t_bound: int = 800
+    perspective_scale: float = 0.3
 
 
 TINY = PixelDefaults(
-    guidance_scale=7.5, steps=300, learning_rate=0.1, fft=20.0, size=(32, 32), canny=0.3, depth=0.3
+    guidance_scale=7.5,
+    steps=200,
+    learning_rate=0.1,
+    fft=600.0,
+    size=(32, 32),
+    canny=0.3,
+    depth=0.3,
+    sureness=5.0,
+    t_bound=500,
+    perspective_scale=0.1,
 )
 
 
@@ -99,6 +111,7 @@ class PixelSettings:
     fill: str = _said("distance", "how a start fills the grid: distance, nearest or dithered")
     candidates: int = _said(4, "drawings of the model to choose the start from, by CLIP")
 
+    sureness: float = _said(None, "factor on the logits of the start: how surely it begins")
     path: str = _said("gumbel", "from logits to weights: gumbel, softmax or argmax")
     tau: float = _said(1.0, "Gumbel's temperature at first")
     tau_end: float = _said(1.0, "and at the end; geometric in between")
@@ -113,7 +126,7 @@ class PixelSettings:
     clip_norm: float = _said(1.0, "longest gradient; 0 clips nothing")
     t_min: int = _said(20, "smallest timestep")
     t_max: int = _said(980, "largest timestep at first")
-    t_bound: int = _said(800, "largest timestep in the end")
+    t_bound: int = _said(None, "largest timestep in the end")
     bound_reached: float = _said(0.5, "part of the run over which it falls")
 
     fft: float = _said(None, "weight of the loss on fine frequencies")
@@ -123,7 +136,7 @@ class PixelSettings:
 
     mirror: float = _said(0.5, "chance that a step sees the picture mirrored")
     perspective: float = _said(0.5, "chance that a step sees it tilted")
-    perspective_scale: float = _said(0.3, "how far a corner moves in, of half a side")
+    perspective_scale: float = _said(None, "how far a corner moves in, of half a side")
     grayscale: float = _said(0.2, "chance that a step sees it grey")
 
     canny: float = _said(None, "scale of the ControlNet of edges; 0 leaves it out")
@@ -220,7 +233,7 @@ class PixelSettings:
         check_whole("t_max", self.t_max, 0, 999)
         check_whole("t_bound", self.t_bound, 0, self.t_max)
         check_whole("t_min", self.t_min, 0, self.t_bound)
-        for name in ("tau", "tau_end", "learning_rate"):
+        for name in ("tau", "tau_end", "learning_rate", "sureness"):
             check_real(name, getattr(self, name), above=0)
         for name in ("fft", "tv", "laplacian", "bilateral", "canny", "depth", "clip_norm"):
             check_real(name, getattr(self, name), low=0)

@@ -139,13 +139,14 @@ def _address(state: Path, server: subprocess.Popen[bytes]) -> str | None:
 def _end(server: subprocess.Popen[bytes]) -> None:
     """End the server and the kernels that it started, and nothing else."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        children = psutil.Process(server.pid).children(recursive=True)
+        started = psutil.Process(server.pid).children(recursive=True)
         server.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             server.wait(timeout=20)
-        for process in [*children, psutil.Process(server.pid)]:
+        for process in started:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+    server.kill()
     server.wait()
 
 

@@ -104,7 +104,7 @@ def stretched(maps: Tensor) -> Tensor:
     least, greatest = maps.amin((2, 3), keepdim=True), maps.amax((2, 3), keepdim=True)
     span = greatest - least
     flat = span <= FLAT * torch.maximum(least.abs(), greatest.abs())
-    return torch.where(flat, 0.0, (maps - least) / torch.where(flat, 1.0, span))
+    return torch.where(flat, 0.0, (maps - least) / span)
 
 
 @torch.no_grad()

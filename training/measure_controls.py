@@ -38,8 +38,8 @@ WEAR: dict[str, Callable[[Tensor], Tensor]] = {
     "blurred": lambda images: on_cells(images, 48, smooth=True),
     "noisy": noisy,
     "tinted": tinted,
-    "32×32 pixels as squares": lambda images: on_cells(images, 32, smooth=False),
-    "32×32 pixels enlarged smoothly": lambda images: on_cells(images, 32, smooth=True),
+    "in 32×32 squares": lambda images: on_cells(images, 32, smooth=False),
+    "in 32×32, enlarged": lambda images: on_cells(images, 32, smooth=True),
 }
 
 
@@ -58,7 +58,7 @@ def measure_depth(*, models: Path) -> None:
             near = depths(worn(images), model=models / "tiny-depth")[:, 0]
             score = correlations(near, truth)
             what = f"tiny-depth, mean correlation, {name}, {wear}"
-            print(f"{what:<72}{score.mean():6.3f} (least {score.min():.3f})", flush=True)
+            print(f"{what:<64}{score.mean():8.3f} (least {score.min():.3f})", flush=True)
 
 
 def measure_caption(*, models: Path) -> None:
@@ -69,7 +69,7 @@ def measure_caption(*, models: Path) -> None:
         for wear, worn in WEAR.items():
             told = captions(worn(images), models / "tiny-caption")
             right = sum(a == b for a, b in zip(told, truth, strict=True)) / len(truth)
-            report(f"tiny-caption, all three facts named, {name}, {wear}", right)
+            report(f"tiny-caption, all facts named, {name}, {wear}", right)
 
 
 def fresh_large_drawings(*, held_out_ones: bool) -> tuple[Tensor, Sequence[Drawing]]:

@@ -120,6 +120,7 @@ class StableDiffusionPrior(Prior):
             if isinstance(module, nn.Module):
                 module.eval().requires_grad_(False)
         self.unet, self.vae = pipeline.unet, pipeline.vae
+        self.dtype = self.unet.dtype  # asked once: the network goes through all its parts to say it
         self.controlnets: dict[str, ControlNetModel] = {}
         if self.vae.config.force_upcast:  # its activations overflow in half precision
             self.vae.float()
@@ -189,7 +190,7 @@ class StableDiffusionPrior(Prior):
         Raises:
             CourseError: there is no ControlNet of a control's kind here.
         """
-        xt = xt.to(self.unet.dtype)
+        xt = xt.to(self.dtype)
         told = {
             "encoder_hidden_states": condition.tokens,
             "added_cond_kwargs": self._added_conditions(xt, condition),
@@ -238,7 +239,7 @@ class StableDiffusionPrior(Prior):
         """
         with _no_loading_bars():
             net = ControlNetModel.from_pretrained(
-                source, dtype=self.unet.dtype, use_safetensors=True, local_files_only=offline
+                source, dtype=self.dtype, use_safetensors=True, local_files_only=offline
             )
         self.controlnets[kind] = net.to(self.device).eval().requires_grad_(False)
 
@@ -310,12 +311,12 @@ class StableDiffusionXLPrior(StableDiffusionPrior):
 
     def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Any]:
         if condition.time_ids is not None:
-            time_ids = condition.time_ids.to(self.device, self.unet.dtype)
+            time_ids = condition.time_ids.to(self.device, self.dtype)
             return {"text_embeds": condition.pooled, "time_ids": time_ids}
         height, width = (side * self.pipeline.vae_scale_factor for side in xts.shape[-2:])
         # Original size, corner of the crop, target size (section 2.2); height before width.
         # Filled in place: a tensor made from a list would be copied over, and the step would wait.
-        time_ids = torch.zeros(len(xts), 6, dtype=self.unet.dtype, device=self.device)
+        time_ids = torch.zeros(len(xts), 6, dtype=self.dtype, device=self.device)
         time_ids[:, 0::4], time_ids[:, 1::4] = height, width
         return {"text_embeds": condition.pooled, "time_ids": time_ids}
 

@@ -15,7 +15,7 @@ test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m grading build --check
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lab: $(READY)  ## open JupyterLab on the course
 	$(BIN)/jupyter lab notebooks

@@ -312,19 +312,13 @@ def test_the_spaces_disagree_about_a_bright_green() -> None:
 
 
 @pytest.mark.parametrize("space", ["srgb", "oklab"])
-def test_every_colour_finds_itself_among_its_closest_neighbours(space: str) -> None:
-    """Whites one level apart lie 0.0005 apart in OKLab: squares of that drown in a product."""
-    codes = [
-        f"#{r:02x}{g:02x}{b:02x}"
-        for r in range(250, 256)
-        for g in (254, 255)
-        for b in range(240, 256)
-    ]
-    palette = from_hex(codes)
+def test_every_colour_finds_itself_among_neighbours_even_in_half_precision(space: str) -> None:
+    levels = torch.cartesian_prod(*[torch.arange(248, 256)] * 3).float() / 255
 
-    found = nearest(palette.T.reshape(1, 3, 12, 16) * 2 - 1, palette, space=space)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = nearest(levels.T.reshape(1, 3, 16, 32) * 2 - 1, levels, space=space)
 
-    assert torch.equal(found.flatten(), torch.arange(len(codes)))
+    assert torch.equal(found.flatten(), torch.arange(512))
 
 
 def test_an_unknown_space_is_refused() -> None:
@@ -445,6 +439,35 @@ def test_hundreds_of_crowded_colours_stay_distinct(
 
     assert len(set(to_hex(palette))) == 250
     assert torch.equal(palette, (palette * 255).round() / 255)
+
+
+def begin_at(monkeypatch: pytest.MonkeyPatch, levels: list[list[float]]) -> None:
+    centres = torch.tensor(levels) / 255
+    monkeypatch.setattr("distillery.palettes.kmeans._plus_plus", lambda *_: centres)
+
+
+def test_a_centre_that_no_pixel_is_near_moves_to_where_one_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begin_at(monkeypatch, [[208, 208, 208], [255, 0, 255]])
+    codes = ["#b0b0b0", "#b0b0b0", "#f0f0f0", "#f8f8f8"] * 2
+
+    palette = kmeans_palette(image_of(codes, 4), 2, generator=seeded(), space="srgb")
+
+    assert to_hex(palette) == ["#b0b0b0", "#f4f4f4"]
+
+
+def test_two_centres_in_one_8_bit_colour_make_room_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The mean of the three neighbours of black is a third of a level from it."""
+    begin_at(monkeypatch, [[0, 0, 0], [1 / 3, 1 / 3, 1 / 3]])
+    codes = ["#000000"] * 5 + ["#010000", "#000100", "#000001"]
+
+    palette = kmeans_palette(image_of(codes, 4), 2, generator=seeded(), space="srgb")
+
+    assert len(set(to_hex(palette))) == 2
+    assert set(to_hex(palette)) < set(codes)
 
 
 def test_a_picture_of_too_few_colours_says_how_many_it_has() -> None:

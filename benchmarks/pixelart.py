@@ -1,4 +1,5 @@
-"""Pixel art against three baselines: `python -m benchmarks.pixelart [--prompts 24] [--out FILE]`.
+"""Pixel art against three baselines: `python -m benchmarks.pixelart [--prompts 24] [--out FILE]`,
+and what ControlNets keep of a picture that is given: `python -m benchmarks.pixelart --layout 8`.
 
 For the same prompts, each from the same drawing of the model: brought into a palette of ours, into
 one found by k-means, by the library PixelOE where it is installed (`pip install pixeloe`), and
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import random
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,8 +21,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
+from distillery.controls import depths, edges
 from distillery.images import grid, to_pil
 from distillery.judge import Judge
 from distillery.palettes import load_palette, nearest
@@ -29,8 +33,10 @@ from distillery.pixelart.settings import PixelSettings
 from distillery.pixelart.start import fitted_palette
 from distillery.prior import Prior
 from distillery.scores import ClipScorer
-from distillery.toybox import Factors, all_factors
+from distillery.toybox import Factors, all_factors, draw
 from reference import pixelart
+from training.measure import FRESH
+from training.measure_sdxl import correlation, edge_f1
 
 SEED = 23
 NAMED_PALETTE = "crayons"  # eight colours
@@ -154,10 +160,43 @@ def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) ->
         grid(torch.cat(rows), columns=len(wanted)).save(out)
 
 
+def measure_layout(settings: PixelSettings, wanted: list[Factors]) -> None:
+    """Print how well edges and depths of an input picture are kept, with ControlNets and without.
+
+    The edges are those of the enlarged pixel art, smoothed to the pixels' size before.
+    """
+    judge = Judge.load()
+    for name, scales in {"without ControlNets": 0.0, "with": 1.0}.items():
+        changed = replace(settings, canny=scales * settings.canny, depth=scales * settings.depth)
+        prior, kept, relief, seen = run.load(changed), [], [], []
+        for number, factors in enumerate(wanted):
+            drawing = draw(factors, FRESH + number, size=(SIDE, SIDE)).image
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "drawing.png"
+                Image.fromarray(drawing).save(path)
+                given = replace(
+                    changed, prompt=str(factors), start="image", input_image=str(path), seed=number
+                )
+                asked, piece = distilled(prior, given)
+            large = F.interpolate(piece.picture[None], (SIDE, SIDE), mode="bilinear")
+            kept.append(edge_f1(edges(asked), edges(large)))
+            relief.append(correlation(depths(asked)[:, :1], depths(large)[:, :1]))
+            seen += judge.factors(_large(piece.picture)[None])
+        right = sum(a == b for a, b in zip(seen, wanted, strict=True)) / len(wanted)
+        print(
+            f"from a picture, {name:<28}right {right:6.1%}  F1 of edges {np.mean(kept):.3f}  "
+            f"correlation of depths {np.mean(relief):.3f}",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pixelart", description=__doc__)
     parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument(
+        "--layout", type=int, metavar="N", help="what is kept of N given pictures instead"
+    )
     parser.add_argument("--config", type=Path, help="other settings than the model's default")
     parser.add_argument("--out", type=Path, help="a PNG of all pictures")
     options = parser.parse_args()
@@ -165,7 +204,10 @@ def main() -> None:
         settings = PixelSettings.load(options.config, prompt="anything", implementation="reference")
     else:
         settings = PixelSettings(prompt="anything", implementation="reference")
-    measure(settings, prompts(options.prompts), options.out)
+    if options.layout:
+        measure_layout(settings, prompts(options.layout))
+    else:
+        measure(settings, prompts(options.prompts), options.out)
 
 
 if __name__ == "__main__":

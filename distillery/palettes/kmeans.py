@@ -32,7 +32,7 @@ def kmeans_palette(
         raise CourseError(f"a palette has 2 to {MOST:,} colours; {colours:,} were asked for.")
     if space not in SPACES:
         raise CourseError(f"colours are clustered in {' or '.join(SPACES)}; it was {space!r}.")
-    distinct, weights = _histogram(image)
+    distinct, weights = histogram(image)
     if len(distinct) < colours:
         held = "one colour" if len(distinct) == 1 else f"{len(distinct)} different colours"
         raise CourseError(
@@ -45,7 +45,7 @@ def kmeans_palette(
     starts = [_plus_plus(points, weights, colours, generator) for _ in range(STARTS)]
     ends = [_lloyd(points, weights, centres) for centres in starts]
     _, centres = min(ends, key=lambda end: end[0])
-    palette = _distinct_in_8_bits(back(centres), distinct)
+    palette = distinct_in_8_bits(back(centres), distinct)
     return checked(palette[srgb_to_oklab(palette)[:, 0].argsort()])
 
 
@@ -53,7 +53,7 @@ def _same(colours: Tensor) -> Tensor:
     return colours
 
 
-def _histogram(image: Tensor) -> tuple[Tensor, Tensor]:
+def histogram(image: Tensor) -> tuple[Tensor, Tensor]:
     """The different 8-bit colours `(N, 3)`, int64, and how many pixels have each, `(N,)`."""
     levels = ((image.cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.int32)
     red, green, blue = levels.unbind(dim=1)
@@ -110,7 +110,7 @@ def _lloyd(points: Tensor, weights: Tensor, centres: Tensor) -> tuple[float, Ten
     return float(weights @ gap), centres
 
 
-def _distinct_in_8_bits(centres: Tensor, distinct: Tensor) -> Tensor:
+def distinct_in_8_bits(centres: Tensor, distinct: Tensor) -> Tensor:
     """The centres rounded; where two fall together, the picture's most distant colour comes in."""
     levels = (centres.clamp(0, 1) * 255).round().long().unique(dim=0)
     while len(levels) < len(centres):

@@ -26,6 +26,7 @@ from distillery.palettes import (
 )
 from distillery.palettes.colours import checked
 from distillery.pixelart.products import check_rows
+from distillery.palettes.kmeans import distinct_in_8_bits, histogram
 from distillery.pixelart.settings import PixelSettings
 from distillery.prior import Control, Prior
 from distillery.scores import ClipScorer
@@ -125,20 +126,20 @@ def fitted_palette(
     Raises:
         CourseError: the picture has fewer colours.
     """
+    distinct, _ = histogram(small)
+    if len(distinct) < colours:
+        raise CourseError(
+            f"the picture has fewer than {colours} different colours; ask for fewer with "
+            "the setting colours, or name a palette."
+        )
     pixels = srgb_to_oklab((small[0].flatten(1).T + 1) / 2)
     ends = [
         _converged(pixels, _plus_plus(pixels, colours, generator), method)
         for _ in range(KMEANS_STARTS)
     ]
     centres = min(ends, key=lambda c: float(torch.cdist(pixels, c).amin(dim=1).square().sum()))
-    centres = centres[centres[:, 0].argsort()]
-    levels = (oklab_to_srgb(centres).clamp(0, 1) * 255).round()
-    if len(levels.unique(dim=0)) < colours:
-        raise CourseError(
-            f"the picture has fewer than {colours} different colours; ask for fewer with "
-            "the setting colours, or name a palette."
-        )
-    return levels / 255
+    palette = distinct_in_8_bits(oklab_to_srgb(centres).cpu(), distinct)
+    return palette[srgb_to_oklab(palette)[:, 0].argsort()].to(small.device)
 
 
 def _plus_plus(pixels: Tensor, colours: int, generator: torch.Generator) -> Tensor:

@@ -25,8 +25,8 @@ from distillery.palettes import (
     srgb_to_oklab,
 )
 from distillery.palettes.colours import checked
-from distillery.pixelart.products import check_rows
 from distillery.palettes.kmeans import distinct_in_8_bits, histogram
+from distillery.pixelart.products import check_rows
 from distillery.pixelart.settings import PixelSettings
 from distillery.prior import Control, Prior
 from distillery.scores import ClipScorer

@@ -296,7 +296,10 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
         draw_on(figure.subplots(), stored, came)
     else:
         figure = pyplot.figure(figsize=(7.5, 1.8 * len(target)), layout="constrained")
-        _draw_rows(figure.subplots(len(target), 3, squeeze=False), target, came)
+        axes = figure.subplots(len(target), 3, squeeze=False)
+        _draw_rows(axes, target, came)
+        if stored.case.kind == "passage":
+            axes[_batch(stored), 0].set_title("its gradient")
     pyplot.close(figure)  # it is shown as the value of the cell, not a second time by the backend
     return figure
 
@@ -310,7 +313,7 @@ def _seen(task: Task, function: Callable[..., Any] | None) -> tuple[Tensor | Non
     try:
         function = function or _student_function(task.name)
         if task.case.kind == "draws":
-            t = draw(function, task.case, seeded(), _step_to_draw(task))
+            t = draw(function, task.case, seeded(), _drawn_at(task)[0])
             return (t.float() if isinstance(t, Tensor) else None), None
         came = observe(function, task.case)
     except (Exception, SystemExit):
@@ -324,9 +327,13 @@ def _strip(colours: Tensor) -> Tensor:
     return colours.T[None, :, None] if colours.ndim == 2 else colours
 
 
-def _step_to_draw(task: Task) -> int:
-    """The first step, or the last where the range changes on the way."""
-    return task.case.values["steps"] - 1 if "t_bound" in task.case.values else 0
+def _drawn_at(task: Task) -> tuple[int, int, int]:
+    """The step whose timesteps are drawn, on the way where the range changes, and that range."""
+    values = task.case.values
+    if "between" not in values:
+        return 0, values["t_min"], values["t_max"]
+    low, high = task.wanted.facts["ranges_between"][1]
+    return values["between"][1], low, high
 
 
 def _draw_rows(axes: Any, target: Tensor, came: Tensor | None) -> None:
@@ -352,18 +359,13 @@ def _colours(latents: Tensor, limit: float) -> Tensor:
 
 
 def _draw_histogram(axes: Axes, task: Task, came: Tensor | None) -> None:
-    values = task.case.values
-    low, high = values["t_min"], values.get("t_bound", values["t_max"])
+    step, low, high = _drawn_at(task)
     axes.step([low - 0.5, high + 0.5], [DRAWS / (high - low + 1)] * 2, label="target")
     if came is not None:
         t, counts = came.unique(return_counts=True)
         axes.bar(t.numpy(), counts.numpy(), alpha=0.5, color="tab:orange", label="yours")
-    end = "t_bound" in values
-    axes.set_xlabel(
-        f"t at the last step, for t_min = {low} and t_bound = {high}"
-        if end
-        else f"t, for t_min = {low} and t_max = {high}"
-    )
+    bounds = f"t_min = {low} and {'the bound' if step else 't_max'} = {high}"
+    axes.set_xlabel(f"t{f' at step {step}' if step else ''}, for {bounds}")
     axes.set_ylabel(f"times in {DRAWS}")
     axes.legend(loc="lower right")
 
@@ -380,5 +382,8 @@ def _draw_numbers(axes: Axes, task: Task, came: Tensor | None) -> None:
     left, right = places.flatten() - 0.4, places.flatten() + 0.4
     heights = numbers.flatten().numpy()
     axes.hlines(heights, left.numpy(), right.numpy(), colors="black", label="target")
-    axes.set_xticks(places.float().mean(dim=1).tolist(), task.case.parts)
+    axes.set_xticks(
+        places.float().mean(dim=1).tolist(),
+        [part.replace(" at ", "\nat ") for part in task.case.parts],
+    )
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))

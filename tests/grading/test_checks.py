@@ -401,6 +401,13 @@ def test_the_picture_draws_target_yours_and_difference(stage, function):
         assert figure.axes[2].images[0].get_array().max() < 1e-4
 
 
+def test_the_histogram_of_a_falling_bound_is_of_a_step_on_the_way():
+    reference = importlib.import_module("reference.pixelart").bounded_timesteps
+    (axes,) = compare_picture("pixelart.bounded_timesteps", reference).axes
+    assert axes.get_xlabel() == "t at step 20, for t_min = 20 and the bound = 35"
+    assert len(axes.patches) == 16
+
+
 @pytest.mark.parametrize(("stage", "function"), TASKS)
 def test_without_an_answer_the_picture_shows_the_target_alone(inside_course, stage, function):
     figure = compare_picture(f"{stage.module}.{function}")

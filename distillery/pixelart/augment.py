@@ -28,8 +28,8 @@ def augment(
 ) -> tuple[Tensor, list[Control]]:
     """Mirror, tilt and grey the picture (B, 3, H, W) by chance; the controls mirror and tilt along.
 
-    Everything is drawn and done on the generator's device in one resampling. What a tilt lets in
-    from outside is the mirrored picture, not black.
+    Everything is drawn and done on the generator's device in one resampling. A tilt moves corners
+    inward, so nothing from outside the picture is ever seen.
     """
     batch, device = len(image), image.device
     mirrored = _chance(batch, settings.mirror, generator)
@@ -87,5 +87,5 @@ def _resample(pictures: Sequence[Tensor], grid: Tensor) -> list[Tensor]:
     """All pictures, of one size, read through one grid at once."""
     batch, channels = len(pictures[0]), [picture.shape[1] for picture in pictures]
     whole = torch.cat([picture.expand(batch, -1, -1, -1) for picture in pictures], dim=1)
-    seen = F.grid_sample(whole, grid, padding_mode="reflection", align_corners=False)
+    seen = F.grid_sample(whole, grid, padding_mode="border", align_corners=False)
     return list(seen.split(channels, dim=1))

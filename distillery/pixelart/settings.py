@@ -241,8 +241,9 @@ class PixelSettings:
             check_real(name, getattr(self, name))
         for name in ("mirror", "perspective", "grayscale", "control_start"):
             check_real(name, getattr(self, name), low=0, high=1)
-        for name in ("tau_spread", "perspective_scale"):
-            check_real(name, getattr(self, name), low=0, high=0.9)
+        check_real("tau_spread", self.tau_spread, low=0, high=0.9)
+        # From two thirds on, the four corners may form no convex view, and its horizon is seen.
+        check_real("perspective_scale", self.perspective_scale, low=0, high=0.6)
         check_real("bound_reached", self.bound_reached, above=0, high=1)
         check_real("control_end", self.control_end, low=self.control_start, high=1)
 

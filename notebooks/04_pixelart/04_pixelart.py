@@ -339,9 +339,9 @@ check("pixelart.straight_through")
 compare_picture("pixelart.straight_through")
 
 # %% [markdown]
-# **What you should see.** Above, the first three colours' weights as red, green and blue: two
-# drawings in full colours, nothing in between. Below, what they send back to the logits: nothing as
-# hard as that.
+# **What you should see.** Above, the weights of the first three colours as red, green and blue (so
+# that the fourth colour is grey): two drawings with one plain tint for each pixel, nothing in
+# between. Below, what the weights send back to the logits: nothing as plain as that.
 #
 # <details><summary>Help: how can value and gradient differ?</summary>
 #
@@ -634,8 +634,8 @@ check("pixelart.fft_loss")
 compare_picture("pixelart.fft_loss")
 
 # %% [markdown]
-# **What you should see.** The gradient of your loss: for every pixel, what it should lose to agree
-# with its neighbours.
+# **What you should see.** The gradient of your loss, confetti: the drawing is hardly in it, and the
+# speckle that the check has put on it is. Descending takes it away.
 #
 # <details><summary>Help: how do I say which frequencies are fine?</summary>
 #
@@ -743,8 +743,8 @@ check("pixelart.bounded_timesteps")
 compare_picture("pixelart.bounded_timesteps")
 
 # %% [markdown]
-# **What you should see.** The last step of a run: orange bars about as high as the line, up to the
-# bound and no farther, both ends included.
+# **What you should see.** A step on the way down: orange bars about as high as the line, up to the
+# bound of that step and no farther, both ends included.
 #
 # <details><summary>Help: my bound goes on falling.</summary>
 #
@@ -876,8 +876,8 @@ compare_picture("pixelart.sdxl_grad")
 
 # %% [markdown]
 # **What you should see.** Each latent is a mushroom and a house laid over each other, and is asked
-# for the one that it shows less of. As in stage 1, what a step would *subtract*: the other one as
-# it is, the wanted one in reversed colours, and here something more that the controls put in.
+# for the one that it shows less of. As in stage 1, it is what a step would *subtract*. Where the
+# two drawings agree there is nothing to do, and all is grey.
 #
 # <details><summary>Help: where do I start?</summary>
 #
@@ -1094,6 +1094,10 @@ print(f"{STEPS} steps in {time.perf_counter() - clock:.0f} s")
 
 # %%
 run.film()
+
+# %%
+few = run.frames[::4]
+show(crisp(torch.cat([frame.images for frame in few])), [f"step {frame.index}" for frame in few])
 
 # %% [markdown]
 # Two numbers of the frames. *Entropy* is 0 for a pixel that wants one colour alone and 1 for one to

@@ -10,18 +10,31 @@ import warnings
 import numpy as np
 import pytest
 import torch
+import transformers
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
 
+from distillery.controls import caption, depths
 from distillery.judge import Judge
 from distillery.presets import REPOSITORY, load_prior
 from distillery.scores import ClipScorer
-from distillery.toybox import all_factors, held_out
-from training import measure
+from distillery.toybox import all_factors, draw, held_out
+from training import measure, measure_controls
 from training.data import to_images
+from training.tiny_depth import correlations
 
 MODELS = REPOSITORY / "data" / "models"
+NAMES = (
+    "judge",
+    "tiny-caption",
+    "tiny-clip",
+    "tiny-controlnet-canny",
+    "tiny-controlnet-depth",
+    "tiny-depth",
+    "tiny-sd",
+    "tiny-sdxl",
+)
 CPU = torch.device("cpu")
 
 
@@ -37,9 +50,9 @@ def drawings():
 
 def test_the_weights_are_half_precision_and_small_together():
     total = sum(f.stat().st_size for f in MODELS.rglob("*") if f.is_file())
-    assert total <= 25e6
+    assert total <= 60e6
     files = list(MODELS.rglob("*.safetensors"))
-    assert len(files) == 5
+    assert {file.relative_to(MODELS).parts[0] for file in files} == set(NAMES)
     for file in files:
         with safe_open(file, framework="pt") as weights:
             kinds = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118
@@ -47,7 +60,7 @@ def test_the_weights_are_half_precision_and_small_together():
 
 
 def test_every_model_has_a_card_with_data_recipe_figures_and_limits():
-    for name in ("tiny-sd", "tiny-clip", "judge"):
+    for name in NAMES:
         card = (MODELS / name / "README.md").read_text(encoding="utf-8")
         assert all(f"**{word}" in card for word in ("Data", "Recipe", "Figures", "Limits"))
 
@@ -100,3 +113,49 @@ def test_tiny_clip_scores_a_worse_caption_lower(drawings):
     right = np.array(scorer.score(pictures, truth))
     wrong = np.array(scorer.score(pictures, truth[1:] + truth[:1]))
     assert (right > wrong).mean() > 0.95
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["trained", "held-out"])
+def large(request):
+    """Images of 32 drawings of 128 pixels a side, and the drawings."""
+    return measure_controls.fresh_large_drawings(held_out_ones=request.param, count=32)
+
+
+@pytest.mark.parametrize("wear", measure_controls.WEAR)
+def test_tiny_depth_follows_the_true_depth_also_of_worn_pictures(large, wear):
+    images, drawn = large[0][:12], large[1][:12]
+    near = depths(measure_controls.WEAR[wear](images))
+    truth = torch.from_numpy(np.stack([drawing.depth for drawing in drawn]))
+    assert correlations(near[:, 0], truth).mean() >= 0.94
+
+
+@pytest.mark.parametrize("wear", measure_controls.WEAR)
+def test_tiny_caption_names_thing_colour_and_scene_also_of_worn_pictures(large, wear):
+    images, drawn = large
+    told = measure_controls.captions(measure_controls.WEAR[wear](images), MODELS / "tiny-caption")
+    truth = [str(drawing.factors[0]) for drawing in drawn]
+    assert sum(a == b for a, b in zip(told, truth, strict=True)) >= 28
+
+
+def test_the_course_says_the_same_of_a_picture_as_transformers_pipelines(large):
+    images, drawn = large
+    picture = Image.fromarray(drawn[0].image)
+    options = {"dtype": torch.float32, "local_files_only": True}
+    reader = transformers.pipeline("image-text-to-text", str(MODELS / "tiny-caption"), **options)
+    eye = transformers.pipeline("depth-estimation", str(MODELS / "tiny-depth"), **options)
+
+    assert caption(images[:1]) == reader(picture, text="")[0]["generated_text"]
+    seen = torch.from_numpy(np.array(eye(picture)["depth"])).float() / 255
+    assert torch.allclose(depths(images[:1])[0, 0], seen, atol=1.5 / 255)
+
+
+@pytest.mark.parametrize("size", [(96, 144), (160, 112)])
+def test_pictures_that_are_not_square_are_read_too(size):
+    factors = all_factors()[::64]
+    drawn = [draw(f, measure.FRESH + k, size=size) for k, f in enumerate(factors)]
+    images = to_images(np.stack([drawing.image for drawing in drawn]), CPU)
+
+    told = measure_controls.captions(images, MODELS / "tiny-caption")
+    assert sum(a == str(b) for a, b in zip(told, factors, strict=True)) >= 11
+    truth = torch.from_numpy(np.stack([drawing.depth for drawing in drawn]))
+    assert correlations(depths(images)[:, 0], truth).mean() >= 0.9

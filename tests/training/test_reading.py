@@ -180,11 +180,8 @@ def test_a_short_training_writes_a_folder_that_its_pipeline_loads(
         assert isinstance(answer[0]["generated_text"], str)
 
 
-def test_fresh_drawings_take_turns_among_their_combinations(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(measure_controls, "COUNT", 12)
-    images, drawn = measure_controls.fresh_large_drawings(held_out_ones=True)
+def test_fresh_drawings_take_turns_among_their_combinations() -> None:
+    images, drawn = measure_controls.fresh_large_drawings(held_out_ones=True, count=12)
 
     assert images.shape == (12, 3, 128, 128)
     factors: list[Factors] = [drawing.factors[0] for drawing in drawn]

@@ -90,6 +90,11 @@ def test_the_ends_of_a_uniform_draw_leave_gumbel_finite(u: float, monkeypatch) -
     assert logits.grad.isfinite().all()
 
 
+def test_gumbels_noise_is_another_for_every_picture_pixel_and_colour() -> None:
+    weights = pixelart.gumbel_softmax(torch.zeros(2, 5, 4, 7), 1.0, seeded())
+    assert len(weights.unique()) == weights.numel()
+
+
 def test_gumbel_is_repeated_by_its_seed_and_new_at_every_call() -> None:
     logits, generator = randn(2, 5, 3, 4), seeded(3)
     first = pixelart.gumbel_softmax(logits, 1.0, generator)
@@ -161,6 +166,14 @@ def test_a_centre_moves_to_the_mean_of_its_pixels_and_one_without_stays() -> Non
     expected = torch.tensor([[9.0, 9.0, 9.0], [1.0, 1.0, 1.0], [0.25, 0.125, 0.0]])
     assert torch.equal(pixelart.kmeans_step(pixels, centres), expected)
     assert torch.equal(centres, before)
+
+
+def test_all_centres_move_at_once_and_the_first_has_a_pixel_in_the_middle() -> None:
+    """The pixel at 5 is between both; that at 6.5 would be lost to a first centre moved before."""
+    pixels = torch.tensor([[4.0, 0.0, 0.0], [5.0, 0.0, 0.0], [6.5, 0.0, 0.0], [9.0, 0.0, 0.0]])
+    centres = torch.tensor([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
+    expected = torch.tensor([[4.5, 0.0, 0.0], [7.75, 0.0, 0.0]])
+    assert torch.equal(pixelart.kmeans_step(pixels, centres), expected)
 
 
 def test_colours_that_are_all_there_is_are_found_exactly() -> None:

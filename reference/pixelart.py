@@ -85,7 +85,7 @@ def straight_through(logits: torch.Tensor) -> torch.Tensor:
     ### BEGIN SOLUTION
     soft = logits.softmax(dim=1)
     chosen = torch.zeros_like(soft).scatter_(1, logits.argmax(dim=1, keepdim=True), 1.0)
-    return chosen + soft - soft.detach()
+    return chosen + (soft - soft.detach())
     ### END SOLUTION
 
 

@@ -908,8 +908,8 @@ x0 = prior.encode(drawing)
 H, W = prior.image_size
 t = torch.tensor([600], device=prior.device)
 alpha_bar = prior.alpha_bar(t)
-xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
-eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+noised = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+eps_uncond, eps_text = prior.predict_noise(noised, t, uncond, text, controls=controls)
 published = (1 - alpha_bar) * (eps_text + 40 * (eps_text - eps_uncond) - eps)
 for s in (41.0, 40.0):
     grad = pixelart.sdxl_grad(prior, x0, t, eps, text, uncond, s, (H, W), controls)
@@ -1403,7 +1403,7 @@ for name, (here, there) in measured.items():
 # A prompt, or a picture of your own, or both; and a size, which need not be square.
 
 # %%
-YOUR_PROMPT = "a green castle in the night sky"  # "": the caption of your picture
+YOUR_PROMPT = "a pink castle in the night sky"  # "": the caption of your picture
 YOUR_PICTURE = ""  # the path of a file; "": a drawing of the model
 YOUR_SIZE = (28, 42)  # height and width
 YOUR_STEPS = 150  # better: 200

@@ -84,7 +84,7 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # This is one of them, and by section 9 you will have made its like.
 
 # %%
-finished = Image.open(REPOSITORY / "data/imgs/pixel_boat.png")
+finished = Image.open(REPOSITORY / "data/pixelart/red_boat.png")
 pixels = np.array(finished.convert("RGB")).reshape(-1, 3)
 print(f"{finished.width} x {finished.height} pixels, {len(np.unique(pixels, axis=0))} colours")
 enlarged(finished)

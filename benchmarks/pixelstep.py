@@ -14,7 +14,6 @@ pictures that PIL warps anew and uploads at every step.
 
 from __future__ import annotations
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.priors import SDXL, random_weights
-from benchmarks.steps import Call, clock
+from benchmarks.steps import Call, clock, peak_memory
 from distillery.diffusion import StableDiffusionXLPrior
 from distillery.distill import distill
 from distillery.pixelart.canvas import PaletteCanvas
@@ -221,12 +220,7 @@ def print_peak(name: str) -> None:
     call = path(Bench(pick_device(), dtype))
     call()
     call()
-    if torch.cuda.is_available():
-        peak = torch.cuda.max_memory_allocated()
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peak *= 1 if sys.platform == "darwin" else 1024
-    print(peak / 1e9)
+    print(peak_memory() / 1e9)
 
 
 if __name__ == "__main__":

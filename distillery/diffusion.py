@@ -53,7 +53,8 @@ def load(
             "requires_safety_checker": False,
         }
     if vae is not None:
-        kind = AutoencoderTiny if "taesd" in vae else AutoencoderKL
+        config = AutoencoderKL.load_config(vae)
+        kind = AutoencoderTiny if config["_class_name"] == "AutoencoderTiny" else AutoencoderKL
         parts["vae"] = kind.from_pretrained(vae, **options)
     # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
     with _no_loading_bars(), _only_errors():

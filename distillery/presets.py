@@ -300,9 +300,10 @@ def load_controlnets(prior: Prior, model: str | Path, kinds: Iterable[str]) -> N
 def _load_controlnet(prior: StableDiffusionPrior, preset: Preset, kind: str) -> None:
     reasons = []
     for source in preset.controlnets[kind]:
-        place = str(REPOSITORY / source) if preset.local else source
+        folder = REPOSITORY / source  # a folder of SDXL's may still have its ControlNets on the hub
+        local = folder.is_dir() or (preset.name in PRESETS and preset.local)
         try:
-            return prior.add_controlnet(kind, place, offline=preset.local)
+            return prior.add_controlnet(kind, str(folder) if local else source, offline=local)
         # Hub, safetensors and diffusers fail in their own dozen ways.
         except Exception as error:
             reasons.append(f"{source} ({in_short(error)})")

@@ -1,0 +1,153 @@
+"""What grading one submission comes to, and where it is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from distillery.errors import CourseError
+from distillery.files import atomic_write
+
+Status = Literal["graded", "rejected", "grader error"]
+Outcome = Literal[
+    "right",
+    "wrong",
+    "to do",
+    "stopped",  # by an exception of its own
+    "timed out",
+    "out of memory",
+    "died",
+    "refused",  # not run at all: what was handed in is not what was asked for
+]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One graded task of one submission.
+
+    task: "sds.sds_grad", or "sds.pictures" for the pictures of a stage.
+    lines: what the student reads, plain text.
+    misconception: name of the known mistake, if it is one.
+    figure: name of the PNG with target, theirs and difference, beside the record.
+    """
+
+    task: str
+    points: float
+    worth: float
+    outcome: Outcome
+    lines: tuple[str, ...]
+    misconception: str | None = None
+    figure: str | None = None
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something for a human to look at; it never changes points by itself.
+
+    kind: one word or two, the same for the same thing, so that it can be counted.
+    """
+
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """The one outcome of one submission.
+
+    digest: of everything handed in (hexadecimal SHA-256); a new hand-in has a new one.
+    seed: of the hidden inputs.
+    reason: of a rejection or a grader error, one sentence that can be acted on; else empty.
+    seconds: of wall time that grading took.
+    """
+
+    student: str
+    assignment: str
+    digest: str
+    seed: int
+    status: Status
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    flags: tuple[Flag, ...]
+    seconds: float
+
+    @property
+    def points(self) -> float:
+        return sum(verdict.points for verdict in self.verdicts)
+
+    @property
+    def worth(self) -> float:
+        return sum(verdict.worth for verdict in self.verdicts)
+
+
+class Store:
+    """The records of a course: `<course>/records/<assignment>/<student>/<digest>.json`.
+
+    The figures of a record lie in a folder named by the digest, beside it. A record that is in the
+    gradebook too has an empty file `<digest>.booked` beside it.
+    """
+
+    def __init__(self, course: Path) -> None:
+        self.folder = Path(course) / "records"
+
+    def load(self, assignment: str, student: str, digest: str) -> Record | None:
+        """The record, or None where there is none that can be read whole."""
+        try:
+            stored = json.loads(self._path(assignment, student, digest).read_text("utf-8"))
+            return _from_json(stored)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def save(self, record: Record, figures: dict[str, bytes] | None = None) -> None:
+        """Write the figures, and then the record, each whole or not at all."""
+        path = self._path(record.assignment, record.student, record.digest)
+        for name, png in (figures or {}).items():
+            atomic_write(path.with_suffix("") / name, png)
+        # Lone surrogates in what a student's code printed are no UTF-8.
+        text = json.dumps(asdict(record), indent=1)
+        self._booked(record).unlink(missing_ok=True)
+        atomic_write(path, text + "\n")
+
+    def figure(self, record: Record, name: str) -> bytes:
+        """The PNG of a verdict's figure.
+
+        Raises:
+            CourseError: it is gone.
+        """
+        path = self._path(record.assignment, record.student, record.digest)
+        try:
+            return (path.with_suffix("") / name).read_bytes()
+        except OSError as error:
+            raise CourseError(f"the figure {name} of {record.student} is gone: grade anew.") from (
+                error
+            )
+
+    def is_booked(self, record: Record) -> bool:
+        return self._booked(record).exists()
+
+    def mark_booked(self, record: Record) -> None:
+        atomic_write(self._booked(record), b"")
+
+    def unmark_booked(self, record: Record) -> None:
+        self._booked(record).unlink(missing_ok=True)
+
+    def all(self, assignment: str) -> list[Record]:
+        """Every readable record of an assignment, in the order of students and digests."""
+        paths = sorted((self.folder / assignment).glob("*/*.json"))
+        found = (self.load(assignment, path.parent.name, path.stem) for path in paths)
+        return [record for record in found if record is not None]
+
+    def _path(self, assignment: str, student: str, digest: str) -> Path:
+        return self.folder / assignment / student / f"{digest}.json"
+
+    def _booked(self, record: Record) -> Path:
+        path = self._path(record.assignment, record.student, record.digest)
+        return path.with_suffix(".booked")
+
+
+def _from_json(stored: dict[str, Any]) -> Record:
+    verdicts = [Verdict(**(one | {"lines": tuple(one["lines"])})) for one in stored["verdicts"]]
+    flags = [Flag(**one) for one in stored["flags"]]
+    return Record(**(stored | {"verdicts": tuple(verdicts), "flags": tuple(flags)}))

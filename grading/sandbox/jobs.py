@@ -1,0 +1,85 @@
+"""What a sandbox is asked, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+Ending = Literal["returned", "raised", "timed out", "out of memory", "died", "too much"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may use, beside what is loaded before it starts."""
+
+    wall_s: float = 20.0
+    cpu_s: int = 20
+    memory_mb: int = 1024
+    scratch_mb: int = 64
+    printed_bytes: int = 10_000
+    reply_bytes: int = 32 * 2**20
+
+
+@dataclass(frozen=True)
+class Job:
+    """Run one function of a student's module on the inputs of a case, and record what it does.
+
+    kind:     which function of grading/sandbox/inside/jobs.py does it: "task" or "picture".
+    module:   the stage's module name, such as "sds".
+    source:   the whole text of guidance/<module>.py, the student's functions in place.
+    facts:    plain JSON: of a "task" {"function": name, "case": the case's facts}.
+    tensors:  of a "task" those of the case.
+    """
+
+    kind: str
+    module: str
+    source: str
+    facts: dict[str, Any]
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Raised:
+    """An exception of the student's code: its class's name, its message, and the line it left."""
+
+    kind: str
+    message: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came out: plain JSON and plain arrays, checked in size and form, and not in truth."""
+
+    ending: Ending
+    facts: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    raised: Raised | None = None
+    printed: str = ""
+
+
+class Sandbox(Protocol):
+    """A place that runs one job after another; each of them finds it untouched.
+
+    name:     "bubblewrap", "landlock", "docker", ...
+    leaves_open: what it does not protect, sentences; empty for a full sandbox.
+    """
+
+    name: str
+    leaves_open: tuple[str, ...]
+
+    def run(self, job: Job, limits: Limits) -> Reply:
+        """Never raises for anything that the job's code does.
+
+        Raises:
+            SandboxError: the sandbox itself failed; the caller may try again with a new one.
+        """
+        ...
+
+    def close(self) -> None: ...
+
+
+class SandboxError(Exception):
+    """The sandbox, not the code in it, is at fault."""

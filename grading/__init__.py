@@ -1,1 +1,1 @@
-"""What instructors run. Nothing that a student receives imports it."""
+"""What instructors run; students get `validate` and `pack` of it, and nothing that knows answers."""

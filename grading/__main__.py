@@ -1,25 +1,60 @@
-"""`python -m grading <command>`."""
+"""`python -m grading <command>`; a student's copy of the course has a few of the commands."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import sys
 
 from distillery.errors import CourseError
-from grading import build
 
-COMMANDS = {"build": build.main}
+COMMANDS = {
+    "doctor": "what works on this machine",
+    "build": "rebuild stubs, notebooks and checks from their sources",
+    "release": "make the course folder of a class, and what students get",
+    "validate": "look at your work before you hand it in",
+    "pack": "put what you hand in into one file",
+    "collect": "take in what students handed in",
+    "autograde": "grade a whole class",
+    "report": "say how a class did",
+    "mutants": "grade slightly broken answers, and say which were not noticed",
+}
 
 
-def main() -> int:
-    command, *arguments = sys.argv[1:] or [""]
-    if command not in COMMANDS:
-        print(f"error: choose a command: {', '.join(COMMANDS)}.", file=sys.stderr)
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command: its status, 2 for bad input, 130 for Ctrl-C."""
+    command, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
+    offered = here()
+    if command in ("-h", "--help"):
+        print(overview(offered))
+        return 0
+    if command not in offered:
+        print(f"error: choose a command: {', '.join(offered)}.", file=sys.stderr)
         return 2
     try:
-        return COMMANDS[command](arguments)
+        # Only what was asked for is imported: a student's copy lacks the rest.
+        return importlib.import_module(f"grading.{command}").main(rest)
     except CourseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted.", file=sys.stderr)
+        return 130
+
+
+def here() -> dict[str, str]:
+    """The commands that this copy of the course has, and what they do."""
+    return {
+        name: does
+        for name, does in COMMANDS.items()
+        if importlib.util.find_spec(f"grading.{name}") is not None
+    }
+
+
+def overview(commands: dict[str, str]) -> str:
+    width = max(map(len, commands))
+    lines = [f"  {name:{width}}  {does}" for name, does in commands.items()]
+    return "\n".join(["python -m grading COMMAND [--help]", "", *lines])
 
 
 if __name__ == "__main__":

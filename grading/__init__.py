@@ -1,1 +1,1 @@
-"""What instructors run; students get `validate` and `pack` of it, and nothing that knows answers."""
+"""What instructors run; of it students get `validate` and `pack`, and nothing with an answer."""

@@ -125,14 +125,14 @@ def pixelart(flags: dict[str, Any]) -> None:
     from distillery.pixelart import cli
 
     nobody_chose = not {"implementation", "config"} & set(flags)
-    try:
-        place = cli.pixelart(dict(flags), pixelart_module)
-    except NotImplementedError as error:
+
+    def instead(error: NotImplementedError) -> ModuleType:
         if not (nobody_chose and is_to_do(error) and importlib.util.find_spec("reference")):
-            raise
+            raise error
         print(f"note: {error} The reference draws instead.", file=sys.stderr)
-        place = cli.pixelart({**flags, "implementation": "reference"}, pixelart_module)
-    print(place.picture)
+        return pixelart_module("reference")
+
+    print(cli.pixelart(dict(flags), pixelart_module, instead).picture)
 
 
 def recolour(flags: dict[str, Any]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import imageio_ffmpeg
 import numpy as np
@@ -64,6 +66,21 @@ def at_step(monkeypatch: pytest.MonkeyPatch, index: int, happens: Callable[[], N
         return loss(*args, step=step, **options)
 
     monkeypatch.setattr(pixelart, "loss", disturbed)
+
+
+def stub(path: Path) -> ModuleType:
+    """A student's module whose first function is still to do."""
+    path.write_text(
+        "def logits_from_image(*args): "
+        "raise NotImplementedError('pixelart.x is still to do: y.')\n"
+        "from reference.pixelart import kmeans_step\n"
+    )
+    spec = importlib.util.spec_from_file_location("guidance.pixelart", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def die() -> None:
@@ -378,6 +395,49 @@ def test_memory_says_in_a_line_what_it_changes(
         "out."
     )
     assert (seen[0].model, seen[0].side, seen[0].vae) == ("sdxl", 64, "taesdxl")
+
+
+def test_what_is_still_to_do_the_reference_draws_with_the_same_model_and_says_each_note_once(
+    red_boat: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tree: Tree,
+) -> None:
+    assert main.main([*red_boat, "--set", "side=512", "--out", str(tmp_path / "other")]) == 0
+    wanted = tree(tmp_path / "other")
+    capsys.readouterr()
+    loaded, load = [], run.load
+    monkeypatch.setattr(run, "load", lambda settings: loaded.append(1) or load(settings))
+    monkeypatch.setitem(sys.modules, "guidance.pixelart", stub(tmp_path / "stub.py"))
+    flag = red_boat.index("--implementation")
+    del red_boat[flag : flag + 2]
+
+    assert main.main([*red_boat, "--set", "side=512", "--out", str(tmp_path / "out")]) == 0
+
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note:")]
+    assert len(said) == 2
+    assert "is enlarged" in said[0]
+    assert said[1] == "note: pixelart.x is still to do: y. The reference draws instead."
+    assert loaded == [1]
+    assert tree(tmp_path / "out")["a_red_boat.png"] == wanted["a_red_boat.png"]
+    settings = yaml.safe_load((tmp_path / "out/a_red_boat/run.yaml").read_text())
+    assert settings["implementation"] == "reference"
+
+
+def test_what_is_still_to_do_ends_the_run_where_the_students_code_was_asked_for(
+    red_boat: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "guidance.pixelart", stub(tmp_path / "stub.py"))
+    red_boat[red_boat.index("--implementation") + 1] = "guidance"
+
+    assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 2
+
+    assert capsys.readouterr().err.splitlines()[-1] == "pixelart.x is still to do: y."
+    assert not list((tmp_path / "out").glob("*.png"))
 
 
 # Flags

@@ -87,11 +87,16 @@ def recolour_arguments() -> Arguments:
     return parser
 
 
-def pixelart(flags: dict[str, Any], method_named: Callable[[str], ModuleType]) -> Place:
+def pixelart(
+    flags: dict[str, Any],
+    method_named: Callable[[str], ModuleType],
+    instead: Callable[[NotImplementedError], ModuleType],
+) -> Place:
     """Make the picture of these flags, and return where its files lie.
 
     Args:
         method_named: gives the module of an implementation.
+        instead: gives the reference where a function of the student's is still to do, or raises.
 
     Raises:
         CourseError: what is asked for cannot be done.
@@ -104,10 +109,16 @@ def pixelart(flags: dict[str, Any], method_named: Callable[[str], ModuleType]) -
     out = flags.pop("out")
     with warnings_in_a_line():
         settings = settings_from(flags)
-    start.check(settings)
+        start.check(settings)
     method = method_named(settings.implementation)
     settings = run.with_prompt(settings)
-    return run.draw(run.load(settings), method, settings, out=out, extras=extras)
+    prior = run.load(settings)
+    try:
+        return run.draw(prior, method, settings, out=out, extras=extras)
+    except NotImplementedError as error:
+        method = instead(error)
+    settings = replace(settings, implementation="reference")
+    return run.draw(prior, method, settings, out=out, extras=extras)
 
 
 def settings_from(flags: dict[str, Any]) -> PixelSettings:

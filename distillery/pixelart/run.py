@@ -18,6 +18,7 @@ import json
 import shutil
 import textwrap
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,7 +51,6 @@ from distillery.run import (
     interrupts_held_back,
     loss_curve,
     loss_table,
-    warnings_in_a_line,
 )
 from distillery.values import check_real
 from distillery.video import save_mp4
@@ -150,7 +150,8 @@ def begin_run(prior: Prior, method: ModuleType, settings: PixelSettings) -> Begu
         CourseError: the input image or the palette cannot be used.
     """
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
-    with warnings_in_a_line():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # `start.check` has said how the picture does not fit
         start = begin(prior, method, settings, generator=generator)
         controls = controls_for(start.picture, settings)
     canvas = PaletteCanvas(settings.sureness * start.logits, clip_norm=settings.clip_norm)

@@ -165,7 +165,8 @@ class PixelSettings:
 
     def _fill_in_memory(self) -> None:
         """Fit SDXL into the memory, and warn of what that changes."""
-        if self.memory is None:
+        complete = all(getattr(self, f.name) is not None for f in fields(self))
+        if self.memory is None or complete:  # what is complete was fitted, and told of, before
             return
         if type(self.memory) is not int or self.memory not in MEMORY:
             raise CourseError(
@@ -216,6 +217,8 @@ class PixelSettings:
     def _fill_in_defaults(self) -> None:
         preset = find_preset(self.model)
         suits = TINY if preset.name.startswith("tiny") else PixelDefaults()
+        if type(self.t_max) is int and 0 <= self.t_max < suits.t_bound:
+            self._fill_in("t_bound", self.t_max)
         for name, value in asdict(suits).items():
             self._fill_in(name, value)
         self._fill_in("side", max(SMALLEST_SIDE, preset.image_size))
@@ -231,7 +234,12 @@ class PixelSettings:
         check_whole("steps", self.steps, 1, 1_000_000)
         check_whole("warmup", self.warmup, 0, self.steps)
         check_whole("t_max", self.t_max, 0, 999)
-        check_whole("t_bound", self.t_bound, 0, self.t_max)
+        check_whole("t_bound", self.t_bound, 0, 999)
+        if self.t_bound > self.t_max:
+            raise CourseError(
+                f"t_bound, the largest timestep in the end, must not be above t_max; t_bound is "
+                f"{self.t_bound} and t_max is {self.t_max}: lower t_bound or raise t_max."
+            )
         check_whole("t_min", self.t_min, 0, self.t_bound)
         for name in ("tau", "tau_end", "learning_rate", "sureness"):
             check_real(name, getattr(self, name), above=0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -89,9 +88,7 @@ def check(settings: PixelSettings) -> None:
         return
     clear = None
     if settings.start == "image":
-        with warnings.catch_warnings():  # `begin` says them
-            warnings.simplefilter("ignore")
-            _, clear = _input_picture(settings)
+        _, clear = _input_picture(settings)
     elif settings.input_image:
         read_any(Path(settings.input_image))
     if settings.palette:

@@ -196,7 +196,8 @@ def test_a_wrong_type_is_refused_in_one_sentence_that_names_the_field(
         ({"t_max": 1000}, "t_max must be"),
         ({"perspective_scale": 0.7}, "perspective_scale must be a finite number from 0 up to 0.6"),
         ({"tau_spread": 1.0}, "tau_spread must be a finite number from 0 up to 0.9"),
-        ({"t_bound": 981}, "t_bound must be a whole number from 0 to 980"),
+        ({"t_bound": 1000}, "t_bound must be a whole number from 0 to 999"),
+        ({"t_bound": 981}, "t_bound is 981 and t_max is 980: lower t_bound or raise t_max"),
         ({"t_min": 900, "t_bound": 800}, "t_min must be a whole number from 0 to 800"),
         ({"bound_reached": 0}, "bound_reached must be"),
         ({"control_start": 0.8, "control_end": 0.5}, "control_end must be .* from 0.8"),
@@ -270,13 +271,15 @@ def test_a_memory_preset_is_for_sdxl_and_changes_no_other_model(model: str) -> N
     assert dataclasses.replace(fitted, memory=None) == settings(model=model)
 
 
-def test_settings_that_memory_has_changed_survive_the_file(tmp_path: Path) -> None:
+def test_settings_that_memory_has_changed_survive_the_file_in_silence(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="for 12 GB"):
         original = settings(memory=12)
     original.save(tmp_path / "run.yaml")
 
-    with pytest.warns(UserWarning, match="nothing is changed"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert PixelSettings.load(tmp_path / "run.yaml") == original
+        dataclasses.replace(original, seed=1)
 
 
 def test_without_a_memory_preset_nothing_is_said() -> None:
@@ -291,6 +294,13 @@ def test_a_memory_preset_names_known_models_and_settings() -> None:
     for changes in MEMORY.values():
         assert find_preset(changes["model"]).family == "sdxl"
         assert set(changes) <= names
+
+
+@pytest.mark.parametrize("model", ["tiny-sdxl", "sdxl"])
+def test_a_small_t_max_alone_takes_the_bound_down_with_it(model: str) -> None:
+    assert settings(model=model, t_max=400).t_bound == 400
+    assert settings(model=model, t_max=990).t_bound == settings(model=model).t_bound
+    assert settings(model=model, t_max=400, t_bound=300).t_bound == 300
 
 
 # Canvas

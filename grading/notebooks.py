@@ -2,7 +2,8 @@
 tree.
 
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
-function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check.
+function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
+only `hand_in("01_sds")` becomes the graded cell of the stage's pictures.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from grading.stubs import answered_functions, function_text, stub, unreached
 
 TODO_CELL = re.compile(r"# TODO (\w+)\.(\w+)")
 CHECK_CELL = re.compile(r"""check\(["'](\w+)\.(\w+)["']\)""")
+HAND_IN_CELL = re.compile(r"""hand_in\(["'](\w+)["']\)""")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -51,6 +53,10 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
             points = stage.points[check]
             cell.source += f".points({points:g})"
             cell.metadata["nbgrader"] = _nbgrader(stage, check, solution=False) | {"points": points}
+        if _is_hand_in(cell):
+            cell.source += f".points({stage.pictures:g})"
+            its = {"grade_id": f"{stage.module}-pictures", "points": stage.pictures}
+            cell.metadata["nbgrader"] = _nbgrader(stage, "pictures", solution=False) | its
     _identify(stage, notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -61,6 +67,10 @@ def _matches(cell: NotebookNode, pattern: re.Pattern[str]) -> str | None:
     """The function that a code cell asks for, or checks, if that is all it does."""
     match = pattern.fullmatch(cell.source.strip()) if cell.cell_type == "code" else None
     return match[2] if match else None
+
+
+def _is_hand_in(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and bool(HAND_IN_CELL.fullmatch(cell.source.strip()))
 
 
 def _check_tasks(stage: Stage, notebook: NotebookNode, reference: str) -> None:
@@ -79,6 +89,14 @@ def _check_tasks(stage: Stage, notebook: NotebookNode, reference: str) -> None:
                 f"{stage.notebook.with_suffix('.py')} must have one cell '{example}' for each of "
                 f"{wanted}, in this order; it has them for {found}."
             )
+    stages = [HAND_IN_CELL.fullmatch(cell.source.strip()) for cell in notebook.cells]
+    found = [match[1] for match in stages if match]
+    if found != [stage.folder] * bool(stage.pictures):
+        cells = f"one cell 'hand_in(\"{stage.folder}\")'" if stage.pictures else "no cell 'hand_in'"
+        raise CourseError(
+            f"{stage.notebook.with_suffix('.py')} must have {cells}: its pictures are worth "
+            f"{stage.pictures:g} points; it has them for {found}."
+        )
 
 
 def _nbgrader(stage: Stage, function: str, *, solution: bool) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from grading.build import ROOT
+from grading.release import release
+from grading.stages import STAGES
 
 PERCENT = """\
 # %% [markdown]
@@ -66,3 +69,23 @@ def inside_course(small_course, monkeypatch):
     yield small_course
     for name in [name for name in sys.modules if name.split(".")[0] == "guidance"]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A course folder with stages 0 and 1 released; nobody may write in it."""
+    course = tmp_path_factory.mktemp("released") / "class"
+    release(STAGES[:2], course, say=lambda line: None)
+    return course
+
+
+@pytest.fixture
+def released_course(released: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test; the bundles are shared, and replaced whole by who writes them."""
+    course = tmp_path / "class"
+    shutil.copytree(released, course, copy_function=_link_bundles)
+    return course
+
+
+def _link_bundles(source: str, target: str) -> None:
+    (os.link if source.endswith(".zip") else shutil.copy2)(source, target)

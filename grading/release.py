@@ -1,0 +1,365 @@
+"""Make the course folder of a class: nbgrader's source/ and release/, and what students get.
+
+python -m grading release
+python -m grading release 00_tour 01_sds --course class
+
+The course folder is complete for everything that follows: settings, rules, gradebook, release/,
+bundles/ and manifest.json. For each stage it grades the reference, which must get every point, and the stubs, which must get
+none; it has nbgrader make the assignment; and it packs bundles/<stage>.zip, in which there is no
+answer. manifest.json then says what of all this is fixed. Releasing again is always possible: what
+an instructor wrote in nbgrader_config.py and rules.yaml stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import io
+import os
+import re
+import sqlite3
+import sysconfig
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distillery.errors import CourseError
+from distillery.files import atomic_write
+from grading.build import ROOT, nbgrader_files
+from grading.bundle import bundle, contents
+from grading.manifest import NAME, Manifest, StageManifest, bundle_of
+from grading.rules import Rules
+from grading.stages import STAGES, Stage
+from grading.stubs import YOUR_CODE, stub_module
+
+SETTINGS = "nbgrader_config.py"
+RULES = "rules.yaml"
+HEART = "grading.plugins.GradeOutside"  # without it nbgrader would run students' code as you
+NBGRADER_CONFIG = '''\
+"""nbgrader's settings for this course folder; yours may stand below."""
+
+import importlib.util
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+c = get_config()  # noqa: F821
+
+# nbgrader starts alembic, which may lie in an environment that is not activated.
+os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
+if importlib.util.find_spec("grading") is None:
+    sys.path.append({root!r})
+
+c.CourseDirectory.root = str(Path(__file__).resolve().parent)
+c.CourseDirectory.course_id = {course_id!r}
+# For PostgreSQL: c.CourseDirectory.db_url = "postgresql://user:password@host/database"
+
+# Only the answer is replaced: each released cell still ends with its own sentence.
+c.ClearSolutions.code_stub = {{"python": {your_code!r}}}
+
+# Whatever was handed in is made fit first. Students' code never runs in nbgrader: a sandbox runs
+# it, and another process judges what came out.
+c.Autograde.pre_convert_hook = "grading.plugins.take_in_hook"
+c.Autograde.sanitize_preprocessors = [
+    "grading.plugins.Mend",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.Autograde.autograde_preprocessors = [
+    "grading.plugins.GradeOutside",
+    "nbconvert.preprocessors.ClearMetadataPreprocessor",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+c.OverwriteCells.add_missing_cells = True
+c.AssignLatePenalties.plugin_class = "grading.late.LatePenalty"
+c.ExportApp.plugin_class = "grading.export.CourseExport"
+'''
+
+
+def release(
+    stages: Sequence[Stage],
+    course: Path,
+    *,
+    root: Path = ROOT,
+    replace_settings: bool = False,
+    say: Callable[[str], object] = print,
+) -> Manifest:
+    """Release stages into a course folder, and return its new manifest.
+
+    Every file is whole at any moment, and the manifest is written last.
+
+    Args:
+        replace_settings: put the shipped nbgrader settings in the place of changed ones, which are
+            kept beside them.
+        say: gets a line for each thing done.
+
+    Raises:
+        CourseError: the reference does not get every point or the stubs get some, an answer would
+            get out, nbgrader refuses, or something cannot be written.
+    """
+    course = Path(course).resolve()
+    _write_settings(course, replace_settings=replace_settings, say=say)
+    rules = _rules(course, say)
+    manifest = _begun(course, root)
+    for stage in stages:
+        stage = worth(stage, rules)
+        verify(stage, root)
+        say(f"{stage.folder}: the reference gets {sum(stage.points.values()):g} points, stubs 0.")
+        notebook = _generate(stage, course, root)
+        stub = stub_module(_reference(stage, root), stage.sentence).encode()
+        packed, its = bundle(stage, contents(stage, root, notebook, stub), manifest.version)
+        atomic_write(bundle_of(course, stage.folder), packed)
+        manifest = _with(manifest, stage, its)
+        atomic_write(course / NAME, manifest.text())
+        say(f"{stage.folder}: students get {_shown(bundle_of(course, stage.folder))}.")
+    return manifest
+
+
+def worth(stage: Stage, rules: Rules) -> Stage:
+    """The stage with the points that the rules give its tasks."""
+    points = {name: rules.worth(f"{stage.module}.{name}") for name in stage.points}
+    pictures = rules.worth(f"{stage.module}.pictures") if stage.pictures else 0
+    return replace(stage, points=points, pictures=pictures)
+
+
+def verify(stage: Stage, root: Path = ROOT) -> None:
+    """Check that the reference is right in everything and the stubs in nothing.
+
+    Raises:
+        CourseError: it is not so.
+    """
+    source = _reference(stage, root)
+    answered = _functions(source, stage)
+    stubs = _functions(stub_module(source, stage.sentence), stage)
+    wrong = [name for name in stage.points if not _passes(f"{stage.module}.{name}", answered)]
+    right = [name for name in stage.points if _passes(f"{stage.module}.{name}", stubs)]
+    if wrong:
+        raise CourseError(
+            f"{stage.folder} is not released: the reference fails its own check of "
+            f"{', '.join(wrong)}; run python -m grading build."
+        )
+    if right:
+        raise CourseError(
+            f"{stage.folder} is not released: the stub passes the check of {', '.join(right)}."
+        )
+
+
+def _functions(source: str, stage: Stage) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": f"released.{stage.module}"}
+    exec(compile(source, f"<{stage.module}>", "exec"), names)
+    return names
+
+
+def _passes(task: str, functions: dict[str, Any]) -> bool:
+    from distillery.check import check
+
+    # Its lines are for students.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return check(task, functions[task.split(".")[1]]).passed
+
+
+def _generate(stage: Stage, course: Path, root: Path) -> bytes:
+    """Write source/, have nbgrader make release/, and return the released notebook."""
+    for path, content in nbgrader_files(root, (stage,)).items():
+        if path.name != SETTINGS:
+            atomic_write(course / path, content)
+    with nbgrader(course) as api:
+        _ready_gradebook(api.coursedir.db_url, api.coursedir.course_id)
+        result = api.generate_assignment(stage.folder, force=True, create=True)
+    released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
+    if not result["success"] or not released.is_file():
+        raise CourseError(f"nbgrader does not release {stage.folder}: {_why(result)}")
+    return released.read_bytes()
+
+
+def _why(result: dict[str, Any]) -> str:
+    lines = str(result.get("error") or result.get("log") or "").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "it does not say why")
+
+
+@contextlib.contextmanager
+def nbgrader(course: Path) -> Iterator[Any]:
+    """nbgrader's API for a course folder, with its settings and its programs on the path.
+
+    Raises:
+        CourseError: nbgrader is not installed, or the settings cannot be read.
+    """
+    if importlib.util.find_spec("nbgrader") is None:
+        raise CourseError("nbgrader is missing: pip install --editable .[instructor]")
+    from nbgrader.apps import NbGraderAPI
+    from nbgrader.coursedir import CourseDirectory
+
+    config = settings_of(course)
+    path = os.environ.get("PATH", "")
+    scripts = sysconfig.get_path("scripts")
+    os.environ["PATH"] = os.pathsep.join([scripts, path])
+    try:
+        api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        yield api
+    finally:
+        os.environ["PATH"] = path
+
+
+def settings_of(course: Path) -> Any:
+    """The traitlets config of a course folder's nbgrader_config.py.
+
+    Raises:
+        CourseError: it is missing, or it cannot be run.
+    """
+    from traitlets.config.loader import PyFileConfigLoader
+
+    if not (course / SETTINGS).is_file():
+        raise CourseError(f"there is no {course / SETTINGS}: run python -m grading release.")
+    path = os.environ.get("PATH", "")
+    try:
+        return PyFileConfigLoader(SETTINGS, path=str(course)).load_config()
+    except Exception as error:
+        raise CourseError(
+            f"{course / SETTINGS} stops with {type(error).__name__}: {error}; mend it."
+        ) from error
+    finally:
+        os.environ["PATH"] = path
+
+
+def _ready_gradebook(url: str, course_id: str) -> None:
+    """Make the gradebook whole, or not at all: nbgrader leaves half of one where it is stopped."""
+    from nbgrader.api import Gradebook
+
+    file = Path(url.removeprefix("sqlite:///"))
+    if not url.startswith("sqlite:///") or _is_whole(file):
+        Gradebook(url, course_id).close()
+        return
+    partial = file.with_name(f".{file.name}.part")
+    partial.unlink(missing_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Gradebook(f"sqlite:///{partial}", course_id).close()
+    os.replace(partial, file)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether there is a gradebook that knows its version.
+
+    Raises:
+        CourseError: there is something else, which is not overwritten.
+    """
+    if not file.exists() or not file.stat().st_size:
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error:
+        versions = []
+    if not versions:
+        raise CourseError(
+            f"{file} is no whole gradebook; move it away, and a new one is made by releasing again."
+        )
+    return True
+
+
+def _write_settings(course: Path, *, replace_settings: bool, say: Callable[[str], object]) -> None:
+    """The shipped nbgrader settings, unless the instructor has others."""
+    path = course / SETTINGS
+    shipped = NBGRADER_CONFIG.format(root=str(ROOT), course_id=course.name, your_code=YOUR_CODE)
+    present = path.read_text("utf-8") if path.is_file() else None
+    if present == shipped:
+        return
+    if present is None or replace_settings:
+        if present is not None:
+            atomic_write(path.with_suffix(".py.old"), present)
+            say(f"{_shown(path)} is replaced; yours is kept as {path.name}.old.")
+        atomic_write(path, shipped)
+        return
+    say(f"{_shown(path)} is your own and stays (--replace-settings puts ours there).")
+    used = settings_of(course).get("Autograde", {}).get("autograde_preprocessors", [])
+    if HEART not in [one if isinstance(one, str) else _dotted(one) for one in used]:
+        say(
+            f"warning: {path.name} does not use {HEART}, so nbgrader autograde would run "
+            "students' code with your rights and believe what it prints."
+        )
+
+
+def _dotted(kind: Any) -> str:
+    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__name__', '')}"
+
+
+def _rules(course: Path, say: Callable[[str], object]) -> Rules:
+    path = course / RULES
+    if not path.exists():
+        Rules().save(path)
+        say(f"{_shown(path)} has the rules; change them there, and release again.")
+    return Rules.load(path)
+
+
+def _begun(course: Path, root: Path) -> Manifest:
+    """The manifest so far: stages that are not released now stay in it."""
+    path = course / NAME
+    stages = Manifest.load(path).stages if path.exists() else {}
+    return Manifest(version(root), stages)
+
+
+def _with(manifest: Manifest, stage: Stage, its: StageManifest) -> Manifest:
+    return replace(manifest, stages={**manifest.stages, stage.folder: its})
+
+
+def version(root: Path = ROOT) -> str:
+    """Of the course, from its pyproject.toml."""
+    text = (root / "pyproject.toml").read_text("utf-8")
+    found = re.search(r'^version = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise CourseError(f"{root / 'pyproject.toml'} has no version.")
+    return found[1]
+
+
+def _reference(stage: Stage, root: Path) -> str:
+    return (root / "reference" / f"{stage.module}.py").read_text("utf-8")
+
+
+def _shown(path: Path) -> Path:
+    """As short as it can be typed from here."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def stages_named(names: Sequence[str]) -> list[Stage]:
+    """Stages by folder or module name, in the course's order; all of them for no name.
+
+    Raises:
+        CourseError: a name is none of them.
+    """
+    known = {name: stage for stage in STAGES for name in (stage.folder, stage.module)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        folders = ", ".join(stage.folder for stage in STAGES)
+        raise CourseError(f"there is no stage {unknown[0]!r}; there are {folders}.")
+    wanted = {known[name].folder for name in names}
+    return [stage for stage in STAGES if not names or stage.folder in wanted]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Release what the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m grading release",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help="such as 01_sds (default: all)")
+    parser.add_argument(
+        "--course", type=Path, default=Path("class"), help="the course folder (default: class)"
+    )
+    parser.add_argument(
+        "--replace-settings",
+        action="store_true",
+        help="put our nbgrader_config.py in the place of yours, which is kept beside it",
+    )
+    options = parser.parse_args(arguments)
+    release(stages_named(options.stages), options.course, replace_settings=options.replace_settings)
+    return 0

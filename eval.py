@@ -2,6 +2,8 @@
 
 python eval.py --fdir1 outputs
 
+Pixel art, an indexed PNG, is scored as it is shown: every pixel enlarged to a square.
+
 An edit is a picture `<stem>.png` with its source beside it, as `<stem>/source.png`. CLIP alone
 would give a picture that has nothing of the source full marks, so an edit also has an "identity":
 
@@ -89,7 +91,8 @@ def evaluate(folder: Path, clip: str, *, lpips: bool = False) -> dict[str, Any]:
     prompts = [prompt_of(file, picture) for file, picture in pictures.items()]
     scorer = ClipScorer(clip)
     # The last digits of a score hang on the pictures that share its batch.
-    scores = [round(score, 6) for score in scorer.score(list(pictures.values()), prompts)]
+    shown = [as_shown(picture) for picture in pictures.values()]
+    scores = [round(score, 6) for score in scorer.score(shown, prompts)]
     rows = [
         {"file": file.name, "prompt": prompt, "score": score}
         for file, prompt, score in zip(pictures, prompts, scores, strict=True)
@@ -102,6 +105,13 @@ def evaluate(folder: Path, clip: str, *, lpips: bool = False) -> dict[str, Any]:
     if identities:
         evaluation["mean_identity"] = mean_identity(list(identities.values()))
     return evaluation
+
+
+def as_shown(picture: Image.Image) -> Image.Image:
+    """The picture as people see it: that of pixel art large, with every pixel a square."""
+    from distillery.pixelart.products import enlarged
+
+    return enlarged(picture) if picture.info.get("indexed") else picture
 
 
 def identities_of(pictures: dict[Path, Image.Image], *, lpips: bool) -> dict[str, dict[str, float]]:
@@ -160,7 +170,12 @@ def files_to_score(folder: Path) -> list[Path]:
 
 
 def load(files: Sequence[Path]) -> dict[Path, Image.Image]:
-    """Read the pictures; a folder with anything else in it is refused as a whole."""
+    """Read the pictures; a folder with anything else in it is refused as a whole.
+
+    Those of pixel art are known by "indexed" in their `info`.
+    """
+    from PIL import Image
+
     from distillery.errors import CourseError
     from distillery.images import load_image
 
@@ -168,6 +183,8 @@ def load(files: Sequence[Path]) -> dict[Path, Image.Image]:
     for file in files:
         try:
             pictures[file] = load_image(file)
+            with Image.open(file) as picture:
+                pictures[file].info["indexed"] = picture.mode == "P"
         except CourseError:
             unreadable.append(file.name)
     if unreadable:

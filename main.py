@@ -5,6 +5,7 @@ python main.py --prompt "a red boat" --loss_type pds --edit_prompt "a blue boat"
 python main.py --pairs data/prompt_img_pairs.json
 python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
+python main.py hand_in 01_sds
 """
 
 from __future__ import annotations
@@ -110,6 +111,8 @@ def command_of(argv: Sequence[str]) -> Callable[[], None]:
         parser = cli.arguments() if argv[0] == "pixelart" else cli.recolour_arguments()
         flags = vars(parser.parse_args(argv[1:]))
         return partial(pixelart, flags) if argv[0] == "pixelart" else partial(recolour, flags)
+    if argv and argv[0] == "hand_in":
+        return partial(hand_in, **vars(hand_in_arguments().parse_args(argv[1:])))
     parser = arguments()
     flags = vars(parser.parse_args(argv))
     if "pairs" in flags:
@@ -139,6 +142,30 @@ def recolour(flags: dict[str, Any]) -> None:
     from distillery.pixelart import cli
 
     print(cli.recolour(flags))
+
+
+def hand_in_arguments() -> Arguments:
+    parser = Arguments(
+        prog="main.py hand_in",
+        description="Draw the pictures that a stage hands in, by your own code, and score them.",
+        epilog="What is drawn, and how, is fixed in data/hand_in.yaml.",
+    )
+    parser.add_argument("stage", help="folder of its notebook, such as 01_sds")
+    return parser
+
+
+def hand_in(stage: str) -> None:
+    """Draw what is not drawn yet, and score all of it."""
+    import eval as evaluation
+    from distillery.course import course_root
+    from distillery.hand_in import EVALUATION, draw_all, load_hand_in
+
+    wanted, root = load_hand_in(stage), course_root()
+    for picture in draw_all(wanted, module_named, root):
+        print(picture)
+    result = evaluation.evaluate(root / wanted.folder, wanted.scorer)
+    evaluation.write(root / wanted.folder / EVALUATION, result)
+    print(evaluation.table(result))
 
 
 def pixelart_module(implementation: str) -> ModuleType:

@@ -13,11 +13,13 @@ class Stage:
     folder: of the notebook under notebooks/, and its name; also the nbgrader assignment.
     module: name in guidance/ and reference/.
     points: function -> points, in the order of the notebook.
+    pictures: points of the pictures that data/hand_in.yaml asks for; 0 where it asks for none.
     """
 
     folder: str
     module: str
     points: dict[str, float]
+    pictures: float = 0
 
     @property
     def notebook(self) -> PurePosixPath:
@@ -31,13 +33,14 @@ class Stage:
 
 STAGES = (
     Stage("00_tour", "tour", {"add_noise": 2, "predict_x0": 2, "classifier_free_guidance": 2}),
-    Stage("01_sds", "sds", {"sample_timesteps": 2, "sds_grad": 4, "sds_loss": 3}),
+    Stage("01_sds", "sds", {"sample_timesteps": 2, "sds_grad": 4, "sds_loss": 3}, pictures=4),
     Stage(
         "02_pds",
         "pds",
         {"posterior_coefficients": 2, "stochastic_latent": 3, "pds_loss": 5, "dds_loss": 2},
+        pictures=4,
     ),
-    Stage("03_vsd", "vsd", {"vsd_grad": 4, "lora_loss": 3, "alternating_step": 3}),
+    Stage("03_vsd", "vsd", {"vsd_grad": 4, "lora_loss": 3, "alternating_step": 3}, pictures=4),
     Stage(
         "04_pixelart",
         "pixelart",
@@ -51,5 +54,6 @@ STAGES = (
             "bounded_timesteps": 1,
             "sdxl_grad": 4,
         },
+        pictures=4,
     ),
 )

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Stage 1 · Score distillation: asking a denoiser what is wrong with a picture
 #
-# *About 80 minutes, three exercises, 9 points. Everything here runs on a laptop's CPU.*
+# *About 80 minutes, three exercises, 9 points, and 4 for pictures. Everything here runs on
+# a laptop's CPU.*
 #
 # A sampler walks from noise to a picture and lets you choose where it starts. But suppose that you
 # hold something of your own, a latent, a grid of pixels, one day a palette or a 3D scene, and want
@@ -34,6 +35,7 @@ from distillery.check import check, compare_picture
 from distillery.distill import Settings, distill
 from distillery.exact import GaussianMixturePrior
 from distillery.figures import curves, scatter, show
+from distillery.hand_in import hand_in
 from distillery.hunt import LineUp
 from distillery.images import from_pil, to_pil
 from distillery.judge import Judge
@@ -760,6 +762,26 @@ show(
 #    Which weight would you choose?
 # 8. **Without $-\varepsilon$.** Its mean is zero, so leave it out (in a copy!) and look at a run.
 #    Then say again why it is there.
+
+# %% [markdown]
+# ## What you hand in
+#
+# > **a minute or two of waiting · 4 points · CPU**
+#
+# Beside this notebook the stage hands in three pictures, drawn by your own functions, and their
+# CLIP scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them.
+# In a terminal, in the course folder:
+#
+# ```sh
+# python main.py hand_in 01_sds
+# ```
+#
+# The pictures and `eval.json` then lie in `outputs/01_sds/`. A run that is stopped goes on where it
+# stopped, and pictures that are done are drawn again only when your code has changed. The grader
+# scores them anew, and draws some of them again by the code that you hand in.
+
+# %%
+hand_in("01_sds")
 
 # %% [markdown]
 # ## What you now have

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Stage 2 · Editing by distillation: change what the prompt says, keep the rest
 #
-# *About 100 minutes, four exercises, 12 points. Everything here runs on a laptop's CPU.*
+# *About 100 minutes, four exercises, 12 points, and 4 for pictures. Everything here runs on
+# a laptop's CPU.*
 #
 # You have a picture of a red house in the snow, and want *this* house in blue: same place, same
 # windows, same snow. A prompt cannot say all that must stay; only the picture can. In this stage
@@ -36,6 +37,7 @@ from distillery.check import check, compare_picture
 from distillery.distill import Settings, distill, objective
 from distillery.edit import Source
 from distillery.figures import curves, frontier, overlaid, show
+from distillery.hand_in import hand_in
 from distillery.hunt import LineUp
 from distillery.identity import inside_mask
 from distillery.images import from_pil, grid
@@ -1080,6 +1082,26 @@ show(
 #    `data/prompt_img_pairs.json` has pairs for trying.
 # 8. **From SDEdit's result.** Begin the canvas at an SDEdit of strength 0.5, and keep the source in
 #    the source's branch. Is the better start worth it?
+
+# %% [markdown]
+# ## What you hand in
+#
+# > **a minute or two of waiting · 4 points · CPU**
+#
+# Beside this notebook the stage hands in two edits, drawn by your own functions, and their CLIP
+# scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them. In a
+# terminal, in the course folder:
+#
+# ```sh
+# python main.py hand_in 02_pds
+# ```
+#
+# The pictures and `eval.json` then lie in `outputs/02_pds/`. A run that is stopped goes on where it
+# stopped, and pictures that are done are drawn again only when your code has changed. The grader
+# scores them anew, and draws some of them again by the code that you hand in.
+
+# %%
+hand_in("02_pds")
 
 # %% [markdown]
 # ## What you now have

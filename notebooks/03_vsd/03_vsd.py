@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Stage 3 · Variational score distillation: the distribution, not the mode
 #
-# *About 80 minutes, three exercises, 10 points. Everything here runs on a laptop's CPU.*
+# *About 80 minutes, three exercises, 10 points, and 4 for pictures. Everything here runs on
+# a laptop's CPU.*
 #
 # Score distillation (stage 1) asks a denoiser what is wrong with *one* picture, and gets back the
 # smooth, typical, middle-of-the-road picture of the prompt, every time the same. In this stage you
@@ -37,6 +38,7 @@ from distillery.check import check, compare_picture
 from distillery.distill import Settings, Step, distill, objective
 from distillery.exact import GaussianMixturePrior
 from distillery.figures import scatter, show
+from distillery.hand_in import hand_in
 from distillery.hunt import LineUp
 from distillery.images import from_pil, to_pil
 from distillery.judge import Judge
@@ -850,6 +852,26 @@ show(fallen)
 # 9. **DDS**, arXiv 2304.07090: the difference of two denoisings once more, and here the second
 #    belongs to a *source picture*. It is in stage 2; say in one sentence what DDS, VSD and SDS
 #    subtract.
+
+# %% [markdown]
+# ## What you hand in
+#
+# > **two or three minutes of waiting · 4 points · CPU**
+#
+# Beside this notebook the stage hands in two pictures, drawn by your own functions, and their CLIP
+# scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them. In a
+# terminal, in the course folder:
+#
+# ```sh
+# python main.py hand_in 03_vsd
+# ```
+#
+# The pictures and `eval.json` then lie in `outputs/03_vsd/`. A run that is stopped goes on where it
+# stopped, and pictures that are done are drawn again only when your code has changed. The grader
+# scores them anew, and draws some of them again by the code that you hand in.
+
+# %%
+hand_in("03_vsd")
 
 # %% [markdown]
 # ## What you now have

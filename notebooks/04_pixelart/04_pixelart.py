@@ -1,7 +1,8 @@
 # %% [markdown]
 # # Stage 4 · Pixel art: every pixel one of eight colours
 #
-# *About 150 minutes, eight exercises, 16 points. Everything here runs on a laptop's CPU.*
+# *About 150 minutes, eight exercises, 16 points, and 4 for pictures. Everything here runs on
+# a laptop's CPU.*
 #
 # A palette is a promise: these colours and no others. It is what makes a picture that one can
 # stitch, lay in beads or build of bricks. A model like SDXL knows nothing of such promises; it
@@ -47,6 +48,7 @@ from distillery.course import course_root
 from distillery.crafts.cross_stitch import write_cross_stitch
 from distillery.distill import Checkpoint, Step, distill
 from distillery.figures import curves, overlaid, show
+from distillery.hand_in import hand_in
 from distillery.hunt import LineUp
 from distillery.images import fit, from_pil, read_any, save_png, to_pil, to_rgb
 from distillery.judge import Judge
@@ -1609,6 +1611,26 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 #    How large would your picture be in bricks?
 # 10. **The real one.** With a GPU, `MODEL = "sdxl"`. `data/configs/` has settings with the memory
 #     and time to expect.
+
+# %% [markdown]
+# ## What you hand in
+#
+# > **two or three minutes of waiting · 4 points · CPU**
+#
+# Beside this notebook the stage hands in two pictures, drawn by your own functions, and their CLIP
+# scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them. In a
+# terminal, in the course folder:
+#
+# ```sh
+# python main.py hand_in 04_pixelart
+# ```
+#
+# The pictures and `eval.json` then lie in `outputs/04_pixelart/`. A run that is stopped goes on
+# where it stopped, and pictures that are done are drawn again only when your code has changed. The
+# grader scores them anew, and draws some of them again by the code that you hand in.
+
+# %%
+hand_in("04_pixelart")
 
 # %% [markdown]
 # ## What you now have

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,12 +13,14 @@ from torch import Tensor
 from distillery.course import student_file, student_module
 from distillery.evidence import (
     DRAWS,
+    UNREADABLE,
     Observation,
+    Recording,
     Task,
-    draw,
+    conclude,
     load_task,
     observe,
-    seeded,
+    record,
     split_task,
 )
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LONGEST_LINE = 160
+FARTHEST = 1000  # timesteps beyond the range that are drawn where they are
 YES_NO = {
     "finite": ("finite numbers", "NaN or infinity among the numbers"),
     "graph": ("a result that carries a graph", "a result without a graph"),
@@ -93,23 +96,36 @@ def _judge(task: Task, function: Callable[..., Any] | None) -> Result:
     try:
         came = observe(function or _student_function(task.name), task.case)
     except NotImplementedError as error:
-        if not str(error) or "still to do" in str(error):
-            return Result(task.name, False, (str(error) or _still_to_do(task),))
+        if says_to_do(str(error)):
+            return Result(task.name, False, (str(error) or still_to_do(task),))
         return _stopped(task, error)
     except (Exception, SystemExit) as error:
         return _stopped(task, error)
+    result = outcome(task, came)
+    if not result.passed and result.misconception is None and function is None:
+        return replace(result, lines=(*result.lines, *_unfinished(task)))
+    return result
+
+
+def outcome(task: Task, came: Observation) -> Result:
+    """What is said of an observation: right, or what was wanted, what came and which mistake it is.
+
+    Nothing is printed.
+    """
     if task.passes(came):
         accepted = task.matching(came)
         seen = f", with {accepted.sentence}" if accepted else "."
         return Result(task.name, True, (f"{task.name}: right{seen}",))
     wanted_words, came_words = _difference(task, came)
-    lines = [f"{task.name}: not yet.", f"  wanted: {wanted_words}", f"  came:   {came_words}"]
+    lines = [
+        f"{task.name}: not yet.",
+        f"  wanted: {wanted_words}",
+        f"  came:   {in_short(came_words)}",
+    ]
     for known in task.misconceptions:
         if came.equals(known.observation):
             lines.append(f"  This is what you get when {known.sentence}")
             return Result(task.name, False, tuple(lines), known.name)
-    if function is None:
-        lines += _unfinished(task)
     return Result(task.name, False, tuple(lines))
 
 
@@ -140,20 +156,29 @@ def _student_function(task: str) -> Callable[..., Any]:
     return function
 
 
-def _still_to_do(task: Task) -> str:
+def says_to_do(message: str) -> bool:
+    """Whether that is a NotImplementedError of a function that nobody has written yet."""
+    return not message or "still to do" in message
+
+
+def still_to_do(task: Task) -> str:
     return f"{task.name} is still to do: {task.notebook}, task {task.number}."
 
 
 def _stopped(task: Task, error: BaseException) -> Result:
     """The exception and the student's own line that it came from."""
-    message = _short(f"{type(error).__name__}: {' '.join(str(error).split())}")
-    lines = [f"{task.name}: it stops with an error.", f"  {message}"]
-    own_line = _own_line(task, error)
-    if own_line:
-        lines.append(f"  in the line: {_short(own_line)}")
-    if isinstance(error, NameError):
+    lines = stopped(task, type(error).__name__, str(error), _own_line(task, error))
+    return Result(task.name, False, lines)
+
+
+def stopped(task: Task, kind: str, message: str, line: str) -> tuple[str, ...]:
+    """What is said of an exception: its class's name, its message, and the student's line."""
+    lines = [f"{task.name}: it stops with an error.", f"  {in_short(f'{kind}: {message}')}"]
+    if line:
+        lines.append(f"  in the line: {in_short(line)}")
+    if kind == "NameError":
         lines.append("  It lives in a file of its own: import and define all it needs in its cell.")
-    return Result(task.name, False, tuple(lines))
+    return tuple(lines)
 
 
 def _own_line(task: Task, error: BaseException) -> str:
@@ -163,8 +188,12 @@ def _own_line(task: Task, error: BaseException) -> str:
     return own[-1] if own else ""
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
+def in_short(text: str) -> str:
+    """One line of at most `LONGEST_LINE` printable characters, whatever somebody's code says."""
+    # A message may be of any length; more than this is not even looked at.
+    some = " ".join(text[: 20 * LONGEST_LINE].split())
+    plain = "".join(one if one.isprintable() else "?" for one in some)
+    return plain if len(plain) <= LONGEST_LINE else plain[: LONGEST_LINE - 3] + "..."
 
 
 def _difference(task: Task, came: Observation) -> tuple[str, str]:
@@ -174,7 +203,8 @@ def _difference(task: Task, came: Observation) -> tuple[str, str]:
         if came.facts.get(name) != fact:
             return _in_words(name, fact, task), _in_words(name, came.facts.get(name), task)
     assert wanted.value is not None
-    assert came.value is not None
+    if came.value is None or came.value.shape != wanted.value.shape:
+        return "numbers to compare", "none"
     if came.near(wanted):
         assert wanted.loss is not None
         assert came.loss is not None
@@ -248,6 +278,8 @@ def _in_words(name: str, fact: Any, task: Task) -> str:
         return ", ".join(fact)
     if name == "changed":
         return f"{' and '.join(fact)} changed in place" if fact else "arguments left as they are"
+    if fact == UNREADABLE:
+        return "something that does not hold together"
     if fact == "NoneType":
         return "None; is the return missing?"
     if name == "type":
@@ -287,37 +319,53 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
     from matplotlib import pyplot
 
     stored = load_task(task)
-    came, target = _seen(stored, function)
-    if target is not None and target.ndim == 2 and not stored.case.parts:
-        target, came = (None if colours is None else _strip(colours) for colours in (target, came))
-    if target is None or stored.case.parts:
-        figure = pyplot.figure(figsize=(7, 2.4), layout="constrained")
-        draw_on = _draw_histogram if target is None else _draw_numbers
-        draw_on(figure.subplots(), stored, came)
-    else:
-        figure = pyplot.figure(figsize=(7.5, 1.8 * len(target)), layout="constrained")
-        axes = figure.subplots(len(target), 3, squeeze=False)
-        _draw_rows(axes, target, came)
-        if stored.case.kind == "passage":
-            axes[_batch(stored), 0].set_title("its gradient")
+    try:
+        recording = record(function or _student_function(stored.name), stored.case)
+    except (Exception, SystemExit):
+        recording = None
+    figure = picture(stored, recording, pyplot.figure)
     pyplot.close(figure)  # it is shown as the value of the cell, not a second time by the backend
     return figure
 
 
-def _seen(task: Task, function: Callable[..., Any] | None) -> tuple[Tensor | None, Tensor | None]:
+def picture(task: Task, recording: Recording | None, new: Callable[..., Figure]) -> Figure:
+    """Draw target, theirs and their difference; the target alone where nothing can be drawn.
+
+    Args:
+        recording: of what the function did; None where it did not return.
+        new: makes an empty figure of a `figsize` and a `layout`.
+    """
+    came, target = _seen(task, recording)
+    if target is not None and target.ndim == 2 and not task.case.parts:
+        target, came = (None if colours is None else _strip(colours) for colours in (target, came))
+    if target is None or task.case.parts:
+        figure = new(figsize=(7, 2.4), layout="constrained")
+        draw_on = _draw_histogram if target is None else _draw_numbers
+        draw_on(figure.subplots(), task, came)
+    else:
+        figure = new(figsize=(7.5, 1.8 * len(target)), layout="constrained")
+        axes = figure.subplots(len(target), 3, squeeze=False)
+        _draw_rows(axes, target, came)
+        if task.case.kind == "passage":
+            axes[_batch(task), 0].set_title("its gradient")
+    return figure
+
+
+def _seen(task: Task, recording: Recording | None) -> tuple[Tensor | None, Tensor | None]:
     """What the function gave, and what it is to be compared with.
 
     The first is None where it gave nothing that can be drawn; `check` says why.
     """
     target = task.wanted.value
-    try:
-        function = function or _student_function(task.name)
-        if task.case.kind == "draws":
-            t = draw(function, task.case, seeded(), _drawn_at(task)[0])
-            return (t.float() if isinstance(t, Tensor) else None), None
-        came = observe(function, task.case)
-    except (Exception, SystemExit):
+    if recording is None:
         return None, target
+    came = conclude(recording, task.case)
+    if task.case.kind == "draws":
+        step = _drawn_at(task)[0]
+        t = recording.tensors.get(f"at {step}" if step else "result")
+        if t is None or came.facts["type"] == UNREADABLE:
+            return None, None
+        return t.float(), None
     accepted = task.matching(came)
     return came.value, accepted.value if accepted else target
 
@@ -362,7 +410,8 @@ def _draw_histogram(axes: Axes, task: Task, came: Tensor | None) -> None:
     step, low, high = _drawn_at(task)
     axes.step([low - 0.5, high + 0.5], [DRAWS / (high - low + 1)] * 2, label="target")
     if came is not None:
-        t, counts = came.unique(return_counts=True)
+        shown = came.nan_to_num().clamp(low - FARTHEST, high + FARTHEST)
+        t, counts = shown.unique(return_counts=True)
         axes.bar(t.numpy(), counts.numpy(), alpha=0.5, color="tab:orange", label="yours")
     bounds = f"t_min = {low} and {'the bound' if step else 't_max'} = {high}"
     axes.set_xlabel(f"t{f' at step {step}' if step else ''}, for {bounds}")

@@ -3,14 +3,24 @@
 `data/checks/<stage>.json` and `.safetensors` hold, for every task, the inputs, what a right answer
 does with them and what each known misconception does with them. No answer, right or wrong, is in
 there.
+
+Inside the process that holds a student's function:
+
+    case = from_wire(facts, tensors)        # what `to_wire(case)` gave outside
+    recording = record(function, case)      # exceptions pass; the facts are JSON, the tensors plain
+
+and outside, in one that need not believe it:
+
+    observation = conclude(Recording(facts, tensors), case)
+
+`observe` is both at once.
 """
 
 from __future__ import annotations
 
 import json
-from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,17 +29,51 @@ from torch import Tensor
 
 from distillery.course import course_root
 from distillery.errors import CourseError
-from distillery.exact import GaussianDenoiser, GaussianMixturePrior
-from distillery.prior import Condition, Control
+from distillery.recording import (
+    DRAWS,
+    DTYPES,
+    LONGEST_NAME,
+    MOST_EVENTS,
+    TOLERANCE,
+    WEIGHTS,
+    Case,
+    CountingPrior,
+    Recording,
+    dtype_name,
+    from_wire,
+    record,
+    to_wire,
+)
 
-TOLERANCE = 1e-4  # of the largest value wanted; float32 in any order of operations stays far below
-SEED = 20  # of the generators that a check hands out
-DRAWS = 8400
-PULL = 5.0  # makes the gradient of weights about as large as the weights, to be seen beside them
-WEIGHTS = (2, 80, 150)  # pictures, height and width of the weights that are drawn
+__all__ = [
+    "DRAWS",
+    "TOLERANCE",
+    "UNREADABLE",
+    "Accepted",
+    "Case",
+    "CountingPrior",
+    "Misconception",
+    "Observation",
+    "Recording",
+    "Task",
+    "close",
+    "conclude",
+    "from_wire",
+    "load_task",
+    "observe",
+    "record",
+    "split_task",
+    "sums",
+    "task_names",
+    "to_wire",
+]
+
 # Chi-square over 21 values: a fair sampler stays below 60 in all but one of 100,000 cases, and one
 # that rounds, so that both ends come half as often, lies near 200.
 UNIFORM_BELOW = 60.0
+UNREADABLE = "unreadable"  # the type of what nobody can make sense of
+LONGEST_TOLD = 120  # characters of a sentence of a recording
+LARGEST_WHOLE = 10**9
 
 
 @dataclass(frozen=True)
@@ -75,103 +119,6 @@ class Accepted:
 
     sentence: str
     value: Tensor
-
-
-@dataclass(frozen=True)
-class Case:
-    """The inputs of one task.
-
-    kind:        "value" (a tensor is returned, or a tuple of some), "gradient" (a scalar is, whose
-                 gradient with respect to `learns` counts), "passage" (a tensor of the shape of the
-                 first argument is returned, and both it and its gradient count), "draws" (a
-                 sampler of timesteps), "choices" (one of weights) or "alternation" (a step of two
-                 optimisers in turn).
-    arguments:   their names, in the order of the signature.
-    tensors:     those that are tensors.
-    triples:     name -> names of the members of an argument that is a named tuple; its tensor
-                 holds them one after the other.
-    controls:    kind, scale and window of each of `controls`; their pictures are its tensor.
-    values:      those that are plain numbers.
-    prompts:     those that are conditions, as prompts for the exact prior.
-    mixture:     means (K, C, h, w), std and names of the exact prior that `prior` stands for.
-    denoiser:    means, std and kind of the exact denoiser that `lora` stands for.
-    with_graph:  the arguments that arrive with a graph; none but `learns` may get a gradient.
-    learns:      the argument whose gradient counts; "lora" means its weights.
-    loss_counts: the scalar is prescribed too.
-    parts:       names along the first axis of the value, where that is no batch.
-    tolerance:   the part of the largest value that a difference may have.
-    """
-
-    kind: str
-    arguments: tuple[str, ...]
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    triples: dict[str, list[str]] = field(default_factory=dict)
-    controls: list[dict[str, Any]] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=dict)
-    prompts: dict[str, list[str]] = field(default_factory=dict)
-    mixture: dict[str, Any] = field(default_factory=dict)
-    denoiser: dict[str, Any] = field(default_factory=dict)
-    with_graph: tuple[str, ...] = ()
-    learns: str = ""
-    loss_counts: bool = False
-    parts: tuple[str, ...] = ()
-    tolerance: float = TOLERANCE
-
-    def fresh(self) -> dict[str, Any]:
-        """All arguments by name, no memory shared with the case or with other calls."""
-        given: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self.values.items()
-        }
-        if self.mixture:
-            prior = CountingPrior(**self.mixture)
-            given["prior"] = prior
-            given |= {name: prior.embed(prompts) for name, prompts in self.prompts.items()}
-        if self.denoiser:
-            given["lora"] = CountingDenoiser(**self.denoiser)
-        given |= {name: self._from_tensor(name) for name in self.tensors}
-        return {name: given[name] for name in self.arguments}
-
-    def _from_tensor(self, name: str) -> Any:
-        tensor = self.tensors[name].clone()
-        if name in self.triples:
-            return namedtuple(name.capitalize(), self.triples[name])(*tensor)
-        if name == "controls":
-            pairs = zip(tensor, self.controls, strict=True)
-            return [Control(image=image, **rest) for image, rest in pairs]
-        # A canvas hands over latents that are not leaves; so does the check.
-        return tensor.requires_grad_().clone() if name in self.with_graph else tensor
-
-
-class CountingPrior(GaussianMixturePrior):
-    """The exact prior, counting the calls of its network and noting what SDXL would be told."""
-
-    calls = 0
-    asked: tuple[Condition, ...] = ()  # the conditions of the last call
-
-    def embed(self, prompts: Sequence[str]) -> Condition:
-        """As the exact prior, with a pooled vector that differs from prompt to prompt."""
-        condition = super().embed(prompts)
-        return replace(condition, pooled=condition.tokens[:, 0].exp().float())
-
-    def predict_noise(
-        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
-    ) -> tuple[Tensor, ...]:
-        self.calls += 1
-        self.asked = conditions
-        return super().predict_noise(xt, t, *conditions, controls=controls)
-
-
-class CountingDenoiser(GaussianDenoiser):
-    """The exact denoiser, counting the calls of its network and the latents it was asked about."""
-
-    calls = 0
-    latents = 0
-
-    def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        self.calls += 1
-        self.latents += len(xt)
-        return super()._eps(xt, t, condition)
 
 
 @dataclass(frozen=True)
@@ -256,7 +203,7 @@ def load_task(task: str) -> Task:
         name=task,
         number=facts["number"],
         notebook=stored["notebook"],
-        case=_case(facts, mine, tensors),
+        case=from_wire(facts["case"], tensors | mine),
         wanted=_observation(facts["wanted"], mine, "wanted"),
         misconceptions=tuple(
             Misconception(
@@ -293,16 +240,6 @@ def sums(weights: Tensor, directions: Tensor) -> Tensor:
     return torch.einsum("ndb,dbchw->nbchw", weights, directions)
 
 
-def _case(facts: dict[str, Any], mine: dict[str, Tensor], shared: dict[str, Tensor]) -> Case:
-    case = dict(facts["case"])
-    for part, means in (("mixture", "prior/means"), ("denoiser", "lora/means")):
-        if part in case:
-            case[part] = {**case[part], "means": shared[means]}
-    for name in ("arguments", "with_graph", "parts"):
-        case[name] = tuple(case.get(name, ()))
-    return Case(**case, tensors={name: mine[name] for name in case["arguments"] if name in mine})
-
-
 def _stored(stage: str) -> dict[str, Any]:
     folder = course_root() / "data" / "checks"
     try:
@@ -328,167 +265,109 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def observe(function: Callable[..., Any], case: Case) -> Observation:
-    """Call the function on the case's inputs and write down what it does; exceptions pass."""
+    """Call the function on the case's inputs and say what it does; exceptions pass."""
+    return conclude(record(function, case), case)
+
+
+class _UnreadableError(Exception):
+    """A recording that no function can have left."""
+
+
+def conclude(recording: Recording, case: Case) -> Observation:
+    """What a recording shows, all of it worked out anew but what only the process could see.
+
+    A recording may come from anywhere. One that does not hold together gives an observation that
+    equals no right one; nothing is raised.
+    """
     kinds = {
-        "value": _value,
-        "gradient": _gradient,
-        "passage": _passage,
-        "draws": _draws,
-        "choices": _choices,
-        "alternation": _alternation,
+        "value": _of_value,
+        "gradient": _of_gradient,
+        "passage": _of_passage,
+        "draws": _of_draws,
+        "choices": _of_choices,
+        "alternation": _of_alternation,
     }
-    with torch.enable_grad():
-        return replace(kinds[case.kind](function, case), tolerance=case.tolerance)
+    try:
+        reported = _reported(recording.facts, case)
+        tensors = {name: _plain_tensor(tensor) for name, tensor in recording.tensors.items()}
+        if "result" in tensors:
+            with torch.no_grad():
+                came = kinds[case.kind](reported, tensors, case)
+        else:
+            came = Observation(_without_result(reported))
+    # Whatever a forged recording can make PyTorch stumble over is no right answer either.
+    except Exception:
+        came = Observation({"type": UNREADABLE})
+    return replace(came, tolerance=case.tolerance)
 
 
-def _value(function: Callable[..., Any], case: Case) -> Observation:
-    arguments = case.fresh()
-    result = function(*arguments.values())
-    kind, tensor = _stacked(result)
-    if tensor is None:
-        return Observation({"type": kind})
-    facts = _tensor_facts(tensor) | {"type": kind, "changed": _changed(case, arguments)}
-    if kind != "Tensor":
-        facts["shape"] = list(tensor.shape[1:])  # of each of them
-    facts |= _calls(arguments) | _told(case, arguments) | {"graph": tensor.requires_grad}
-    again = _stacked(function(*case.fresh().values()))[1]
-    facts["repeatable"] = again is not None and _same(tensor, again)
-    return Observation(facts, _plain(tensor))
+def _plain_tensor(tensor: Any) -> Tensor:
+    if type(tensor) is not Tensor or tensor.layout != torch.strided or tensor.dtype not in DTYPES:
+        raise _UnreadableError
+    return tensor.detach()
 
 
-def _stacked(result: Any) -> tuple[str, Tensor | None]:
-    """What was returned, in a word, and as one tensor; a tuple of tensors of one shape is one."""
-    if isinstance(result, Tensor):
-        return "Tensor", result
-    if isinstance(result, tuple | list) and all(isinstance(part, Tensor) for part in result):
-        shapes = {part.shape for part in result}
-        if len(shapes) == 1:
-            return f"tuple of {len(result)} tensors", torch.stack(tuple(result))
-    return type(result).__name__, None
+def _without_result(reported: dict[str, Any]) -> dict[str, Any]:
+    """The facts where no array came along: something else was returned, or far too much."""
+    kind = reported["type"]
+    if kind == "Tensor":
+        return {"type": kind, "shape": reported["shape"], "dtype": reported["dtype"]}
+    return {"type": UNREADABLE if kind.startswith("tuple of") else kind}
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Bit for bit. NaN differs from itself; that is a fact of its own."""
-    return torch.equal(one.nan_to_num(), other.nan_to_num())
+def _reported(facts: Any, case: Case) -> dict[str, Any]:
+    """What a recording says of itself, each of it of the form that it must have."""
+    if not isinstance(facts, dict):
+        raise _UnreadableError
+    tensors, prompts = set(case.tensors), set(case.prompts)
+    forms: dict[str, Callable[[Any], bool]] = {
+        "type": lambda fact: _is_text(fact, LONGEST_NAME),
+        "shape": lambda fact: _is_list(fact, _is_whole, 32),
+        "dtype": lambda fact: _is_text(fact, LONGEST_NAME),
+        "changed": lambda fact: _is_list(fact, tensors.__contains__, len(tensors)),
+        "calls": _is_whole,
+        "lora_calls": lambda fact: _is_list(fact, _is_whole, 2) and len(fact) == 2,
+        "told": lambda fact: (
+            isinstance(fact, dict)
+            and set(fact) <= prompts
+            and all(_is_text(words, LONGEST_TOLD) for words in fact.values())
+        ),
+        "graph": lambda fact: isinstance(fact, bool),
+        "leaks": lambda fact: _is_list(fact, set(case.with_graph).__contains__, len(tensors)),
+        "events": lambda fact: _is_list(
+            fact, lambda event: _is_text(event, LONGEST_NAME), MOST_EVENTS
+        ),
+        "drawn": lambda fact: isinstance(fact, bool),
+        "untouched": lambda fact: isinstance(fact, bool),
+    }
+    if not all(name in forms and forms[name](fact) for name, fact in facts.items()):
+        raise _UnreadableError
+    return facts
 
 
-def _gradient(function: Callable[..., Any], case: Case) -> Observation:
-    came = _differentiated(function, case)
-    if came.value is None:
-        return came
-    again = _differentiated(function, case).value
-    repeatable = again is not None and _same(came.value, again)
-    return Observation(came.facts | {"repeatable": repeatable}, came.value, came.loss)
+def _is_text(fact: Any, longest: int) -> bool:
+    return isinstance(fact, str) and len(fact) <= longest
 
 
-def _differentiated(function: Callable[..., Any], case: Case) -> Observation:
-    arguments = case.fresh()
-    result = function(*arguments.values())
-    if not isinstance(result, Tensor):
-        return Observation({"type": type(result).__name__})
-    facts = _tensor_facts(result) | {"changed": _changed(case, arguments)} | _calls(arguments)
-    facts["reaches"] = False
-    if result.shape != () or not result.requires_grad:
-        return Observation(facts)
-    learns = case.learns or case.arguments[0]
-    learner = arguments["lora"].means if learns == "lora" else arguments[learns]
-    others = {name: arguments[name] for name in case.with_graph if name != learns}
-    gradient, *leaked = torch.autograd.grad(result, [learner, *others.values()], allow_unused=True)
-    facts["reaches"] = gradient is not None
-    if others:
-        facts["leaks"] = [
-            name
-            for name, leak in zip(others, leaked, strict=True)
-            if leak is not None and bool((leak != 0).any())
-        ]
-    value = None if gradient is None else _plain(gradient)
-    return Observation(facts, value, _plain(result) if case.loss_counts else None)
+def _is_whole(fact: Any) -> bool:
+    return isinstance(fact, int) and not isinstance(fact, bool) and 0 <= fact <= LARGEST_WHOLE
 
 
-def _passage(function: Callable[..., Any], case: Case) -> Observation:
-    came = _through(function, case)
-    if came.value is None:
-        return came
-    again = _through(function, case).value
-    repeatable = again is not None and _same(came.value, again)
-    return Observation(came.facts | {"repeatable": repeatable}, came.value)
+def _is_list(fact: Any, of: Callable[[Any], bool], longest: int) -> bool:
+    return isinstance(fact, list) and len(fact) <= longest and all(of(one) for one in fact)
 
 
-def _through(function: Callable[..., Any], case: Case) -> Observation:
-    """What comes out and, behind it in the batch, the gradient that a pull at it brings in."""
-    arguments = case.fresh()
-    learner = arguments[case.arguments[0]]
-    result = function(*arguments.values())
-    if not isinstance(result, Tensor):
-        return Observation({"type": type(result).__name__})
-    facts = _tensor_facts(result) | {"changed": _changed(case, arguments)}
-    facts |= {"graph": result.requires_grad, "reaches": False}
-    if result.shape != learner.shape or not result.requires_grad:
-        return Observation(facts)
-    pull = torch.randn(result.shape, generator=seeded())
-    (gradient,) = torch.autograd.grad((PULL * pull * result).sum(), learner, allow_unused=True)
-    facts["reaches"] = gradient is not None
-    value = None if gradient is None else torch.cat([_plain(result), _plain(gradient)])
-    return Observation(facts, value)
+def _said(reported: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: reported[name] for name in names if name in reported}
 
 
 def _tensor_facts(result: Tensor) -> dict[str, Any]:
     return {
         "type": "Tensor",
         "shape": list(result.shape),
-        "dtype": str(result.dtype).removeprefix("torch."),
+        "dtype": dtype_name(result),
         "finite": bool(result.isfinite().all()),
     }
-
-
-def _changed(case: Case, arguments: dict[str, Any]) -> list[str]:
-    """The tensors that are no longer what they were."""
-    changed = []
-    for name, before in case.tensors.items():
-        now = arguments[name]
-        if name == "controls":
-            now = tuple(control.image for control in now)
-        if not torch.equal(torch.stack(now) if isinstance(now, tuple) else now, before):
-            changed.append(name)
-    return changed
-
-
-def _calls(arguments: dict[str, Any]) -> dict[str, Any]:
-    """How often the networks were asked; of the LoRA also for how many latents in all."""
-    facts: dict[str, Any] = {}
-    if "prior" in arguments:
-        facts["calls"] = arguments["prior"].calls
-    if "lora" in arguments:
-        facts["lora_calls"] = [arguments["lora"].calls, arguments["lora"].latents]
-    return facts
-
-
-def _told(case: Case, arguments: dict[str, Any]) -> dict[str, Any]:
-    """What SDXL was told beside the words, in the last call of the network."""
-    if "size" not in case.arguments:
-        return {}
-    told = {}
-    for asked in arguments["prior"].asked:
-        for name in case.prompts:
-            if torch.equal(asked.tokens, arguments[name].tokens):
-                told[name] = _size_in_words(asked) + _pooled_in_words(asked, arguments[name])
-    return {"told": told}
-
-
-def _size_in_words(condition: Condition) -> str:
-    numbers = condition.time_ids
-    if numbers is None:
-        return "nothing"
-    if numbers.shape != (len(condition), 6):
-        return f"numbers of shape {tuple(numbers.shape)}"
-    rows = {", ".join(f"{number:g}" for number in row) for row in numbers.tolist()}
-    return rows.pop() if len(rows) == 1 else "other numbers for each picture"
-
-
-def _pooled_in_words(asked: Condition, given: Condition) -> str:
-    if asked.pooled is None or given.pooled is None:
-        return " and no pooled vector"
-    return "" if torch.equal(asked.pooled, given.pooled) else " and the pooled vector of another"
 
 
 def _plain(tensor: Tensor) -> Tensor:
@@ -496,98 +375,94 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().float().nan_to_num(0.0, 0.0, 0.0).clone()
 
 
-class _Contest:
-    """Two numbers with a loss each, and both losses depend on both numbers.
-
-    The particle stands for pictures, the other for the weights of a LoRA. Each carries a gradient
-    from before. `events` says what happened, in order.
-    """
-
-    def __init__(self, start: list[float], stale: list[float], learning_rates: list[float]) -> None:
-        self.events: list[str] = []
-        self.numbers = [torch.tensor(value, requires_grad=True) for value in start]
-        self.optimisers = []
-        whose = ("particle_optimiser.step", "lora_optimiser.step")
-        for name, number, gradient, lr in zip(
-            whose, self.numbers, stale, learning_rates, strict=True
-        ):
-            number.grad = torch.tensor(gradient)
-            optimiser = torch.optim.SGD([number], lr)
-            optimiser.register_step_post_hook(lambda *_, name=name: self.events.append(name))
-            self.optimisers.append(optimiser)
-
-    def particle_loss(self) -> Tensor:
-        self.events.append("particle_loss")
-        particle, lora = self.numbers
-        return (particle - 2 * lora).square() + particle
-
-    def lora_loss(self) -> Tensor:
-        self.events.append("lora_loss")
-        particle, lora = self.numbers
-        return 0.5 * (lora - particle).square() + 0.1 * (lora + particle).square()
+def _same(one: Tensor, other: Tensor | None) -> bool:
+    """Bit for bit. NaN differs from itself; that is a fact of its own."""
+    if other is None or one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    return torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
-def _alternation(function: Callable[..., Any], case: Case) -> Observation:
-    """Some steps of both numbers, and what they returned: (3, steps)."""
-    contest = _Contest(**{name: case.values[name] for name in ("start", "stale", "learning_rates")})
-    trajectory = []
-    facts: dict[str, Any] = {}
-    for step in range(case.values["steps"]):
-        result = function(contest.particle_loss, contest.lora_loss, *contest.optimisers)
-        if not isinstance(result, Tensor):
-            return Observation({"type": type(result).__name__})
-        if step == 0:
-            facts = _tensor_facts(result)
-            facts |= {"graph": result.requires_grad, "events": list(contest.events)}
-        if result.shape != ():
-            return Observation(facts)
-        trajectory.append(torch.stack([*contest.numbers, result]).detach())
-    return Observation(facts, torch.stack(trajectory, dim=1))
+def _of_value(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
+    result, kind = tensors["result"], reported["type"]
+    facts = _tensor_facts(result) | {"type": kind}
+    if kind != "Tensor":
+        if kind != f"tuple of {len(result)} tensors":
+            raise _UnreadableError
+        facts["shape"] = list(result.shape[1:])  # of each of them
+    facts |= _said(reported, "changed", "calls", "lora_calls", "told", "graph")
+    facts["repeatable"] = _same(result, tensors.get("again"))
+    return Observation(facts, _plain(result))
 
 
-def draw(function: Callable[..., Any], case: Case, generator: torch.Generator, step: int) -> Any:
-    """Call a sampler for `DRAWS` latents."""
-    bounds = {n: value for n, value in case.values.items() if n not in ("steps", "between")}
-    return function(DRAWS, step, case.values["steps"], **bounds, generator=generator)
+def _of_gradient(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
+    result, gradient = tensors["result"], tensors.get("gradient")
+    facts = _tensor_facts(result) | _said(reported, "changed", "calls", "lora_calls")
+    facts["reaches"] = gradient is not None
+    facts |= _said(reported, "leaks")
+    if gradient is None:
+        return Observation(facts)
+    learns = case.learns or case.arguments[0]
+    learner = case.denoiser["means"] if learns == "lora" else case.tensors[learns]
+    if result.shape != () or gradient.shape != learner.shape:
+        raise _UnreadableError
+    facts["repeatable"] = _same(gradient, tensors.get("again"))
+    return Observation(facts, _plain(gradient), _plain(result) if case.loss_counts else None)
 
 
-def seeded() -> torch.Generator:
-    """A generator as every check hands it out."""
-    return torch.Generator().manual_seed(SEED)
+def _of_passage(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
+    """The value is what came out and, behind it in the batch, the gradient."""
+    result, gradient = tensors["result"], tensors.get("gradient")
+    facts = _tensor_facts(result) | _said(reported, "changed", "graph")
+    facts["reaches"] = gradient is not None
+    if gradient is None:
+        return Observation(facts)
+    if not result.shape == gradient.shape == case.tensors[case.arguments[0]].shape:
+        raise _UnreadableError
+    facts["repeatable"] = _same(result, tensors.get("again")) and _same(
+        gradient, tensors.get("gradient again")
+    )
+    return Observation(facts, torch.cat([_plain(result), _plain(gradient)]))
 
 
-def _draws(function: Callable[..., Any], case: Case) -> Observation:
-    """A sampler at the first and at the last step of a run, and at those in `between`."""
-    generator, shared_before = seeded(), torch.get_rng_state()
-    first = draw(function, case, generator, step=0)
-    if not isinstance(first, Tensor):
-        return Observation({"type": type(first).__name__})
+def _of_alternation(
+    reported: dict[str, Any], tensors: dict[str, Tensor], case: Case
+) -> Observation:
+    """The value is the trajectory of both numbers and of what was returned, (3, steps)."""
+    facts = _tensor_facts(tensors["result"]) | _said(reported, "graph", "events")
+    trajectory = tensors.get("trajectory")
+    if trajectory is None:
+        return Observation(facts)
+    if trajectory.shape != (3, case.values["steps"]):
+        raise _UnreadableError
+    return Observation(facts, _plain(trajectory))
+
+
+def _of_draws(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
+    first, values = tensors["result"], case.values
     facts = _tensor_facts(first)
     if first.shape != (DRAWS,):
         return Observation(facts)
-    second = draw(function, case, generator, step=0)
-    repeated = draw(function, case, seeded(), step=0)
-    untouched = torch.equal(torch.get_rng_state(), shared_before)
-    last = draw(function, case, seeded(), step=case.values["steps"] - 1)
+    last = tensors["last"]
     facts |= {
-        "own_generator": untouched and torch.equal(first, repeated),
+        "own_generator": reported["untouched"] and _same(first, tensors.get("again")),
         "varies_in_batch": bool((first != first[0]).any()),
-        "fresh": not torch.equal(first, second),
+        "fresh": not _same(first, tensors["second"]),
         "range": _range(first),
         "range_at_the_end": _range(last),
-        "uniform": _uniform(first, case.values["t_min"], case.values["t_max"]),
+        "uniform": _uniform(first, values["t_min"], values["t_max"]),
     }
-    if "between" in case.values:
-        facts["ranges_between"] = [
-            _range(draw(function, case, seeded(), step)) for step in case.values["between"]
-        ]
-        low, high = case.values["t_min"], case.values["t_bound"]
-        facts["uniform_at_the_end"] = _uniform(last, low, high)
+    if "between" in values:
+        on_the_way = [tensors[f"at {step}"] for step in values["between"]]
+        facts["ranges_between"] = [_range(t) for t in on_the_way]
+        facts["uniform_at_the_end"] = _uniform(last, values["t_min"], values["t_bound"])
     return Observation(facts)
 
 
 def _range(t: Tensor) -> list[int]:
-    return [int(t.min()), int(t.max())]
+    """Both ends, cut off to whole numbers."""
+    return [
+        int(end.double().nan_to_num().clamp(-LARGEST_WHOLE, LARGEST_WHOLE)) for end in t.aminmax()
+    ]
 
 
 def _uniform(t: Tensor, low: int, high: int) -> bool:
@@ -598,48 +473,30 @@ def _uniform(t: Tensor, low: int, high: int) -> bool:
     return bool(((counts - expected).square() / expected).sum() < UNIFORM_BELOW)
 
 
-def choose(
-    function: Callable[..., Any], case: Case, tau: float, generator: torch.Generator
-) -> tuple[Tensor, Any]:
-    """Call a sampler of weights with the same logits at every pixel; the logits, and what came."""
-    pictures, *size = WEIGHTS
-    logits = case.tensors["logits"].expand(pictures, -1, *size).clone().requires_grad_().clone()
-    return logits, function(logits, tau, generator)
-
-
-def _choices(function: Callable[..., Any], case: Case) -> Observation:
+def _of_choices(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
     """A sampler of weights at two temperatures.
 
     The value is, for each of the temperatures, how often each colour has the largest weight, and
     then the mean weight of each colour.
     """
-    cold, warm = case.values["taus"]
-    generator, shared_before = seeded(), torch.get_rng_state()
-    begun = generator.get_state()
-    logits, first = choose(function, case, cold, generator)
-    if not isinstance(first, Tensor):
-        return Observation({"type": type(first).__name__})
+    first, (pictures, *size) = tensors["result"], WEIGHTS
     facts = _tensor_facts(first)
-    if first.shape != logits.shape:
+    if first.shape != (pictures, case.tensors["logits"].shape[1], *size):
         return Observation(facts)
-    advanced = not torch.equal(generator.get_state(), begun)
-    second = choose(function, case, cold, generator)[1]
-    repeated = choose(function, case, cold, seeded())[1]
-    warmer = choose(function, case, warm, seeded())[1]
-    own = torch.equal(torch.get_rng_state(), shared_before) and torch.equal(first, repeated)
+    own = reported["untouched"] and _same(first, tensors.get("again"))
+    facts |= _said(reported, "changed")
+    facts["sums"] = [axis for axis in range(4) if _is(first.sum(dim=axis), 1.0)]
+    facts |= _said(reported, "graph")
     facts |= {
-        "changed": _changed(case, {"logits": logits[:1, :, :1, :1]}),
-        "sums": [axis for axis in range(4) if _is(first.sum(dim=axis), 1.0)],
-        "graph": first.requires_grad,
         "soft": bool(((first > 0) & (first < 1)).any()),
         "own_generator": own,
-        "draws": advanced,
+        "draws": reported["drawn"],
         "varies_in_batch": not _is(first, first[:1]),
         "varies_among_pixels": not _is(first, first[..., :1, :1]),
-        "fresh": not _is(first, second),
+        "fresh": not _is(first, tensors["second"]),
     }
     # Where another generator decides, no two calls agree.
-    return Observation(facts, _shares(first, warmer) if own else None)
+    return Observation(facts, _shares(first, tensors["warm"]) if own else None)
 
 
 def _is(one: Tensor, other: Tensor | float) -> bool:

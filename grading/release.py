@@ -3,11 +3,11 @@
 python -m grading release
 python -m grading release 00_tour 01_sds --course class
 
-The course folder is complete for everything that follows: settings, rules, gradebook, release/,
-bundles/ and manifest.json. For each stage it grades the reference, which must get every point, and the stubs, which must get
+For each stage it grades the reference, which must get every point, and the stubs, which must get
 none; it has nbgrader make the assignment; and it packs bundles/<stage>.zip, in which there is no
-answer. manifest.json then says what of all this is fixed. Releasing again is always possible: what
-an instructor wrote in nbgrader_config.py and rules.yaml stays.
+answer. manifest.json then says what of all this is fixed. Settings, rules and gradebook are made
+where they are missing, so the folder is ready for everything that follows. Releasing again is
+always possible: what an instructor wrote in nbgrader_config.py and rules.yaml stays.
 """
 
 from __future__ import annotations

@@ -1,0 +1,258 @@
+"""What the feedback says: a card for each task, from its record, its points and its comments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from markupsafe import Markup
+from nbconvert.exporters.exporter import ResourcesDict
+from nbformat import NotebookNode
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+from distillery.errors import CourseError
+from grading.feedback.pages import highlighted, picture
+from grading.feedback.sanitise import as_markdown, as_text, safe_html, safe_markdown
+from grading.feedback.text import plain
+from grading.records import Record, Store, Verdict
+
+CAUSE = "This is what you get when "
+SMALLEST = 1e-6  # points that count
+LONGEST_LINE = 600
+MOST_LINES = 40
+MOST_OWN_CELLS = 100
+KEPT = {"timestamp.txt", "submission_secret.txt"}  # nbgrader needs them to release feedback
+WORDS = {
+    "right": "right",
+    "partly": "partly right",
+    "wrong": "not yet",
+    "todo": "to do",
+    "waiting": "not graded yet",
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One graded cell, ready to be shown.
+
+    state:  a key of `WORDS`; the page's colours hang on it.
+    facts:  pairs such as ("wanted", "shape (2, 3)").
+    cause:  what was probably done, of a known mistake.
+    figure: address of target, theirs and difference.
+    """
+
+    title: str
+    state: str
+    points: float
+    worth: float
+    lines: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    cause: str
+    figure: str
+    code: Markup
+    comments: tuple[Markup, ...]
+    by_hand: bool
+
+    @property
+    def word(self) -> str:
+        return WORDS[self.state]
+
+
+class Explain(NbGraderPreprocessor):
+    """Prepare `resources["feedback"]` for the template; after nbgrader's GetGrades."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: ResourcesDict
+    ) -> tuple[NotebookNode, ResourcesDict]:
+        # The converter works in the course folder.
+        course = Path.cwd()
+        facts = resources["nbgrader"]
+        graded = Path(resources["metadata"]["path"])
+        digest = _digest(graded)
+        store = Store(course)
+        record = store.load(facts["assignment"], facts["student"], digest) if digest else None
+        cards = _cards(nb, record, store)
+        resources["feedback"] = {
+            "title": plain(facts["notebook"], 200),
+            "student": plain(facts["student"], 200),
+            "cards": cards,
+            "own": _own_cells(nb, course / "release" / facts["assignment"]),
+            "score": max(0.0, facts["score"]),
+            "worth": facts["max_score"],
+            "penalty": facts["late_penalty"],
+            "status": record.status if record else "graded",
+            "reason": plain(record.reason, LONGEST_LINE) if record else "",
+        }
+        return nb, resources
+
+
+def only_the_page(assignment: str, student: str, notebooks: list[str]) -> None:
+    """Hook behind GenerateFeedback: beside a page lies nothing but what nbgrader itself needs.
+
+    It copies everything of the graded folder there, the flags for the instructor too.
+    """
+    for notebook in notebooks:
+        graded = Path(notebook).parent
+        folder = Path("feedback", graded.parent.name, graded.name)
+        for path in folder.rglob("*"):
+            if path.is_file() and path.suffix != ".html" and path.name not in KEPT:
+                path.unlink()
+
+
+def _digest(graded: Path) -> str:
+    """Of the hand-in that was graded, or "" where it was never taken in."""
+    try:
+        return str(json.loads((graded / "intake.json").read_text("utf-8"))["digest"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _cards(nb: NotebookNode, record: Record | None, store: Store) -> list[Card]:
+    """In the notebook's order; comments on an answer go with its check."""
+    cells = [cell for cell in nb.cells if "nbgrader" in cell.metadata]
+    answers = {cell.metadata.nbgrader.grade_id: cell for cell in cells}
+    graded = [cell for cell in cells if cell.metadata.nbgrader.get("grade")]
+    verdicts = {verdict.task: verdict for verdict in record.verdicts} if record else {}
+    cards = []
+    for cell in graded:
+        name = cell.metadata.nbgrader.grade_id
+        answer = answers.get(name.removesuffix("-check"))
+        verdict = verdicts.get(_task(name))
+        cards.append(_card(cell, answer, verdict, record, store))
+    return cards
+
+
+def _task(grade_id: str) -> str:
+    """ "sds-sds_grad-check" -> "sds.sds_grad"."""
+    return grade_id.removesuffix("-check").replace("-", ".", 1)
+
+
+def _card(
+    cell: NotebookNode,
+    answer: NotebookNode | None,
+    verdict: Verdict | None,
+    record: Record | None,
+    store: Store,
+) -> Card:
+    own = cell.metadata.nbgrader
+    points, worth = float(own.get("score") or 0), float(own.get("points") or 0)
+    by_hand = verdict is not None and abs(verdict.points - points) > SMALLEST
+    state = _state(verdict, points, worth, by_hand=by_hand)
+    if record is not None and record.status == "grader error" and points < SMALLEST:
+        state = "waiting"
+    lines, facts, cause = _sorted_lines(verdict.lines if verdict else _printed(cell))
+    shown = answer if answer is not None else cell
+    commented = [cell] if answer is None or answer is cell else [answer, cell]
+    return Card(
+        title=plain(_task(own.grade_id), 200),
+        state=state,
+        points=points,
+        worth=worth,
+        lines=lines,
+        facts=facts,
+        cause=cause,
+        figure=_figure(verdict, record, store) if state not in ("right", "waiting") else "",
+        code=_shown(shown) if answer is not None else Markup(),
+        comments=tuple(_comments(commented)),
+        by_hand=by_hand,
+    )
+
+
+def _state(verdict: Verdict | None, points: float, worth: float, *, by_hand: bool) -> str:
+    if points >= worth - SMALLEST:
+        return "right"
+    if points > SMALLEST:
+        return "partly"
+    if verdict is not None and verdict.outcome == "to do" and not by_hand:
+        return "todo"
+    return "wrong"
+
+
+def _sorted_lines(
+    lines: tuple[str, ...],
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]:
+    """What is said, what was wanted and came, and the probable cause."""
+    said, facts, cause = [], [], ""
+    for line in lines[:MOST_LINES]:
+        text = plain(line, LONGEST_LINE).strip()
+        name, _, rest = text.partition(":")
+        if text.startswith(CAUSE):
+            cause = text
+        elif name in ("wanted", "came"):
+            facts.append((name, rest.strip()))
+        elif text:
+            said.append(text)
+    return tuple(said), tuple(facts), cause
+
+
+def _printed(cell: NotebookNode) -> tuple[str, ...]:
+    """What stands under a check of which there is no record."""
+    text = "".join(
+        output.text for output in cell.get("outputs", []) if output.output_type == "stream"
+    )
+    return tuple(text[: LONGEST_LINE * MOST_LINES].splitlines())
+
+
+def _figure(verdict: Verdict | None, record: Record | None, store: Store) -> str:
+    if verdict is None or record is None or verdict.figure is None:
+        return ""
+    try:
+        return picture(store.figure(record, verdict.figure))
+    except CourseError:
+        return ""
+
+
+def _comments(cells: list[NotebookNode]) -> Iterator[Markup]:
+    for cell in cells:
+        comment = cell.metadata.nbgrader.get("comment")
+        # nbgrader writes this itself under an answer that is as it was released.
+        if comment and comment != "No response.":
+            yield Markup(safe_markdown(comment))
+
+
+def _shown(cell: NotebookNode) -> Markup:
+    """A cell of the student's: code in colours, all else as harmless HTML."""
+    if cell.cell_type == "code":
+        first, _, rest = cell.source.partition("\n")
+        code = highlighted(rest if first.startswith("%%todo") else cell.source)
+        return Markup('<pre class="code">{}</pre>').format(code)
+    return Markup('<div class="prose">{}</div>').format(Markup(safe_markdown(cell.source)))
+
+
+def _own_cells(nb: NotebookNode, release: Path) -> list[Markup]:
+    """The cells that the student added, with what stood under them."""
+    released = _released_sources(release)
+    if not released:
+        return []
+    own = [cell for cell in nb.cells if not cell.metadata.get("nbgrader")]
+    own = [cell for cell in own if cell.source not in released and cell.source.strip()]
+    return [
+        Markup("").join([_shown(cell), *map(_output, cell.get("outputs", []))])
+        for cell in own[:MOST_OWN_CELLS]
+    ]
+
+
+def _released_sources(folder: Path) -> set[str]:
+    """As they were released, and as `Sanitise` leaves them."""
+    try:
+        released = nbformat.read(folder / f"{folder.name}.ipynb", as_version=4)
+    except (OSError, ValueError, nbformat.ValidationError):
+        return set()
+    sources = {cell.source for cell in released.cells}
+    prose = (cell.source for cell in released.cells if cell.cell_type == "markdown")
+    return sources | {as_markdown(safe_markdown(source)) for source in prose}
+
+
+def _output(output: dict[str, Any]) -> Markup:
+    data = output.get("data", {})
+    if "image/png" in data:
+        address = f"data:image/png;base64,{''.join(str(data['image/png']).split())}"
+        return Markup('<img alt="an output" src="{}">').format(address)
+    if "text/html" in data:
+        return Markup('<div class="prose">{}</div>').format(Markup(safe_html(data["text/html"])))
+    text = output.get("text") or "\n".join(output.get("traceback", [])) or data.get("text/plain")
+    return Markup(as_text(text or ""))

@@ -1,0 +1,57 @@
+"""The exporter of nbgrader's feedback: our template, and a last look at what comes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbconvert.exporters import TemplateExporter
+from nbformat import NotebookNode
+from traitlets import default
+from traitlets.config import Config
+
+from distillery.errors import CourseError
+from grading.feedback.live import live_parts
+from grading.feedback.pages import TEMPLATES, number, policy, style
+
+
+class FeedbackExporter(TemplateExporter):
+    """For `c.GenerateFeedback.exporter_class`; it needs what `Explain` prepares.
+
+    It is no HTMLExporter, because that would read and write the whole page anew behind the
+    template, and because its settings are the formgrader's too.
+    """
+
+    output_mimetype = "text/html"
+
+    @default("file_extension")
+    def _file_extension_default(self) -> str:
+        return ".html"
+
+    @property
+    def default_config(self) -> Config:
+        settings = {
+            "template_name": "score_distillery_feedback",
+            "extra_template_basedirs": [str(TEMPLATES)],
+        }
+        config = Config({"FeedbackExporter": settings})
+        config.merge(super().default_config)
+        return config
+
+    def from_notebook_node(  # type: ignore[override]  # as in TemplateExporter itself
+        self, nb: NotebookNode, resources: dict[str, Any] | None = None, **kw: Any
+    ) -> tuple[str, dict[str, Any]]:
+        """The page.
+
+        Raises:
+            CourseError: something in it would run or be loaded; no page is better than this one.
+        """
+        resources = resources or {}
+        resources["style"], resources["policy"], resources["number"] = style(), policy(), number
+        html, resources = super().from_notebook_node(nb, resources, **kw)
+        live = live_parts(html)
+        if live:
+            raise CourseError(
+                f"the feedback would hold {live[0]}, which must not reach a browser: "
+                "report this hand-in as a fault of the course."
+            )
+        return html, resources

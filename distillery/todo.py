@@ -93,7 +93,7 @@ def save(task: str, cell: str) -> ModuleType:
     stage, function = split_task(task)
     file = student_file(stage)
     text = _read(file)
-    _check_cell(task, function, cell)
+    check_cell(task, function, cell)
     known = {*task_names(stage), *_functions(ast.parse(text))}
     if function not in known:
         raise CourseError(
@@ -155,7 +155,12 @@ def _read(file: Path) -> str:
     return text
 
 
-def _check_cell(task: str, function: str, cell: str) -> None:
+def check_cell(task: str, function: str, cell: str) -> None:
+    """Only imports, constants, helpers and the function itself may be saved; nothing is run.
+
+    Raises:
+        CourseError: the cell holds something else, or is not Python.
+    """
     try:
         body = ast.parse(cell).body
     except (SyntaxError, ValueError) as error:

@@ -1,0 +1,125 @@
+"""From a mended notebook to the text of its module, without running any of it."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from functools import lru_cache
+from typing import Any
+
+from distillery.errors import CourseError
+from distillery.todo import check_cell, replaced
+from grading.build import ROOT
+from grading.mending import TODO_LINE
+from grading.records import Outcome, Verdict
+from grading.stages import Stage
+from grading.stubs import function_text, stub, stub_module
+
+LONGEST = 100_000  # characters of one answer
+
+
+class _NotPutInError(Exception):
+    """An answer stays out of the module."""
+
+    def __init__(self, outcome: Outcome, sentence: str) -> None:
+        super().__init__(sentence)
+        self.outcome = outcome
+
+
+def module_text(stage: Stage, notebook: Any) -> tuple[str, dict[str, Verdict]]:
+    """guidance/<module>.py as a notebook's answers make it, and what needs no run to be judged.
+
+    The rest of the file is the released stub's, whatever the student's own copy says. An answer
+    that cannot be put in leaves the stub in its place.
+
+    Args:
+        notebook: mended, of format 4.
+
+    Returns:
+        The text, and function -> verdict of those that are "to do", "stopped" (not Python) or
+        "refused" (not what a cell of this kind may hold).
+    """
+    text, early = released_module(stage), {}
+    for function, worth in stage.points.items():
+        task = f"{stage.module}.{function}"
+        try:
+            text = _with_answer(text, stage, function, _answer(stage, function, notebook))
+        except _NotPutInError as error:
+            early[function] = Verdict(task, 0.0, worth, error.outcome, (str(error),))
+    return text, early
+
+
+@lru_cache
+def _reference(module: str) -> str:
+    return (ROOT / "reference" / f"{module}.py").read_text("utf-8")
+
+
+def released_module(stage: Stage) -> str:
+    """The module as students get it, every answer a stub."""
+    return stub_module(_reference(stage.module), stage.sentence)
+
+
+def _answer(stage: Stage, function: str, notebook: Any) -> str:
+    """The code of the cell that answers a function; "" where there is none."""
+    by_id, by_line = "", ""
+    for cell in notebook["cells"]:
+        match = TODO_LINE.match(cell["source"]) if cell["cell_type"] == "code" else None
+        if match and (match[2], match[3]) == (stage.module, function):
+            by_line = match[1] + TODO_LINE.sub("", cell["source"])
+            if cell["metadata"].get("nbgrader", {}).get("grade_id") == f"{stage.module}-{function}":
+                by_id = by_line
+    return by_id or by_line
+
+
+def _with_answer(text: str, stage: Stage, function: str, cell: str) -> str:
+    """The module's text with one more answer in it.
+
+    Raises:
+        _NotPutInError: it cannot be.
+    """
+    task = f"{stage.module}.{function}"
+    if len(cell) > LONGEST:
+        raise _NotPutInError("refused", f"the cell is longer than {LONGEST} characters.")
+    if not cell.strip():
+        raise _NotPutInError("to do", stage.sentence(function))
+    try:
+        with warnings.catch_warnings():
+            # A backslash that Python will not like one day is nobody's business here.
+            warnings.simplefilter("ignore")
+            if _is_stub(stage, function, cell):
+                raise _NotPutInError("to do", stage.sentence(function))
+            check_cell(task, function, cell)
+            changed = replaced(text, task, cell)
+            _check_others(stage, function, text, changed)
+    except CourseError as error:
+        sentence = str(error).removeprefix(f"{task} was not saved: ")
+        raise _NotPutInError("refused", sentence) from None
+    except SyntaxError as error:
+        sentence = f"the cell is not Python (line {error.lineno}: {error.msg})."
+        raise _NotPutInError("stopped", sentence) from None
+    except (RecursionError, MemoryError):
+        raise _NotPutInError("refused", "the cell is nested too deeply to be read.") from None
+    except ValueError as error:
+        raise _NotPutInError("stopped", f"the cell is not Python ({error}).") from None
+    return changed
+
+
+def _is_stub(stage: Stage, function: str, cell: str) -> bool:
+    """Whether a cell is what was released, comments and spaces aside."""
+    released = stub(function_text(_reference(stage.module), function), stage.sentence(function))
+    return ast.dump(ast.parse(cell)) == ast.dump(ast.parse(released))
+
+
+def _check_others(stage: Stage, function: str, before: str, after: str) -> None:
+    """No other function of the module may have gone with the one that was replaced.
+
+    Raises:
+        _NotPutInError: one has.
+    """
+    held, holds = (
+        [node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+        for text in (before, after)
+    )
+    if holds.count(function) != 1 or not set(held) <= set(holds):
+        sentence = "the cell holds the marks between which cells are saved: take them out."
+        raise _NotPutInError("refused", sentence)

@@ -120,9 +120,8 @@ def _cards(nb: NotebookNode, record: Record | None, store: Store) -> list[Card]:
     cards = []
     for cell in graded:
         name = cell.metadata.nbgrader.grade_id
-        answer = answers.get(name.removesuffix("-check"))
-        verdict = verdicts.get(_task(name))
-        cards.append(_card(cell, answer, verdict, record, store))
+        answer = answers.get(name.removesuffix("-check"), cell)
+        cards.append(_card(cell, answer, verdicts.get(_task(name)), record, store))
     return cards
 
 
@@ -133,7 +132,7 @@ def _task(grade_id: str) -> str:
 
 def _card(
     cell: NotebookNode,
-    answer: NotebookNode | None,
+    answer: NotebookNode,
     verdict: Verdict | None,
     record: Record | None,
     store: Store,
@@ -144,11 +143,10 @@ def _card(
     state = _state(verdict, points, worth, by_hand=by_hand)
     if record is not None and record.status == "grader error" and points < SMALLEST:
         state = "waiting"
-    lines, facts, cause = _sorted_lines(verdict.lines if verdict else _printed(cell))
-    shown = answer if answer is not None else cell
-    commented = [cell] if answer is None or answer is cell else [answer, cell]
+    task = _task(own.grade_id)
+    lines, facts, cause = _sorted_lines(task, verdict.lines if verdict else _printed(cell))
     return Card(
-        title=plain(_task(own.grade_id), 200),
+        title=plain(task, 200),
         state=state,
         points=points,
         worth=worth,
@@ -156,8 +154,8 @@ def _card(
         facts=facts,
         cause=cause,
         figure=_figure(verdict, record, store) if state not in ("right", "waiting") else "",
-        code=_shown(shown) if answer is not None else Markup(),
-        comments=tuple(_comments(commented)),
+        code=_shown(answer) if answer.metadata.nbgrader.get("solution") else Markup(),
+        comments=tuple(_comments([answer] if answer is cell else [answer, cell])),
         by_hand=by_hand,
     )
 
@@ -173,9 +171,9 @@ def _state(verdict: Verdict | None, points: float, worth: float, *, by_hand: boo
 
 
 def _sorted_lines(
-    lines: tuple[str, ...],
+    task: str, lines: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]:
-    """What is said, what was wanted and came, and the probable cause."""
+    """What is said beyond the outcome itself, what was wanted and came, and the probable cause."""
     said, facts, cause = [], [], ""
     for line in lines[:MOST_LINES]:
         text = plain(line, LONGEST_LINE).strip()
@@ -184,7 +182,7 @@ def _sorted_lines(
             cause = text
         elif name in ("wanted", "came"):
             facts.append((name, rest.strip()))
-        elif text:
+        elif text and text not in (f"{task}: right.", f"{task}: not yet."):
             said.append(text)
     return tuple(said), tuple(facts), cause
 

@@ -1,0 +1,33 @@
+"""Draw one picture with a student's functions, in a job."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def draw(
+    module: ModuleType, facts: dict[str, Any], priors: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The picture of a prompt, of several particles the first.
+
+    module: `guidance.<module>` of the student.
+    facts:  "prompt", "kind" and "settings", as `distillery.hand_in.as_facts` writes them.
+    priors: those that were loaded before the job, by the name of their model.
+
+    Returns:
+        Facts, and "image", uint8 (H, W, 3).
+    """
+    from distillery.hand_in import drawn, from_facts, load_model
+    from distillery.images import to_pil
+    from distillery.pixelart.settings import PixelSettings
+
+    settings = from_facts(facts)
+    # Pixel art's prior has ControlNets too, which no other job should find in it.
+    ready = None if isinstance(settings, PixelSettings) else priors.get(settings.model)
+    picture = to_pil(drawn(ready or load_model(settings), module, settings))[0]
+    pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
+    return {}, {"image": pixels.view(picture.height, picture.width, 3)}

@@ -1,0 +1,62 @@
+"""What of this machine and of the course a sandbox may read: Python, its libraries, no answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+COURSE = Path(__file__).resolve().parents[2]
+INSIDE = Path(__file__).resolve().parent / "inside"
+
+# The libraries that Python and torch are linked with. /etc only for where to find them.
+SYSTEM = (
+    "/usr/lib",
+    "/usr/lib64",
+    "/lib",
+    "/lib64",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+    "/etc/ssl/openssl.cnf",
+    "/usr/share/zoneinfo",
+)
+WITHHELD = frozenset({"checks"})  # of data/: what right and wrong answers come to
+
+
+def python_folders() -> list[Path]:
+    """The interpreter, its standard library and the installed packages; none lies in another."""
+    found = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve()}
+    found |= {Path(sys.base_exec_prefix).resolve(), Path(sys.exec_prefix).resolve()}
+    return [path for path in sorted(found) if not any(above in found for above in path.parents)]
+
+
+def system_paths() -> list[Path]:
+    """Those of `SYSTEM` that are here."""
+    return [Path(path) for path in SYSTEM if os.path.lexists(path)]
+
+
+def course_parts() -> dict[str, Path]:
+    """Name within the course -> where it lies: what students have too, and none of their work."""
+    parts = {"distillery": COURSE / "distillery"}
+    for path in sorted((COURSE / "data").iterdir()):
+        if path.name not in WITHHELD:
+            parts[f"data/{path.name}"] = path
+    return parts
+
+
+def environment(home: str) -> dict[str, str]:
+    """All the environment there is inside; the grader's own may hold tokens and passwords."""
+    return {
+        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
+        "HOME": home,
+        "TMPDIR": home,
+        "USER": "student",
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",  # a pool of threads would not survive a fork
+        "CUDA_VISIBLE_DEVICES": "",
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": home,
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }

@@ -1,0 +1,119 @@
+"""The one writer of the gradebook: records go into it by nbgrader's own Autograde converter."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from pathlib import Path
+
+import sqlalchemy
+from nbgrader.api import Gradebook, MissingEntry
+from nbgrader.converters import Autograde
+from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
+from traitlets.config.loader import PyFileConfigLoader
+
+from distillery.errors import CourseError, in_short
+from grading.plugins import configure
+from grading.records import Record, Store
+
+SETTINGS = "nbgrader_config.py"
+TRIES = 4  # while somebody else, such as formgrader, writes to the same file
+
+
+class Booker:
+    """Books records of one assignment, one after the other.
+
+    Raises:
+        CourseError: the settings cannot be read, or the assignment is not in the gradebook.
+    """
+
+    def __init__(self, course: Path, assignment: str) -> None:
+        self._course, self._assignment = course, assignment
+        self._log = logging.getLogger("grading.booking")
+        self._log.propagate = False
+        self._heard = _Heard()
+        self._log.handlers = [self._heard]
+        self._config = _settings(course)
+        configure(self._config)
+        self._config.GradeOutside.grade_now = False
+        directory = CourseDirectory(config=self._config, log=self._log)
+        directory.root, directory.assignment_id = str(course), assignment
+        self._directory = directory
+        self._check_released()
+
+    def book(self, record: Record) -> str:
+        """Put a record into the gradebook; what went wrong, or an empty text.
+
+        Raises:
+            CourseError: the gradebook itself cannot be used.
+        """
+        for attempt in range(TRIES):
+            time.sleep(attempt)
+            error = self._convert(record.student)
+            if not isinstance(error, sqlalchemy.exc.OperationalError):
+                break
+        if isinstance(error, sqlalchemy.exc.OperationalError):
+            raise CourseError(
+                f"the gradebook {self._directory.db_url} cannot be used ({in_short(error)}): mend "
+                "that and run this again; what is graded is kept."
+            )
+        if Store(self._course).is_booked(record):
+            return ""
+        return self._heard.last or (in_short(error) if error else "nbgrader does not say why")
+
+    def _convert(self, student: str) -> Exception | None:
+        self._directory.student_id = student
+        self._heard.last = ""
+        converter = Autograde(coursedir=self._directory, config=self._config, log=self._log)
+        converter.force = True
+        try:
+            with warnings.catch_warnings():
+                # nbgrader's own order of adding rows.
+                warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
+                converter.start()
+        except NbGraderException as error:
+            cause = error.__context__
+            return cause if isinstance(cause, Exception) else error
+        return None
+
+    def _check_released(self) -> None:
+        try:
+            with Gradebook(self._directory.db_url, self._directory.course_id) as gradebook:
+                gradebook.find_assignment(self._assignment)
+        except MissingEntry:
+            raise CourseError(
+                f"{self._assignment} is not in the gradebook: run python -m grading release "
+                f"{self._assignment}."
+            ) from None
+        except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
+            raise CourseError(
+                f"the gradebook {self._directory.db_url} cannot be used ({in_short(error)})."
+            ) from None
+
+
+class _Heard(logging.Handler):
+    """The last line of what nbgrader calls an error, in place of a screenful."""
+
+    last = ""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage().strip()
+        if "Traceback" in text:
+            self.last = text.splitlines()[-1]
+
+
+def _settings(course: Path) -> Config:
+    if not (course / SETTINGS).is_file():
+        raise CourseError(f"there is no {course / SETTINGS}: run python -m grading release.")
+    try:
+        return PyFileConfigLoader(SETTINGS, path=str(course)).load_config()
+    except Exception as error:
+        raise CourseError(
+            f"{course / SETTINGS} stops with {type(error).__name__}: {error}; mend it."
+        ) from error

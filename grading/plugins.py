@@ -1,0 +1,280 @@
+"""What is put into nbgrader: student code is graded outside, and nbgrader keeps the books.
+
+In a course's nbgrader_config.py:
+
+    from grading.plugins import configure
+
+    configure(c)
+
+Then `nbgrader autograde`, the button of formgrader and `python -m grading autograde` give the same
+grades: nbgrader's own Autograde converter runs in all of them, without executing anything.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import html
+import importlib
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.exporters.exporter import ResourcesDict
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_output
+from nbgrader import utils
+from nbgrader.preprocessors import NbGraderPreprocessor, SaveAutoGrades
+from traitlets import Bool, Unicode
+from traitlets.config import Config
+
+from distillery.errors import CourseError
+from grading.intake import load_intake, load_released, taken_in
+from grading.mending import mend, read_notebook
+from grading.records import Record, Store, Verdict
+from grading.rules import NAME, settle
+from grading.workers import GRADER
+
+SANITIZE = [
+    "grading.plugins.Mend",
+    "nbgrader.preprocessors.ClearOutput",
+    "nbgrader.preprocessors.DeduplicateIds",
+    "nbgrader.preprocessors.OverwriteKernelspec",
+    "nbgrader.preprocessors.OverwriteCells",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+AUTOGRADE = [
+    "grading.plugins.GradeOutside",
+    "grading.plugins.SaveGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+FOR_INSTRUCTOR = "for-instructor"  # tag of a cell that must not reach a student
+UNGRADED = "This could not be graded yet. It is not your fault, and your instructor knows."
+
+
+def configure(config: Config) -> None:
+    """Put everything of this module, and the late plugin, into an nbgrader configuration."""
+    config.Autograde.sanitize_preprocessors = SANITIZE
+    config.Autograde.autograde_preprocessors = AUTOGRADE
+    config.Autograde.pre_convert_hook = "grading.plugins.take_in_hook"
+    config.Autograde.post_convert_hook = "grading.plugins.book_hook"
+    config.AssignLatePenalties.plugin_class = "grading.late.LatePenalty"
+
+
+class Mend(NbGraderPreprocessor):
+    """Before all else, the released notebook with the student's cells in it.
+
+    Whatever else is in the file, a copied check or metadata of an old schema, would stop nbgrader
+    for the whole class.
+    """
+
+    def preprocess(
+        self, nb: NotebookNode, resources: ResourcesDict
+    ) -> tuple[NotebookNode, ResourcesDict]:
+        course, student, assignment = _place(resources)
+        if load_intake(course / "submitted" / student / assignment) is None:
+            raise CourseError(
+                f"{assignment} of {student} could not be taken in: run python -m grading autograde "
+                f"{assignment} --student {student}."
+            )
+        handed_in, _ = read_notebook(nbformat.writes(nb).encode())
+        mended, _ = mend(handed_in, load_released(course, assignment))
+        return mended, resources
+
+
+class GradeOutside(NbGraderPreprocessor):
+    """In place of executing: what the record of the submission says, in the outputs of its checks.
+
+    No output of the student's is left, so none can be taken for a grade.
+    """
+
+    grade_now = Bool(
+        True, help="Grade what has no record yet, and what ended as a grader error."
+    ).tag(config=True)
+    grader = Unicode(GRADER, help="The module that grades.")
+
+    def preprocess(
+        self, nb: NotebookNode, resources: ResourcesDict
+    ) -> tuple[NotebookNode, ResourcesDict]:
+        record = record_of(*_place(resources), grade_now=self.grade_now, grader=self.grader)
+        for cell in nb.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+                if is_check(cell):
+                    cell.outputs = outputs(record, cell)
+        if record.status == "grader error":
+            self.log.error("Grader error, to be graded by hand: %s", record.reason)
+        if record.flags or record.status == "grader error":
+            nb.cells.insert(0, note(record))
+        resources["record"] = record
+        return nb, resources
+
+
+class SaveGrades(SaveAutoGrades):
+    """nbgrader's, with the points of the record in place of what a cell's outputs seem to say.
+
+    A check without points of its own, above all after a grader error, is left to a human. What an
+    optional task earns is extra credit, unless a human has graded it.
+    """
+
+    def _add_score(self, cell: NotebookNode, resources: ResourcesDict) -> None:
+        if not is_check(cell):
+            super()._add_score(cell, resources)
+            return
+        grade = self.gradebook.find_grade(
+            cell.metadata["nbgrader"]["grade_id"],
+            self.notebook_id,
+            self.assignment_id,
+            self.student_id,
+        )
+        earned, most = points(resources["record"], cell), float(cell.metadata["nbgrader"]["points"])
+        grade.auto_score = None if earned is None else min(earned, most)
+        grade.needs_manual_grade = grade.manual_score is not None or earned is None
+        if earned is not None and most == 0 and grade.manual_score is None:
+            grade.extra_credit = earned or None
+        self.gradebook.db.commit()
+
+
+def is_check(cell: NotebookNode) -> bool:
+    """Whether a cell is graded by what it does: locked code with points."""
+    return cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
+
+
+def points(record: Record, cell: NotebookNode) -> float | None:
+    """What the record gives for a check; None where a human must decide.
+
+    Raises:
+        CourseError: the notebook was released with other points than the rules give now.
+    """
+    if record.status == "rejected":
+        return 0.0
+    verdict = verdict_for(record, cell)
+    if record.status == "grader error" or verdict is None:
+        return None
+    most = float(cell.metadata["nbgrader"]["points"])
+    if most not in (0.0, verdict.worth):
+        raise CourseError(
+            f"{verdict.task} was released for {most:g} points, and is worth {verdict.worth:g} by "
+            f"{NAME}: put it right there, or run python -m grading release {record.assignment}."
+        )
+    return verdict.points
+
+
+def verdict_for(record: Record, cell: NotebookNode) -> Verdict | None:
+    """The verdict that belongs to a check: of sds.sds_grad, "sds-sds_grad-check"."""
+    task = cell.metadata["nbgrader"]["grade_id"].removesuffix("-check").replace("-", ".", 1)
+    return next((verdict for verdict in record.verdicts if verdict.task == task), None)
+
+
+def outputs(record: Record, cell: NotebookNode) -> list[NotebookNode]:
+    """What a check shows: the lines of its verdict, and the points as its result."""
+    earned, verdict = points(record, cell), verdict_for(record, cell)
+    if record.status == "rejected":
+        lines: tuple[str, ...] = (record.reason,)
+    else:
+        lines = verdict.lines if verdict and earned is not None else (UNGRADED,)
+    text = "".join(f"{plain(line)}\n" for line in lines)
+    shown = [new_output("stream", name="stdout", text=text)]
+    if earned is not None:
+        data = {"text/plain": repr(round(earned, 6))}
+        shown.append(new_output("execute_result", data=data, execution_count=1))
+    return shown
+
+
+def note(record: Record) -> NotebookNode:
+    """The flags of a submission, in a cell that formgrader shows and feedback leaves out."""
+    lines = [f"{flag.kind}: {flag.sentence}" for flag in record.flags]
+    if record.status == "grader error":
+        lines.insert(0, f"{record.status}: {record.reason}")
+    # Escaped, and in one block of HTML: it may quote what a student wrote.
+    text = "\n".join(html.escape(plain(line).replace("\n", " ")) for line in lines)
+    cell = new_markdown_cell(f"**For the instructor only**\n\n<pre>{text}</pre>")
+    cell.metadata["tags"] = [FOR_INSTRUCTOR]
+    return cell
+
+
+def plain(line: str) -> str:
+    """A line without what no file can hold, and without what drives a terminal."""
+    line = line.encode("utf-8", "replace").decode()
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in line)
+
+
+def record_of(
+    course: Path, student: str, assignment: str, *, grade_now: bool, grader: str = GRADER
+) -> Record:
+    """The record of what a student handed in last, made now where that is wanted.
+
+    Raises:
+        CourseError: it was not taken in, or there is no record and none is to be made.
+    """
+    folder = course / "submitted" / student / assignment
+    intake = load_intake(folder)
+    if intake is None:
+        raise CourseError(f"{assignment} of {student} has not been taken in.")
+    record = Store(course).load(assignment, student, intake.digest)
+    if record is None or (grade_now and record.status == "grader error"):
+        if not grade_now:
+            raise CourseError(f"{assignment} of {student} has not been graded.")
+        settle(course)
+        module = importlib.import_module(grader)
+        record = module.grade(folder, course, grader=_opened(course, module))
+    return record
+
+
+_open: dict[str, Any] = {}
+_stack = contextlib.ExitStack()
+atexit.register(_stack.close)
+
+
+def _opened(course: Path, module: Any) -> Any:
+    """The grader of this process; one for other rules, or another course, takes its place."""
+    key = f"{course.resolve()} {module.__name__}\n{(course / NAME).read_text('utf-8')}"
+    if key not in _open:
+        _open.clear()
+        _stack.close()
+        _open[key] = _stack.enter_context(module.open_grader(course))
+    return _open[key]
+
+
+def take_in_hook(assignment: str, student: str, notebooks: list[str]) -> None:
+    """nbgrader's `pre_convert_hook`: take in what only nbgrader has collected so far.
+
+    notebooks: of one student, though `student` is "*" for a class; renamed in place.
+    """
+    folder = Path(notebooks[0]).parent
+    # Until this one is in the gradebook, none of what the student handed in is known to be.
+    for mark in _marks(folder):
+        mark.unlink(missing_ok=True)
+    try:
+        taken_in(folder, folder.parents[2])
+    except Exception:
+        logging.getLogger(__name__).exception("%s could not be taken in", folder)
+        raise
+    notebooks[:] = [os.path.join(os.path.dirname(notebooks[0]), f"{folder.name}.ipynb")]
+
+
+def book_hook(assignment: str, student: str, notebooks: list[str]) -> None:
+    """nbgrader's `post_convert_hook`: the record is in the gradebook now."""
+    folder = Path(notebooks[0]).parent
+    course = folder.parents[2]
+    intake = load_intake(folder)
+    if intake:
+        store = Store(course)
+        record = store.load(folder.name, folder.parent.name, intake.digest)
+        if record:
+            store.mark_booked(record)
+
+
+def _marks(folder: Path) -> list[Path]:
+    """The marks of booked records of the student whose folder of submitted/ this is."""
+    records = Store(folder.parents[2]).folder / folder.name / folder.parent.name
+    return list(records.glob("*.booked"))
+
+
+def _place(resources: ResourcesDict) -> tuple[Path, str, str]:
+    """Course folder, student and assignment; nbgrader works inside the course folder."""
+    facts = resources["nbgrader"]
+    return Path.cwd(), facts["student"], facts["assignment"]

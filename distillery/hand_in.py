@@ -175,14 +175,34 @@ def _mapping(path: Path) -> dict[str, Any]:
     return found
 
 
-def load_model(hand_in: HandIn) -> Prior:
-    """The prior that all pictures of a stage are drawn with."""
-    first = hand_in.pictures[0]
-    if isinstance(first, PixelSettings):
+def as_facts(settings: PictureSettings) -> dict[str, Any]:
+    """The settings as plain JSON that means the same in another copy of the course."""
+    kind = "pixelart" if isinstance(settings, PixelSettings) else "picture"
+    values = asdict(settings)
+    source = Path(values.get("src_img_path") or ".")
+    if source.is_absolute():
+        values["src_img_path"] = source.relative_to(REPOSITORY).as_posix()
+    return {"prompt": title_of(settings), "kind": kind, "settings": values}
+
+
+def from_facts(facts: Mapping[str, Any]) -> PictureSettings:
+    """The settings that `as_facts` wrote.
+
+    Raises:
+        CourseError: a value is unfit.
+    """
+    if facts["kind"] == "pixelart":
+        return PixelSettings(**facts["settings"])
+    return _rooted(Settings(**facts["settings"]))
+
+
+def load_model(settings: PictureSettings) -> Prior:
+    """The prior that a picture is drawn with; it serves all pictures of its stage."""
+    if isinstance(settings, PixelSettings):
         from distillery.pixelart import run as pixel_run
 
-        return pixel_run.load(first)
-    return load_prior(first.model, device=first.device)
+        return pixel_run.load(settings)
+    return load_prior(settings.model, device=settings.device)
 
 
 def drawn(prior: Prior, method: ModuleType, settings: PictureSettings) -> Tensor:
@@ -222,7 +242,7 @@ def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: P
     prior: Prior | None = None
     for name, settings in hand_in.files.items():
         if not _is_drawn(folder / name, settings, code, record):
-            prior = prior or load_model(hand_in)
+            prior = prior or load_model(settings)
             _draw(prior, method, settings, folder)
             record[name] = _mark(folder / name, settings, code)
             atomic_write(folder / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")

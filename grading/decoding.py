@@ -1,0 +1,158 @@
+"""Decode pictures that nobody vouches for, in a process of its own with limits.
+
+`decode` starts this very file as a program. It gets bytes and gives back plain RGB; whatever a
+file does to the decoder, it does it there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+LONGEST_SIDE = 1024  # pixels
+MEMORY = 1 << 30  # bytes of address space, libraries included
+SECONDS = 20
+LENGTH = struct.Struct("!I")
+LONGEST_HEADER = 200  # bytes
+TOO_LARGE = {"refused": f"it is larger than {LONGEST_SIDE} pixels a side"}
+
+
+def decode(files: Mapping[str, bytes]) -> tuple[dict[str, Image.Image], dict[str, str]]:
+    """Pictures by name, and for what cannot be used the end of a sentence, "it is no PNG".
+
+    Only PNGs are read, of an animated one the first frame. They come back as RGB; those of indexed
+    PNGs have True as "indexed" in their `info`. It never raises for what is in a file.
+    """
+    pictures: dict[str, Image.Image] = {}
+    refused: dict[str, str] = {}
+    waiting = list(files)
+    while waiting:
+        answers = _ask([files[name] for name in waiting])
+        for name, answer in zip(waiting, answers, strict=False):
+            if isinstance(answer, str):
+                refused[name] = answer
+            else:
+                pictures[name] = answer
+        waiting = waiting[len(answers) :]
+        if waiting:  # the process died of this one
+            refused[waiting.pop(0)] = "it cannot be decoded within the limits"
+    return pictures, refused
+
+
+def _ask(contents: list[bytes]) -> list[Image.Image | str]:
+    """Answers to the first of the contents, as far as the process came."""
+    # Isolated: neither the environment nor the working directory decides what is imported.
+    child = subprocess.Popen(
+        [sys.executable, "-I", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={},
+        cwd="/",
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    timer = threading.Timer(SECONDS, child.kill)
+    timer.start()
+    most = len(contents) * (3 * LONGEST_SIDE**2 + LONGEST_HEADER + LENGTH.size)
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            for content in contents:
+                child.stdin.write(LENGTH.pack(len(content)) + content)
+            child.stdin.close()
+        answered = io.BytesIO(child.stdout.read(most))
+    finally:
+        timer.cancel()
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    found: list[Image.Image | str] = []
+    while (answer := _answer(answered)) is not None and len(found) < len(contents):
+        found.append(answer)
+    return found
+
+
+def _answer(stream: BinaryIO) -> Image.Image | str | None:
+    """The next answer, or None where it does not stand there whole and in form."""
+    from PIL import Image
+
+    try:
+        header: Any = json.loads(_exactly(stream, LENGTH.unpack(_exactly(stream, LENGTH.size))[0]))
+        if "refused" in header:
+            return str(header["refused"])[:LONGEST_HEADER]
+        width, height = int(header["width"]), int(header["height"])
+        if not (0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE):
+            return None
+        picture = Image.frombytes("RGB", (width, height), _exactly(stream, 3 * width * height))
+        picture.info["indexed"] = header["indexed"] is True
+    except (EOFError, ValueError, TypeError, KeyError, struct.error):
+        return None
+    return picture
+
+
+def _exactly(stream: BinaryIO, count: int) -> bytes:
+    content = stream.read(count)
+    if len(content) < count:
+        raise EOFError
+    return content
+
+
+def main() -> None:
+    """The program: pictures in on stdin, answers out on stdout."""
+    from PIL import Image, PngImagePlugin
+
+    PngImagePlugin.MAX_TEXT_MEMORY = PngImagePlugin.MAX_TEXT_CHUNK
+    Image.new("RGB", (1, 1)).convert("L")  # all that is imported late, before the limits
+    _limit()
+    contents = []
+    while head := sys.stdin.buffer.read(LENGTH.size):
+        contents.append(sys.stdin.buffer.read(LENGTH.unpack(head)[0]))
+    for content in contents:
+        header, pixels = _decoded(content)
+        head = json.dumps(header).encode()
+        sys.stdout.buffer.write(LENGTH.pack(len(head)) + head + pixels)
+        sys.stdout.buffer.flush()
+
+
+def _limit() -> None:
+    with contextlib.suppress(ImportError):  # there is none on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _decoded(content: bytes) -> tuple[dict[str, Any], bytes]:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            width, height = image.size
+            if max(width, height) > LONGEST_SIDE:
+                return TOO_LARGE, b""
+            indexed = image.mode == "P"
+            pixels = image.convert("RGB").tobytes()
+    except Image.UnidentifiedImageError:
+        return {"refused": "it is no PNG"}, b""
+    except Image.DecompressionBombError:
+        return TOO_LARGE, b""
+    # A damaged PNG fails in any of a dozen ways.
+    except Exception:
+        return {"refused": "it is cut short or damaged"}, b""
+    return {"width": width, "height": height, "indexed": indexed}, pixels
+
+
+if __name__ == "__main__":
+    main()

@@ -31,12 +31,12 @@ from distillery.files import atomic_write
 from grading.build import ROOT, nbgrader_files
 from grading.bundle import bundle, contents
 from grading.manifest import NAME, Manifest, StageManifest, bundle_of
-from grading.rules import Rules
+from grading.rules import NAME as RULES
+from grading.rules import Rules, settle
 from grading.stages import STAGES, Stage
 from grading.stubs import YOUR_CODE, stub_module
 
 SETTINGS = "nbgrader_config.py"
-RULES = "rules.yaml"
 HEART = "grading.plugins.GradeOutside"  # without it nbgrader would run students' code as you
 NBGRADER_CONFIG = '''\
 """nbgrader's settings for this course folder; yours may stand below."""
@@ -62,25 +62,21 @@ c.CourseDirectory.course_id = {course_id!r}
 c.ClearSolutions.code_stub = {{"python": {your_code!r}}}
 
 # Whatever was handed in is made fit first. Students' code never runs in nbgrader: a sandbox runs
-# it, and another process judges what came out.
-c.Autograde.pre_convert_hook = "grading.plugins.take_in_hook"
-c.Autograde.sanitize_preprocessors = [
-    "grading.plugins.Mend",
-    "nbgrader.preprocessors.ClearOutput",
-    "nbgrader.preprocessors.OverwriteKernelspec",
-    "nbgrader.preprocessors.OverwriteCells",
-    "nbgrader.preprocessors.CheckCellMetadata",
-]
-c.Autograde.autograde_preprocessors = [
-    "grading.plugins.GradeOutside",
-    "nbconvert.preprocessors.ClearMetadataPreprocessor",
-    "nbgrader.preprocessors.LimitOutput",
-    "nbgrader.preprocessors.SaveAutoGrades",
-    "nbgrader.preprocessors.AssignLatePenalties",
-    "nbgrader.preprocessors.CheckCellMetadata",
-]
+# it, another process judges what came out, and nbgrader keeps the books.
+from grading.plugins import configure  # noqa: E402
+
+configure(c)
 c.OverwriteCells.add_missing_cells = True
-c.AssignLatePenalties.plugin_class = "grading.late.LatePenalty"
+
+# Feedback says which mistake it was, shows target, theirs and difference, and carries no script.
+c.GenerateFeedback.exporter_class = "grading.feedback.FeedbackExporter"
+c.GenerateFeedback.preprocessors = [
+    "nbgrader.preprocessors.GetGrades",
+    "grading.feedback.Explain",
+    "grading.feedback.Sanitise",
+]
+c.GenerateFeedback.post_convert_hook = "grading.feedback.only_the_page"
+
 c.ExportApp.plugin_class = "grading.export.CourseExport"
 '''
 
@@ -296,7 +292,7 @@ def _rules(course: Path, say: Callable[[str], object]) -> Rules:
     if not path.exists():
         Rules().save(path)
         say(f"{_shown(path)} has the rules; change them there, and release again.")
-    return Rules.load(path)
+    return settle(course)
 
 
 def _begun(course: Path, root: Path) -> Manifest:

@@ -12,8 +12,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from distillery.errors import CourseError
-from distillery.evidence import TOLERANCE, Case, Misconception, Observation, observe, sums
+from distillery.evidence import Accepted, Misconception, Observation, Task, observe, sums, to_wire
 from grading.cases import ACCEPTED, CASES
+from grading.cases.chance import VISIBLE
 from grading.misconceptions import MISCONCEPTIONS
 from grading.stages import Stage
 
@@ -29,10 +30,10 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     """
     tensors: dict[str, Tensor] = {}
     tasks: dict[str, Any] = {}
-    for number, function in enumerate(stage.points, start=1):
-        facts, mine, shared = _task(f"{stage.module}.{function}", reference[function])
-        uses = [name for name in stage.points if name in reference[function].__code__.co_names]
-        tasks[function] = {"number": number} | facts | ({"uses": uses} if uses else {})
+    for function in stage.points:
+        task = observed_task(stage, function, reference[function], VISIBLE)
+        facts, mine, shared = _stored(task)
+        tasks[function] = facts
         tensors |= shared | {f"{function}/{name}": tensor for name, tensor in mine.items()}
     facts = {"notebook": str(stage.notebook), "tasks": tasks}
     same = _repeated(tensors)
@@ -41,39 +42,74 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     return save(kept), json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
 
 
-def _task(
-    task: str, right: Callable[..., Any]
-) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
+def observed_task(stage: Stage, function: str, right: Callable[..., Any], seed: int) -> Task:
+    """A task on the inputs of a seed: what the reference and every known misconception do there.
+
+    Raises:
+        CourseError: a misconception does on these inputs what the reference, or another, does.
+    """
+    name = f"{stage.module}.{function}"
+    case = CASES[name](seed)
+    sentences, values = _accepted(name, seed)
+    task = Task(
+        name=name,
+        number=list(stage.points).index(function) + 1,
+        notebook=str(stage.notebook),
+        case=case,
+        wanted=observe(right, case),
+        misconceptions=tuple(
+            Misconception(answer.name, answer.sentence, observe(answer.function, case))
+            for answer in MISCONCEPTIONS
+            if answer.task == name
+        ),
+        accepted=tuple(Accepted(*pair) for pair in zip(sentences, values, strict=True)),
+        uses=tuple(name for name in stage.points if name in right.__code__.co_names),
+    )
+    _check_distinct(task)
+    return task
+
+
+def _accepted(task: str, seed: int) -> tuple[list[str], list[Tensor]]:
+    if task not in ACCEPTED:
+        return [], []
+    sentences, weights, directions = ACCEPTED[task](seed)
+    return sentences, list(sums(weights, directions))
+
+
+def _check_distinct(task: Task) -> None:
+    """Every right value and every misconception is like itself alone."""
+    facts = task.wanted.facts
+    right = [(one.sentence, Observation(facts, one.value)) for one in task.accepted]
+    if right and not any(task.wanted.equals(one) for _, one in right):
+        raise CourseError(f"{task.name}: the reference is none of the answers accepted.")
+    wrong = [(known.name, known.observation) for known in task.misconceptions]
+    all_of_them = [*(right or [("the reference", task.wanted)]), *wrong]
+    for (one, its), (other, others) in combinations(all_of_them, 2):
+        if its.equals(others) or others.equals(its):
+            raise CourseError(f"{task.name}: the check cannot tell {other} from {one}.")
+
+
+def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
     """What is stored of one task: facts, its own tensors, and those that tasks share."""
-    case = CASES[task]()
-    wanted = observe(right, case)
-    wrong = [
-        Misconception(answer.name, answer.sentence, observe(answer.function, case))
-        for answer in MISCONCEPTIONS
-        if answer.task == task
-    ]
+    case_facts, case_tensors = to_wire(task.case)
     facts: dict[str, Any] = {
-        "case": _case_facts(case),
-        "wanted": wanted.facts,
+        "number": task.number,
+        "case": case_facts,
+        "wanted": task.wanted.facts,
         "misconceptions": {
-            known.name: {"sentence": known.sentence} | _facts_beside(wanted, known.observation)
-            for known in wrong
+            known.name: {"sentence": known.sentence} | _facts_beside(task.wanted, known.observation)
+            for known in task.misconceptions
         },
     }
-    tensors = case.tensors | _values("wanted", wanted)
-    for known in wrong:
+    shared = {name: tensor for name, tensor in case_tensors.items() if "/" in name}
+    tensors = {name: tensor for name, tensor in case_tensors.items() if "/" not in name}
+    tensors |= _values("wanted", task.wanted)
+    for known in task.misconceptions:
         tensors |= _values(f"wrong/{known.name}", known.observation)
-    accepted = [("the reference", wanted)]
-    if task in ACCEPTED:
-        facts["accepted"], weights, directions = ACCEPTED[task]()
+    if task.accepted:
+        facts["accepted"], weights, directions = ACCEPTED[task.name](VISIBLE)
         tensors |= {"accepted/weights": weights, "accepted/directions": directions}
-        values = [Observation(wanted.facts, value) for value in sums(weights, directions)]
-        accepted = list(zip(facts["accepted"], values, strict=True))
-        if not any(wanted.equals(one) for one in values):
-            raise CourseError(f"{task}: the reference is none of the answers accepted.")
-    _check_distinct(task, [*accepted, *((known.name, known.observation) for known in wrong)])
-    shared = {"prior/means": case.mixture, "lora/means": case.denoiser}
-    return facts, tensors, {name: part["means"] for name, part in shared.items() if part}
+    return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors, shared
 
 
 def _facts_beside(wanted: Observation, came: Observation) -> dict[str, Any]:
@@ -91,12 +127,6 @@ def _values(name: str, came: Observation) -> dict[str, Tensor]:
     return {name: came.value} | ({} if came.loss is None else {f"{name}/loss": came.loss})
 
 
-def _check_distinct(task: str, observations: list[tuple[str, Observation]]) -> None:
-    for (one, its), (other, others) in combinations(observations, 2):
-        if its.equals(others) or others.equals(its):
-            raise CourseError(f"{task}: the check cannot tell {other} from {one}.")
-
-
 def _repeated(tensors: dict[str, Tensor]) -> dict[str, str]:
     """Name -> an earlier name of the same tensor; it is stored once."""
     same: dict[str, str] = {}
@@ -110,22 +140,3 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     """The same but for the last bits, which differ between processors."""
     alike = one.shape == other.shape and one.dtype == other.dtype
     return alike and torch.allclose(one, other, rtol=1e-5, atol=1e-6)
-
-
-def _case_facts(case: Case) -> dict[str, Any]:
-    facts = {
-        "kind": case.kind,
-        "arguments": list(case.arguments),
-        "triples": case.triples,
-        "controls": case.controls,
-        "values": case.values,
-        "prompts": case.prompts,
-        "mixture": {name: value for name, value in case.mixture.items() if name != "means"},
-        "denoiser": {name: value for name, value in case.denoiser.items() if name != "means"},
-        "with_graph": list(case.with_graph),
-        "learns": case.learns,
-        "loss_counts": case.loss_counts,
-        "parts": list(case.parts),
-        "tolerance": case.tolerance if case.tolerance != TOLERANCE else None,
-    }
-    return {name: value for name, value in facts.items() if value}

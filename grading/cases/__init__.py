@@ -1,4 +1,4 @@
-"""The inputs of every task's check."""
+"""The inputs of every task's check: of seed 0 the visible ones, of every other seed hidden ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from distillery.evidence import Case
 from grading.cases import pds, pixelart, sds, tour, vsd
 
-CASES: dict[str, Callable[[], Case]] = (
+CASES: dict[str, Callable[[int], Case]] = (
     tour.CASES | sds.CASES | pds.CASES | vsd.CASES | pixelart.CASES
 )
-ACCEPTED: dict[str, Callable[[], tuple[list[str], Tensor, Tensor]]] = pds.ACCEPTED
+ACCEPTED: dict[str, Callable[[int], tuple[list[str], Tensor, Tensor]]] = pds.ACCEPTED

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from distillery.evidence import Case, CountingPrior, observe
-from grading.cases.pictures import GUIDANCE_SCALE, levels, noise, pictures
+from grading.cases.chance import VISIBLE, Chance
+from grading.cases.pictures import NAMES, asked, guidance_scale, levels, mixed, pictures, prompts
 from reference import pds
 
 STRIDES = range(1, 21)  # t is at least 20
@@ -19,61 +20,71 @@ PULLS = "(it pulls towards the source)."
 NO_PULL = "psi is zero, so nothing pulls towards the source; DDS weighted by chi(t)."
 
 
-def _step() -> dict[str, Tensor]:
-    """Two steps whose beta belongs to no jump between their levels."""
-    alpha_bar_prev = torch.tensor([0.91, 0.55]).view(2, 1, 1, 1)
-    beta = torch.tensor([0.04, 0.3]).view(2, 1, 1, 1)
-    return {"alpha_bar": levels(), "alpha_bar_prev": alpha_bar_prev, "beta": beta}
+def _step(chance: Chance) -> dict[str, Tensor]:
+    """Steps whose beta belongs to no jump between their levels."""
+    alpha_bar = levels(chance)
+    if not chance.hidden:
+        alpha_bar_prev = torch.tensor([0.91, 0.55]).view(2, 1, 1, 1)
+        beta = torch.tensor([0.04, 0.3]).view(2, 1, 1, 1)
+    else:
+        shares = torch.tensor(chance.numbers([], (0.3, 0.45))).view_as(alpha_bar)
+        alpha_bar_prev = alpha_bar + shares * (1 - alpha_bar)
+        shares = torch.tensor(chance.numbers([], (0.6, 0.85))).view_as(alpha_bar)
+        beta = shares * (1 - alpha_bar / alpha_bar_prev)
+    return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}
 
 
-def posterior_coefficients() -> Case:
-    tensors = _step()
+def posterior_coefficients(seed: int = VISIBLE) -> Case:
+    tensors = _step(Chance(seed))
     return Case("value", tuple(tensors), tensors, parts=tuple(MEMBERS))
 
 
-def stochastic_latent() -> Case:
+def stochastic_latent(seed: int = VISIBLE) -> Case:
     """The noise given is not quite the noise put in, as with a network."""
-    x0, step = pictures(), _step()
-    eps = noise(6, x0)
+    chance = Chance(seed)
+    x0, step = pictures(chance, chance.batch), _step(chance)
+    eps = chance.noise(6, x0)
     tensors = {
         "xt": step["alpha_bar"].sqrt() * x0 + (1 - step["alpha_bar"]).sqrt() * eps,
         "xt_prev": step["alpha_bar_prev"].sqrt() * x0
-        + (1 - step["alpha_bar_prev"]).sqrt() * noise(7, x0),
-        "eps_hat": eps + 0.2 * noise(8, x0),
+        + (1 - step["alpha_bar_prev"]).sqrt() * chance.noise(7, x0),
+        "eps_hat": eps + 0.2 * chance.noise(8, x0),
         "alpha_bar": step["alpha_bar"],
         "posterior": torch.stack(pds.posterior_coefficients(**step)),
     }
     return Case("value", tuple(tensors), tensors, triples={"posterior": MEMBERS})
 
 
-def _edit() -> dict[str, Any]:
-    """The source shows a little more of the one picture, the edit already more of the other.
+def _edit(chance: Chance) -> dict[str, Any]:
+    """The sources show a little more of one picture, the edits already more of the other.
 
     Contrast is low and the prior is broad, so that neither prompt is certain; the noise is as
     faint, because z is a small difference and float32 rounds. The levels are low, where the pull
     towards the source is strong. A prompt means a picture either way up: if it meant one picture,
     the noise predicted would not depend on what is seen.
     """
-    boat, heart = FAINT * pictures()
-    x0_src = torch.stack([0.8 * boat + 0.2 * heart, 0.25 * boat + 0.75 * heart])
-    x0 = torch.stack([0.3 * boat + 0.7 * heart, 0.7 * boat + 0.3 * heart])
+    both, source = pictures(chance), asked(chance)
+    wanted = [1 - i for i in source]
+    x0_src = mixed(FAINT * both, source, chance.numbers([0.8, 0.75], (0.72, 0.83)))
+    x0 = mixed(FAINT * both, source, chance.numbers([0.3, 0.3], (0.25, 0.35)))
+    t = chance.wholes([120, 400], (90, 150), (350, 450))
     return {
         "tensors": {
             "x0": x0,
             "x0_src": x0_src,
-            "t": torch.tensor([120, 400]),
-            "eps": FAINT * noise(9, x0),
+            "t": torch.tensor(t),
+            "eps": FAINT * chance.noise(9, x0),
         },
-        "values": {"guidance_scale": 2 * GUIDANCE_SCALE},
+        "values": {"guidance_scale": 2 * guidance_scale(chance)},
         "prompts": {
-            "text": ["a heart", "a boat"],
-            "text_src": ["a boat", "a heart"],
-            "uncond": ["", ""],
+            "text": prompts(wanted),
+            "text_src": prompts(source),
+            "uncond": [""] * len(x0),
         },
         "mixture": {
-            "means": FAINT * torch.cat([pictures(), pictures().flip(2)]),
+            "means": FAINT * torch.cat([both, both.flip(2)]),
             "std": 3 * FAINT,
-            "names": {"a boat": [0, 2], "a heart": [1, 3]},
+            "names": {name: [i, i + 2] for i, name in enumerate(NAMES)},
         },
         "with_graph": ("x0", "x0_src"),
         "learns": "x0",
@@ -83,18 +94,20 @@ def _edit() -> dict[str, Any]:
 ARGUMENTS = ("text", "text_src", "uncond", "guidance_scale")
 
 
-def pds_loss() -> Case:
-    edit = _edit()
-    edit["tensors"]["eps_prev"] = FAINT * noise(10, edit["tensors"]["eps"])
+def pds_loss(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    edit = _edit(chance)
+    edit["tensors"]["eps_prev"] = FAINT * chance.noise(10, edit["tensors"]["eps"])
     arguments = ("prior", "x0", "x0_src", "t", "eps", "eps_prev", *ARGUMENTS)
     return Case("gradient", arguments, **edit)
 
 
-def dds_loss() -> Case:
-    return Case("gradient", ("prior", "x0", "x0_src", "t", "eps", *ARGUMENTS), **_edit())
+def dds_loss(seed: int = VISIBLE) -> Case:
+    arguments = ("prior", "x0", "x0_src", "t", "eps", *ARGUMENTS)
+    return Case("gradient", arguments, **_edit(Chance(seed)))
 
 
-def strides() -> tuple[list[str], Tensor, Tensor]:
+def strides(seed: int = VISIBLE) -> tuple[list[str], Tensor, Tensor]:
     """Every self-consistent choice of t_prev and beta, and the gradient that it gives.
 
     All of them are sums psi (x0 - x0_src) + chi (eps_hat - eps_hat_src) with a psi and a chi of
@@ -103,7 +116,7 @@ def strides() -> tuple[list[str], Tensor, Tensor]:
     Returns:
         what each is called, its weights (N, 2, B) and the two directions (2, B, C, h, w).
     """
-    case = dds_loss()
+    case = dds_loss(seed)
     x0, x0_src, t = (case.tensors[name] for name in ("x0", "x0_src", "t"))
     difference = observe(pds.dds_loss, case).value
     assert difference is not None
@@ -135,10 +148,10 @@ def _weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, beta: Tensor) -> Tensor:
     return torch.stack([psi, chi]).flatten(1).float()
 
 
-CASES: dict[str, Callable[[], Case]] = {
+CASES: dict[str, Callable[[int], Case]] = {
     "pds.posterior_coefficients": posterior_coefficients,
     "pds.stochastic_latent": stochastic_latent,
     "pds.pds_loss": pds_loss,
     "pds.dds_loss": dds_loss,
 }
-ACCEPTED = {"pds.pds_loss": strides}
+ACCEPTED: dict[str, Callable[[int], tuple[list[str], Tensor, Tensor]]] = {"pds.pds_loss": strides}

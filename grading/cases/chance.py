@@ -1,0 +1,87 @@
+"""What the hidden cases are drawn with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Some = TypeVar("Some")
+VISIBLE = 0
+LATENTS = (3, 4)  # in a hidden case; a batch of one would hide what mixes the latents up
+
+
+class Chance:
+    """Seed 0 is the visible case, where all is as it is written; every other seed is a hidden one.
+
+    Each method is given what the visible case has and the limits that a hidden one keeps to.
+
+    Args:
+        size: height and width of the visible pictures.
+        heights, widths: limits, both included, of those of hidden ones, which are never square.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        size: tuple[int, int] = (10, 14),
+        heights: tuple[int, int] = (7, 11),
+        widths: tuple[int, int] = (12, 15),
+    ) -> None:
+        self.seed = seed
+        self.hidden = seed != VISIBLE
+        self._random = random.Random(seed)
+        self.batch = self.whole(2, LATENTS)
+        height, width = self.whole(size[0], heights), self.whole(size[1], widths)
+        # A hidden picture stands as often as it lies.
+        self.size = (width, height) if self.hidden and self.whole(0, (0, 1)) else (height, width)
+
+    def whole(self, visible: int, limits: tuple[int, int]) -> int:
+        return self._random.randint(*limits) if self.hidden else visible
+
+    def number(self, visible: float, limits: tuple[float, float]) -> float:
+        """Three digits are enough, and can be read."""
+        return round(self._random.uniform(*limits), 3) if self.hidden else visible
+
+    def numbers(self, visible: Sequence[float], *bands: tuple[float, float]) -> list[float]:
+        """One for each latent, taken from the bands in turn and shuffled."""
+        if not self.hidden:
+            return list(visible)
+        drawn = [self.number(0, bands[latent % len(bands)]) for latent in range(self.batch)]
+        return self.shuffled(drawn)
+
+    def wholes(self, visible: Sequence[int], *bands: tuple[int, int]) -> list[int]:
+        """One for each latent, taken from the bands in turn and shuffled."""
+        if not self.hidden:
+            return list(visible)
+        drawn = [self.whole(0, bands[latent % len(bands)]) for latent in range(self.batch)]
+        return self.shuffled(drawn)
+
+    def one_of(self, visible: Some, others: Sequence[Some]) -> Some:
+        return self._random.choice(others) if self.hidden else visible
+
+    def shuffled(self, visible: Sequence[Some]) -> list[Some]:
+        """The same in another order."""
+        return self._random.sample(visible, len(visible)) if self.hidden else list(visible)
+
+    def signs(self, count: int) -> list[int]:
+        """1 or -1; in the visible case 1."""
+        return [self.one_of(1, (-1, 1)) for _ in range(count)]
+
+    def noise(self, seed: int, like: Tensor) -> Tensor:
+        """Standard normal noise of the shape of `like`; another `seed`, other noise."""
+        return self._normal(seed, like.shape)
+
+    def smooth(self, seed: int, count: int, channels: int) -> Tensor:
+        """Patches of low frequency (count, channels, h, w), about as far from 0 as noise."""
+        rough = self._normal(seed, (count, channels, 4, 4))
+        return torch.nn.functional.interpolate(
+            rough, self.size, mode="bilinear", align_corners=False
+        )
+
+    def _normal(self, seed: int, shape: Sequence[int]) -> Tensor:
+        generator = torch.Generator().manual_seed((self.seed + seed) % 2**63)
+        return torch.randn(tuple(shape), generator=generator)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,18 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 
 from distillery.errors import CourseError
 from grading.feedback.pages import highlighted, picture
-from grading.feedback.sanitise import as_markdown, as_text, safe_html, safe_markdown
+from grading.feedback.sanitise import (
+    as_markdown,
+    as_text,
+    is_for_instructor,
+    safe_html,
+    safe_markdown,
+    sanitise,
+)
 from grading.feedback.text import plain
 from grading.records import Record, Store, Verdict
 
+DIGEST = re.compile(r"[0-9a-f]{64}")  # it becomes part of a path
 CAUSE = "This is what you get when "
 SMALLEST = 1e-6  # points that count
 LONGEST_LINE = 600
@@ -43,6 +52,7 @@ class Card:
     facts:  pairs such as ("wanted", "shape (2, 3)").
     cause:  what was probably done, of a known mistake.
     figure: address of target, theirs and difference.
+    optional: it only adds points.
     """
 
     title: str
@@ -56,6 +66,7 @@ class Card:
     code: Markup
     comments: tuple[Markup, ...]
     by_hand: bool
+    optional: bool
 
     @property
     def word(self) -> str:
@@ -63,11 +74,15 @@ class Card:
 
 
 class Explain(NbGraderPreprocessor):
-    """Prepare `resources["feedback"]` for the template; after nbgrader's GetGrades."""
+    """Prepare `resources["feedback"]` for the template; after nbgrader's GetGrades.
+
+    What it prepares is sanitised, in whatever order it and `Sanitise` stand.
+    """
 
     def preprocess(
         self, nb: NotebookNode, resources: ResourcesDict
     ) -> tuple[NotebookNode, ResourcesDict]:
+        sanitise(nb)
         # The converter works in the course folder.
         course = Path.cwd()
         facts = resources["nbgrader"]
@@ -106,9 +121,10 @@ def only_the_page(assignment: str, student: str, notebooks: list[str]) -> None:
 def _digest(graded: Path) -> str:
     """Of the hand-in that was graded, or "" where it was never taken in."""
     try:
-        return str(json.loads((graded / "intake.json").read_text("utf-8"))["digest"])
+        digest = str(json.loads((graded / "intake.json").read_text("utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+    return digest if DIGEST.fullmatch(digest) else ""
 
 
 def _cards(nb: NotebookNode, record: Record | None, store: Store) -> list[Card]:
@@ -139,6 +155,9 @@ def _card(
 ) -> Card:
     own = cell.metadata.nbgrader
     points, worth = float(own.get("score") or 0), float(own.get("points") or 0)
+    optional = worth < SMALLEST
+    if verdict is not None and optional:
+        worth = verdict.worth
     by_hand = verdict is not None and abs(verdict.points - points) > SMALLEST
     state = _state(verdict, points, worth, by_hand=by_hand)
     if record is not None and record.status == "grader error" and points < SMALLEST:
@@ -157,6 +176,7 @@ def _card(
         code=_shown(answer) if answer.metadata.nbgrader.get("solution") else Markup(),
         comments=tuple(_comments([answer] if answer is cell else [answer, cell])),
         by_hand=by_hand,
+        optional=optional,
     )
 
 
@@ -226,8 +246,9 @@ def _own_cells(nb: NotebookNode, release: Path) -> list[Markup]:
     released = _released_sources(release)
     if not released:
         return []
-    own = [cell for cell in nb.cells if not cell.metadata.get("nbgrader")]
-    own = [cell for cell in own if cell.source not in released and cell.source.strip()]
+    cells = (cell for cell in nb.cells if not cell.metadata.get("nbgrader"))
+    own = [cell for cell in cells if cell.source.strip() and not is_for_instructor(cell)]
+    own = [cell for cell in own if cell.source not in released]
     return [
         Markup("").join([_shown(cell), *map(_output, cell.get("outputs", []))])
         for cell in own[:MOST_OWN_CELLS]

@@ -18,6 +18,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 
 from grading.feedback.text import LONGEST, plain
 from grading.notebooks import METADATA
+from grading.plugins import FOR_INSTRUCTOR
 
 TAGS = {
     *("a", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em"),
@@ -52,10 +53,15 @@ class Sanitise(NbGraderPreprocessor):
     def preprocess(
         self, nb: NotebookNode, resources: ResourcesDict
     ) -> tuple[NotebookNode, ResourcesDict]:
-        nb.metadata = nbformat.from_dict(METADATA)
-        for index, cell in enumerate(nb.cells):
-            _sanitise_cell(cell, index)
+        sanitise(nb)
         return nb, resources
+
+
+def sanitise(nb: NotebookNode) -> None:
+    """In place; doing it again changes nothing."""
+    nb.metadata = nbformat.from_dict(METADATA)
+    for index, cell in enumerate(nb.cells):
+        _sanitise_cell(cell, index)
 
 
 def safe_markdown(source: str) -> str:
@@ -115,10 +121,17 @@ def _safe_attribute(tag: str, attribute: str, value: str) -> str | None:
     return value
 
 
+def is_for_instructor(cell: NotebookNode) -> bool:
+    tags = cell.metadata.get("tags")
+    return isinstance(tags, list) and FOR_INSTRUCTOR in tags
+
+
 def _sanitise_cell(cell: NotebookNode, index: int) -> None:
     if not CELL_ID.fullmatch(str(cell.get("id", ""))):
         cell["id"] = hashlib.sha256(f"{index}".encode()).hexdigest()[:12]
     kept = {name: cell.metadata[name] for name in ("nbgrader",) if name in cell.metadata}
+    if is_for_instructor(cell):
+        kept["tags"] = [FOR_INSTRUCTOR]
     cell.metadata = nbformat.from_dict(kept)
     cell.pop("attachments", None)
     if cell.cell_type == "code":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -14,14 +14,14 @@ import pytest
 from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
-from traitlets.config import Config
 
-from grading.build import ROOT, nbgrader_files
 from grading.feedback import Sanitise
 from grading.feedback.live import live_parts
 from grading.feedback.sanitise import safe_html, safe_markdown
 from grading.feedback.text import LONGEST, one_line, plain
+from grading.plugins import note
 from grading.records import Flag, Record, Store, Verdict
+from grading.release import settings_of
 from grading.stages import STAGES
 
 STAGE = STAGES[1]
@@ -66,32 +66,11 @@ PNG = base64.b64encode(png()).decode()
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory) -> Path:
-    """An nbgrader course with one released assignment."""
-    from nbgrader.apps import NbGraderAPI
-
-    folder = tmp_path_factory.mktemp("course")
-    for path, content in nbgrader_files(ROOT, (STAGE,)).items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
-    os.environ["PATH"] = f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    result = NbGraderAPI(config=settings(folder)).generate_assignment(NAME, create=True)
-    assert result["success"], result["log"]
+def course(released, tmp_path_factory) -> Path:
+    """An nbgrader course with its shipped settings."""
+    folder = tmp_path_factory.mktemp("course") / "class"
+    shutil.copytree(released, folder, ignore=shutil.ignore_patterns("bundles"))
     return folder
-
-
-def settings(folder: Path) -> Config:
-    config = Config()
-    config.CourseDirectory.root = str(folder)
-    config.ClearSolutions.code_stub = {"python": "# your code here"}
-    config.GenerateFeedback.exporter_class = "grading.feedback.FeedbackExporter"
-    config.GenerateFeedback.preprocessors = [
-        "nbgrader.preprocessors.GetGrades",
-        "grading.feedback.Sanitise",
-        "grading.feedback.Explain",
-    ]
-    config.GenerateFeedback.post_convert_hook = "grading.feedback.only_the_page"
-    return config
 
 
 def verdicts() -> tuple[Verdict, ...]:
@@ -151,7 +130,7 @@ def autograded(course: Path, graded: Record, extra: tuple[NotebookNode, ...] = (
             grade.auto_score = verdict.points
             grade.needs_manual_grade = False
             gradebook.db.commit()
-    notebook.cells.extend(extra)
+    notebook.cells = [note(graded), *notebook.cells, *extra]
     folder = course / "autograded" / graded.student / NAME
     folder.mkdir(parents=True, exist_ok=True)
     # Not through nbformat: hostile cells need not be valid.
@@ -164,7 +143,7 @@ def autograded(course: Path, graded: Record, extra: tuple[NotebookNode, ...] = (
 def feedback(course: Path, student: str) -> str:
     from nbgrader.apps import NbGraderAPI
 
-    result = NbGraderAPI(config=settings(course)).generate_feedback(NAME, student, force=True)
+    result = NbGraderAPI(config=settings_of(course)).generate_feedback(NAME, student, force=True)
     assert result["success"], result["log"] or result["error"]
     return (course / "feedback" / student / NAME / f"{NAME}.html").read_text(encoding="utf-8")
 

@@ -1,0 +1,378 @@
+"""Grade the pictures that a stage hands in: score them anew, and draw some of them again.
+
+What must hold of a hand-in of data/hand_in.yaml:
+
+- its pictures are PNGs of the right name and size; each that is missing costs a part of the points,
+  and so does a missing eval.json;
+- eval.json says what these pictures score; where it says something else, they earn nothing;
+- the student's own code draws them; some are drawn again in the sandbox and compared.
+
+How many points they earn, the mean of the scores decides, as it is measured here. Whoever carries a
+picture inside his code could return it there; the checks of the functions themselves are what
+guards against that, and `grading.copies` finds pictures that two hand-ins share without reason.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import random
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from distillery.errors import CourseError
+from distillery.hand_in import (
+    EVALUATION,
+    HandIn,
+    PictureSettings,
+    Thresholds,
+    as_facts,
+    load_hand_in,
+    load_thresholds,
+    picture_size,
+    share_of,
+    title_of,
+)
+from distillery.pixelart.products import enlarged
+from distillery.scores import ClipScorer
+from grading.decoding import decode
+from grading.records import Flag, Outcome, Verdict
+from grading.rules import Rules
+from grading.sandbox.jobs import Job, Limits, Reply, Sandbox
+from grading.stages import Stage
+
+FOLDER = "pictures"
+LARGEST_PICTURE = 4 * 2**20  # bytes
+LARGEST_EVALUATION = 2**20
+SCORES_DIFFER = 2e-3  # by which a reported score may: another machine, another batch
+PICTURES_DIFFER = 6.0  # levels of 255, by which a picture drawn again may, on the mean
+LIMITS = Limits(wall_s=300.0, cpu_s=600, memory_mb=3072)  # of drawing one picture
+
+# The kinds of flags; the first says that the code that was handed in did not draw the pictures.
+NOT_REDRAWN = "picture not redrawn"
+NOT_COMPARED = "picture not compared"
+SCORES = "scores differ"
+
+
+@dataclass(frozen=True)
+class Handed:
+    """The pictures of a hand-in, decoded and scored.
+
+    pictures: file name -> RGB, only those that the stage asks for.
+    refused:  file name -> why it is as good as missing, the end of a sentence.
+    scores:   file name -> CLIP score.
+    scorer:   its id.
+    """
+
+    pictures: dict[str, Image.Image] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict)
+    scorer: str = ""
+
+
+def grade_pictures(
+    folder: Path,
+    stage: Stage,
+    *,
+    rules: Rules,
+    scorer: ClipScorer | None = None,
+    thresholds: Mapping[str, Thresholds] | None = None,
+    sandbox: Sandbox | None = None,
+    source: str | None = None,
+    seed: int = 0,
+    handed: Handed | None = None,
+) -> tuple[Verdict | None, list[Flag]]:
+    """The verdict on the pictures of a clean folder; None where the stage asks for none.
+
+    Args:
+        scorer: by default the one that the hand-in names.
+        thresholds: by default those of data/thresholds.yaml.
+        sandbox: draws pictures again; without one, nothing is drawn again.
+        source: the whole text of guidance/<module>.py with the student's functions; None where they
+            could not be put in.
+        seed: decides which pictures are drawn again.
+        handed: what `score_class` found of this folder, if it was asked.
+
+    Raises:
+        CourseError: the course's own files are at fault.
+        SandboxError: the sandbox failed.
+    """
+    if not stage.pictures:
+        return None, []
+    hand_in = load_hand_in(stage.folder)
+    if handed is None:
+        handed = score_class([folder], stage, scorer=scorer)[folder]
+    if thresholds is None:
+        thresholds = load_thresholds()
+    if handed.scorer not in thresholds:
+        raise CourseError(
+            f"data/thresholds.yaml has no thresholds for {handed.scorer!r}; add them."
+        )
+    task = f"{stage.module}.pictures"
+    worth = rules.worth(task)
+    reported, problem = read_evaluation(folder / EVALUATION, hand_in.scorer)
+    silent = [n for n in handed.pictures if reported is not None and n not in reported.scores]
+    if silent:
+        problem = f"eval.json says nothing of {', '.join(silent)}."
+    lines, missing = _inventory(hand_in, handed, problem)
+    if not handed.pictures:
+        outcome: Outcome = "refused" if handed.refused else "to do"
+        return Verdict(task, 0.0, worth, outcome, tuple(lines)), []
+    reached = thresholds[handed.scorer]
+    mean = fmean(handed.scores.values())
+    share = share_of(reached.share(mean), missing, rules.missing_item_off)
+    lines.append(_score_line(mean, handed.scorer, reached))
+    untrue = [] if reported is None else differing(reported, handed.scores)
+    not_drawn, flags = _redraw(hand_in, handed, rules.regenerate, sandbox, source, seed)
+    if untrue:
+        flags.insert(0, Flag(SCORES, f"eval.json: {'; '.join(untrue)}."))
+        lines.append(f"Reported scores cannot be reproduced: {'; '.join(untrue)}.")
+    lines += not_drawn
+    if untrue or not_drawn:
+        lines.append("Pictures and scores that cannot be reproduced earn nothing.")
+        share = 0.0
+    outcome = "right" if share == 1 else "wrong"
+    return Verdict(task, round(worth * share, 4), worth, outcome, tuple(lines)), flags
+
+
+def _inventory(hand_in: HandIn, handed: Handed, problem: str) -> tuple[list[str], int]:
+    """What is there, in sentences, and how many items are not."""
+    absent = [n for n in hand_in.files if n not in handed.pictures and n not in handed.refused]
+    count = len(hand_in.files)
+    lines = [f"{len(handed.pictures)} of {count} pictures were handed in and can be read."]
+    if absent:
+        lines.append(f"Missing: {', '.join(absent)}; {hand_in.command} draws them.")
+    lines += [f"{name} does not count: {why}." for name, why in handed.refused.items()]
+    if problem:
+        lines.append(f"{problem} {hand_in.command} writes it.")
+    return lines, len(absent) + len(handed.refused) + bool(problem)
+
+
+def _score_line(mean: float, scorer: str, thresholds: Thresholds) -> str:
+    words = {1.0: "all points", 0.5: "half of the points", 0.0: "no points"}
+    return (
+        f"Their mean CLIP score is {mean:.3f} by {scorer}, which earns "
+        f"{words[thresholds.share(mean)]}: from {thresholds.full:g} on it is all, from "
+        f"{thresholds.half:g} on half."
+    )
+
+
+@functools.lru_cache
+def _scorer(name: str, device: str) -> ClipScorer:
+    return ClipScorer(name, device=device)
+
+
+def score_class(
+    folders: Iterable[Path],
+    stage: Stage,
+    *,
+    scorer: ClipScorer | None = None,
+    device: str = "auto",
+) -> dict[Path, Handed]:
+    """Decode and score the pictures of many hand-ins, all scores in batches.
+
+    Nothing in a hand-in makes it fail. The result is for `grade_pictures`.
+
+    Args:
+        folders: clean ones.
+        scorer: by default the one that the stage's hand-in names, on `device`.
+
+    Raises:
+        CourseError: the course's own files are at fault.
+    """
+    hand_in = load_hand_in(stage.folder)
+    scorer = scorer or _scorer(hand_in.scorer, device)
+    found = {folder: _decoded(folder, hand_in) for folder in folders}
+    places = [(folder, name) for folder, handed in found.items() for name in handed.pictures]
+    shown = [as_shown(found[folder].pictures[name]) for folder, name in places]
+    titles = [title_of(hand_in.files[name]) for _, name in places]
+    for (folder, name), score in zip(places, _scores(scorer, shown, titles), strict=True):
+        found[folder].scores[name] = score
+    return {
+        folder: Handed(handed.pictures, handed.refused, handed.scores, scorer.id)
+        for folder, handed in found.items()
+    }
+
+
+def _scores(
+    scorer: ClipScorer, images: Sequence[Image.Image], titles: Sequence[str]
+) -> list[float]:
+    """Scores of images beside their titles; a title that many share is embedded once."""
+    if not images:
+        return []
+    known = list(dict.fromkeys(titles))
+    texts = dict(zip(known, scorer.embed_texts(known), strict=True))
+    embedded = scorer.embed_images(images)
+    return [float(image @ texts[title]) for image, title in zip(embedded, titles, strict=True)]
+
+
+def as_shown(picture: Image.Image) -> Image.Image:
+    """The picture as eval.py scores it: that of pixel art large, with every pixel a square."""
+    return enlarged(picture) if picture.info.get("indexed") else picture
+
+
+def _decoded(folder: Path, hand_in: HandIn) -> Handed:
+    """The pictures of a folder that the hand-in asks for and that have the right size."""
+    contents, refused = {}, {}
+    for name in hand_in.files:
+        content = read_file(folder / FOLDER / name, LARGEST_PICTURE)
+        if isinstance(content, str):
+            refused[name] = content
+        elif content is not None:
+            contents[name] = content
+    pictures, unreadable = decode(contents) if contents else ({}, {})
+    refused |= unreadable
+    for name in list(pictures):
+        misfit = _misfit(pictures[name], hand_in.files[name])
+        if misfit:
+            refused[name] = misfit
+            del pictures[name]
+    in_order = [name for name in hand_in.files if name in pictures]
+    return Handed({name: pictures[name] for name in in_order}, refused)
+
+
+def _misfit(picture: Image.Image, settings: PictureSettings) -> str:
+    height, width = picture_size(settings)
+    if picture.size == (width, height):
+        return ""
+    return f"it is {picture.width} x {picture.height} pixels, and is drawn as {width} x {height}"
+
+
+def read_file(path: Path, most: int) -> bytes | str | None:
+    """The bytes of a regular file, None where there is none, or why it is not read."""
+    try:
+        # No link is followed, and no pipe waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        return "it is no file that can be read"
+    with open(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            return "it is no file that can be read"
+        if about.st_size > most:
+            return f"it has more than {most // 2**20} MB"
+        return file.read(most)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an eval.json says: the mean, and the score of each file."""
+
+    mean: float
+    scores: dict[str, float]
+
+
+def read_evaluation(path: Path, scorer: str) -> tuple[Evaluation | None, str]:
+    """What eval.json says, and a sentence where it is as good as missing.
+
+    It is, too, where another scorer wrote it: those numbers can neither be right nor wrong here.
+    """
+    content = read_file(path, LARGEST_EVALUATION)
+    if content is None:
+        return None, "eval.json is missing."
+    if isinstance(content, str):
+        return None, f"eval.json does not count: {content}."
+    try:
+        found = json.loads(content)
+        rows = found["pictures"]
+        scores = {_text(row["file"]): _score(row["score"]) for row in rows}
+        evaluation, theirs = Evaluation(_score(found["mean"]), scores), _text(found["scorer"])
+        if not rows or len(scores) < len(rows):
+            raise ValueError("no file, or one twice")
+    # A number of 5000 digits is a ValueError, and brackets without end a RecursionError.
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None, "eval.json is not what eval.py writes."
+    if theirs != scorer:
+        return None, f"eval.json was written by the scorer {theirs[:60]!r} and not by {scorer}."
+    return evaluation, ""
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"no text: {value!r}")
+    return value
+
+
+def _score(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"no number: {value!r}")
+    if not math.isfinite(value) or abs(value) > 1:
+        raise ValueError("no cosine")
+    return float(value)
+
+
+def differing(reported: Evaluation, scores: Mapping[str, float]) -> list[str]:
+    """In words, what is reported and not so; scores of other files decide nothing here."""
+    found = [
+        f"{name} is reported with {reported.scores[name]:.4f} and scores {score:.4f}"
+        for name, score in scores.items()
+        if name in reported.scores and abs(reported.scores[name] - score) > SCORES_DIFFER
+    ]
+    mean = fmean(reported.scores.values())
+    if abs(reported.mean - mean) > SCORES_DIFFER:
+        found.append(
+            f"the mean is reported as {reported.mean:.4f} and that of its own scores is {mean:.4f}"
+        )
+    return found
+
+
+def _redraw(
+    hand_in: HandIn,
+    handed: Handed,
+    count: int,
+    sandbox: Sandbox | None,
+    source: str | None,
+    seed: int,
+) -> tuple[list[str], list[Flag]]:
+    """Sentences on pictures that the student's code does not draw, and flags."""
+    if count == 0 or sandbox is None:
+        return [], []
+    if source is None:
+        why = "the pictures are there, and the code that should draw them is not"
+        return [f"They cannot be drawn again: {why}."], [Flag(NOT_REDRAWN, f"{why}.")]
+    chosen = random.Random(seed).sample(list(handed.pictures), min(count, len(handed.pictures)))
+    lines, flags = [], []
+    for name in chosen:
+        job = Job("picture", hand_in.module, source, as_facts(hand_in.files[name]))
+        reply = sandbox.run(job, LIMITS)
+        if reply.ending in ("timed out", "out of memory"):
+            flags.append(Flag(NOT_COMPARED, f"{name} was not drawn again: {reply.ending}."))
+            continue
+        why = _unlike(reply, handed.pictures[name])
+        if why:
+            lines.append(f"{name} cannot be reproduced: drawn again by the code handed in, {why}.")
+            flags.append(Flag(NOT_REDRAWN, f"{name}: {why}."))
+    return lines, flags
+
+
+def _unlike(reply: Reply, picture: Image.Image) -> str:
+    """Why the reply is not this picture, or nothing."""
+    if reply.raised is not None:
+        return f"it stops with {reply.raised.kind}: {reply.raised.message}"[:200].rstrip(".")
+    if reply.ending != "returned":
+        return "its process ends before the picture is done"
+    image = reply.tensors.get("image")
+    wanted = (picture.height, picture.width, 3)
+    if image is None or image.dtype != torch.uint8 or tuple(image.shape) != wanted:
+        return f"it gives no picture of {picture.width} x {picture.height} pixels"
+    far = distance(image.numpy(), np.asarray(picture))
+    if far > PICTURES_DIFFER:
+        return f"it is another picture: its pixels differ by {far:.0f} levels of 255 on the mean"
+    return ""
+
+
+def distance(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    """Mean absolute difference of two pictures (H, W, 3), in levels of 255."""
+    return float(np.abs(one.astype(np.float32) - other.astype(np.float32)).mean())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from distillery.errors import CourseError
 from grading.manifest import IN_BUNDLE, TOP, Fixed, Manifest, StageManifest, cells_in, fixed
+from grading.pack import STORED, zipped
 from grading.stages import Stage
 from grading.stubs import BEGIN, END, answered_functions, function_text
 
@@ -37,8 +36,6 @@ NOT_FIXED = (
     "constraints.txt",
     "LICENSE",
 )
-STORED = (".safetensors", ".png")  # nothing is gained by packing these once more
-EPOCH = (1980, 1, 1, 0, 0, 0)
 
 Contents = dict[str, bytes]
 
@@ -117,20 +114,6 @@ def bundle(stage: Stage, files: Mapping[str, bytes], version: str) -> tuple[byte
     its = stage_manifest(stage, files)
     text = Manifest(version, {stage.folder: its}).text()
     return zipped({**files, str(IN_BUNDLE / f"{stage.folder}.json"): text.encode()}, TOP), its
-
-
-def zipped(files: Mapping[str, bytes], top: str = "") -> bytes:
-    """A zip of these files under one folder: sorted, and dated by nothing."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(str(PurePosixPath(top, name)), EPOCH)
-            entry.create_system = 3  # Unix, or Windows would write another byte
-            entry.external_attr = 0o644 << 16
-            packed = PurePosixPath(name).suffix not in STORED
-            entry.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
-            archive.writestr(entry, files[name])
-    return buffer.getvalue()
 
 
 def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:

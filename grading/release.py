@@ -26,11 +26,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from distillery.errors import CourseError
 from distillery.files import atomic_write
 from grading.build import ROOT, nbgrader_files
 from grading.bundle import bundle, contents
-from grading.manifest import NAME, Manifest, StageManifest, bundle_of
+from grading.manifest import NAME, Manifest, StageManifest, bundle_of, sha256
 from grading.rules import NAME as RULES
 from grading.rules import Rules, settle
 from grading.stages import STAGES, Stage
@@ -38,6 +40,7 @@ from grading.stubs import YOUR_CODE, stub_module
 
 SETTINGS = "nbgrader_config.py"
 HEART = "grading.plugins.GradeOutside"  # without it nbgrader would run students' code as you
+SHIPPED = re.compile(r"\A# shipped as (\w+); a changed file is yours, and stays\n")
 NBGRADER_CONFIG = '''\
 """nbgrader's settings for this course folder; yours may stand below."""
 
@@ -110,7 +113,7 @@ def release(
         stage = worth(stage, rules)
         verify(stage, root)
         say(f"{stage.folder}: the reference gets {sum(stage.points.values()):g} points, stubs 0.")
-        notebook = _generate(stage, course, root)
+        notebook = _generate(stage, course, root, rules)
         stub = stub_module(_reference(stage, root), stage.sentence).encode()
         packed, its = bundle(stage, contents(stage, root, notebook, stub), manifest.version)
         atomic_write(bundle_of(course, stage.folder), packed)
@@ -163,11 +166,11 @@ def _passes(task: str, functions: dict[str, Any]) -> bool:
         return check(task, functions[task.split(".")[1]]).passed
 
 
-def _generate(stage: Stage, course: Path, root: Path) -> bytes:
+def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
     """Write source/, have nbgrader make release/, and return the released notebook."""
     for path, content in nbgrader_files(root, (stage,)).items():
         if path.name != SETTINGS:
-            atomic_write(course / path, content)
+            atomic_write(course / path, _with_optional(content, stage, rules))
     with nbgrader(course) as api:
         _ready_gradebook(api.coursedir.db_url, api.coursedir.course_id)
         result = api.generate_assignment(stage.folder, force=True, create=True)
@@ -175,6 +178,17 @@ def _generate(stage: Stage, course: Path, root: Path) -> bytes:
     if not result["success"] or not released.is_file():
         raise CourseError(f"nbgrader does not release {stage.folder}: {_why(result)}")
     return released.read_bytes()
+
+
+def _with_optional(notebook: bytes, stage: Stage, rules: Rules) -> bytes:
+    """The notebook whose optional checks add nothing to the points that can be reached."""
+    cells = nbformat.reads(notebook.decode(), as_version=4)
+    for cell in cells.cells:
+        its = cell.metadata.get("nbgrader", {})
+        task = its.get("grade_id", "").removesuffix("-check").replace("-", ".", 1)
+        if "points" in its and task in rules.optional:
+            its["points"] = rules.maximum(task)
+    return (nbformat.writes(cells) + "\n").encode()
 
 
 def _why(result: dict[str, Any]) -> str:
@@ -264,12 +278,14 @@ def _is_whole(file: Path) -> bool:
 def _write_settings(course: Path, *, replace_settings: bool, say: Callable[[str], object]) -> None:
     """The shipped nbgrader settings, unless the instructor has others."""
     path = course / SETTINGS
-    shipped = NBGRADER_CONFIG.format(root=str(ROOT), course_id=course.name, your_code=YOUR_CODE)
+    text = NBGRADER_CONFIG.format(root=str(ROOT), course_id=course.name, your_code=YOUR_CODE)
+    shipped = f"# shipped as {sha256(text)[:16]}; a changed file is yours, and stays\n{text}"
     present = path.read_text("utf-8") if path.is_file() else None
     if present == shipped:
         return
-    if present is None or replace_settings:
-        if present is not None:
+    untouched = present is not None and _is_untouched(present)
+    if present is None or untouched or replace_settings:
+        if present is not None and not untouched:
             atomic_write(path.with_suffix(".py.old"), present)
             say(f"{_shown(path)} is replaced; yours is kept as {path.name}.old.")
         atomic_write(path, shipped)
@@ -281,6 +297,12 @@ def _write_settings(course: Path, *, replace_settings: bool, say: Callable[[str]
             f"warning: {path.name} does not use {HEART}, so nbgrader autograde would run "
             "students' code with your rights and believe what it prints."
         )
+
+
+def _is_untouched(present: str) -> bool:
+    """Whether it is what some version of the course shipped."""
+    match = SHIPPED.match(present)
+    return match is not None and sha256(present[match.end() :])[:16] == match[1]
 
 
 def _dotted(kind: Any) -> str:

@@ -24,7 +24,7 @@ INSIDE = "/sandbox/inside"
 FIRST_USER, USERS = 2**30, 2**28  # numbers that no account on a real machine has
 
 
-def enclosure(*, preload: Iterable[str] = (), program: bool = False) -> Enclosure:
+def enclosure(*, program: bool = False) -> Enclosure:
     """The command line of bubblewrap.
 
     Raises:
@@ -34,9 +34,7 @@ def enclosure(*, preload: Iterable[str] = (), program: bool = False) -> Enclosur
     if found is None:
         raise SandboxError("bubblewrap is not installed: apt-get install bubblewrap")
     user = _another_user()
-    settings = inside_settings(
-        "namespaces", COURSE, preload=list(preload), user=user, program=program
-    )
+    settings = inside_settings("namespaces", COURSE, user=user, program=program)
     command = [found, *_away_from_everything(user), *_file_system(), *_environment()]
     return Enclosure("bubblewrap", [*command, *python_command(settings, INSIDE)])
 

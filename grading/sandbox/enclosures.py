@@ -37,9 +37,9 @@ def inside_settings(cell: str, course: str, **more: Any) -> dict[str, Any]:
     cell:     see inside/cell.py.
     course:   the folder that `distillery` lies in, as seen from inside.
     user:     the number of the user to become, for real root.
-    preload:  names of models to load before any job.
     scratch:  where jobs' folders are made, unless a cell brings its own.
     readable: what a job may open, where no namespace sees to that.
+    program:  run one whole program instead of jobs.
     """
-    usual = {"user": None, "preload": [], "scratch": "", "readable": [], "program": False}
+    usual = {"user": None, "scratch": "", "readable": [], "program": False}
     return {"cell": cell, "course": course, **usual, **more}

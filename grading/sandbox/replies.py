@@ -31,7 +31,7 @@ DTYPES = {
 }
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """That is no reply."""
 
 
@@ -43,23 +43,23 @@ def read_reply(body: bytes, printed: str) -> Reply:
             return Reply("raised", raised=_raised(said.get("raised")), printed=printed)
         if said.get("ending") == "returned" and isinstance(said.get("facts"), dict):
             return Reply("returned", said["facts"], tensors, printed=printed)
-        raise Unreadable("neither returned nor raised")
-    except Unreadable:
+        raise UnreadableError("neither returned nor raised")
+    except UnreadableError:
         return Reply("died", printed=printed)
 
 
 def _parts(body: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if len(body) < LENGTH.size:
-        raise Unreadable("cut short")
+        raise UnreadableError("cut short")
     end = LENGTH.size + LENGTH.unpack_from(body)[0]
     try:
         said = json.loads(body[LENGTH.size : end].decode())
     # ValueError covers bad JSON, bad UTF-8 and numbers of thousands of digits.
     except (ValueError, RecursionError) as error:
-        raise Unreadable("no JSON") from error
+        raise UnreadableError("no JSON") from error
     _check_size(said)
     if not isinstance(said, dict):
-        raise Unreadable("no object")
+        raise UnreadableError("no object")
     return said, _tensors(body[end:])
 
 
@@ -72,7 +72,7 @@ def _check_size(said: Any) -> None:
             break
         level = [one for value in level for one in _within(value)]
     if level:
-        raise Unreadable("too deep or too many values")
+        raise UnreadableError("too deep or too many values")
 
 
 def _within(value: Any) -> list[Any]:
@@ -85,30 +85,30 @@ def _tensors(data: bytes) -> dict[str, Tensor]:
     try:
         found = deserialize(data)
     except (SafetensorError, ValueError) as error:
-        raise Unreadable("no safetensors") from error
+        raise UnreadableError("no safetensors") from error
     if len(found) > MOST_TENSORS:
-        raise Unreadable("too many tensors")
+        raise UnreadableError("too many tensors")
     return {name: _tensor(one) for name, one in found}
 
 
 def _tensor(stored: dict[str, Any]) -> Tensor:
     kind, shape = stored["dtype"], list(stored["shape"])
     if kind not in DTYPES or len(shape) > MOST_AXES or max([1, *shape]) > 2**31:
-        raise Unreadable("no tensor of ours")
+        raise UnreadableError("no tensor of ours")
     if math.prod(shape) == 0:
         made = torch.empty(0, dtype=DTYPES[kind])
     else:
         made = torch.frombuffer(bytearray(stored["data"]), dtype=DTYPES[kind])
     if made.numel() != math.prod(shape):
-        raise Unreadable("a shape of other data")
+        raise UnreadableError("a shape of other data")
     made = made.reshape(shape)
     return made != 0 if kind == "BOOL" else made
 
 
 def _raised(said: Any) -> Raised:
     if not isinstance(said, dict):
-        raise Unreadable("no exception")
+        raise UnreadableError("no exception")
     texts = [said.get(name) for name in ("kind", "message", "line")]
     if not all(isinstance(text, str) for text in texts):
-        raise Unreadable("no exception")
+        raise UnreadableError("no exception")
     return Raised(*(str(text) for text in texts))

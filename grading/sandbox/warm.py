@@ -11,8 +11,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from types import TracebackType
 from typing import IO, Any
@@ -23,7 +23,10 @@ from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.replies import read_reply
 
 START_S = 300.0  # a cold disk, and models to be loaded
+# Slow to import; the warm parent has them from the first job on whose source names them.
+WHEN_NAMED = ("distillery.lora",)
 GRACE_S = 10.0  # the keeper watches the time too; this is for a keeper that fails to
+USUAL = Limits()
 CHUNK = 1 << 16
 LAST_WORDS = 2000
 
@@ -31,31 +34,34 @@ LAST_WORDS = 2000
 class WarmSandbox:
     """A `Sandbox` that keeps one warm parent; it starts with the first job."""
 
-    def __init__(self, enclosure: Enclosure) -> None:
+    def __init__(self, enclosure: Enclosure, preload: Iterable[str] = ()) -> None:
+        """preload: names of models, and of slow modules, to load once and not in every job."""
         self.name = enclosure.name
         self.leaves_open = enclosure.leaves_open
         self._enclosure = enclosure
+        self._wanted = set(preload)
+        self._warm: set[str] = set()
         self._parent: _Process | None = None
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Start the warm parent, unless it is there.
-
-        Raises:
-            SandboxError: it cannot be started.
-        """
-        if self._parent is not None:
-            return
-        self._parent = _Process(self._enclosure)
-        with self._fatal():
-            if self._parent.receive(time.monotonic() + START_S, 0)[0] != {"ready": True}:
-                raise SandboxError("it said something else than that it is ready")
-
-    def run(self, job: Job, limits: Limits = Limits()) -> Reply:
+    def run(self, job: Job, limits: Limits = USUAL) -> Reply:
         """One job, on its own; see `Sandbox.run`."""
         with self._lock:
-            self.start()
+            self._wanted |= {name for name in WHEN_NAMED if name in job.source}
+            self._make_warm()
             return self._run(job, limits)
+
+    def _make_warm(self) -> None:
+        if self._parent is None:
+            self._parent, self._warm = _Process(self._enclosure), set()
+        elif self._wanted <= self._warm:
+            return
+        with self._fatal():
+            deadline = time.monotonic() + START_S
+            self._parent.send({"warm": sorted(self._wanted)}, b"", deadline)
+            if self._parent.receive(deadline, 0)[0] != {"ready": True}:
+                raise SandboxError("it said something else than that it is ready")
+            self._warm = set(self._wanted)
 
     def _run(self, job: Job, limits: Limits) -> Reply:
         assert self._parent is not None
@@ -117,7 +123,7 @@ class _Process:
 
     def __init__(self, enclosure: Enclosure) -> None:
         self._enclosure = enclosure
-        self._said = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115, closed by kill()
         self._process = _started(enclosure, self._said)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -158,16 +164,12 @@ class _Process:
 
     def kill(self) -> None:
         self._enclosure.kill()
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            try:
+            with suppress(OSError):
                 pipe.close()
-            except OSError:
-                pass
         self._process.wait()
         self._said.close()
 

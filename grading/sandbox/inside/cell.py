@@ -48,7 +48,7 @@ def shut(settings: dict[str, Any], folder: str, *, processes: bool = False) -> N
         kernel.drop_capabilities()
     try:
         seccomp.forbid(processes=processes)
-    except seccomp.Unsupported:
+    except seccomp.UnsupportedError:
         if settings["cell"] != "limits":
             raise
 

@@ -109,8 +109,11 @@ def _is_want_of_memory(error: BaseException) -> bool:
 
 def _raised(error: BaseException, file: str) -> dict[str, str]:
     """The exception, and the last line of the student's own that it came through."""
-    own = [frame.line or "" for frame in traceback.extract_tb(error.__traceback__)
-           if frame.filename == file]
+    own = [
+        frame.line or ""
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == file
+    ]
     if isinstance(error, SyntaxError) and error.filename == file:
         own.append((error.text or "").strip())
     kind, line = type(error).__name__, own[-1] if own else ""

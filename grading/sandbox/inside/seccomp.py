@@ -103,6 +103,8 @@ TOUCHING_OTHERS: Numbers = {
     "sched_setparam": (142, 118),
     "sched_setattr": (314, 274),
     "sched_setaffinity": (203, 122),
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
     "socket": (41, 198),
     "shmget": (29, 194),
     "shmat": (30, 196),
@@ -141,6 +143,7 @@ BY_ARGUMENT: Numbers = {
     "prlimit64": (302, 261),
     "fcntl": (72, 25),
     "ioctl": (16, 29),
+    "prctl": (157, 167),
     "socket": (41, 198),
 }
 FOR_EVERYTHING = REACHING_INTO_OTHERS | CHANGING_THE_WORLD_AROUND | PARTS_OF_THE_KERNEL
@@ -165,7 +168,7 @@ _ABSENT = _ERROR | errno.ENOSYS
 Line = tuple[int, int, int, int]  # code, lines to skip if true, lines to skip if false, value
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """This machine has no filters, or none that are written here."""
 
 
@@ -175,7 +178,7 @@ def forbid(*, processes: bool) -> None:
     processes: allow processes and sockets, as a whole program needs them, but no new namespaces.
 
     Raises:
-        Unsupported: this is no Linux on x86_64 or aarch64.
+        UnsupportedError: this is no Linux on x86_64 or aarch64.
         OSError: the kernel refuses.
     """
     lines = _program(processes)
@@ -201,7 +204,7 @@ class _Program(ctypes.Structure):
 def _program(processes: bool) -> list[Line]:
     machine = platform.machine()
     if platform.system() != "Linux" or machine not in MACHINES:
-        raise Unsupported(f"no filter of system calls for {platform.system()} on {machine}")
+        raise UnsupportedError(f"no filter of system calls for {platform.system()} on {machine}")
     column, architecture = MACHINES[machine]
     number = {name: numbers[column] for name, numbers in BY_ARGUMENT.items()}
     lines: list[Line] = [
@@ -219,7 +222,10 @@ def _program(processes: bool) -> list[Line]:
         *_by_argument(number["fcntl"], 1, denied=(F_SETOWN, F_SETSIG, F_SETOWN_EX)),
         *_by_argument(number["ioctl"], 1, denied=(FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX)),
     ]
-    if processes:
+    if not processes:
+        own = (kernel.PR_SET_PDEATHSIG, kernel.PR_SET_DUMPABLE)  # ours to set, not the job's
+        lines += _by_argument(number["prctl"], 0, denied=own)
+    else:
         lines += _by_argument(number["socket"], 0, allowed=FAMILIES)
     for numbers in (FOR_EVERYTHING if processes else FOR_EVERYTHING | FOR_JOBS).values():
         lines += _when(numbers[column], _DENY)

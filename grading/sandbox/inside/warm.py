@@ -16,12 +16,12 @@ from . import cell, limits
 from .frames import read_exactly, read_header, write_frame
 from .keeper import Order, see_through, tidy
 
-# What the students' modules import, so that no job waits for it.
+# What the students' modules import, so that no job waits for it; distillery.lora, which takes
+# longer than all of these and makes every fork slower, only when it is asked for.
 MODULES = (
     "distillery.distill",
     "distillery.edit",
     "distillery.evidence",
-    "distillery.lora",
     "distillery.pixelart.augment",
     "distillery.pixelart.settings",
     "distillery.pixelart.smooth",
@@ -34,13 +34,15 @@ def main(settings: dict[str, Any]) -> None:
     """Serve jobs, one after another, until the other side closes the pipe."""
     cell.become(settings["user"])
     came_in, goes_out = _channel()
-    _warm_up(settings["preload"])
-    write_frame(goes_out, {"ready": True})
     while True:
         try:
             header, length = read_header(came_in)
         except EOFError:
             return
+        if "warm" in header:
+            _warm_up(header["warm"])
+            write_frame(goes_out, {"ready": True})
+            continue
         keeper = os.fork()
         if keeper == 0:
             _keep(settings, header, length, came_in, goes_out)
@@ -58,16 +60,17 @@ def _channel() -> tuple[int, int]:
     return came_in, goes_out
 
 
-def _warm_up(preload: list[str]) -> None:
+def _warm_up(named: list[str]) -> None:
+    """Import the usual modules and those named; what is no module is a model to be loaded."""
     import torch
 
     torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
-    for module in MODULES:
+    modules = [name for name in named if "." in name]
+    for module in (*MODULES, *modules):
         importlib.import_module(module)
     from . import jobs
 
-    jobs.preload(preload)
+    jobs.preload(name for name in named if name not in modules)
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise touch, and so copy, every page
 

@@ -38,6 +38,7 @@ class Caps:
 
     ratio: unpacked bytes to packed bytes, looked at once `free_bytes` are unpacked.
     name_bytes: of one name between two slashes.
+    nested: whether there may be archives inside; they are not unpacked.
     """
 
     bytes: int = 256 * 2**20
@@ -46,6 +47,7 @@ class Caps:
     free_bytes: int = 16 * 2**20
     name_bytes: int = 255
     depth: int = 12
+    nested: bool = False
 
 
 class HandInError(Exception):
@@ -180,7 +182,7 @@ class _Room:
             )
 
 
-def _parts(name: str) -> list[str]:
+def _parts(name: str, *, nested: bool) -> list[str]:
     """The steps of an entry's path; none of an entry that systems leave behind.
 
     Raises:
@@ -196,7 +198,7 @@ def _parts(name: str) -> list[str]:
         raise HandInError(f"its entry {shown(name)} leads out of the archive: {HOW_TO_PACK}.")
     if any(step in LEFT_BY_SYSTEMS or step.startswith("._") for step in steps):
         return []
-    if steps and steps[-1].lower().endswith(ARCHIVES):
+    if steps and not nested and steps[-1].lower().endswith(ARCHIVES):
         raise HandInError(
             f"it holds another archive, {shown(steps[-1])}: unpack that one, and pack its files "
             "themselves."
@@ -215,14 +217,14 @@ def _unzip(source: Path, room: _Room) -> None:
         archive = _readable(partial(zipfile.ZipFile, file))
         for entry in archive.infolist():
             room.count()
-            parts = _zip_parts(entry)
+            parts = _zip_parts(entry, nested=room.caps.nested)
             if parts:
                 stream = _readable(partial(archive.open, entry))
                 with stream:
                     room.write(room.place(parts), _bounded(stream), packed)
 
 
-def _zip_parts(entry: zipfile.ZipInfo) -> list[str]:
+def _zip_parts(entry: zipfile.ZipInfo, *, nested: bool) -> list[str]:
     """Where a file goes; nothing for a folder.
 
     Raises:
@@ -238,7 +240,7 @@ def _zip_parts(entry: zipfile.ZipInfo) -> list[str]:
         raise HandInError("it is locked with a password: pack it without one.")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise HandInError(f"it is packed in a rare way that is not read here: {HOW_TO_PACK}.")
-    parts = _parts(_zip_name(entry))
+    parts = _parts(_zip_name(entry), nested=nested)
     return [] if entry.is_dir() or kind == stat.S_IFDIR else parts
 
 
@@ -260,19 +262,19 @@ def _untar(source: Path, room: _Room) -> None:
         archive = _readable(partial(tarfile.open, fileobj=stream, mode="r|"))
         while (entry := _readable(archive.next)) is not None:
             room.count()
-            parts = _tar_parts(entry)
+            parts = _tar_parts(entry, nested=room.caps.nested)
             if parts:
                 content = _readable(partial(archive.extractfile, entry))
                 room.write(room.place(parts), _bounded(content), packed)
 
 
-def _tar_parts(entry: tarfile.TarInfo) -> list[str]:
+def _tar_parts(entry: tarfile.TarInfo, *, nested: bool) -> list[str]:
     if not (entry.isdir() or (entry.isreg() and not entry.issparse())):
         raise HandInError(
             f"its entry {shown(entry.name)} is a link or a device, not a file: put the file itself "
             "there."
         )
-    parts = _parts(entry.name)
+    parts = _parts(entry.name, nested=nested)
     return [] if entry.isdir() else parts
 
 

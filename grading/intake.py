@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 
 from distillery.errors import CourseError
 from distillery.files import atomic_write
-from grading.archives import OURS, HandInError, is_archive, shown, take
+from grading.archives import OURS, Caps, HandInError, is_archive, shown, take
 from grading.manifest import NAME as MANIFEST
 from grading.manifest import Manifest
 from grading.mending import belongs, mend, read_notebook, tidied
@@ -81,6 +81,7 @@ def take_in(
     assignment: str,
     received: datetime,
     names: Iterable[str] = (),
+    flags: Iterable[Flag] = (),
 ) -> Intake:
     """Make the clean folder of a hand-in, in place of an older one.
 
@@ -90,6 +91,7 @@ def take_in(
         source: a folder, a .zip or .tar.gz, or a notebook alone.
         received: by our own clock; without a time zone it is UTC.
         names: other names that the student has, such as the learning platform's.
+        flags: what was found before the hand-in was opened.
 
     Raises:
         CourseError: the assignment has not been released, the student's name is no safe one, or
@@ -102,23 +104,23 @@ def take_in(
     folder = course / "submitted" / student / assignment
     if received.tzinfo is None:
         received = received.replace(tzinfo=timezone.utc)
-    with _workshop(course) as work:
+    with workshop(course) as work:
         try:
             left_out = _gather(source, work / "raw")
             hand_in = _HandIn(stage, released, work / "raw", left_out, course)
-            files, flags = hand_in.files(), hand_in.flags
-            flags += _ticket_flags(hand_in.root, {student, *names})
+            files = hand_in.files()
+            found = [*hand_in.flags, *_ticket_flags(hand_in.root, {student, *names})]
             missing, rejected = hand_in.missing, ""
         except HandInError as error:
             files = {f"{assignment}.ipynb": nbformat.writes(released).encode()}
-            flags, missing, rejected = [], (), str(error)
-        flags = list(dict.fromkeys(flags))
+            found, missing, rejected = [], (), str(error)
+        all_flags = tuple(dict.fromkeys([*flags, *found]))
         intake = Intake(
             student=student,
             assignment=assignment,
-            digest=_digest(files, flags, rejected),
+            digest=_digest(files, all_flags, rejected),
             received=received.astimezone(timezone.utc),
-            flags=tuple(flags),
+            flags=all_flags,
             rejected=rejected,
             missing=missing,
             folder=folder,
@@ -155,26 +157,42 @@ def load_intake(folder: Path) -> Intake | None:
         return None
 
 
-def taken_in(folder: Path, course: Path) -> Intake:
+def taken_in(folder: Path, course: Path, *, again: bool = False) -> Intake:
     """What became of `submitted/<student>/<assignment>`, taken in now if it has not been.
 
     A folder that `nbgrader collect` has put there brings nbgrader's timestamp.txt; without one, now
     is when it was received. What came is kept in received/.
+
+    Args:
+        again: also if it has been.
     """
     folder = Path(folder)
     intake = load_intake(folder)
-    if intake is not None:
+    if intake is not None and not again:
         return intake
     student, assignment = folder.parent.name, folder.name
+    receipt = load_receipt(course, student, assignment)
     received = exchange_time(folder) or datetime.now(timezone.utc)
-    kept = load_receipt(course, student, assignment)
-    if kept is None or kept.received < received:
-        source = keep(folder, course, student=student, assignment=assignment, received=received)
-    else:  # a run that was cut short, after it had kept what came
-        source, received = kept.source, kept.received
-    if not source.exists():
-        source = folder
-    return take_in(source, course, student=student, assignment=assignment, received=received)
+    is_new = intake is None and folder.is_dir()
+    # Else a run was cut short after it had kept what came, and the folder is an older one.
+    if receipt is None or (is_new and receipt.received < received):
+        receipt = keep(folder, course, student=student, assignment=assignment, received=received)[0]
+    return take_in_kept(receipt, folder, course, student=student, assignment=assignment)
+
+
+def take_in_kept(
+    receipt: Receipt, source: Path, course: Path, *, student: str, assignment: str
+) -> Intake:
+    """Take in what a receipt is of; where that could not be kept, from where it came."""
+    return take_in(
+        receipt.source if receipt.source.exists() else source,
+        course,
+        student=student,
+        assignment=assignment,
+        received=receipt.received,
+        names=receipt.names,
+        flags=receipt.flags,
+    )
 
 
 def exchange_time(folder: Path) -> datetime | None:
@@ -194,42 +212,79 @@ def _opener(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
-def keep(source: Path, course: Path, *, student: str, assignment: str, received: datetime) -> Path:
-    """Keep in received/ what came, as it came, with a receipt; returns where.
-
-    Of a folder that cannot be copied only the receipt is kept.
-    """
-    folder = _kept(course, assignment, student).parent
-    with _workshop(course) as work:
-        (work / "new").mkdir()
-        copy = work / "new" / ("hand-in" if source.is_dir() else f"hand-in{_ending(source)}")
-        reason = ""
-        try:
-            if source.is_dir():
-                take(source, copy)
-            else:
-                shutil.copyfile(source, copy)
-        except HandInError as error:
-            reason = str(error)
-        receipt = {
-            "name": source.name.encode("utf-8", "replace").decode(),
-            "kept": copy.name,
-            "received": received.astimezone(timezone.utc).isoformat(),
-            "digest": digest_of_source(copy) if copy.exists() else "",
-            "not_kept": reason,
-        }
-        atomic_write(work / "new" / RECEIPT, json.dumps(receipt, indent=1) + "\n")
-        _swap(work / "new", folder, work / "old")
-    return folder / copy.name
-
-
 @dataclass(frozen=True)
 class Receipt:
-    """What was kept in received/. source: the file or folder; digest: of it, "" if not kept."""
+    """What was kept in received/.
+
+    source: the file or folder; not there if it could not be kept.
+    digest: of it, or of the reason.
+    names, flags: as `take_in` wants them.
+    """
 
     source: Path
     received: datetime
     digest: str
+    names: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+
+
+def keep(
+    source: Path,
+    course: Path,
+    *,
+    student: str,
+    assignment: str,
+    received: datetime,
+    names: Iterable[str] = (),
+    flags: Iterable[Flag] = (),
+) -> tuple[Receipt, bool]:
+    """Keep in received/ what came, as it came, unless it is older than what is there, or the same.
+
+    What cannot be copied leaves a receipt alone.
+
+    Returns:
+        The receipt that holds now, and whether it is a new one.
+    """
+    folder = _kept(course, assignment, student).parent
+    old = load_receipt(course, student, assignment)
+    with workshop(course) as work:
+        copy = work / "new" / f"hand-in{_ending(source)}"
+        copy.parent.mkdir()
+        digest = _copied(source, copy)
+        if old and (old.digest == digest or old.received > received):
+            return old, False
+        receipt = Receipt(
+            folder / copy.name,
+            received.astimezone(timezone.utc),
+            digest,
+            tuple(names),
+            tuple(flags),
+        )
+        facts = {
+            "name": source.name.encode("utf-8", "replace").decode(),
+            "kept": copy.name,
+            "received": receipt.received.isoformat(),
+            "digest": digest,
+            "names": list(receipt.names),
+            "flags": _flag_facts(receipt.flags),
+        }
+        atomic_write(work / "new" / RECEIPT, json.dumps(facts, indent=1) + "\n")
+        _swap(work / "new", folder, work / "old")
+    return receipt, True
+
+
+def _copied(source: Path, copy: Path) -> str:
+    """Copy a file or folder, and return the digest of what was copied, or of why it was not."""
+    try:
+        _check_kind(source)
+        if source.is_dir():
+            take(source, copy)
+        else:
+            _check_size(source)
+            shutil.copyfile(source, copy)
+    except HandInError as error:
+        return hashlib.sha256(str(error).encode()).hexdigest()
+    return digest_of_source(copy)
 
 
 def load_receipt(course: Path, student: str, assignment: str) -> Receipt | None:
@@ -237,14 +292,21 @@ def load_receipt(course: Path, student: str, assignment: str) -> Receipt | None:
     folder = _kept(course, assignment, student).parent
     try:
         stored = json.loads((folder / RECEIPT).read_text("utf-8"))
-        received = datetime.fromisoformat(stored["received"])
-        return Receipt(folder / stored["kept"], received, stored["digest"])
+        return Receipt(
+            folder / stored["kept"],
+            datetime.fromisoformat(stored["received"]),
+            stored["digest"],
+            tuple(stored["names"]),
+            tuple(Flag(**flag) for flag in stored["flags"]),
+        )
     except (OSError, ValueError, TypeError, KeyError):
         return None
 
 
 def _ending(source: Path) -> str:
-    """The ending that says how to read a file; none for what cannot be read."""
+    """The ending that says how to read a file; none for a folder and what cannot be read."""
+    if source.is_dir():
+        return ""
     name = source.name.lower()
     return next((end for end in (*OURS, ".ipynb") if name.endswith(end)), "")
 
@@ -296,7 +358,7 @@ def _stage(assignment: str) -> Stage:
 
 
 @contextlib.contextmanager
-def _workshop(course: Path) -> Iterator[Path]:
+def workshop(course: Path) -> Iterator[Path]:
     """A folder to work in, on the same disk, so that what is done can be moved into place."""
     work = Path(course) / ".intake" / uuid.uuid4().hex
     try:
@@ -318,8 +380,7 @@ def _gather(source: Path, raw: Path) -> list[str]:
     Raises:
         HandInError: it cannot be used.
     """
-    if source.is_symlink() or not (source.is_dir() or source.is_file()):
-        raise HandInError("what was handed in is neither a file nor a folder: hand in a zip.")
+    _check_kind(source)
     if source.is_dir():
         left_out = take(source, raw)
         packed = [file for file in _files(raw) if file.name not in (TIMESTAMP, FACTS)]
@@ -338,9 +399,23 @@ def _gather(source: Path, raw: Path) -> list[str]:
             f"{shown(source.name)} is neither a zip nor a notebook: hand in what python -m grading "
             "pack makes."
         )
+    _check_size(source)
     raw.mkdir()
     shutil.copyfile(source, raw / "handed_in.ipynb")
     return []
+
+
+def _check_kind(source: Path) -> None:
+    if source.is_symlink() or not (source.is_dir() or source.is_file()):
+        raise HandInError("what was handed in is neither a file nor a folder: hand in a zip.")
+
+
+def _check_size(source: Path) -> None:
+    if source.stat().st_size > Caps.bytes:
+        raise HandInError(
+            f"what was handed in is larger than {Caps.bytes // 2**20} MB: hand in what is asked "
+            "for alone."
+        )
 
 
 def _files(folder: Path) -> list[Path]:
@@ -555,7 +630,7 @@ def safe_student(name: str) -> str:
     return kept[:64] if kept else ""
 
 
-def _digest(files: dict[str, bytes], flags: list[Flag], rejected: str) -> str:
+def _digest(files: dict[str, bytes], flags: tuple[Flag, ...], rejected: str) -> str:
     digest = hashlib.sha256()
     facts = json.dumps([rejected, [[flag.kind, flag.sentence] for flag in flags]])
     for name, content in [*sorted(files.items()), ("", facts.encode())]:
@@ -569,11 +644,15 @@ def _facts(intake: Intake) -> str:
         "assignment": intake.assignment,
         "digest": intake.digest,
         "received": intake.received.isoformat(),
-        "flags": [{"kind": flag.kind, "sentence": flag.sentence} for flag in intake.flags],
+        "flags": _flag_facts(intake.flags),
         "rejected": intake.rejected,
         "missing": list(intake.missing),
     }
     return json.dumps(facts, indent=1) + "\n"
+
+
+def _flag_facts(flags: Iterable[Flag]) -> list[dict[str, str]]:
+    return [{"kind": flag.kind, "sentence": flag.sentence} for flag in flags]
 
 
 def _fill(folder: Path, files: dict[str, bytes], intake: Intake) -> None:

@@ -41,5 +41,5 @@ def inside_settings(cell: str, course: str, **more: Any) -> dict[str, Any]:
     readable: what a job may open, where no namespace sees to that.
     program:  run one whole program instead of jobs.
     """
-    usual = {"user": None, "scratch": "", "readable": [], "program": False}
+    usual: dict[str, Any] = {"user": None, "scratch": "", "readable": [], "program": False}
     return {"cell": cell, "course": course, **usual, **more}

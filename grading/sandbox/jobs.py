@@ -31,6 +31,8 @@ class Job:
     source:   the whole text of guidance/<module>.py, the student's functions in place.
     facts:    plain JSON: of a "task" {"function": name, "case": the case's facts}.
     tensors:  of a "task" those of the case.
+
+    distillery.recording.to_wire makes a case's facts and tensors.
     """
 
     kind: str

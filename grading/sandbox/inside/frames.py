@@ -59,9 +59,9 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def pack(facts: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
-    """A body of plain JSON and plain arrays."""
+    """A body of plain JSON and plain arrays; safetensors wants no two that share their memory."""
     text = json.dumps(facts).encode()
-    arrays = save({name: tensor.detach().contiguous() for name, tensor in tensors.items()})
+    arrays = save({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()})
     return LENGTH.pack(len(text)) + text + arrays
 
 

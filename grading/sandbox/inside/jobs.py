@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from distillery import evidence
+from distillery.recording import from_wire, record
 
 from .frames import pack, unpack, write_all
 
@@ -56,10 +56,8 @@ def perform(body: bytes, reply: int) -> None:
 def _task(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
     """Record what a function does with the inputs of a case."""
     function = getattr(load(asked["module"], asked["source"]), asked["facts"]["function"])
-    case = evidence._case({"case": asked["facts"]["case"]}, tensors, tensors)
-    came = evidence.observe(function, case)
-    found = {"value": came.value, "loss": came.loss}
-    return came.facts, {name: tensor for name, tensor in found.items() if tensor is not None}
+    recording = record(function, from_wire(asked["facts"]["case"], tensors))
+    return recording.facts, recording.tensors
 
 
 def _picture(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
@@ -87,7 +85,7 @@ def load(module: str, source: str) -> ModuleType:
     # Tracebacks and `inspect` ask for lines of a file that is not there.
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     package = sys.modules.setdefault("guidance", ModuleType("guidance"))
-    package.__path__ = []  # type: ignore[attr-defined]
+    package.__path__ = []
     made = ModuleType(f"guidance.{module}")
     made.__file__ = file
     sys.modules[made.__name__] = made

@@ -21,7 +21,7 @@ from .keeper import Order, see_through, tidy
 MODULES = (
     "distillery.distill",
     "distillery.edit",
-    "distillery.evidence",
+    "distillery.recording",
     "distillery.pixelart.augment",
     "distillery.pixelart.settings",
     "distillery.pixelart.smooth",

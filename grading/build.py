@@ -39,8 +39,7 @@ def committed_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
         stubs = stub_module(reference, stage.sentence)
         files[Path("guidance", f"{stage.module}.py")] = stubs.encode()
         if (root / _source(stage)).exists():
-            notebook = student_notebook(stage, _percent(root, stage), reference)
-            files[Path(stage.notebook)] = notebook.encode()
+            files[Path(stage.notebook)] = student_text(stage, root).encode()
         tensors, facts = checks(stage, vars(importlib.import_module(f"reference.{stage.module}")))
         files[Path("data", "checks", f"{stage.module}.safetensors")] = tensors
         files[Path("data", "checks", f"{stage.module}.json")] = facts.encode()
@@ -52,14 +51,24 @@ def nbgrader_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
     files = {Path("nbgrader_config.py"): NBGRADER_CONFIG.encode()}
     for stage in stages:
         if (root / _source(stage)).exists():
-            text = answered_notebook(stage, _percent(root, stage), _reference(root, stage))
+            text = answered_text(stage, root)
             files[Path("source", stage.folder, f"{stage.folder}.ipynb")] = text.encode()
     return files
 
 
+def student_text(stage: Stage, root: Path = ROOT) -> str:
+    """The notebook of a stage as students open it."""
+    return student_notebook(stage, _percent(root, stage), _reference(root, stage))
+
+
+def answered_text(stage: Stage, root: Path = ROOT) -> str:
+    """The same notebook with the answers, between nbgrader's solution marks."""
+    return answered_notebook(stage, _percent(root, stage), _reference(root, stage))
+
+
 def answered(stage: Stage, folder: Path, root: Path = ROOT) -> Path:
     """Write the answered notebook of a stage into `folder` and return its path."""
-    text = answered_notebook(stage, _percent(root, stage), _reference(root, stage))
+    text = answered_text(stage, root)
     path = Path(folder) / f"{stage.folder}.ipynb"
     atomic_write(path, text)
     return path

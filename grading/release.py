@@ -21,8 +21,10 @@ import os
 import re
 import sqlite3
 import sysconfig
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ import nbformat
 
 from distillery.errors import CourseError
 from distillery.files import atomic_write
-from grading.build import ROOT, nbgrader_files
+from grading.build import ROOT, answered_text, nbgrader_files, student_text
 from grading.bundle import bundle, contents
 from grading.manifest import NAME, Manifest, StageManifest, bundle_of, sha256
 from grading.rules import NAME as RULES
@@ -111,7 +113,7 @@ def release(
     manifest = _begun(course, root)
     for stage in stages:
         stage = worth(stage, rules)
-        verify(stage, root)
+        verify(stage, root, rules)
         say(f"{stage.folder}: the reference gets {sum(stage.points.values()):g} points, stubs 0.")
         notebook = _generate(stage, course, root, rules)
         stub = stub_module(_reference(stage, root), stage.sentence).encode()
@@ -130,8 +132,10 @@ def worth(stage: Stage, rules: Rules) -> Stage:
     return replace(stage, points=points, pictures=pictures)
 
 
-def verify(stage: Stage, root: Path = ROOT) -> None:
+def verify(stage: Stage, root: Path = ROOT, rules: Rules | None = None) -> None:
     """Check that the reference is right in everything and the stubs in nothing.
+
+    They are looked at by the visible checks, and graded as hand-ins of a class are.
 
     Raises:
         CourseError: it is not so.
@@ -139,17 +143,60 @@ def verify(stage: Stage, root: Path = ROOT) -> None:
     source = _reference(stage, root)
     answered = _functions(source, stage)
     stubs = _functions(stub_module(source, stage.sentence), stage)
-    wrong = [name for name in stage.points if not _passes(f"{stage.module}.{name}", answered)]
-    right = [name for name in stage.points if _passes(f"{stage.module}.{name}", stubs)]
+    tasks = [f"{stage.module}.{name}" for name in stage.points]
+    wrong = [task for task in tasks if not _passes(task, answered)]
+    right = [task for task in tasks if _passes(task, stubs)]
+    _refuse(stage, wrong, right, "visible checks")
+    if not hasattr(importlib.import_module("grading.grade"), "_record"):
+        return
+    reference, unanswered = _graded(stage, root, rules or Rules(seed=0))
+    wrong = [task for task in tasks if reference[task] < stage.points[task.split(".")[1]]]
+    right = [task for task in tasks if unanswered[task] > 0]
+    _refuse(stage, wrong, right, "hidden checks")
+
+
+def _refuse(stage: Stage, wrong: Sequence[str], right: Sequence[str], by: str) -> None:
     if wrong:
         raise CourseError(
-            f"{stage.folder} is not released: the reference fails its own check of "
-            f"{', '.join(wrong)}; run python -m grading build."
+            f"{stage.folder} is not released: the reference fails the {by} of {', '.join(wrong)}; "
+            "run python -m grading build, and if that does not help, mend it."
         )
     if right:
         raise CourseError(
-            f"{stage.folder} is not released: the stub passes the check of {', '.join(right)}."
+            f"{stage.folder} is not released: the stub passes the {by} of {', '.join(right)}."
         )
+
+
+def _graded(stage: Stage, root: Path, rules: Rules) -> tuple[dict[str, float], dict[str, float]]:
+    """Task -> points that the reference gets, and that the stubs get, graded like a class.
+
+    Raises:
+        CourseError: they could not be graded.
+    """
+    from grading.grade import grade, open_grader
+    from grading.intake import take_in
+
+    answered, student = answered_text(stage, root), student_text(stage, root)
+    with tempfile.TemporaryDirectory() as folder:
+        course = Path(folder)
+        rules.save(course / RULES)
+        atomic_write(course / "release" / stage.folder / f"{stage.folder}.ipynb", student)
+        came = []
+        with open_grader(course) as grader:
+            for name, text in (("reference", answered), ("stubs", student)):
+                atomic_write(course / name / f"{stage.folder}.ipynb", text)
+                intake = take_in(
+                    course / name,
+                    course,
+                    student=name,
+                    assignment=stage.folder,
+                    received=datetime.now(timezone.utc),
+                )
+                record = grade(intake.folder, course, grader=grader)
+                if record.status != "graded":
+                    raise CourseError(f"{stage.folder} is not released: {record.reason}")
+                came.append({verdict.task: verdict.points for verdict in record.verdicts})
+    return came[0], came[1]
 
 
 def _functions(source: str, stage: Stage) -> dict[str, Any]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 LONGEST_LINE = 160
 FARTHEST = 1000  # timesteps beyond the range that are drawn where they are
+TALLEST = 20  # times the largest target: a bar that is cut off there
 YES_NO = {
     "finite": ("finite numbers", "NaN or infinity among the numbers"),
     "graph": ("a result that carries a graph", "a result without a graph"),
@@ -410,7 +411,7 @@ def _draw_histogram(axes: Axes, task: Task, came: Tensor | None) -> None:
     step, low, high = _drawn_at(task)
     axes.step([low - 0.5, high + 0.5], [DRAWS / (high - low + 1)] * 2, label="target")
     if came is not None:
-        shown = came.nan_to_num().clamp(low - FARTHEST, high + FARTHEST)
+        shown = came.nan_to_num().round().clamp(low - FARTHEST, high + FARTHEST)
         t, counts = shown.unique(return_counts=True)
         axes.bar(t.numpy(), counts.numpy(), alpha=0.5, color="tab:orange", label="yours")
     bounds = f"t_min = {low} and {'the bound' if step else 't_max'} = {high}"
@@ -426,7 +427,8 @@ def _draw_numbers(axes: Axes, task: Task, came: Tensor | None) -> None:
     numbers = target.flatten(1)
     places = torch.arange(numbers.numel()).view_as(numbers) + torch.arange(len(numbers))[:, None]
     if came is not None and came.shape == target.shape:
-        mine = came.nan_to_num().flatten()
+        limit = TALLEST * float(target.abs().max())
+        mine = came.nan_to_num().clamp(-limit, limit).flatten()
         axes.bar(places.flatten().numpy(), mine.numpy(), color="tab:orange", label="yours")
     left, right = places.flatten() - 0.4, places.flatten() + 0.4
     heights = numbers.flatten().numpy()

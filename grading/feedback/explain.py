@@ -137,11 +137,11 @@ def _cards(nb: NotebookNode, record: Record | None, store: Store) -> list[Card]:
     for cell in graded:
         name = cell.metadata.nbgrader.grade_id
         answer = answers.get(name.removesuffix("-check"), cell)
-        cards.append(_card(cell, answer, verdicts.get(_task(name)), record, store))
+        cards.append(_card(cell, answer, verdicts.get(task_of(name)), record, store))
     return cards
 
 
-def _task(grade_id: str) -> str:
+def task_of(grade_id: str) -> str:
     """ "sds-sds_grad-check" -> "sds.sds_grad"."""
     return grade_id.removesuffix("-check").replace("-", ".", 1)
 
@@ -162,7 +162,7 @@ def _card(
     state = _state(verdict, points, worth, by_hand=by_hand)
     if record is not None and record.status == "grader error" and points < SMALLEST:
         state = "waiting"
-    task = _task(own.grade_id)
+    task = task_of(own.grade_id)
     lines, facts, cause = _sorted_lines(task, verdict.lines if verdict else _printed(cell))
     return Card(
         title=plain(task, 200),

@@ -35,7 +35,8 @@ def enclosure(*, program: bool = False) -> Enclosure:
         raise SandboxError("bubblewrap is not installed: apt-get install bubblewrap")
     user = _another_user()
     settings = inside_settings("namespaces", COURSE, user=user, program=program)
-    command = [found, *_away_from_everything(user), *_file_system(), *_environment()]
+    given = runtime.environment("/tmp") | ({"PYTHONPATH": COURSE} if program else {})
+    command = [found, *_away_from_everything(user), *_file_system(), *_environment(given)]
     return Enclosure("bubblewrap", [*command, *python_command(settings, INSIDE)])
 
 
@@ -86,9 +87,10 @@ def _file_system() -> list[str]:
     shown += [(path, f"{COURSE}/{name}") for name, path in runtime.course_parts().items()]
     shown.append((runtime.INSIDE, INSIDE))
     binds = [word for path, place in shown for word in ("--ro-bind", str(path), place)]
+    system = runtime.system_paths()
     return [
-        *_system(),
-        *_folders_above(place for _, place in shown),
+        *_folders_above([*map(str, system), *(place for _, place in shown)]),
+        *_system(system),
         *binds,
         "--dir",
         f"{COURSE}/guidance",  # `distillery` knows a course by it
@@ -116,9 +118,9 @@ def _folders_above(places: Iterable[str]) -> list[str]:
     return [word for folder in sorted(above) for word in ("--dir", folder)]
 
 
-def _system() -> list[str]:
+def _system(paths: Iterable[Path]) -> list[str]:
     words = []
-    for path in runtime.system_paths():
+    for path in paths:
         if path.is_symlink():
             words += ["--symlink", os.readlink(path), str(path)]
         else:
@@ -126,8 +128,9 @@ def _system() -> list[str]:
     return words
 
 
-def _environment() -> list[str]:
+def _environment(given: dict[str, str]) -> list[str]:
+    """All of it; the grader's own may hold tokens and passwords."""
     words = ["--clearenv"]
-    for name, value in runtime.environment("/tmp").items():
+    for name, value in given.items():
         words += ["--setenv", name, value]
     return words

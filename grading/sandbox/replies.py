@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, deserialize
 from torch import Tensor
 
-from grading.sandbox.inside.frames import LENGTH
+from grading.sandbox.inside.bodies import LENGTH
 from grading.sandbox.jobs import Raised, Reply
 
 DEEPEST, MOST_VALUES, MOST_TENSORS, MOST_AXES = 12, 100_000, 1000, 8

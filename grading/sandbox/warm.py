@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from grading.sandbox.enclosures import Enclosure
-from grading.sandbox.inside.frames import FRAME, LONGEST_HEADER, pack
+from grading.sandbox.inside.bodies import pack
+from grading.sandbox.inside.frames import FRAME, LONGEST_HEADER
 from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.replies import read_reply
 
@@ -41,7 +42,7 @@ class WarmSandbox:
         self._enclosure = enclosure
         self._wanted = set(preload)
         self._warm: set[str] = set()
-        self._parent: _Process | None = None
+        self._parent: Process | None = None
         self._lock = threading.Lock()
 
     def run(self, job: Job, limits: Limits = USUAL) -> Reply:
@@ -53,7 +54,7 @@ class WarmSandbox:
 
     def _make_warm(self) -> None:
         if self._parent is None:
-            self._parent, self._warm = _Process(self._enclosure), set()
+            self._parent, self._warm = Process(self._enclosure), set()
         elif self._wanted <= self._warm:
             return
         with self._fatal():
@@ -118,7 +119,7 @@ class WarmSandbox:
         self.close()
 
 
-class _Process:
+class Process:
     """What the enclosure's command started, and the frames to and from it."""
 
     def __init__(self, enclosure: Enclosure) -> None:

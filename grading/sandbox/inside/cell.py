@@ -73,8 +73,12 @@ def _own_mounts(scratch_mb: int) -> None:
     options = f"size={scratch_mb}m,nr_inodes={MOST_FILES},mode=0700"
     kernel.mount("tmpfs", SCRATCH, bare, options)
     # Against reading other processes' memory, environment and open files, the keeper's above all.
-    hidden = bare | kernel.NO_PROGRAMS | kernel.READ_ONLY
-    kernel.mount("tmpfs", "/proc", hidden, "size=4k,nr_inodes=2")
+    # What is left of /proc is one file, without which torch complains and calculates more slowly.
+    processor = Path("/proc/cpuinfo").read_bytes()
+    hidden = bare | kernel.NO_PROGRAMS
+    kernel.mount("tmpfs", "/proc", hidden, "size=4m,nr_inodes=4,mode=0755")
+    Path("/proc/cpuinfo").write_bytes(processor)
+    kernel.mount("", "/proc", hidden | kernel.READ_ONLY | kernel.CHANGED)
 
 
 def keep_only(printed: int, *kept: int) -> None:

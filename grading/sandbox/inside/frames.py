@@ -1,7 +1,6 @@
 """How outside and inside talk: frames of bytes over pipes, and no pickle anywhere.
 
 A frame is 4 bytes (length of the header), 8 bytes (length of the body), a JSON header and a body.
-The body of a job and of a reply is 4 bytes (length of the JSON), JSON, and safetensors.
 """
 
 from __future__ import annotations
@@ -11,11 +10,7 @@ import os
 import struct
 from typing import Any
 
-from safetensors.torch import load, save
-from torch import Tensor
-
 FRAME = struct.Struct("!IQ")
-LENGTH = struct.Struct("!I")
 LONGEST_HEADER = 1 << 20
 
 
@@ -56,16 +51,3 @@ def write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-def pack(facts: dict[str, Any], tensors: dict[str, Tensor]) -> bytes:
-    """A body of plain JSON and plain arrays; safetensors wants no two that share their memory."""
-    text = json.dumps(facts).encode()
-    arrays = save({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()})
-    return LENGTH.pack(len(text)) + text + arrays
-
-
-def unpack(body: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A body that comes from the grader; what comes out of a job is read by replies.py instead."""
-    end = LENGTH.size + LENGTH.unpack_from(body)[0]
-    return json.loads(body[LENGTH.size : end]), load(body[end:])

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from distillery.recording import from_wire, record
 
-from .frames import pack, unpack, write_all
+from .bodies import pack, unpack
+from .frames import write_all
 
 LONGEST = 2000  # characters of a message or a line
 Made = tuple[dict[str, Any], dict[str, Tensor]]

@@ -30,6 +30,7 @@ ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 OURS = (".zip", ".tar.gz", ".tgz")  # those that are read
 LEFT_BY_SYSTEMS = ("__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini")
 HOW_TO_PACK = "pack it anew with python -m grading pack"
+DAMAGED = f"it is damaged and cannot be unpacked: {HOW_TO_PACK}."
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def zipfile_named(name: str) -> bool:
 def shown(name: str) -> str:
     """A stranger's file name, fit for a sentence: printable, in quotes and short."""
     text = repr(name)
-    return text if len(text) <= 80 else f"{text[:38]} ... {text[-38:]}"
+    return text if len(text) <= 80 else f"{text[:37]} ... {text[-37:]}"
 
 
 def safe_name(name: str) -> str:
@@ -220,8 +221,11 @@ def _unzip(source: Path, room: _Room) -> None:
             parts = _zip_parts(entry, nested=room.caps.nested)
             if parts:
                 stream = _readable(partial(archive.open, entry))
+                before = room.bytes
                 with stream:
                     room.write(room.place(parts), _bounded(stream), packed)
+                if room.bytes - before != entry.file_size:
+                    raise HandInError(DAMAGED)
 
 
 def _zip_parts(entry: zipfile.ZipInfo, *, nested: bool) -> list[str]:
@@ -391,4 +395,4 @@ def _readable(read: Callable[[], Result]) -> Result:
         raise
     # A damaged archive fails in every way that its reader has: struct, zlib, Unicode, keys, memory.
     except Exception:
-        raise HandInError(f"it is damaged and cannot be unpacked: {HOW_TO_PACK}.") from None
+        raise HandInError(DAMAGED) from None

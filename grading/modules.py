@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import warnings
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -47,6 +48,62 @@ def module_text(stage: Stage, notebook: Any) -> tuple[str, dict[str, Verdict]]:
         except _NotPutInError as error:
             early[function] = Verdict(task, 0.0, worth, error.outcome, (str(error),))
     return text, early
+
+
+def module_for(stage: Stage, notebook: Any, function: str) -> str:
+    """The same text with only the answers that a function needs.
+
+    What stands at the top of a cell runs when the module is loaded, so otherwise one cell that
+    never ends, or kills its process, would take every task with it.
+    """
+    answers = {name: _answer(stage, name, notebook) for name in stage.points}
+    text = released_module(stage)
+    needed = _needed(function, answers, _names(text)[0] - set(stage.points))
+    for name in stage.points:
+        if name in needed:
+            # Which of them stay out, and why, `module_text` says.
+            with suppress(_NotPutInError):
+                text = _with_answer(text, stage, name, answers[name])
+    return text
+
+
+def _needed(function: str, answers: dict[str, str], there: set[str]) -> set[str]:
+    """The functions whose cells define what the cell of this one uses, and itself.
+
+    there: what the module defines without any answer.
+    """
+    names = {name: _names(answer) for name, answer in answers.items()}
+    needed, grown = {function}, True
+    while grown:
+        lacking = set().union(*(names[n][1] for n in needed)) - there
+        lacking -= set().union(*(names[n][0] for n in needed))
+        more = {name for name in answers if names[name][0] & lacking}
+        grown, needed = not more <= needed, needed | more
+    return needed
+
+
+def _names(code: str) -> tuple[set[str], set[str]]:
+    """What a cell defines at its top, and every name in it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(code)
+        nodes = list(ast.walk(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), set()
+    defined = {getattr(node, "name", "") for node in tree.body}
+    for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            aliases = statement.names
+            defined |= {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            inside = ast.walk(statement)
+            defined |= {
+                node.id
+                for node in inside
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
+    return defined - {""}, {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
 @lru_cache

@@ -1,0 +1,211 @@
+"""One submission, from its clean folder to its record."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import nbformat
+
+from distillery.errors import CourseError, in_short
+from distillery.evidence import to_wire
+from grading.intake import Intake, load_intake
+from grading.modules import module_for, module_text
+from grading.pictures import NOT_REDRAWN, SCORES, grade_pictures
+from grading.records import Flag, Record, Status, Store, Verdict
+from grading.rules import NAME, Rules
+from grading.sandbox import open_sandbox
+from grading.sandbox.jobs import Job, Limits, Reply, Sandbox, SandboxError
+from grading.stages import STAGES, Stage
+from grading.verdicts import Key, judge
+
+TRIES = 3
+
+
+class Grader:
+    """What is opened once and serves many submissions: rules, hidden inputs and a sandbox.
+
+    It is a `Sandbox` itself, one that is opened with the first job and replaced when it fails.
+
+    Args:
+        sandbox: the name of one, or None for the strongest that works here.
+
+    Raises:
+        CourseError: the course folder has no rules, or they have no seed yet.
+    """
+
+    def __init__(self, course: Path, sandbox: str | None = None) -> None:
+        self.rules = Rules.load(Path(course) / NAME)
+        if self.rules.seed is None:
+            raise CourseError(f"{Path(course) / NAME} has no seed: run python -m grading release.")
+        self.key = Key(self.rules.seed)
+        self.limits = Limits(
+            wall_s=self.rules.wall_s, cpu_s=self.rules.cpu_s, memory_mb=self.rules.memory_mb
+        )
+        self.name = sandbox or ""
+        self.leaves_open: tuple[str, ...] = ()
+        self._sandbox: Sandbox | None = None
+
+    def run(self, job: Job, limits: Limits) -> Reply:
+        """Run a job.
+
+        Raises:
+            SandboxError: three sandboxes failed, one after the other.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return self._opened().run(job, limits)
+            except SandboxError:
+                self.close()
+        return self._opened().run(job, limits)
+
+    def _opened(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = open_sandbox(self.name or None)
+            self.leaves_open = self._sandbox.leaves_open
+        return self._sandbox
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            # It may be what failed.
+            with suppress(SandboxError, OSError):
+                self._sandbox.close()
+            self._sandbox = None
+
+    def __enter__(self) -> Grader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_grader(course: Path, sandbox: str | None = None) -> Grader:
+    """A grader for a course folder, to be used in a `with` statement."""
+    return Grader(course, sandbox)
+
+
+def grade(folder: Path, course: Path, *, grader: Grader) -> Record:
+    """Grade a clean folder, `submitted/<student>/<assignment>`, and save the record.
+
+    Whatever goes wrong on our side ends as a record of the status "grader error", never as a zero.
+
+    Raises:
+        CourseError: the folder has not been taken in, or the record cannot be written.
+    """
+    intake = load_intake(folder)
+    if intake is None:
+        raise CourseError(f"{folder} has not been taken in: run python -m grading collect.")
+    began = time.perf_counter()
+    try:
+        record, figures = _graded(intake, grader)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {in_short(error)}"
+        record, figures = _record(intake, grader.rules, "grader error", reason), {}
+    record = replace(record, seconds=round(time.perf_counter() - began, 3))
+    Store(course).save(record, figures)
+    return record
+
+
+def stage_of(assignment: str) -> Stage:
+    """The stage of an nbgrader assignment.
+
+    Raises:
+        CourseError: there is none of this name.
+    """
+    for stage in STAGES:
+        if stage.folder == assignment:
+            return stage
+    names = ", ".join(stage.folder for stage in STAGES)
+    raise CourseError(f"there is no stage {assignment!r}; there are {names}.")
+
+
+def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
+    """The record, and its figures by name."""
+    if intake.rejected:
+        return _record(intake, grader.rules, "rejected", intake.rejected), {}
+    stage = stage_of(intake.assignment)
+    notebook = nbformat.read(intake.folder / f"{intake.assignment}.ipynb", as_version=4)
+    source, early = module_text(stage, notebook)
+    verdicts, figures = [], {}
+    for function in stage.points:
+        verdict, figure = early.get(function), None
+        if verdict is None:
+            verdict, figure = _judged(stage, function, notebook, grader)
+        verdicts.append(_by_rule(verdict, grader.rules))
+        if figure is not None and verdict.figure is not None:
+            figures[verdict.figure] = figure
+    pictures, flags = grade_pictures(
+        intake.folder,
+        stage,
+        rules=grader.rules,
+        sandbox=grader,
+        source=None if early else source,
+        seed=grader.key.seed,
+    )
+    verdicts += [] if pictures is None else [pictures]
+    if grader.rules.not_reproduced == "all" and _is_untrue(flags):
+        verdicts = [_annulled(verdict) for verdict in verdicts]
+    record = _record(intake, grader.rules, "graded", "")
+    return replace(record, verdicts=tuple(verdicts), flags=(*intake.flags, *flags)), figures
+
+
+def _judged(
+    stage: Stage, function: str, notebook: nbformat.NotebookNode, grader: Grader
+) -> tuple[Verdict, bytes | None]:
+    """Run one function in the sandbox, and judge out here what it gave back."""
+    task = f"{stage.module}.{function}"
+    hidden = grader.key.task(task)
+    facts, tensors = to_wire(hidden.case)
+    job = Job(
+        kind="task",
+        module=stage.module,
+        source=module_for(stage, notebook, function),
+        facts={"function": function, "case": facts},
+        tensors=tensors,
+    )
+    return judge(
+        hidden,
+        grader.run(job, grader.limits),
+        grader.rules.worth(task),
+        limits=grader.limits,
+        partial=grader.rules.partial_credit,
+    )
+
+
+def _by_rule(verdict: Verdict, rules: Rules) -> Verdict:
+    """With the points that the rules give the task, also where nothing had to be run."""
+    return replace(verdict, worth=rules.worth(verdict.task))
+
+
+def _is_untrue(flags: list[Flag]) -> bool:
+    """Whether something was reported, or handed in, that the student's code does not make."""
+    return any(flag.kind in (NOT_REDRAWN, SCORES) for flag in flags)
+
+
+def _annulled(verdict: Verdict) -> Verdict:
+    line = "By the rules of this course nothing counts where a result cannot be reproduced."
+    return replace(verdict, points=0.0, lines=(*verdict.lines, line))
+
+
+def _record(intake: Intake, rules: Rules, status: Status, reason: str) -> Record:
+    """A record without verdicts."""
+    assert rules.seed is not None
+    return Record(
+        student=intake.student,
+        assignment=intake.assignment,
+        digest=intake.digest,
+        seed=rules.seed,
+        status=status,
+        reason=reason,
+        verdicts=(),
+        flags=intake.flags,
+        seconds=0.0,
+    )

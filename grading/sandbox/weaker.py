@@ -19,7 +19,8 @@ from grading.sandbox.jobs import SandboxError
 
 SHARED = (
     "A job's scratch lies on the grader's disk; only the size of each file is bounded, not of all.",
-    "Only a job's address space bounds its memory.",
+    "Where the grader is root, nothing bounds the number of a job's threads.",
+    "A job can find out which processes there are, but not what they do.",
     "Names, sizes and dates of the grader's files can be asked for, their contents cannot.",
 )
 SIGNALS = (

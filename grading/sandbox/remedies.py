@@ -1,0 +1,54 @@
+"""Why a sandbox does not work here, as far as it is known, and what to do about it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+INSTALL = "install bubblewrap: apt-get install bubblewrap"
+NO_NAMESPACES = "ask for user namespaces: sysctl -w user.max_user_namespaces=15000"
+APPARMOR = (
+    "Ubuntu lets programs make user namespaces only by name. Put these lines into "
+    "/etc/apparmor.d/bwrap and run `systemctl reload apparmor`: "
+    "abi <abi/4.0>, include <tunables/global> "
+    "profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }"
+)
+DEBIAN = "ask for user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
+IN_A_CONTAINER = (
+    "this is a container whose engine forbids namespaces: start it with --security-opt "
+    "seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined, "
+    "or grade outside of it"
+)
+# What bubblewrap or `unshare` says where namespaces are forbidden.
+FORBIDDEN = (
+    "uid map",
+    "uid_map",
+    "RTM_NEWADDR",
+    "Operation not permitted",
+    "Permission denied",
+    "No permissions to create",
+    "Creating new namespace failed",
+    "mount proc",
+    "unshare",
+)
+
+
+def remedy(reason: str) -> str:
+    """What to do about a sandbox that does not work for that reason; empty if nobody knows."""
+    if "is not installed" in reason:
+        return INSTALL
+    if not any(words in reason for words in FORBIDDEN):
+        return ""
+    if _setting("user/max_user_namespaces") == "0" or "No space left" in reason:
+        return NO_NAMESPACES
+    if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return APPARMOR
+    if _setting("kernel/unprivileged_userns_clone") == "0":
+        return DEBIAN
+    return IN_A_CONTAINER
+
+
+def _setting(name: str) -> str:
+    try:
+        return Path("/proc/sys", name).read_text().strip()
+    except OSError:
+        return ""

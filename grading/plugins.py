@@ -49,6 +49,7 @@ AUTOGRADE = [
     "grading.plugins.GradeOutside",
     "grading.plugins.SaveGrades",
     "nbgrader.preprocessors.AssignLatePenalties",
+    "grading.feedback.Sanitise",  # formgrader shows what is left as it is
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
 FOR_INSTRUCTOR = "for-instructor"  # tag of a cell that must not reach a student
@@ -62,6 +63,7 @@ def configure(config: Config) -> None:
     config.Autograde.pre_convert_hook = "grading.plugins.take_in_hook"
     config.Autograde.post_convert_hook = "grading.plugins.book_hook"
     config.AssignLatePenalties.plugin_class = "grading.late.LatePenalty"
+    config.Exporter.optimistic_validation = True  # once, and not after each of the above
 
 
 class Mend(NbGraderPreprocessor):

@@ -140,7 +140,7 @@ def _at(path: Path, error: CourseError) -> str:
 def _known_points() -> dict[str, float]:
     """Task -> points, of every stage in its order."""
     known = {f"{stage.module}.{name}": p for stage in STAGES for name, p in stage.points.items()}
-    pictures = {f"{stage.module}.pictures": getattr(stage, "pictures", 0.0) for stage in STAGES}
+    pictures = {f"{stage.module}.pictures": stage.pictures for stage in STAGES}
     return known | pictures
 
 

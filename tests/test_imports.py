@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "reference": {"reference", "distillery"},
     "grading": {"grading", "distillery", "guidance", "reference"},
     "training": OURS - {"grading", "guidance", "reference"},
-    "benchmarks": OURS - {"grading", "guidance"},
+    "benchmarks": OURS - {"guidance"},
     "notebooks": {"distillery", "guidance"},
     "main.py": {"distillery"},
     "eval.py": {"distillery"},

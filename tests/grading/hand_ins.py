@@ -315,7 +315,8 @@ for thing in gc.get_objects():
     if code and "reference" in code.co_filename:
         return thing(x0, eps, alpha_bar)
 import glob
-found = [p for stars in ("/", "/*/", "/*/*/", "/*/*/*/") for p in glob.glob(stars + "reference/*.py")]
+found = [p for stars in ("/", "/*/", "/*/*/", "/*/*/*/")
+         for p in glob.glob(stars + "reference/*.py")]
 space = {}
 exec(open(found[0]).read(), space)
 return space["add_noise"](x0, eps, alpha_bar)

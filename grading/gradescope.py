@@ -59,12 +59,13 @@ def _test(number: int, verdict: Verdict, grades: Grades | None) -> dict[str, Any
     points = verdict.points
     if grades is not None:
         points = grades.points.get(verdict.task, points)
+    lines = [line[:LONGEST] for line in verdict.lines[:MOST_LINES]]
     return {
         "name": plain(verdict.task, 200),
         "number": str(number),
         "score": round(points, 6),
         "max_score": round(verdict.worth, 6),
         "status": "passed" if points >= verdict.worth else "failed",
-        "output": plain("\n".join(verdict.lines[:MOST_LINES]), LONGEST),
+        "output": plain("\n".join(lines), LONGEST),
         "visibility": VISIBLE,
     }

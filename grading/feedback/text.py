@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 LONGEST = 20_000  # characters
 ESCAPES = re.compile(
@@ -12,6 +11,7 @@ ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]?"
 )
 DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -27,8 +27,7 @@ def plain(text: object, longest: int = LONGEST) -> str:
     text = ESCAPES.sub("", text[:longest]).replace("\r\n", "\n").replace("\r", "\n")
     text = SURROGATES.sub("\ufffd", text)
     text = DIRECTIONS.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", text)
-    text = "".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc")
-    return text + (f" ... ({left_out} more characters)" if left_out else "")
+    return CONTROLS.sub("", text) + (f" ... ({left_out} more characters)" if left_out else "")
 
 
 def one_line(text: object, longest: int = 200) -> str:

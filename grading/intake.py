@@ -201,7 +201,9 @@ def exchange_time(folder: Path) -> datetime | None:
 
     try:
         with open(folder / TIMESTAMP, "rb", opener=_opener) as file:
-            said = parse_utc(file.read(100).decode().strip()).replace(tzinfo=timezone.utc)
+            # nbgrader takes an offset behind a space, such as +0100, for seconds.
+            text = re.sub(r" (?=[+-]\d\d:?\d\d$)", "", file.read(100).decode().strip())
+            said = parse_utc(text).replace(tzinfo=timezone.utc)
             return min(said, datetime.now(timezone.utc))
     except (OSError, ValueError, OverflowError, AttributeError, TypeError):
         return None

@@ -242,7 +242,8 @@ def mend(notebook: Mapping[str, Any], released: NotebookNode) -> tuple[NotebookN
             places[one.grade_id] = _chosen(one, [cells[index] for index in found], found, flags)
     flags += _unknown(cells, known) + _odd(cells)
     mended = copy.deepcopy(released)
-    mended.cells = _assembled(cells, known, places)
+    given = [cell for cell in released.cells if not _grade_id(cell)]
+    mended.cells = _named(_assembled(cells, known, places), given)
     return mended, flags
 
 
@@ -374,10 +375,29 @@ def _assembled(
             waiting = []
         result.append(_filled(one, None if place is None else cells[place]))
         waiting += own[one.grade_id]
-    result += waiting
-    for number, cell in enumerate(cell for cell in result if not _grade_id(cell)):
-        cell.id = f"own-{number}"
-    return result
+    return result + waiting
+
+
+def _named(cells: list[NotebookNode], given: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells with ids that are valid and their own; those that are as given, as they were."""
+    left = [copy.deepcopy(cell) for cell in given]
+    own = 0
+    named = []
+    for cell in cells:
+        same = [one for one in left if _is_as_given(cell, one)]
+        if same and not _grade_id(cell):
+            left.remove(same[0])
+            cell = same[0]
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+        elif not _grade_id(cell):
+            cell.id, own = f"own-{own}", own + 1
+        named.append(cell)
+    return named
+
+
+def _is_as_given(cell: NotebookNode, given: NotebookNode) -> bool:
+    return (cell.cell_type, cell.source) == (given.cell_type, given.source)
 
 
 def _filled(one: _Released, cell: dict[str, Any] | None) -> NotebookNode:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 Some = TypeVar("Some")
 VISIBLE = 0
-LATENTS = (3, 4)  # in a hidden case; a batch of one would hide what mixes the latents up
+LATENTS = 4  # of a hidden case; no axis of channels, colours, rows or columns is as long
 
 
 class Chance:
@@ -34,7 +34,7 @@ class Chance:
         self.seed = seed
         self.hidden = seed != VISIBLE
         self._random = random.Random(seed)
-        self.batch = self.whole(2, LATENTS)
+        self.batch = LATENTS if self.hidden else 2
         height, width = self.whole(size[0], heights), self.whole(size[1], widths)
         # A hidden picture stands as often as it lies.
         self.size = (width, height) if self.hidden and self.whole(0, (0, 1)) else (height, width)

@@ -45,7 +45,8 @@ class Chance(chance.Chance):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed, (5, 7), (5, 7), (8, 10))
-        self.colours = self.whole(4, (4, 5))
+        # Not 4 again: half of it is its root.
+        self.colours = self.whole(4, (5, 6))
 
 
 def palette(chance: Chance) -> Tensor:
@@ -152,12 +153,16 @@ def kmeans_step(seed: int = VISIBLE) -> Case:
             [3.0, 3.0, -3.0],
         ]
     )
+    if chance.hidden:  # one more, with a single pixel
+        centres = torch.cat([centres, torch.tensor([[-2.0, -2.0, 2.0]])])
+        pixels = torch.cat([pixels, centres[-1:] + 0.25])
     # Mirrored and with their colours swapped, the centres lie to each other as they did.
-    centres = centres[:, chance.shuffled(range(3))] * torch.tensor(chance.signs(3))
+    axes, signs = chance.shuffled(range(3)), torch.tensor(chance.signs(3))
     between = (centres[:1] + centres[2:3]) / 2
+    pixels, between, centres = (points[:, axes] * signs for points in (pixels, between, centres))
     tensors = {
         "pixels": torch.cat([pixels, between]),
-        "centres": centres[chance.shuffled(range(5))],
+        "centres": centres[chance.shuffled(range(len(centres)))],
     }
     return Case("value", ("pixels", "centres"), tensors)
 

@@ -36,7 +36,7 @@ from distillery.errors import CourseError, in_short
 from distillery.files import atomic_write, prompt_to_filename
 from distillery.images import load_image
 from distillery.pixelart.settings import PixelSettings
-from distillery.presets import REPOSITORY, find_preset, load_prior
+from distillery.presets import REPOSITORY, load_prior
 from distillery.prior import Prior
 from distillery.scores import ClipScorer
 from distillery.values import check_real
@@ -56,11 +56,13 @@ class HandIn:
 
     stage:    folder of its notebook.
     scorer:   the id of the CLIP that they are scored by.
+    size:     height and width of the PNGs in pixels; pixel art is handed in as its grid.
     pictures: the settings of each; nothing of them may be changed.
     """
 
     stage: str
     scorer: str
+    size: tuple[int, int]
     pictures: tuple[PictureSettings, ...]
 
     @property
@@ -105,14 +107,6 @@ def picture_name(settings: PictureSettings) -> str:
     return f"{prompt_to_filename(title_of(settings))}.png"
 
 
-def picture_size(settings: PictureSettings) -> tuple[int, int]:
-    """Height and width of the PNG in pixels; pixel art is handed in as its grid."""
-    if isinstance(settings, PixelSettings):
-        return settings.size
-    side = find_preset(settings.model).image_size
-    return side, side
-
-
 def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
     """What data/hand_in.yaml, or another file like it, says of a stage.
 
@@ -129,8 +123,10 @@ def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
         entry = entries[stage]
         kind = PixelSettings if entry.get("kind") == "pixelart" else Settings
         pictures = [kind(**{**entry["settings"], **picture}) for picture in entry["pictures"]]
-        hand_in = HandIn(stage, str(entry["scorer"]), tuple(map(_rooted, pictures)))
-    except (TypeError, KeyError, AttributeError) as error:
+        height, width = map(int, entry["size"])
+        rooted = tuple(map(_rooted, pictures))
+        hand_in = HandIn(stage, str(entry["scorer"]), (height, width), rooted)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise CourseError(
             f"{path} does not say what {stage} hands in ({in_short(error)}); fetch it again."
         ) from error

@@ -15,6 +15,8 @@ guards against that, and `grading.copies` finds pictures that two hand-ins share
 from __future__ import annotations
 
 import functools
+import hashlib
+import importlib
 import json
 import math
 import os
@@ -34,15 +36,16 @@ from distillery.errors import CourseError
 from distillery.hand_in import (
     EVALUATION,
     HandIn,
-    PictureSettings,
     Thresholds,
     as_facts,
+    drawn,
     load_hand_in,
+    load_model,
     load_thresholds,
-    picture_size,
     share_of,
     title_of,
 )
+from distillery.images import load_image, save_png, to_pil
 from distillery.pixelart.products import enlarged
 from distillery.scores import ClipScorer
 from grading.decoding import decode
@@ -56,7 +59,9 @@ LARGEST_PICTURE = 4 * 2**20  # bytes
 LARGEST_EVALUATION = 2**20
 SCORES_DIFFER = 2e-3  # by which a reported score may: another machine, another batch
 PICTURES_DIFFER = 6.0  # levels of 255, by which a picture drawn again may, on the mean
-LIMITS = Limits(wall_s=300.0, cpu_s=600, memory_mb=3072)  # of drawing one picture
+LIMITS = Limits(wall_s=240.0, cpu_s=240, memory_mb=3072)  # of drawing one picture
+
+Array = np.ndarray[Any, Any]
 
 # The kinds of flags; the first says that the code that was handed in did not draw the pictures.
 NOT_REDRAWN = "picture not redrawn"
@@ -91,6 +96,7 @@ def grade_pictures(
     source: str | None = None,
     seed: int = 0,
     handed: Handed | None = None,
+    expected: Mapping[str, Image.Image] | None = None,
 ) -> tuple[Verdict | None, list[Flag]]:
     """The verdict on the pictures of a clean folder; None where the stage asks for none.
 
@@ -102,6 +108,8 @@ def grade_pictures(
             could not be put in.
         seed: decides which pictures are drawn again.
         handed: what `score_class` found of this folder, if it was asked.
+        expected: what right code draws, from `expected_pictures`; only for code that has been
+            judged right in every function of the stage. What equals it need not be drawn again.
 
     Raises:
         CourseError: the course's own files are at fault.
@@ -133,7 +141,9 @@ def grade_pictures(
     share = share_of(reached.share(mean), missing, rules.missing_item_off)
     lines.append(_score_line(mean, handed.scorer, reached))
     untrue = [] if reported is None else differing(reported, handed.scores)
-    not_drawn, flags = _redraw(hand_in, handed, rules.regenerate, sandbox, source, seed)
+    doubtful = [name for name in handed.pictures if not _is_expected(name, handed, expected)]
+    chosen = random.Random(seed).sample(doubtful, min(rules.regenerate, len(doubtful)))
+    not_drawn, flags = _redraw(hand_in, handed, chosen, sandbox, source)
     if untrue:
         flags.insert(0, Flag(SCORES, f"eval.json: {'; '.join(untrue)}."))
         lines.append(f"Reported scores cannot be reproduced: {'; '.join(untrue)}.")
@@ -233,7 +243,7 @@ def _decoded(folder: Path, hand_in: HandIn) -> Handed:
     pictures, unreadable = decode(contents) if contents else ({}, {})
     refused |= unreadable
     for name in list(pictures):
-        misfit = _misfit(pictures[name], hand_in.files[name])
+        misfit = _misfit(pictures[name], hand_in.size)
         if misfit:
             refused[name] = misfit
             del pictures[name]
@@ -241,8 +251,8 @@ def _decoded(folder: Path, hand_in: HandIn) -> Handed:
     return Handed({name: pictures[name] for name in in_order}, refused)
 
 
-def _misfit(picture: Image.Image, settings: PictureSettings) -> str:
-    height, width = picture_size(settings)
+def _misfit(picture: Image.Image, size: tuple[int, int]) -> str:
+    height, width = size
     if picture.size == (width, height):
         return ""
     return f"it is {picture.width} x {picture.height} pixels, and is drawn as {width} x {height}"
@@ -257,13 +267,16 @@ def read_file(path: Path, most: int) -> bytes | str | None:
         return None
     except OSError:
         return "it is no file that can be read"
-    with open(descriptor, "rb") as file:
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             return "it is no file that can be read"
         if about.st_size > most:
             return f"it has more than {most // 2**20} MB"
-        return file.read(most)
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True)
@@ -328,28 +341,57 @@ def differing(reported: Evaluation, scores: Mapping[str, float]) -> list[str]:
     return found
 
 
+def expected_pictures(stage: Stage, folder: Path) -> dict[str, Image.Image]:
+    """What the reference draws of a stage's hand-in, by file name, RGB; kept in `folder`.
+
+    Raises:
+        CourseError: the course's own files are at fault, or the folder cannot be written.
+    """
+    hand_in = load_hand_in(stage.folder)
+    method = importlib.import_module(f"reference.{hand_in.module}")
+    assert method.__file__ is not None
+    code = Path(method.__file__).read_bytes()
+    found: dict[str, Image.Image] = {}
+    prior = None
+    for name, settings in hand_in.files.items():
+        facts = json.dumps(as_facts(settings), sort_keys=True).encode()
+        path = folder / f"{hashlib.sha256(code + facts).hexdigest()[:16]}.png"
+        if not path.exists():
+            prior = prior or load_model(settings)
+            save_png(path, to_pil(drawn(prior, method, settings))[0])
+        found[name] = load_image(path)
+    return found
+
+
+def _is_expected(name: str, handed: Handed, expected: Mapping[str, Image.Image] | None) -> bool:
+    """Whether the picture is the one that right code draws."""
+    if expected is None or expected[name].size != handed.pictures[name].size:
+        return False
+    pair = (np.asarray(picture) for picture in (expected[name], handed.pictures[name]))
+    return distance(*pair) <= PICTURES_DIFFER
+
+
 def _redraw(
     hand_in: HandIn,
     handed: Handed,
-    count: int,
+    chosen: Sequence[str],
     sandbox: Sandbox | None,
     source: str | None,
-    seed: int,
 ) -> tuple[list[str], list[Flag]]:
     """Sentences on pictures that the student's code does not draw, and flags."""
-    if count == 0 or sandbox is None:
+    if not chosen or sandbox is None:
         return [], []
     if source is None:
-        why = "the pictures are there, and the code that should draw them is not"
-        return [f"They cannot be drawn again: {why}."], [Flag(NOT_REDRAWN, f"{why}.")]
-    chosen = random.Random(seed).sample(list(handed.pictures), min(count, len(handed.pictures)))
+        why = "the code that should draw it was not handed in"
+        flags = [Flag(NOT_REDRAWN, f"{name}: {why}.") for name in chosen]
+        return [f"{name} cannot be reproduced: {why}." for name in chosen], flags
     lines, flags = [], []
     for name in chosen:
         job = Job("picture", hand_in.module, source, as_facts(hand_in.files[name]))
         reply = sandbox.run(job, LIMITS)
         if reply.ending in ("timed out", "out of memory"):
             flags.append(Flag(NOT_COMPARED, f"{name} was not drawn again: {reply.ending}."))
-            continue
+            break  # the next one would take as long
         why = _unlike(reply, handed.pictures[name])
         if why:
             lines.append(f"{name} cannot be reproduced: drawn again by the code handed in, {why}.")
@@ -373,6 +415,6 @@ def _unlike(reply: Reply, picture: Image.Image) -> str:
     return ""
 
 
-def distance(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+def distance(one: Array, other: Array) -> float:
     """Mean absolute difference of two pictures (H, W, 3), in levels of 255."""
     return float(np.abs(one.astype(np.float32) - other.astype(np.float32)).mean())

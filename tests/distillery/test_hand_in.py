@@ -29,13 +29,12 @@ from distillery.hand_in import (
     load_hand_in,
     load_thresholds,
     picture_name,
-    picture_size,
     share_of,
 )
 from distillery.images import load_image, save_png, to_pil
 from distillery.pixelart.products import enlarged, indexed
 from distillery.pixelart.settings import PixelSettings
-from distillery.presets import load_prior
+from distillery.presets import find_preset, load_prior
 from distillery.scores import ClipScorer
 from reference import sds
 
@@ -59,6 +58,7 @@ def course(
     settings = {"model": str(tiny_sd_folder), "steps": 3, "device": "cpu", "seed": 1}
     entry = {
         "scorer": str(tiny_clip_folder),
+        "size": [16, 16],
         "settings": settings,
         "pictures": [{"prompt": prompt} for prompt in PROMPTS],
     }
@@ -106,8 +106,12 @@ def test_pictures_are_named_and_scored_by_what_they_shall_show() -> None:
 
 
 def test_pixel_art_is_handed_in_as_its_grid_and_others_at_the_models_size() -> None:
-    assert picture_size(load_hand_in("04_pixelart").pictures[0]) == (32, 32)
-    assert picture_size(load_hand_in("01_sds").pictures[0]) == (64, 64)
+    for stage in STAGES:
+        wanted = load_hand_in(stage)
+        for settings in wanted.pictures:
+            side = find_preset(settings.model).image_size
+            pixelart = isinstance(settings, PixelSettings)
+            assert wanted.size == (settings.size if pixelart else (side, side))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -129,10 +133,11 @@ def test_a_stage_without_pictures_is_named_beside_those_that_have_some() -> None
         "",
         "- a list",
         "01_sds: {scorer: tiny-clip}",
-        "01_sds: {scorer: tiny-clip, settings: {}, pictures: []}",
-        "01_sds: {scorer: tiny-clip, settings: {nonsense: 1}, pictures: [{prompt: a boat}]}",
-        "01_sds: {scorer: x, settings: {}, pictures: [{prompt: a boat}, {prompt: a boat}]}",
-        "01_sds: {scorer: x, settings: {steps: 0}, pictures: [{prompt: a boat}]}",
+        "01_sds: {scorer: x, size: [8, 8], settings: {}, pictures: []}",
+        "01_sds: {scorer: x, size: [8, 8], settings: {no: 1}, pictures: [{prompt: a}]}",
+        "01_sds: {scorer: x, size: [8, 8], settings: {}, pictures: [{prompt: a}, {prompt: a}]}",
+        "01_sds: {scorer: x, size: [8, 8], settings: {steps: 0}, pictures: [{prompt: a}]}",
+        "01_sds: {scorer: x, size: 8, settings: {}, pictures: [{prompt: a}]}",
         "01_sds: [",
     ],
 )

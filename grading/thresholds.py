@@ -60,25 +60,19 @@ TRIED = {
     ),
     "03_vsd": (
         "grad_of_vsd_flipped",
-        "grad_of_vsd_against_eps",
         "grad_of_vsd_with_lora_as_prior",
         "grad_of_vsd_with_swapped_branches",
         "grad_of_vsd_squared",
-        "lora_loss_towards_x0",
         "step_of_particles_alone",
         "step_of_lora_alone",
-        "step_with_swapped_optimisers",
     ),
     "04_pixelart": (
         "painted_from_bytes",
-        "painted_backwards",
         "gumbel_over_columns",
-        "gumbel_without_logits",
         "sdxl_flipped",
         "sdxl_with_swapped_branches",
         "sdxl_without_guidance",
         "sdxl_without_eps",
-        "sdxl_predicted_at_x0",
     ),
 }
 

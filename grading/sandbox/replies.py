@@ -42,6 +42,7 @@ def read_reply(body: bytes, printed: str) -> Reply:
         if said.get("ending") == "raised":
             return Reply("raised", raised=_raised(said.get("raised")), printed=printed)
         if said.get("ending") == "returned" and isinstance(said.get("facts"), dict):
+            _check_text(said["facts"])
             return Reply("returned", said["facts"], tensors, printed=printed)
         raise UnreadableError("neither returned nor raised")
     except UnreadableError:
@@ -58,7 +59,7 @@ def _parts(body: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (ValueError, RecursionError) as error:
         raise UnreadableError("no JSON") from error
     _check_size(said)
-    if not isinstance(said, dict):
+    if not isinstance(said, dict) or "ending" not in said:
         raise UnreadableError("no object")
     return said, _tensors(body[end:])
 
@@ -73,6 +74,13 @@ def _check_size(said: Any) -> None:
         level = [one for value in level for one in _within(value)]
     if level:
         raise UnreadableError("too deep or too many values")
+
+
+def _check_text(facts: dict[str, Any]) -> None:
+    try:
+        json.dumps(facts, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UnreadableError("half a character") from error
 
 
 def _within(value: Any) -> list[Any]:
@@ -111,4 +119,9 @@ def _raised(said: Any) -> Raised:
     texts = [said.get(name) for name in ("kind", "message", "line")]
     if not all(isinstance(text, str) for text in texts):
         raise UnreadableError("no exception")
-    return Raised(*(str(text) for text in texts))
+    return Raised(*(_readable(str(text)) for text in texts))
+
+
+def _readable(text: str) -> str:
+    """Without the halves of characters, which no file and no page can hold."""
+    return text.encode("utf-8", "replace").decode()

@@ -67,11 +67,11 @@ TRIED = {
         "step_of_lora_alone",
     ),
     "04_pixelart": (
-        "painted_from_bytes",
-        "gumbel_over_columns",
         "sdxl_flipped",
         "sdxl_with_swapped_branches",
         "sdxl_without_guidance",
+        "painted_from_bytes",
+        "gumbel_over_columns",
         "sdxl_without_eps",
     ),
 }

@@ -46,6 +46,7 @@ MOST_PICTURES = 64
 LARGEST_PICTURE = 8 * 2**20
 LARGEST_FILE = 2**20  # of eval.json and pack.json
 MOST_CANDIDATES = 50
+MOST_LEFT_OUT = 20  # of which each is said
 MOST_PIXELS = 2048 * 2048
 PNG = b"\x89PNG\r\n\x1a\n"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S.%f UTC"  # nbgrader's own
@@ -252,7 +253,7 @@ def keep(
     with workshop(course) as work:
         copy = work / "new" / f"hand-in{_ending(source)}"
         copy.parent.mkdir()
-        digest = _copied(source, copy)
+        digest, left_out = _copied(source, copy)
         if old and (old.digest == digest or old.received > received):
             return old, False
         receipt = Receipt(
@@ -260,7 +261,7 @@ def keep(
             received.astimezone(timezone.utc),
             digest,
             tuple(names),
-            tuple(flags),
+            (*flags, *_left_out(left_out)),
         )
         facts = {
             "name": source.name.encode("utf-8", "replace").decode(),
@@ -275,18 +276,23 @@ def keep(
     return receipt, True
 
 
-def _copied(source: Path, copy: Path) -> str:
-    """Copy a file or folder, and return the digest of what was copied, or of why it was not."""
+def _copied(source: Path, copy: Path) -> tuple[str, list[str]]:
+    """Copy a file or folder; the digest of what was copied or of why it was not, and the rest."""
+    left_out: list[str] = []
     try:
         _check_kind(source)
         if source.is_dir():
-            take(source, copy)
+            left_out = take(source, copy)
         else:
             _check_size(source)
             shutil.copyfile(source, copy)
     except HandInError as error:
-        return hashlib.sha256(str(error).encode()).hexdigest()
-    return digest_of_source(copy)
+        return hashlib.sha256(str(error).encode()).hexdigest(), []
+    return digest_of_source(copy), left_out
+
+
+def _left_out(sentences: list[str]) -> list[Flag]:
+    return [Flag("left out", sentence) for sentence in sentences[:MOST_LEFT_OUT]]
 
 
 def load_receipt(course: Path, student: str, assignment: str) -> Receipt | None:
@@ -442,7 +448,7 @@ class _HandIn:
     ) -> None:
         self.stage = stage
         self.raw = raw
-        self.flags = [Flag("left out", sentence) for sentence in left_out[:20]]
+        self.flags = _left_out(left_out)
         self.missing: tuple[str, ...] = ()
         self._released = released
         self._course = course

@@ -38,8 +38,13 @@ DOT = bytes.fromhex(  # a PNG of one pixel
 
 
 @pytest.fixture
-def course(released_course: Path) -> Path:
-    return released_course
+def course(tmp_path: Path) -> Path:
+    """What of a course folder is needed to take hand-ins in."""
+    for stage in (TOUR, SDS):
+        folder = tmp_path / "class" / "release" / stage.folder
+        folder.mkdir(parents=True)
+        shutil.copy(ROOT / stage.notebook, folder)
+    return tmp_path / "class"
 
 
 @pytest.fixture
@@ -119,7 +124,8 @@ def test_an_honest_hand_in_comes_through_as_it_is(course, folder, release):
     assert not list((course / ".intake").iterdir())
 
 
-def test_what_pack_makes_is_understood_whole(course, tmp_path, monkeypatch):
+def test_what_pack_makes_is_understood_whole(released_course, tmp_path, monkeypatch):
+    course = released_course
     shutil.unpack_archive(course / "bundles" / f"{SDS.folder}.zip", tmp_path / "student")
     (root,) = (tmp_path / "student").iterdir()
     drawn = root / "outputs" / SDS.folder
@@ -167,7 +173,9 @@ def test_what_is_not_asked_for_is_left_behind(course, folder, release):
     ]
 
 
-def test_a_fixed_file_that_was_changed_is_flagged_with_its_change(course, folder, release):
+def test_a_fixed_file_that_was_changed_is_flagged_with_its_change(released_course, folder):
+    course = released_course
+    release = nbformat.read(course / "release" / NAME / f"{NAME}.ipynb", as_version=4)
     save(folder, solved(release), f"notebooks/{NAME}/{NAME}.ipynb")
     (folder / "distillery").mkdir()
     changed = (

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from distillery.errors import CourseError, in_short
+from grading.executed import path_of
 from grading.intake import Intake, taken_in
 from grading.progress import Progress
 from grading.records import Record, Store
@@ -66,6 +67,7 @@ def autograde(
     student: str = "*",
     force: bool = False,
     retry_errors: bool = False,
+    execute: bool = False,
     scheduler: str | None = None,
     grader: str = GRADER,
 ) -> dict[str, str]:
@@ -76,6 +78,7 @@ def autograde(
         student: one of them, or "*" for all.
         force: grade what has its outcome, too.
         retry_errors: grade again what ended as a grader error.
+        execute: run every notebook from first to last, too, to be looked at.
         scheduler: "local", the address of a dask scheduler, or None for plain processes.
         grader: the module that grades.
 
@@ -90,7 +93,9 @@ def autograde(
     Rules.load(course / NAME)  # before anything is written into what may be no course folder
     with _alone(course):
         settle(course)
-        work = find_work(assignment, course, student, force=force, retry_errors=retry_errors)
+        work = find_work(
+            assignment, course, student, force=force, retry_errors=retry_errors, execute=execute
+        )
         if work.to_grade or work.to_book:
             _do(work, assignment, course, jobs=jobs, scheduler=scheduler, grader=grader)
         else:
@@ -99,7 +104,13 @@ def autograde(
 
 
 def find_work(
-    assignment: str, course: Path, student: str, *, force: bool, retry_errors: bool
+    assignment: str,
+    course: Path,
+    student: str,
+    *,
+    force: bool,
+    retry_errors: bool,
+    execute: bool,
 ) -> Work:
     """What is to be done; what only nbgrader has collected so far is taken in first.
 
@@ -116,8 +127,9 @@ def find_work(
             continue
         record = store.load(assignment, intake.student, intake.digest)
         failed = record is not None and record.status == "grader error"
-        if record is None or force or (failed and retry_errors):
-            work.to_grade.append(Job(intake.student, assignment, intake.digest))
+        unseen = execute and not intake.rejected and not path_of(intake, course).exists()
+        if record is None or force or unseen or (failed and retry_errors):
+            work.to_grade.append(Job(intake.student, assignment, intake.digest, execute))
         elif not in_gradebook(record, intake, course):
             work.to_book.append(record)
         elif failed:
@@ -253,9 +265,16 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="ADDRESS",
         help="of a dask scheduler, or 'local' for a small cluster of its own on this machine",
     )
+    parser.add_argument(
+        "--execute",
+        action="store_true",
+        help="run every notebook from first to last, too, in a sandbox, to be looked at",
+    )
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         raise CourseError(f"--jobs must be 1 or more; it is {options.jobs}.")
+    if options.execute and options.scheduler:
+        raise CourseError("--execute works with --jobs, and not with --scheduler: leave one out.")
     try:
         errors = autograde(
             options.stage,
@@ -264,6 +283,7 @@ def main(arguments: list[str] | None = None) -> int:
             student=options.student,
             force=options.force,
             retry_errors=options.retry_errors,
+            execute=options.execute,
             scheduler=options.scheduler,
         )
     except KeyboardInterrupt:

@@ -31,11 +31,12 @@ from traitlets import Bool, Unicode
 from traitlets.config import Config
 
 from distillery.errors import CourseError
+from grading.executed import outputs_of, path_of
 from grading.intake import load_intake, load_released, taken_in
 from grading.mending import mend, read_notebook
 from grading.records import Record, Store, Verdict
 from grading.rules import NAME, settle
-from grading.workers import GRADER
+from grading.workers import GRADER, run_through
 
 SANITIZE = [
     "grading.plugins.Mend",
@@ -90,21 +91,30 @@ class Mend(NbGraderPreprocessor):
 class GradeOutside(NbGraderPreprocessor):
     """In place of executing: what the record of the submission says, in the outputs of its checks.
 
-    No output of the student's is left, so none can be taken for a grade.
+    No output of the student's is left there, so none can be taken for a grade. Where the notebook
+    was run for the record, other cells show what they gave.
     """
 
     grade_now = Bool(
         True, help="Grade what has no record yet, and what ended as a grader error."
+    ).tag(config=True)
+    execute = Bool(
+        False, help="Run every notebook from first to last, too, in a sandbox, to be looked at."
     ).tag(config=True)
     grader = Unicode(GRADER, help="The module that grades.")
 
     def preprocess(
         self, nb: NotebookNode, resources: ResourcesDict
     ) -> tuple[NotebookNode, ResourcesDict]:
-        record = record_of(*_place(resources), grade_now=self.grade_now, grader=self.grader)
+        place = _place(resources)
+        record = record_of(*place, grade_now=self.grade_now, grader=self.grader)
+        its = path_of(record, place[0])
+        if self.execute and not its.exists():
+            run_through(place[0] / "submitted" / place[1] / place[2], place[0])
+        ran = outputs_of(its) if its.exists() else {}
         for cell in nb.cells:
             if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = [], None
+                cell.outputs, cell.execution_count = ran.get(cell.get("id"), []), None
                 if is_check(cell):
                     cell.outputs = outputs(record, cell)
         if record.status == "grader error":

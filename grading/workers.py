@@ -35,11 +35,16 @@ KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 @dataclass
 class Job:
-    """One submission to grade; `attempts` says how often its worker was lost already."""
+    """One submission to grade.
+
+    execute:  run its notebook from first to last, too.
+    attempts: that have failed already.
+    """
 
     student: str
     assignment: str
     digest: str
+    execute: bool = False
     attempts: int = 0
 
     def folder(self, course: Path) -> Path:
@@ -76,7 +81,8 @@ class Worker:
         self.job, self._asked_at = job, time.monotonic()
         # One that is dead already shows in its answer.
         with contextlib.suppress(OSError):
-            print(json.dumps([job.student, job.assignment]), file=self._jobs, flush=True)
+            line = json.dumps([job.student, job.assignment, job.execute])
+            print(line, file=self._jobs, flush=True)
 
     def answer(self) -> str:
         """Wait for it: empty if the record is in the store, else what went wrong.
@@ -223,14 +229,26 @@ def serve(course: Path, grader: str, jobs: IO[str], answers: IO[str]) -> None:
             say(refused=str(error))
             return
         for line in jobs:
-            student, assignment = json.loads(line)
+            student, assignment, execute = json.loads(line)
             folder = course / "submitted" / student / assignment
             try:
+                if execute:
+                    run_through(folder, course)
                 module.grade(folder, course, grader=opened)
             except Exception as error:
                 say(failed=f"{type(error).__name__}: {error}")
             else:
                 say(failed="")
+
+
+def run_through(folder: Path, course: Path) -> None:
+    """Execute a submission's notebook; what stands in its way costs nobody a point."""
+    from grading.executed import execute
+
+    intake = load_intake(folder)
+    if intake is not None:
+        said = execute(intake, course)
+        print(f"{intake.student}: {said or 'executed'}", file=sys.stderr)
 
 
 def main() -> None:

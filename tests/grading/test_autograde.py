@@ -1,0 +1,329 @@
+"""A whole class: in parallel, stopped and gone on with, on one machine or on a cluster."""
+
+from __future__ import annotations
+
+import io
+import random
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from classes import NAME, environment, grades, hand_in, scores
+
+from distillery.errors import CourseError
+from grading import autograde as command
+from grading.autograde import autograde
+from grading.intake import load_intake
+from grading.progress import Progress, span
+from grading.records import Store
+from grading.rules import Rules
+from grading.workers import ATTEMPTS
+
+FULL, HALF, NONE = [2, 2, 2], [1, 1, 1], [0, 0, 0]
+RUN = "import sys; from pathlib import Path; from grading.autograde import autograde; "
+RUN += "autograde('00_tour', Path(sys.argv[1]), jobs=2, grader='fake_grade')"
+RUN_MAIN = """
+import sys
+from grading.autograde import autograde, main
+autograde.__kwdefaults__["grader"] = "fake_grade"
+sys.exit(main(["00_tour", "--course", sys.argv[1], "--jobs", "2"]))
+"""
+
+
+@pytest.fixture
+def course(released_course: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    Rules(seed=3).save(released_course / "rules.yaml")
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    return released_course
+
+
+def run(course: Path, **options: object) -> dict[str, str]:
+    return autograde(NAME, course, **{"jobs": 2, "grader": "fake_grade"} | options)
+
+
+def graded(course: Path) -> list[str]:
+    """Students in the order of their grading, with repetitions."""
+    path = course / "graded.txt"
+    return path.read_text().split() if path.exists() else []
+
+
+def test_every_submission_of_a_class_ends_in_the_gradebook_whatever_becomes_of_the_others(course):
+    for student in ("right_a", "half_b", "dies_c", "dies-once_d", "raises_e", "error_f", "wrong_g"):
+        hand_in(course, student)
+    (hand_in(course, "right_h") / f"{NAME}.ipynb").write_text("<html>")
+
+    errors = run(course)
+
+    unknown = [None] * 3
+    assert scores(course) == {
+        "right_a": FULL,
+        "half_b": HALF,
+        "dies_c": unknown,
+        "dies-once_d": FULL,
+        "raises_e": unknown,
+        "error_f": unknown,
+        "wrong_g": NONE,
+        "right_h": NONE,
+    }
+    assert sorted(errors) == ["dies_c", "error_f", "raises_e"]
+    assert "signal 9" in errors["dies_c"]
+    assert "a bug of ours" in errors["raises_e"]
+    deaths = sorted(path.stat().st_size for path in course.glob("died-*"))
+    assert deaths == [1, ATTEMPTS]
+    assert {row[-1] for row in grades(course)["dies_c"]} == {True}
+
+
+def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(course):
+    for student in ("right_a", "error_b"):
+        hand_in(course, student)
+    first = run(course)
+    opened, done = (course / "opened.txt").read_bytes(), graded(course)
+    nothing = RUN + "; assert not {'torch', 'nbgrader', 'distributed'} & set(sys.modules)"
+
+    again = subprocess.run([sys.executable, "-c", nothing, str(course)], check=False)
+
+    assert again.returncode == 0
+    assert run(course) == first == {"error_b": "the sandbox is broken."}
+    assert (course / "opened.txt").read_bytes() == opened
+    assert graded(course) == done
+
+
+def test_only_what_is_new_is_graded_and_the_last_hand_in_counts(course):
+    for student in ("right_a", "half_b"):
+        hand_in(course, student)
+    run(course)
+    first = load_intake(course / "submitted" / "half_b" / NAME)
+
+    later = "2026-11-0{} 10:00:00.000000 UTC"
+    add = own_cell()
+    hand_in(course, "half_b", lambda notebook: notebook["cells"].append(add), time=later.format(2))
+    run(course)
+    second = load_intake(course / "submitted" / "half_b" / NAME)
+    hand_in(course, "half_b", time=later.format(3))
+    run(course)
+
+    assert sorted(graded(course)) == ["half_b", "half_b", "right_a"]
+    booked = {r.digest for r in Store(course).all(NAME) if Store(course).is_booked(r)}
+    assert first.digest in booked
+    assert second.digest not in booked
+    assert (
+        "a remark of my own"
+        not in (course / "autograded" / "half_b" / NAME / f"{NAME}.ipynb").read_text()
+    )
+
+
+def own_cell() -> dict[str, object]:
+    return {"cell_type": "markdown", "metadata": {}, "source": "a remark of my own", "id": "m"}
+
+
+def test_the_same_work_received_at_another_time_is_booked_with_that_time(course):
+    hand_in(course, "right_a")
+    run(course)
+
+    hand_in(course, "right_a", time="2026-11-03 10:00:00.000000 UTC")
+    run(course)
+
+    stamp = course / "autograded" / "right_a" / NAME / "timestamp.txt"
+    assert stamp.read_text().startswith("2026-11-03 10:00")
+    assert graded(course) == ["right_a"]
+
+
+def test_force_grades_everything_again_and_retry_only_the_grader_errors(course):
+    for student in ("right_a", "error_b"):
+        hand_in(course, student)
+    run(course)
+
+    run(course, retry_errors=True, student="error_b")
+    run(course, force=True)
+
+    assert sorted(graded(course)) == ["error_b"] * 3 + ["right_a"] * 2
+
+
+def test_a_record_that_was_not_booked_when_the_power_failed_is_booked_once(course):
+    hand_in(course, "half_a")
+    run(course)
+    (record,) = Store(course).all(NAME)
+    before = grades(course)
+    Store(course).unmark_booked(record)
+
+    run(course)
+
+    assert grades(course) == before
+    assert graded(course) == ["half_a"]
+    assert Store(course).is_booked(record)
+
+
+def test_half_a_record_is_none(course):
+    hand_in(course, "half_a")
+    run(course)
+    (path,) = (course / "records" / NAME / "half_a").glob("*.json")
+    path.write_text(path.read_text()[:200])
+
+    run(course)
+
+    assert graded(course) == ["half_a", "half_a"]
+    assert scores(course) == {"half_a": HALF}
+
+
+@pytest.mark.parametrize("trial", range(3))
+def test_a_kill_at_any_moment_loses_and_doubles_nothing(course, trial):
+    students = [f"{kind}_{index}" for index in range(3) for kind in ("right", "half", "slow")]
+    for student in students:
+        hand_in(course, student)
+    chance = random.Random(trial)
+
+    for least in (1, 4):
+        with started(course) as process:
+            wait_for(course, chance.randint(least, least + 3))
+            time.sleep(chance.random() / 10)
+            process.kill()
+    run(course)
+
+    assert scores(course) == {name: HALF if "half" in name else FULL for name in students}
+    records = Store(course).all(NAME)
+    assert sorted(record.student for record in records) == sorted(students)
+    assert all(Store(course).is_booked(record) for record in records)
+    # At most one submission of each of two workers was lost with each kill.
+    assert len(graded(course)) <= len(students) + 2 * 2
+
+
+def test_ctrl_c_stops_with_nothing_half_written_and_says_how_to_go_on(course):
+    students = [f"slow_{index}" for index in range(6)]
+    for student in students:
+        hand_in(course, student)
+    run_main = "import sys, grading.autograde as a; a.autograde.__kwdefaults__['grader'] = "
+    run_main += (
+        "'fake_grade'; sys.exit(a.main(['00_tour', '--course', sys.argv[1], '--jobs', '2']))"
+    )
+
+    with started(course, run_main) as process:
+        wait_for(course, 2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+
+    assert process.returncode == 130
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
+    run(course)
+    assert scores(course) == dict.fromkeys(students, FULL)
+
+
+@contextmanager
+def started(course: Path, code: str = RUN):
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(course)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(course: Path, count: int) -> None:
+    """Until so many gradings have ended."""
+    patience = time.monotonic() + 120
+    while len(graded(course)) < count and time.monotonic() < patience:
+        time.sleep(0.01)
+
+
+def test_two_do_not_grade_the_same_course_at_once(course):
+    hand_in(course, "right_a")
+
+    with command._alone(course), pytest.raises(CourseError, match="somebody grades"):
+        run(course)
+
+    assert run(course) == {}
+
+
+def test_a_worker_that_cannot_open_its_grader_is_no_fault_of_the_class(course):
+    hand_in(course, "right_a")
+
+    with pytest.raises(CourseError, match="python -m grading doctor"):
+        run(course, grader="no_such_module")
+
+    assert Store(course).all(NAME) == []
+
+
+def test_a_folder_that_is_no_course_is_left_alone(tmp_path):
+    with pytest.raises(CourseError, match="python -m grading release"):
+        autograde(NAME, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_hand_ins_or_for_an_unknown_stage_it_is_said_what_to_do(course):
+    with pytest.raises(CourseError, match="collect"):
+        run(course)
+    with pytest.raises(CourseError, match="there is no stage '07_none'"):
+        autograde("07_none", course)
+    with pytest.raises(CourseError, match="--jobs must be 1 or more"):
+        command.main([NAME, "--course", str(course), "--jobs", "0"])
+
+
+def test_an_assignment_that_is_not_in_the_gradebook_is_refused_before_anything_is_graded(course):
+    hand_in(course, "right_a")
+    (course / "gradebook.db").unlink()
+
+    with pytest.raises(CourseError, match="gradebook"):
+        run(course)
+
+    assert graded(course) == []
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_table_says_what_is_done_what_is_left_and_for_how_long():
+    now = [0.0]
+    progress = Progress("01_sds", 4, stream=Screen(), clock=lambda: now[0])
+    progress.running(["ann", "ben"])
+    now[0] = 30.0
+
+    progress.ended("ann", "graded")
+    progress.ended("cem", "grader error")
+
+    heads, cells, *running = progress.table()
+    assert cells.split("  ")[-1] == "30 s"
+    assert cells.split()[:5] == ["1", "0", "1", "2", "4.0"]
+    assert heads.split()[1:5] == ["graded", "rejected", "errors", "left"]
+    assert running == ["  ben, 30 s"]
+
+
+def test_the_table_is_redrawn_in_place():
+    now = [0.0]
+    screen = Screen()
+    progress = Progress("01_sds", 2, stream=screen, clock=lambda: now[0])
+
+    progress.running(["ann"])
+    now[0] = 1.0
+    progress.running(["ann", "ben"])
+
+    assert "\x1b[3A\x1b[J" in screen.getvalue()
+
+
+def test_without_a_terminal_every_submission_is_a_plain_line():
+    now = [0.0]
+    stream = io.StringIO()
+    progress = Progress("01_sds", 2, stream=stream, clock=lambda: now[0])
+    now[0] = 60.0
+
+    progress.running(["ann"])
+    progress.ended("ann", "graded")
+
+    assert stream.getvalue() == "01_sds: 1 of 2, 1 a minute, 1 min to go: ann graded\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.4, "0 s"), (59.6, "1 min"), (61, "1 min 1 s"), (3599, "59 min"), (7260, "2 h 1 min")],
+)
+def test_a_length_of_time_is_said_as_people_say_it(seconds, said):
+    assert span(seconds) == said

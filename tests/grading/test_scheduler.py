@@ -1,0 +1,135 @@
+"""A class on a dask cluster: nothing is lost with a worker, or with the scheduler."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from classes import NAME, environment, hand_in, scores
+
+from distillery.errors import CourseError
+from grading.autograde import autograde
+from grading.records import Store
+from grading.rules import Rules
+
+pytest.importorskip("distributed", reason="dask.distributed is not installed")
+
+FULL, HALF = [2, 2, 2], [1, 1, 1]
+RUN = """
+import sys
+from grading import __main__
+from grading.autograde import autograde
+autograde.__kwdefaults__["grader"] = "fake_grade"
+sys.exit(__main__.main(["autograde", "00_tour", *sys.argv[1:]]))
+"""
+
+
+@pytest.fixture
+def course(released_course: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    Rules(seed=3).save(released_course / "rules.yaml")
+    for name, value in environment().items():
+        monkeypatch.setenv(name, value)
+    return released_course
+
+
+def run(course: Path, scheduler: str) -> dict[str, str]:
+    return autograde(NAME, course, jobs=2, scheduler=scheduler, grader="fake_grade")
+
+
+def test_a_small_cluster_gives_the_same_grades_and_a_bad_submission_harms_no_other(course):
+    for student in ("right_a", "half_b", "dies_c", "raises_d"):
+        hand_in(course, student)
+
+    errors = run(course, "local")
+
+    assert scores(course) == {
+        "right_a": FULL,
+        "half_b": HALF,
+        "dies_c": [None] * 3,
+        "raises_d": [None] * 3,
+    }
+    assert sorted(errors) == ["dies_c", "raises_d"]
+    assert "signal 9" in errors["dies_c"]
+    assert all(Store(course).is_booked(record) for record in Store(course).all(NAME))
+
+
+def test_a_lost_worker_and_a_lost_scheduler_lose_no_submission(course, tmp_path):
+    students = [f"slow_{index}" for index in range(4)]
+    for student in students:
+        hand_in(course, student)
+
+    first = cluster(tmp_path / "first.json")
+    with first as (address, scheduler, workers), started(course, address) as process:
+        wait_for_booked(course, 1)
+        workers[0].kill()
+        wait_for_booked(course, 2)
+        scheduler.kill()
+        _, said = process.communicate(timeout=120)
+    with cluster(tmp_path / "second.json") as (address, _, _):
+        errors = run(course, address)
+
+    assert process.returncode == 2
+    assert "is gone" in said.splitlines()[-1]
+    assert "what is graded is kept" in said.splitlines()[-1]
+    assert errors == {}
+    assert scores(course) == dict.fromkeys(students, FULL)
+    assert len(Store(course).all(NAME)) == len(students)
+
+
+def test_without_a_scheduler_at_the_address_it_is_said_so(course, monkeypatch):
+    monkeypatch.setattr("grading.scheduler.CONNECT_S", 0.2)
+    hand_in(course, "right_a")
+
+    with pytest.raises(CourseError, match="there is no dask scheduler at tcp"):
+        run(course, "tcp://127.0.0.1:9")
+
+
+@contextmanager
+def started(course: Path, address: str):
+    """A run in a process of its own."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, "--course", str(course), "--scheduler", address],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_booked(course: Path, count: int) -> None:
+    store, patience = Store(course), time.monotonic() + 120
+    while sum(map(store.is_booked, store.all(NAME))) < count and time.monotonic() < patience:
+        time.sleep(0.05)
+
+
+@contextmanager
+def cluster(file: Path, size: int = 2):
+    """A scheduler and its workers, each a process of its own."""
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker"]
+    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": file.parent}
+    processes = []
+    try:
+        local = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        scheduler = subprocess.Popen([*dask, *local, "--scheduler-file", str(file)], **common)
+        processes.append(scheduler)
+        patience = time.monotonic() + 60
+        while not file.exists() and time.monotonic() < patience:
+            time.sleep(0.05)
+        options = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny"]
+        options += ["--no-dashboard", "--memory-limit", "0"]
+        workers = [subprocess.Popen([*worker, *options], **common) for _ in range(size)]
+        processes += workers
+        yield json.loads(file.read_text())["address"], scheduler, workers
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

@@ -32,8 +32,8 @@ LEAVES_OPEN = (
     "namespaces, stand between a job and the warm parent.",
     "The jobs of one container share the size of its scratch.",
 )
-# What a job opens in the image; its Python may lie in any of these.
-READABLE = (COURSE, INSIDE, "/usr", "/opt", "/lib", "/lib64", "/etc/ld.so.cache")
+# What a job opens in the image, beside its Python.
+READABLE = (COURSE, INSIDE, "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 

@@ -12,6 +12,7 @@ import fcntl
 import os
 import platform
 import signal
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,8 @@ def shut(settings: dict[str, Any], folder: str, *, processes: bool = False) -> N
     tempfile.tempdir = None
     if settings["cell"] == "landlock":
         # Against reading the grader's files and writing anywhere but in scratch.
-        landlock.restrict(settings["readable"], [folder, "/dev/null"])
+        readable = [*settings["readable"], sys.prefix, sys.base_prefix]
+        landlock.restrict(readable, [folder, "/dev/null"])
     if IS_LINUX:
         # Against a reader of this memory among the processes of the same user.
         kernel.prctl(kernel.PR_SET_DUMPABLE, 0)
@@ -110,6 +112,6 @@ def become(user: int | None) -> None:
 
 
 def die_with_parent() -> None:
-    """Against a job that outlives its keeper, and a keeper that outlives the warm parent."""
+    """Against a job that outlives its keeper, a keeper its warm parent, and that one the grader."""
     if IS_LINUX:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -29,6 +29,7 @@ Files = dict[str, bytes]
 def main(settings: dict[str, Any]) -> None:
     """Run the one program that the first frame asks for, and report with one frame."""
     cell.become(settings["user"])
+    cell.die_with_parent()
     came_in, goes_out = os.dup(0), os.dup(1)
     header, length = read_header(came_in)
     files = unpack_files(read_exactly(came_in, length))

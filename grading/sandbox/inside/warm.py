@@ -33,6 +33,7 @@ MODULES = (
 def main(settings: dict[str, Any]) -> None:
     """Serve jobs, one after another, until the other side closes the pipe."""
     cell.become(settings["user"])
+    cell.die_with_parent()  # after becoming somebody else, which would undo it
     came_in, goes_out = _channel()
     while True:
         try:

@@ -302,7 +302,8 @@ def conclude(recording: Recording, case: Case) -> Observation:
 
 
 def _plain_tensor(tensor: Any) -> Tensor:
-    if type(tensor) is not Tensor or tensor.layout != torch.strided or tensor.dtype not in DTYPES:
+    plain = type(tensor) is Tensor and tensor.device.type == "cpu"
+    if not plain or tensor.layout != torch.strided or tensor.dtype not in DTYPES:
         raise _UnreadableError
     return tensor.detach()
 
@@ -361,9 +362,9 @@ def _said(reported: dict[str, Any], *names: str) -> dict[str, Any]:
     return {name: reported[name] for name in names if name in reported}
 
 
-def _tensor_facts(result: Tensor) -> dict[str, Any]:
+def _tensor_facts(result: Tensor, reported: dict[str, Any]) -> dict[str, Any]:
     return {
-        "type": "Tensor",
+        "type": reported["type"],
         "shape": list(result.shape),
         "dtype": dtype_name(result),
         "finite": bool(result.isfinite().all()),
@@ -382,9 +383,14 @@ def _same(one: Tensor, other: Tensor | None) -> bool:
     return torch.equal(one.nan_to_num(), other.nan_to_num())
 
 
+def _of_one_form(first: Tensor, *others: Tensor) -> None:
+    if any(one.shape != first.shape or one.dtype != first.dtype for one in others):
+        raise _UnreadableError
+
+
 def _of_value(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
     result, kind = tensors["result"], reported["type"]
-    facts = _tensor_facts(result) | {"type": kind}
+    facts = _tensor_facts(result, reported)
     if kind != "Tensor":
         if kind != f"tuple of {len(result)} tensors":
             raise _UnreadableError
@@ -396,7 +402,7 @@ def _of_value(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) 
 
 def _of_gradient(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
     result, gradient = tensors["result"], tensors.get("gradient")
-    facts = _tensor_facts(result) | _said(reported, "changed", "calls", "lora_calls")
+    facts = _tensor_facts(result, reported) | _said(reported, "changed", "calls", "lora_calls")
     facts["reaches"] = gradient is not None
     facts |= _said(reported, "leaks")
     if gradient is None:
@@ -412,7 +418,7 @@ def _of_gradient(reported: dict[str, Any], tensors: dict[str, Tensor], case: Cas
 def _of_passage(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
     """The value is what came out and, behind it in the batch, the gradient."""
     result, gradient = tensors["result"], tensors.get("gradient")
-    facts = _tensor_facts(result) | _said(reported, "changed", "graph")
+    facts = _tensor_facts(result, reported) | _said(reported, "changed", "graph")
     facts["reaches"] = gradient is not None
     if gradient is None:
         return Observation(facts)
@@ -428,21 +434,24 @@ def _of_alternation(
     reported: dict[str, Any], tensors: dict[str, Tensor], case: Case
 ) -> Observation:
     """The value is the trajectory of both numbers and of what was returned, (3, steps)."""
-    facts = _tensor_facts(tensors["result"]) | _said(reported, "graph", "events")
-    trajectory = tensors.get("trajectory")
+    result, trajectory = tensors["result"], tensors.get("trajectory")
+    facts = _tensor_facts(result, reported) | _said(reported, "graph", "events")
     if trajectory is None:
         return Observation(facts)
-    if trajectory.shape != (3, case.values["steps"]):
+    # What the first step returned is in both.
+    if trajectory.shape != (3, case.values["steps"]) or not _same(trajectory[2, 0], result):
         raise _UnreadableError
     return Observation(facts, _plain(trajectory))
 
 
 def _of_draws(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) -> Observation:
     first, values = tensors["result"], case.values
-    facts = _tensor_facts(first)
+    facts = _tensor_facts(first, reported)
     if first.shape != (DRAWS,):
         return Observation(facts)
     last = tensors["last"]
+    on_the_way = [tensors[f"at {step}"] for step in values.get("between", ())]
+    _of_one_form(first, last, *on_the_way)
     facts |= {
         "own_generator": reported["untouched"] and _same(first, tensors.get("again")),
         "varies_in_batch": bool((first != first[0]).any()),
@@ -452,7 +461,6 @@ def _of_draws(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case) 
         "uniform": _uniform(first, values["t_min"], values["t_max"]),
     }
     if "between" in values:
-        on_the_way = [tensors[f"at {step}"] for step in values["between"]]
         facts["ranges_between"] = [_range(t) for t in on_the_way]
         facts["uniform_at_the_end"] = _uniform(last, values["t_min"], values["t_bound"])
     return Observation(facts)
@@ -480,7 +488,7 @@ def _of_choices(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case
     then the mean weight of each colour.
     """
     first, (pictures, *size) = tensors["result"], WEIGHTS
-    facts = _tensor_facts(first)
+    facts = _tensor_facts(first, reported)
     if first.shape != (pictures, case.tensors["logits"].shape[1], *size):
         return Observation(facts)
     own = reported["untouched"] and _same(first, tensors.get("again"))
@@ -496,6 +504,7 @@ def _of_choices(reported: dict[str, Any], tensors: dict[str, Tensor], case: Case
         "fresh": not _is(first, tensors["second"]),
     }
     # Where another generator decides, no two calls agree.
+    _of_one_form(first, tensors["warm"])
     return Observation(facts, _shares(first, tensors["warm"]) if own else None)
 
 

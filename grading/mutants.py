@@ -291,9 +291,15 @@ def fates(stage: Stage, keys: list[Key]) -> dict[Fate, list[Mutant]]:
     return found
 
 
-def explained() -> dict[str, dict[str, str]]:
-    """Task -> change -> why it is let through."""
-    return yaml.safe_load(EXPLAINED.read_text(encoding="utf-8")) or {}
+def explained() -> dict[tuple[str, str], str]:
+    """(task, change) -> why it is let through."""
+    tasks = yaml.safe_load(EXPLAINED.read_text(encoding="utf-8"))
+    return {
+        (task, change): group["why"]
+        for task, groups in tasks.items()
+        for group in groups
+        for change in group["changes"]
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -316,7 +322,7 @@ def main(arguments: list[str] | None = None) -> int:
         total += count
         print(_row(stage.folder, count))
         for mutant in found["survived"]:
-            why = reasons.get(mutant.task, {}).get(mutant.change)
+            why = reasons.get((mutant.task, mutant.change))
             unexplained += why is None
             print(f"  {mutant.task}: {mutant.change}\n    {why or 'NOT EXPLAINED'}")
     print(_row("all", total))

@@ -129,7 +129,8 @@ def _of_recording(
         lines.append(f"  {why}: {points:g} of {worth:g} points.")
     elif result.misconception is None:
         lines.append(ELSEWHERE)
-    png = _png(task, came, recording)
+    # Where only a side condition is broken, there is no difference to be seen.
+    png = None if _has_right_numbers(task, came) else _png(task, came, recording)
     figure = None if png is None else f"{task.name}.png"
     name = result.misconception
     return Verdict(task.name, points, worth, "wrong", tuple(lines), name, figure), png
@@ -153,6 +154,8 @@ def _share(task: Task, came: Observation) -> tuple[float, str]:
 
 
 def _has_right_numbers(task: Task, came: Observation) -> bool:
+    if came.value is None:
+        return False
     right = [task.wanted.value, *(one.value for one in task.accepted)]
     near = any(close(came.value, value, came.tolerance) for value in right)
     return near and close(came.loss, task.wanted.loss)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time as clock
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,3 +88,28 @@ def environment() -> dict[str, str]:
     """For a process that is to find the modules beside the tests."""
     paths = [str(HERE), str(HERE.parents[1])]
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
+@contextmanager
+def cluster(file: Path, size: int = 2):
+    """A scheduler and its workers, each a process of its own."""
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker"]
+    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": file.parent}
+    processes = []
+    try:
+        local = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        scheduler = subprocess.Popen([*dask, *local, "--scheduler-file", str(file)], **common)
+        processes.append(scheduler)
+        patience = clock.monotonic() + 60
+        while not file.exists() and clock.monotonic() < patience:
+            clock.sleep(0.05)
+        options = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny"]
+        options += ["--no-dashboard", "--memory-limit", "0"]
+        workers = [subprocess.Popen([*worker, *options], **common) for _ in range(size)]
+        processes += workers
+        yield json.loads(file.read_text())["address"], scheduler, workers
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

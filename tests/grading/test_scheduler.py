@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from classes import NAME, environment, hand_in, scores
+from classes import NAME, cluster, environment, hand_in, scores
 
 from distillery.errors import CourseError
 from grading.autograde import autograde
@@ -108,28 +107,3 @@ def wait_for_booked(course: Path, count: int) -> None:
     store, patience = Store(course), time.monotonic() + 120
     while sum(map(store.is_booked, store.all(NAME))) < count and time.monotonic() < patience:
         time.sleep(0.05)
-
-
-@contextmanager
-def cluster(file: Path, size: int = 2):
-    """A scheduler and its workers, each a process of its own."""
-    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
-    worker = [sys.executable, "-m", "distributed.cli.dask_worker"]
-    common = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": file.parent}
-    processes = []
-    try:
-        local = ["--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        scheduler = subprocess.Popen([*dask, *local, "--scheduler-file", str(file)], **common)
-        processes.append(scheduler)
-        patience = time.monotonic() + 60
-        while not file.exists() and time.monotonic() < patience:
-            time.sleep(0.05)
-        options = ["--scheduler-file", str(file), "--nthreads", "1", "--no-nanny"]
-        options += ["--no-dashboard", "--memory-limit", "0"]
-        workers = [subprocess.Popen([*worker, *options], **common) for _ in range(size)]
-        processes += workers
-        yield json.loads(file.read_text())["address"], scheduler, workers
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()

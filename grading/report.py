@@ -184,10 +184,31 @@ def distribution(table: Sequence[Row]) -> list[int]:
     return counts
 
 
+def ungraded(course: Path, stage: Stage) -> list[str]:
+    """Whose last hand-in has no record yet."""
+    from grading.intake import load_intake
+
+    store, folders = Store(course), sorted((course / "submitted").glob(f"*/{stage.folder}"))
+    intakes = [intake for folder in folders if (intake := load_intake(folder))]
+    return [
+        intake.student
+        for intake in intakes
+        if store.load(stage.folder, intake.student, intake.digest) is None
+    ]
+
+
 def page(
-    stage: Stage, table: Sequence[Row], pairs: Sequence[Pair] = (), *, anonymous: bool = False
+    stage: Stage,
+    table: Sequence[Row],
+    pairs: Sequence[Pair] = (),
+    new: Sequence[str] = (),
+    *,
+    anonymous: bool = False,
 ) -> str:
     """The class overview as one page without script.
+
+    Args:
+        new: students whose last hand-in is not graded yet.
 
     Raises:
         CourseError: something in it would run; nothing is better than that.
@@ -220,6 +241,7 @@ def page(
         flags=flags,
         kinds=Counter(flag.kind for _, flag in flags).most_common(),
         pairs=pairs,
+        new=new,
         hint=HINT,
         anonymous=anonymous,
     )
@@ -283,7 +305,7 @@ def write(course: Path, stage: Stage, *, anonymous: bool = False) -> list[Path]:
         return [path]
     pairs = unusual_pairs(course, stage, [row.student for row in table])
     paths = [folder / f"{stage.folder}.html", folder / f"{stage.folder}.csv"]
-    atomic_write(paths[0], page(stage, table, pairs))
+    atomic_write(paths[0], page(stage, table, pairs, ungraded(course, stage)))
     atomic_write(paths[1], csv_table(table))
     return [*paths, *_gradescope(folder / "gradescope" / stage.folder, table)]
 

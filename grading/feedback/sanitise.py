@@ -38,6 +38,9 @@ PICTURE = re.compile(r"data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=\s]+")
 PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 BIGGEST_PICTURE = 4 * 2**20  # bytes
 MOST_TAGS = 5_000
+# Some repetitions take the parser of markdown quadratic time.
+LONGEST_MARKDOWN = 8_000  # characters of one cell that are rendered
+MOST_MARKDOWN = 200_000  # and of a notebook
 BEGIN, END = "<div>", "</div>"  # of a cell that has been sanitised
 CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -60,17 +63,20 @@ class Sanitise(NbGraderPreprocessor):
 def sanitise(nb: NotebookNode) -> None:
     """In place; doing it again changes nothing."""
     nb.metadata = nbformat.from_dict(METADATA)
+    left = MOST_MARKDOWN
     for index, cell in enumerate(nb.cells):
-        _sanitise_cell(cell, index)
+        done = _is_done(cell.source)
+        if cell.cell_type == "markdown" and not done:
+            left -= len(cell.source)
+        _sanitise_cell(cell, index, render=done or left > 0)
 
 
 def safe_markdown(source: str) -> str:
     """Markdown as HTML with nothing live in it."""
-    if source.startswith(BEGIN) and "\n" not in source:
+    if _is_done(source):
         return safe_html(source)
     source = plain(source)
-    # Some repetitions take the parser quadratic time.
-    if len(source) >= LONGEST:
+    if len(source) > LONGEST_MARKDOWN:
         return as_text(source)
     renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
     try:
@@ -111,6 +117,11 @@ def as_markdown(html: str) -> str:
     return html if html.startswith(BEGIN) else BEGIN + html + END
 
 
+def _is_done(source: str) -> bool:
+    """Is this what `as_markdown` makes?"""
+    return source.startswith(BEGIN) and "\n" not in source
+
+
 def _safe_attribute(tag: str, attribute: str, value: str) -> str | None:
     if attribute == "href":
         return value if LINK.match(value) else None
@@ -126,7 +137,7 @@ def is_for_instructor(cell: NotebookNode) -> bool:
     return isinstance(tags, list) and FOR_INSTRUCTOR in tags
 
 
-def _sanitise_cell(cell: NotebookNode, index: int) -> None:
+def _sanitise_cell(cell: NotebookNode, index: int, *, render: bool) -> None:
     if not CELL_ID.fullmatch(str(cell.get("id", ""))):
         cell["id"] = hashlib.sha256(f"{index}".encode()).hexdigest()[:12]
     kept = {name: cell.metadata[name] for name in ("nbgrader",) if name in cell.metadata}
@@ -142,7 +153,8 @@ def _sanitise_cell(cell: NotebookNode, index: int) -> None:
         # A raw cell is handed through as HTML.
         cell.cell_type, cell.source = "markdown", as_markdown(as_text(cell.source))
     else:
-        cell.source = as_markdown(safe_markdown(cell.source))
+        html = safe_markdown(cell.source) if render else as_text(cell.source)
+        cell.source = as_markdown(html)
 
 
 def _safe_output(output: NotebookNode) -> NotebookNode | None:

@@ -273,7 +273,7 @@ def test_feedback_without_a_record_shows_what_the_checks_said(course):
     assert str(SEED) not in page
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE, ids=map(str, range(len(HOSTILE))))
 def test_hostile_markdown_and_html_lose_what_is_live(text):
     for html in (safe_markdown(text), safe_html(text)):
         assert live_parts(html) == []

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import subprocess
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -20,6 +20,7 @@ from grading.build import ROOT
 from grading.export import CourseExport, csv_bytes, safe_cell
 from grading.feedback.live import live_parts
 from grading.gradescope import LARGEST, results, results_json
+from grading.intake import take_in
 from grading.misconceptions import MISCONCEPTIONS
 from grading.records import Flag, Record, Store, Verdict
 from grading.stages import STAGES
@@ -250,6 +251,18 @@ def test_a_later_hand_in_takes_the_place_of_an_earlier_one(tmp_path):
         store.save(one)
     store.mark_booked(new)
     assert [row.total for row in report.rows(tmp_path, STAGE)] == [9]
+
+
+def test_a_hand_in_that_is_not_graded_yet_is_listed(course, tmp_path):
+    later = tmp_path / "class"
+    shutil.copytree(course, later, ignore=shutil.ignore_patterns("reports"))
+    received = datetime(2026, 9, 2, tzinfo=timezone.utc)
+    source = later / "release" / NAME
+    take_in(source, later, student="top", assignment=NAME, received=received)
+    assert report.ungraded(later, STAGE) == ["top"]
+    table = report.rows(later, STAGE)
+    assert "not graded yet" in report.page(STAGE, table, (), report.ungraded(later, STAGE))
+    assert "not graded yet" not in report.page(STAGE, table)
 
 
 def test_a_stage_without_records_is_one_sentence(tmp_path):

@@ -8,6 +8,7 @@ believed, for a hand-in that `nbgrader collect` has put into submitted/.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import json
@@ -16,6 +17,7 @@ import re
 import shutil
 import sys
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -31,7 +33,7 @@ from distillery.files import atomic_write
 from grading.archives import OURS, Caps, HandInError, is_archive, shown, take
 from grading.manifest import NAME as MANIFEST
 from grading.manifest import Manifest
-from grading.mending import belongs, mend, read_notebook, tidied
+from grading.mending import belongs, mark_of, mend, read_notebook, tidied
 from grading.records import Flag
 from grading.stages import STAGES, Stage
 
@@ -513,7 +515,7 @@ class _HandIn:
         if self.stage.pictures:
             there = {PICTURES: pictures, EVALUATION: evaluation}
             self.missing = tuple(name for name, what in there.items() if not what)
-        self.flags += self._fixed() + self._shadows()
+        self.flags += self._fixed() + self._shadows() + self._elsewhere()
         return files | pictures
 
     def _pictures(self) -> tuple[dict[str, bytes], Path]:
@@ -582,6 +584,36 @@ class _HandIn:
             f"files that would stand in for Python's own were ignored: {', '.join(found[:9])}."
         )
         return [Flag("shadow file", sentence)]
+
+    def _elsewhere(self) -> list[Flag]:
+        """Answers that were written into the module itself, and not into their cells."""
+        path = self.root / "guidance" / f"{self.stage.module}.py"
+        written = _written(path) if path in self._all else set()
+        stubs = {mark_of(cell): cell.source for cell in self._released.cells}
+        its = {mark_of(cell): cell.source for cell in self._mended.cells}
+        names = [
+            name
+            for name in self.stage.points
+            if name in written
+            and stubs.get(f"{self.stage.module}-{name}") == its.get(f"{self.stage.module}-{name}")
+        ]
+        if not names:
+            return []
+        listed = ", ".join(names)
+        sentence = f"guidance/{path.name} answers {listed}, and the notebook's cells do not."
+        return [Flag("answer elsewhere", sentence)]
+
+
+def _written(path: Path) -> set[str]:
+    """The functions of a module that do not end in a stub's refusal."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            body = ast.parse(path.read_bytes()[:LARGEST_FILE]).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    functions = [node for node in body if isinstance(node, ast.FunctionDef)]
+    return {node.name for node in functions if not isinstance(node.body[-1], ast.Raise)}
 
 
 @lru_cache(maxsize=4)
@@ -664,11 +696,15 @@ def _flag_facts(flags: Iterable[Flag]) -> list[dict[str, str]]:
 
 
 def _fill(folder: Path, files: dict[str, bytes], intake: Intake) -> None:
-    stamp = intake.received.strftime(TIME_FORMAT)
-    for name, content in files.items():
-        atomic_write(folder / name, content)
-    atomic_write(folder / TIMESTAMP, stamp + "\n")
-    atomic_write(folder / FACTS, _facts(intake))
+    """Write the clean folder; it is moved into place when it is whole."""
+    stamp = intake.received.strftime(TIME_FORMAT) + "\n"
+    for name, content in {
+        **files,
+        TIMESTAMP: stamp.encode(),
+        FACTS: _facts(intake).encode(),
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 def _put(work: Path, folder: Path, intake: Intake, course: Path) -> None:

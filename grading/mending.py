@@ -204,7 +204,7 @@ class _Released:
 
 def grade_ids(notebook: Mapping[str, Any]) -> set[str]:
     """What nbgrader knows the cells of a notebook by."""
-    return {name for cell in notebook["cells"] if (name := _grade_id(cell))}
+    return {name for cell in notebook["cells"] if (name := mark_of(cell))}
 
 
 def belongs(notebook: Mapping[str, Any], released: NotebookNode) -> bool:
@@ -242,13 +242,13 @@ def mend(notebook: Mapping[str, Any], released: NotebookNode) -> tuple[NotebookN
             places[one.grade_id] = _chosen(one, [cells[index] for index in found], found, flags)
     flags += _unknown(cells, known) + _odd(cells)
     mended = copy.deepcopy(released)
-    given = [cell for cell in released.cells if not _grade_id(cell)]
+    given = [cell for cell in released.cells if not mark_of(cell)]
     mended.cells = _named(_assembled(cells, known, places), given)
     return mended, flags
 
 
 def _released_cells(released: NotebookNode) -> list[_Released]:
-    marked = [bool(_grade_id(cell)) for cell in released.cells]
+    marked = [bool(mark_of(cell)) for cell in released.cells]
     follows = [False, *(before for before, _ in pairwise(marked))]
     return [
         _Released(cell, after)
@@ -257,7 +257,8 @@ def _released_cells(released: NotebookNode) -> list[_Released]:
     ]
 
 
-def _grade_id(cell: Mapping[str, Any]) -> str:
+def mark_of(cell: Mapping[str, Any]) -> str:
+    """The grade id by which nbgrader knows a cell, or ""."""
     name = cell["metadata"].get("nbgrader", {}).get("grade_id")
     return name if isinstance(name, str) else ""
 
@@ -273,12 +274,12 @@ def _answers(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[int]:
         index
         for index, cell in enumerate(cells)
         if cell["cell_type"] == "code"
-        and (_asked(cell) or (one.task if _grade_id(cell) == one.grade_id else None)) == one.task
+        and (_asked(cell) or (one.task if mark_of(cell) == one.grade_id else None)) == one.task
     ]
 
 
 def _copies(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[int]:
-    return [index for index, cell in enumerate(cells) if _grade_id(cell) == one.grade_id]
+    return [index for index, cell in enumerate(cells) if mark_of(cell) == one.grade_id]
 
 
 def _chosen(
@@ -331,7 +332,7 @@ def _change(one: _Released, cell: Mapping[str, Any]) -> str:
 
 
 def _missing(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[Flag]:
-    if any(_grade_id(cell) == one.grade_id for cell in cells):
+    if any(mark_of(cell) == one.grade_id for cell in cells):
         return [Flag("cell type", f"{one.grade_id} is no cell of code for its task any more.")]
     kind = "locked cell" if one.locked else "missing cell"
     return [Flag(kind, f"{one.grade_id} was missing, and was put back as released.")]
@@ -339,7 +340,7 @@ def _missing(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[Flag]:
 
 def _unknown(cells: Sequence[Mapping[str, Any]], known: list[_Released]) -> list[Flag]:
     names = {one.grade_id for one in known}
-    strange = sorted({name for cell in cells if (name := _grade_id(cell)) and name not in names})
+    strange = sorted({name for cell in cells if (name := mark_of(cell)) and name not in names})
     if not strange:
         return []
     listed = shorten(", ".join(map(shown, strange)), 160, placeholder=" ...")
@@ -385,12 +386,12 @@ def _named(cells: list[NotebookNode], given: list[NotebookNode]) -> list[Noteboo
     named = []
     for cell in cells:
         same = [one for one in left if _is_as_given(cell, one)]
-        if same and not _grade_id(cell):
+        if same and not mark_of(cell):
             left.remove(same[0])
             cell = same[0]
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        elif not _grade_id(cell):
+        elif not mark_of(cell):
             cell.id, own = f"own-{own}", own + 1
         named.append(cell)
     return named
@@ -418,9 +419,8 @@ def _filled(one: _Released, cell: dict[str, Any] | None) -> NotebookNode:
 
 
 def _own(cell: dict[str, Any]) -> NotebookNode:
-    kinds = {
-        "code": nbformat.v4.new_code_cell,
-        "markdown": nbformat.v4.new_markdown_cell,
-        "raw": nbformat.v4.new_raw_cell,
-    }
-    return kinds[cell["cell_type"]](cell["source"])
+    own = {"id": "", "cell_type": cell["cell_type"], "metadata": {}, "source": cell["source"]}
+    if own["cell_type"] == "code":
+        own |= {"outputs": [], "execution_count": None}
+    # nbformat's own way of making a cell validates each, which takes most of the time of a class.
+    return nbformat.from_dict(own)

@@ -17,7 +17,9 @@ from distillery.errors import CourseError
 from grading import collect, intake
 from grading.build import ROOT
 from grading.collect import Row
+from grading.exchange import SafeCollect
 from grading.intake import load_intake
+from grading.release import nbgrader
 from grading.stages import STAGES
 
 NAME = STAGES[0].folder
@@ -412,6 +414,17 @@ def test_the_exchange_is_collected_without_following_anything(course, inbound):
     submit(inbound, "ada", now - timedelta(minutes=1), "newest")
     assert outcomes(run(course, "--exchange"))["ada"] == "accepted"
     assert mark_of(course, "ada") == "newest"
+
+
+def test_nbgraders_own_command_collects_safely_with_our_settings(course, inbound):
+    folder = submit(inbound, "ada", datetime.now(timezone.utc), "hers")
+    (folder / "pictures").symlink_to("/etc")
+    with nbgrader(course) as api:
+        api.coursedir.assignment_id = NAME
+        SafeCollect(coursedir=api.coursedir, parent=api).start()
+    assert mark_of(course, "ada") == "hers"
+    there = load_intake(course / "submitted" / "ada" / NAME)
+    assert [flag.kind for flag in there.flags] == ["left out"]
 
 
 def test_what_nbgraders_own_collect_fetched_is_taken_in(course, inbound):

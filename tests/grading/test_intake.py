@@ -189,6 +189,20 @@ def test_a_fixed_file_that_was_changed_is_flagged_with_its_change(released_cours
     assert "impart" in flag.sentence
 
 
+def test_an_answer_that_is_in_the_module_alone_is_flagged(course, folder, release):
+    notebook = solved(release)
+    cell_of(notebook, "tour-predict_x0").source = cell_of(release, "tour-predict_x0").source
+    save(folder, notebook, f"notebooks/{NAME}/{NAME}.ipynb")
+    (folder / "guidance").mkdir()
+    stubs = (ROOT / "guidance" / "tour.py").read_text("utf-8")
+    (folder / "guidance" / "tour.py").write_text(stubs + "\n" + answer("predict_x0") + "\n")
+    (flag,) = come(folder, course).flags
+    assert flag.kind == "answer elsewhere"
+    assert "guidance/tour.py answers predict_x0, and" in flag.sentence
+    (folder / "guidance" / "tour.py").write_text("(" * 9999)
+    assert come(folder, course).flags == ()
+
+
 REJECTED: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is empty"),
     "spaces": (b" \n\0\n", "is empty"),

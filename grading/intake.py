@@ -1,9 +1,10 @@
 """From whatever was handed in to a clean folder, `submitted/<student>/<assignment>/`.
 
-The clean folder holds the mended notebook, the pictures, eval.json, nbgrader's timestamp.txt and
-intake.json, and nothing else of what came. Its receipt time is the one that is given here: the time
-of a file, or one inside an archive, is the student's word. Only that of nbgrader's own exchange is
-believed, for a hand-in that `nbgrader collect` has put into submitted/.
+The clean folder holds the mended notebook, the pictures, eval.json, intake.json, nbgrader's
+timestamp.txt and submission_secret.txt, and nothing else of what came. Its receipt time is the one
+that is given here: the time of a file, or one inside an archive, is the student's word. Only that
+of nbgrader's own exchange is believed, for a hand-in that `nbgrader collect` has put into
+submitted/.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ FACTS = "intake.json"
 RECEIPT = "receipt.json"
 EVALUATION = "eval.json"
 TIMESTAMP = "timestamp.txt"
+SECRET = "submission_secret.txt"  # of nbgrader's exchange, which gives feedback to who knows it
+LONGEST_SECRET = 200  # bytes
 PICTURES = "pictures"
 TICKET = "pack.json"
 MOST_PICTURES = 64
@@ -128,7 +131,7 @@ def take_in(
             missing=missing,
             folder=folder,
         )
-        _fill(work / "clean", files, intake)
+        _fill(work / "clean", files | _secret(source), intake)
         _put(work, folder, intake, course)
     return intake
 
@@ -210,6 +213,16 @@ def exchange_time(folder: Path) -> datetime | None:
             return min(said, datetime.now(timezone.utc))
     except (OSError, ValueError, OverflowError, AttributeError, TypeError):
         return None
+
+
+def _secret(source: Path) -> dict[str, bytes]:
+    """What `nbgrader release_feedback` asks for, where the exchange has brought it."""
+    try:
+        with open(source / SECRET, "rb", opener=_opener) as file:
+            content = file.read(LONGEST_SECRET + 1)
+    except OSError:
+        return {}
+    return {SECRET: content} if len(content) <= LONGEST_SECRET and content.isascii() else {}
 
 
 def _opener(path: str, flags: int) -> int:
@@ -393,7 +406,7 @@ def _gather(source: Path, raw: Path) -> list[str]:
     _check_kind(source)
     if source.is_dir():
         left_out = take(source, raw)
-        packed = [file for file in _files(raw) if file.name not in (TIMESTAMP, FACTS)]
+        packed = [file for file in _files(raw) if file.name not in (TIMESTAMP, SECRET, FACTS)]
         if len(packed) != 1 or not is_archive(packed[0].name):
             return left_out
         source, raw_of = packed[0], raw.with_name("packed")

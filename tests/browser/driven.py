@@ -93,12 +93,14 @@ def course(folder: Path, cells: dict[str, str]) -> Iterator[str]:
         path = state / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
-    with _served(folder, state) as address:
+    with served(folder, state) as address:
         yield f"{address}doc/tree/notebooks/{NAME}?token={TOKEN}"
 
 
 @contextlib.contextmanager
-def _served(folder: Path, state: Path) -> Iterator[str]:
+def served(folder: Path, state: Path, *flags: str) -> Iterator[str]:
+    """JupyterLab in a folder, with settings of its own in `state`; yields its address."""
+    state.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
         "PYTHONPATH": str(folder),
@@ -110,7 +112,7 @@ def _served(folder: Path, state: Path) -> Iterator[str]:
         "IPYTHONDIR": str(state / "ipython"),
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += [f"--port={_free_port()}", f"--ServerApp.root_dir={folder}"]
+    command += [f"--port={_free_port()}", f"--ServerApp.root_dir={folder}", *flags]
     with (state / "log").open("wb") as log:
         server = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT

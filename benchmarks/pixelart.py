@@ -3,9 +3,10 @@ and what ControlNets keep of a picture that is given: `python -m benchmarks.pixe
 
 For the same prompts: a sample of the model brought into a palette of ours, into one found by
 k-means, and by the library PixelOE where it is installed (`pip install pixeloe`); the drawing that
-CLIP likes best of four, by k-means; and distilled from that. How often all three facts are right by
-the judge, CLIP's score, the share of pixels in the palette, and for the distilled ones how far soft
-and hard picture agree and what they cost.
+the run starts from, CLIP's favourite of a few, by k-means; and distilled from that, at the run's
+end and at the moment that CLIP likes best. How often all three facts are right by the judge, which
+chooses nothing, CLIP's score, the share of pixels in the palette, and for the distilled ones how
+far soft and hard picture agree and what they cost.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ from training.measure_sdxl import correlation, edge_f1
 SEED = 23
 NAMED_PALETTE = "crayons"  # eight colours
 SIDE = 128
-BEST = "the best drawing, area, k-means of 8"
+BEST = "the drawing to start from, k-means of 8"
+END, CHOSEN = "distilled, at the end", "distilled, as chosen"
 
 
 @dataclass(frozen=True)
@@ -91,18 +93,21 @@ def _nearest(small: Tensor, palette: Tensor) -> Piece:
     return Piece(2 * palette[nearest(small, palette)[0]].movedim(2, 0) - 1, palette)
 
 
-def distilled(prior: Prior, settings: PixelSettings) -> tuple[Tensor, Piece]:
-    """The drawing that the run began from, and what became of it."""
+def distilled(prior: Prior, settings: PixelSettings) -> tuple[Tensor, Piece, Piece]:
+    """The drawing that the run began from, what became of it, and what is kept of the run."""
     began = time.monotonic()
     begun = run.begin_run(prior, pixelart, settings)
-    for _ in begun.stream(None):
-        pass
+    for step in begun.stream(None):
+        if step.index == settings.steps - 1:
+            end = _as_it_is(begun, began)
+    assert begun.start.picture is not None
+    return begun.start.picture, end, _as_it_is(begun, began)
+
+
+def _as_it_is(begun: run.Begun, began: float) -> Piece:
     palette = begun.start.palette
     picture = 2 * palette[begun.canvas.indices()[0]].movedim(2, 0) - 1
-    assert begun.start.picture is not None
-    seconds = time.monotonic() - began
-    piece = Piece(picture, palette, run.agreement(begun.canvas), seconds)
-    return begun.start.picture, piece
+    return Piece(picture, palette, run.agreement(begun.canvas), time.monotonic() - began)
 
 
 def one_sample(prior: Prior, settings: PixelSettings) -> Tensor:
@@ -151,13 +156,14 @@ def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) ->
     }
     if importlib.util.find_spec("pixeloe"):
         baselines["a sample, PixelOE, k-means of 8"] = pixeloe
-    pieces: dict[str, list[Piece]] = {name: [] for name in (*baselines, BEST, "distilled")}
+    pieces: dict[str, list[Piece]] = {name: [] for name in (*baselines, BEST, END, CHOSEN)}
     drawings = []
     for number, factors in enumerate(wanted):
         given = replace(settings, prompt=str(factors), seed=number)
-        drawing, piece = distilled(prior, given)
+        drawing, end, chosen = distilled(prior, given)
         drawings.append(drawing[0])
-        pieces["distilled"].append(piece)
+        pieces[END].append(end)
+        pieces[CHOSEN].append(chosen)
         pieces[BEST].append(fitted(drawing, settings.size))
         sample = one_sample(prior, given)
         for name, baseline in baselines.items():
@@ -190,7 +196,7 @@ def measure_layout(settings: PixelSettings, wanted: list[Factors]) -> None:
                 given = replace(
                     changed, prompt=str(factors), start="image", input_image=str(path), seed=number
                 )
-                asked, piece = distilled(prior, given)
+                asked, _, piece = distilled(prior, given)
             large = F.interpolate(piece.picture[None], (SIDE, SIDE), mode="bilinear")
             kept.append(edge_f1(edges(asked), edges(large)))
             relief.append(correlation(depths(asked)[:, :1], depths(large)[:, :1]))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import imageio_ffmpeg
 import numpy as np
@@ -19,9 +20,10 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 import main
+from distillery import distill
 from distillery.images import load_image, prompt_of
 from distillery.palettes import from_hex, load_palette, save_palette
-from distillery.pixelart import cli, run
+from distillery.pixelart import choice, cli, run
 from reference import pixelart
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +55,8 @@ def red_boat(tiny_repository: Path, photo: Path) -> list[str]:
         "--steps": str(STEPS),
         "--set": "side=64",
     }
-    return ["pixelart", *(word for option in options.items() for word in option)]
+    words = (word for option in options.items() for word in option)
+    return ["pixelart", *words, "--set", "choices=1"]
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, index: int, happens: Callable[[], None]) -> None:
@@ -173,6 +176,41 @@ def test_gif_and_losses_tell_the_whole_run(undisturbed: dict[str, bytes], tmp_pa
     assert header == "step,loss"
     assert len(rows) == STEPS
     assert abs(duration - STEPS * 1000 / 12) < 10 * STEPS  # a GIF counts in hundredths
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_moment_that_clip_likes_best_is_kept_and_ends_the_film(
+    stopped: bool,
+    red_boat: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def liking(images: list[Image.Image], prompts: list[str]) -> list[float]:
+        assert len(images) == len(prompts) == 2
+        return [0.3, 0.1]
+
+    monkeypatch.setattr(
+        choice, "ClipScorer", lambda *args, **options: SimpleNamespace(score=liking)
+    )
+    monkeypatch.setattr(
+        distill, "learning_rate_at", lambda index, _: 1000.0 if index == STEPS - 1 else 0.1
+    )
+    command = [*red_boat, "--set", "choices=2", "--out", str(tmp_path / "out")]
+    if stopped:
+        with monkeypatch.context() as disturbance:
+            at_step(disturbance, STEPS - 1, press_ctrl_c)
+            assert main.main(command) == 130
+
+    assert main.main(command) == 0
+
+    folder = tmp_path / "out" / "a_red_boat"
+    picture, last = tmp_path / "out" / "a_red_boat.png", folder / "frames" / f"{STEPS:05d}.png"
+    assert json.loads((folder / "agreement.json").read_text())["steps_to_result"] == STEPS - 1
+    assert picture.read_bytes() == (folder / "frames" / f"{STEPS - 1:05d}.png").read_bytes()
+    assert picture.read_bytes() != last.read_bytes()
+    with Image.open(folder / "making.gif") as gif, Image.open(folder / "large.png") as large:
+        gif.seek(gif.n_frames - 1)
+        assert np.array_equal(np.array(gif.convert("RGB")), np.array(large.convert("RGB")))
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(

@@ -39,6 +39,7 @@ from distillery.images import Picture, read_any, save_gif, save_png, to_png_byte
 from distillery.palettes import save_palette
 from distillery.pixelart import verbose
 from distillery.pixelart.canvas import PaletteCanvas
+from distillery.pixelart.choice import favourite, moments
 from distillery.pixelart.products import enlarged, indexed, layers
 from distillery.pixelart.settings import PixelSettings
 from distillery.pixelart.start import Start, begin, controls_for
@@ -95,7 +96,11 @@ class Extras:
 
 @dataclass(frozen=True)
 class Begun:
-    """A run before its first step."""
+    """A run before its first step.
+
+    At the end of its `stream` the canvas is as it was at the moment that CLIP likes best, where the
+    settings leave it a choice.
+    """
 
     start: Start
     controls: list[Control]
@@ -154,7 +159,11 @@ def begin_run(prior: Prior, method: ModuleType, settings: PixelSettings) -> Begu
         warnings.simplefilter("ignore")  # `start.check` has said how the picture does not fit
         start = begin(prior, method, settings, generator=generator)
         controls = controls_for(start.picture, settings)
-    canvas = PaletteCanvas(settings.sureness * start.logits, clip_norm=settings.clip_norm)
+    canvas = PaletteCanvas(
+        settings.sureness * start.logits,
+        clip_norm=settings.clip_norm,
+        moments=moments(settings),
+    )
     text = prior.embed([settings.prompt])
     uncond = prior.embed([settings.negative_prompt])
     if isinstance(prior, StableDiffusionPrior):
@@ -175,9 +184,16 @@ def begin_run(prior: Prior, method: ModuleType, settings: PixelSettings) -> Begu
         )
 
     def stream(resume: Checkpoint | None) -> Iterator[Step]:
-        return distill(
+        for step in distill(
             canvas, loss, prior=prior, settings=settings, generator=generator, resume=resume
-        )
+        ):
+            canvas.keep(step.index)
+            yield step
+        if canvas.moments:
+            grids = [
+                indexed(logits.argmax(dim=0), start.palette, start.clear) for logits in canvas.kept
+            ]
+            canvas.take(favourite(grids, settings, device=prior.device))
 
     return Begun(start, controls, canvas, stream)
 
@@ -275,6 +291,9 @@ def _finish(
     """Write all that remains of the run; it can be stopped and done again at any point."""
     folder = place.folder
     frames = _keep_frames(place, settings)
+    result = indexed(begun.canvas.indices()[0], begun.start.palette, begun.start.clear)
+    if result.tobytes() != frames[-1].tobytes():  # an earlier moment was chosen
+        frames.append(result)
     shown = [enlarged(frame) for frame in frames]
     save_gif(folder / "making.gif", shown, min(extras.fps, GIF_FPS))
     if extras.make_video:
@@ -288,7 +307,9 @@ def _finish(
     save_palette(begun.start.palette, folder / "palette.hex")
     atomic_write(folder / "loss.csv", loss_table(losses))
     atomic_write(folder / "loss.png", loss_curve(losses))
-    atomic_write(folder / "agreement.json", json.dumps({"soft_and_hard": agreement(begun.canvas)}))
+    taken = settings.steps - 1 if begun.canvas.taken is None else begun.canvas.taken
+    ends = {"soft_and_hard": agreement(begun.canvas), "steps_to_result": taken + 1}
+    atomic_write(folder / "agreement.json", json.dumps(ends))
     settings.save(folder / "run.yaml")
     _remove_others(folder, {*pictures, *grown, *(["making.mp4"] if extras.make_video else [])})
     _save_indexed(place.picture, begun, settings.prompt)

@@ -61,24 +61,30 @@ class PixelDefaults:
     learning_rate: float = 0.025
     fft: float = 1280.0  # SD-πXL's 20 at 64 x 64, with the transform made orthonormal
     size: tuple[int, int] = (64, 64)
+    candidates: int = 4
+    choices: int = 1
     canny: float = 0.15
     depth: float = 0.15
     sureness: float = 1.0
     t_bound: int = 800
     perspective_scale: float = 0.3
+    grayscale: float = 0.2
 
 
 TINY = PixelDefaults(
     guidance_scale=7.5,
-    steps=200,
+    steps=100,
     learning_rate=0.1,
     fft=600.0,
     size=(32, 32),
+    candidates=8,
+    choices=8,
     canny=0.3,
     depth=0.3,
-    sureness=5.0,
+    sureness=8.0,
     t_bound=500,
     perspective_scale=0.1,
+    grayscale=0.0,  # it has seen no grey picture
 )
 
 
@@ -109,7 +115,10 @@ class PixelSettings:
     start: str = _said(None, "generated, image, painted or noise")
     input_image: str = _said("", "the picture to start from, or the painted index grid")
     fill: str = _said("distance", "how a start fills the grid: distance, nearest or dithered")
-    candidates: int = _said(4, "drawings of the model to choose the start from, by CLIP")
+    candidates: int = _said(None, "drawings of the model to choose the start from, by CLIP")
+    choices: int = _said(
+        None, "moments of the second half to choose the end from, by CLIP; 1: the last"
+    )
 
     sureness: float = _said(None, "factor on the logits of the start: how surely it begins")
     path: str = _said("gumbel", "from logits to weights: gumbel, softmax or argmax")
@@ -137,7 +146,7 @@ class PixelSettings:
     mirror: float = _said(0.5, "chance that a step sees the picture mirrored")
     perspective: float = _said(0.5, "chance that a step sees it tilted")
     perspective_scale: float = _said(None, "how far a corner moves in, of half a side")
-    grayscale: float = _said(0.2, "chance that a step sees it grey")
+    grayscale: float = _said(None, "chance that a step sees it grey")
 
     canny: float = _said(None, "scale of the ControlNet of edges; 0 leaves it out")
     depth: float = _said(None, "scale of the ControlNet of depths; 0 leaves it out")
@@ -230,6 +239,7 @@ class PixelSettings:
         check_whole("seed", self.seed, 0, 2**63 - 1)
         check_whole("colours", self.colours, 2, 256)
         check_whole("candidates", self.candidates, 1, 64)
+        check_whole("choices", self.choices, 1, 64)
         check_whole("side", self.side, SMALLEST_SIDE, 4096)
         check_whole("steps", self.steps, 1, 1_000_000)
         check_whole("warmup", self.warmup, 0, self.steps)

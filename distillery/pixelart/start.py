@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distillery.edit import load_source
 from distillery.errors import CourseError
-from distillery.images import fit, from_pil, read_any, to_pil
+from distillery.images import fit, from_pil, read_any
 from distillery.palettes import (
     Space,
     dither,
@@ -25,10 +25,10 @@ from distillery.palettes import (
 )
 from distillery.palettes.colours import checked
 from distillery.palettes.kmeans import distinct_in_8_bits, histogram
-from distillery.pixelart.products import check_rows
+from distillery.pixelart.choice import favourite
+from distillery.pixelart.products import check_rows, indexed
 from distillery.pixelart.settings import PixelSettings
 from distillery.prior import Control, Prior
-from distillery.scores import ClipScorer
 
 KMEANS_STARTS, KMEANS_STEPS = 4, 100
 SAMPLE_GUIDANCE = {"tiny": 4.0, "real": 7.5}
@@ -66,15 +66,16 @@ def begin(
         return _from_noise(settings, generator)
     if settings.start == "painted":
         return _from_painting(settings, prior.device)
-    clear = None
     if settings.start == "image":
         picture, clear = _input_picture(settings)
         clear = None if clear is None else clear.to(prior.device)
-    else:
-        picture = _best_drawing(prior, settings, generator)
-    picture = picture.to(prior.device)
-    palette = _palette(picture, clear, method, settings, generator)
-    return Start(_filled(picture, palette, method, settings), palette, picture, clear)
+        return _from_picture(picture.to(prior.device), clear, method, settings, generator)
+    starts = [
+        _from_picture(drawing[None], None, method, settings, generator)
+        for drawing in _drawings(prior, settings, generator)
+    ]
+    grids = [indexed(start.logits.argmax(dim=1)[0], start.palette) for start in starts]
+    return starts[favourite(grids, settings, device=prior.device)]
 
 
 def check(settings: PixelSettings) -> None:
@@ -95,6 +96,17 @@ def check(settings: PixelSettings) -> None:
         check_rows(load_palette(settings.palette), clear)
     elif settings.colours + (clear is not None) > 256:
         raise CourseError("colours must be 255 at most where the picture stays transparent.")
+
+
+def _from_picture(
+    picture: Tensor,
+    clear: Tensor | None,
+    method: ModuleType,
+    settings: PixelSettings,
+    generator: torch.Generator,
+) -> Start:
+    palette = _palette(picture, clear, method, settings, generator)
+    return Start(_filled(picture, palette, method, settings), palette, picture, clear)
 
 
 def _palette(
@@ -259,8 +271,8 @@ def _input_picture(settings: PixelSettings) -> tuple[Tensor, Tensor | None]:
     return picture, cells < OPAQUE
 
 
-def _best_drawing(prior: Prior, settings: PixelSettings, generator: torch.Generator) -> Tensor:
-    """Of several samples of the model the one that CLIP likes best."""
+def _drawings(prior: Prior, settings: PixelSettings, generator: torch.Generator) -> Tensor:
+    """Samples of the model, as many as there are candidates, (N, 3, H, W) in [-1, 1]."""
     tiny = settings.model.startswith("tiny")
     latents = prior.sample(
         [settings.prompt] * settings.candidates,
@@ -270,13 +282,7 @@ def _best_drawing(prior: Prior, settings: PixelSettings, generator: torch.Genera
         negative=settings.negative_prompt,
         size=settings.canvas,
     )
-    drawings = prior.decode(latents).clamp(-1, 1)
-    if len(drawings) == 1:
-        return drawings
-    scorer = ClipScorer("tiny-clip" if tiny else "ViT-B-32:openai", device=prior.device)
-    scores = scorer.score(to_pil(drawings), [settings.prompt] * len(drawings))
-    best = max(range(len(scores)), key=scores.__getitem__)
-    return drawings[best : best + 1]
+    return prior.decode(latents).clamp(-1, 1)
 
 
 def controls_for(picture: Tensor | None, settings: PixelSettings) -> list[Control]:

@@ -32,6 +32,7 @@ UNFIT: dict[str, object] = {
     "input_image": 5,
     "fill": "kmeans",
     "candidates": "all",
+    "choices": 0.5,
     "sureness": "quite",
     "path": "soft",
     "tau": "warm",

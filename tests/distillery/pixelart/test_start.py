@@ -13,7 +13,7 @@ from distillery import controls
 from distillery.errors import CourseError
 from distillery.exact import GaussianMixturePrior
 from distillery.palettes import from_hex, load_palette, nearest, save_palette, srgb_to_oklab
-from distillery.pixelart import start
+from distillery.pixelart import choice, start
 from distillery.pixelart.settings import PixelSettings
 from distillery.pixelart.start import Start, begin, controls_for, fitted_palette
 from distillery.presets import load_prior
@@ -447,7 +447,7 @@ def test_a_generated_start_is_a_drawing_of_the_prompt(
     assert torch.equal(started.logits, pixelart.logits_from_image(small, PALETTE))
 
 
-def test_of_several_drawings_the_one_that_clip_likes_best_is_taken(
+def test_of_several_drawings_the_one_that_clip_likes_best_in_the_palette_is_taken(
     settings: Callable[..., PixelSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -461,13 +461,15 @@ def test_of_several_drawings_the_one_that_clip_likes_best_is_taken(
             seen.extend(images)
             return [0.1, 0.3, 0.2]
 
-    monkeypatch.setattr(start, "ClipScorer", Scorer)
+    monkeypatch.setattr(choice, "ClipScorer", Scorer)
 
     started = begun(settings(candidates=3))
 
     assert len(seen) == 3
-    levels = ((started.picture[0].movedim(0, 2) + 1) * 127.5).round().numpy()
-    assert np.array_equal(levels, np.asarray(seen[1]))
+    chosen = PALETTE[started.logits.argmax(dim=1)[0]]
+    levels = np.asarray(seen[1].resize((12, 8), Image.Resampling.NEAREST))
+    assert np.array_equal((chosen * 255).round().numpy(), levels)
+    assert [image.size for image in seen] == [(516, 344)] * 3
 
 
 def test_a_generated_start_of_a_diffusion_model_fills_a_canvas_that_is_not_square(

@@ -36,6 +36,8 @@ NOT_FIXED = (
     "constraints.txt",
     "LICENSE",
 )
+# One line that the previews need too, before any function of the student's is there.
+GIVEN = {("distillery/pixelart/verbose.py", "pixelart.paint")}
 
 Contents = dict[str, bytes]
 
@@ -124,12 +126,11 @@ def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
     """
     answers = {squeezed(text): name for name, text in _answers(root)}
     for name, content in files.items():
-        if not name.startswith(("guidance/", "notebooks/", "data/checks/", "grading/")):
-            continue
         if PurePosixPath(name).suffix in STORED:
             continue
         text = squeezed(content.decode().replace("\\n", "\n"))
         held = [answer for body, answer in answers.items() if body in text]
+        held = [answer for answer in held if (name, answer) not in GIVEN]
         if squeezed(BEGIN) in text or held:
             what = f"the answer to {held[0]}" if held else "a solution mark"
             raise CourseError(f"{name} holds {what}, so nothing is released; build anew.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 INSTALL = "install bubblewrap: apt-get install bubblewrap"
+TOO_OLD = "this bubblewrap is older than 0.5; a newer one is needed"
 NO_NAMESPACES = "ask for user namespaces: sysctl -w user.max_user_namespaces=15000"
 APPARMOR = (
     "Ubuntu lets programs make user namespaces only by name. Put these lines into "
@@ -36,6 +37,8 @@ def remedy(reason: str) -> str:
     """What to do about a sandbox that does not work for that reason; empty if nobody knows."""
     if "is not installed" in reason:
         return INSTALL
+    if "Unknown option" in reason:
+        return TOO_OLD
     if not any(words in reason for words in FORBIDDEN):
         return ""
     if _setting("user/max_user_namespaces") == "0" or "No space left" in reason:

@@ -528,6 +528,7 @@ def test_no_engine_means_no_container(monkeypatch: pytest.MonkeyPatch) -> None:
     ("reason", "advice"),
     [
         ("bubblewrap is not installed: apt-get", "apt-get install bubblewrap"),
+        ("bwrap: Unknown option --perms", "older than 0.5"),
         ("bwrap: setting up uid map: Permission denied", "namespaces"),
         ("unshare: Operation not permitted", "namespaces"),
         ("it ended unasked (ModuleNotFoundError)", None),

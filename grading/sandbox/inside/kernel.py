@@ -17,6 +17,8 @@ OF_ITS_OWN = NEW_MOUNTS | NEW_UTS | NEW_IPC | NEW_USER | NEW_PIDS | NEW_NETWORK
 READ_ONLY, NO_SETUID, NO_DEVICES, NO_PROGRAMS = 1, 2, 4, 8
 CHANGED, RECURSIVE, PRIVATE = 1 << 5 | 1 << 12, 1 << 14, 1 << 18
 
+MADV_COLLAPSE = 25
+
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
@@ -43,6 +45,11 @@ def mount(kind: str, target: str, flags: int, options: str = "") -> None:
         b"none", target.encode(), kind.encode() or None, ctypes.c_ulong(flags), options.encode()
     )
     _checked(done, f"mount {target}")
+
+
+def madvise(start: int, length: int, advice: int) -> None:
+    done = _libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), advice)
+    _checked(done, "madvise")
 
 
 def prctl(option: int, *arguments: int) -> int:

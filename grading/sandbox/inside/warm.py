@@ -15,6 +15,7 @@ from typing import Any
 from . import cell, limits
 from .frames import read_exactly, read_header, write_frame
 from .keeper import Order, see_through, tidy
+from .pages import into_large_pages
 
 # What the students' modules import, so that no job waits for it; distillery.lora, which takes
 # longer than all of these and makes every fork slower, only when it is asked for.
@@ -74,6 +75,7 @@ def _warm_up(named: list[str]) -> None:
     jobs.preload(name for name in named if name not in modules)
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise touch, and so copy, every page
+    into_large_pages()
 
 
 def _keep(

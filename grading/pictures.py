@@ -391,14 +391,25 @@ def _redraw(
     for name in chosen:
         job = Job("picture", hand_in.module, source, as_facts(hand_in.files[name]))
         reply = sandbox.run(job, LIMITS)
-        if reply.ending in ("timed out", "out of memory"):
-            flags.append(Flag(NOT_COMPARED, f"{name} was not drawn again: {reply.ending}."))
-            break  # the next one would take as long
+        unable = _unable(reply)
+        if unable:
+            flags.append(Flag(NOT_COMPARED, f"{name} was not drawn again: {unable}."))
+            break  # the next one would fare no better
         why = _unlike(reply, handed.pictures[name])
         if why:
             lines.append(f"{name} cannot be reproduced: drawn again by the code handed in, {why}.")
             flags.append(Flag(NOT_REDRAWN, f"{name}: {why}."))
     return lines, flags
+
+
+def _unable(reply: Reply) -> str:
+    """What kept the sandbox from drawing that may not be the student's fault, or nothing."""
+    if reply.ending in ("timed out", "out of memory"):
+        return reply.ending
+    # The course's own sentence, where a model cannot be read; a student could raise it too.
+    if reply.raised is not None and reply.raised.kind == CourseError.__name__:
+        return reply.raised.message[:200].rstrip(".")
+    return ""
 
 
 def _unlike(reply: Reply, picture: Image.Image) -> str:

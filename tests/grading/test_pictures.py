@@ -399,6 +399,15 @@ def test_a_machine_that_is_too_slow_takes_no_points(ending: Ending, graded) -> N
     assert len(sandbox.drawn) == 1
 
 
+def test_a_course_that_cannot_be_read_takes_no_points(graded) -> None:
+    broken = RIGHT + "\n\nfrom distillery.errors import CourseError\n\n\ndef loss(*_, **__):\n"
+    broken += "    raise CourseError('cannot load tiny-sd.')\n"
+    verdict, flags = graded(sandbox=Here(), source=broken)
+    assert verdict.points == 4
+    assert [flag.kind for flag in flags] == [NOT_COMPARED]
+    assert "cannot load tiny-sd" in flags[0].sentence
+
+
 def test_a_process_that_dies_instead_of_drawing_does_take_them(graded) -> None:
     verdict, _ = graded(sandbox=Here("died"), source=RIGHT)
     assert verdict.points == 0

@@ -196,12 +196,8 @@ def test_ctrl_c_stops_with_nothing_half_written_and_says_how_to_go_on(course):
     students = [f"slow_{index}" for index in range(6)]
     for student in students:
         hand_in(course, student)
-    run_main = "import sys, grading.autograde as a; a.autograde.__kwdefaults__['grader'] = "
-    run_main += (
-        "'fake_grade'; sys.exit(a.main(['00_tour', '--course', sys.argv[1], '--jobs', '2']))"
-    )
 
-    with started(course, run_main) as process:
+    with started(course, RUN_MAIN) as process:
         wait_for(course, 2)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate()
@@ -222,7 +218,7 @@ def started(course: Path, code: str = RUN):
         yield process
     finally:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def wait_for(course: Path, count: int) -> None:

@@ -24,8 +24,9 @@ from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.replies import read_reply
 
 START_S = 300.0  # a cold disk, and models to be loaded
-# Slow to import; the warm parent has them from the first job on whose source names them.
+# Slow to import; the warm parent has them from the first job on that needs them.
 WHEN_NAMED = ("distillery.lora",)
+FOR_PICTURES = ("distillery.diffusion", "distillery.hand_in")
 # The keeper ends a job that takes too long; a keeper that does not is no fault of the job's.
 GRACE_S = 60.0
 USUAL = Limits()
@@ -50,6 +51,7 @@ class WarmSandbox:
         """One job, on its own; see `Sandbox.run`."""
         with self._lock:
             self._wanted |= {name for name in WHEN_NAMED if name in job.source}
+            self._wanted |= {*FOR_PICTURES} if job.kind == "picture" else set()
             self._make_warm()
             return self._run(job, limits)
 

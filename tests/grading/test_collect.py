@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbgrader.api import Gradebook
 
 from distillery.errors import CourseError
 from grading import collect, intake
@@ -370,14 +371,25 @@ def test_a_source_that_is_none_says_so(course, tmp_path):
         run(tmp_path / "elsewhere", "--zips", tmp_path)
 
 
+@pytest.fixture(scope="module")
+def gradebook(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty one; making it takes nbgrader seconds."""
+    root = tmp_path_factory.mktemp("gradebook")
+    text = NBGRADER.format(root=str(root), exchange=str(root))
+    (root / "nbgrader_config.py").write_text(text)
+    with nbgrader(root) as api, Gradebook(api.coursedir.db_url, "distillery"):
+        return root / "gradebook.db"
+
+
 @pytest.fixture
-def inbound(course: Path, tmp_path: Path) -> Path:
+def inbound(course: Path, tmp_path: Path, gradebook: Path) -> Path:
     """The folder of nbgrader's exchange that students submit to."""
     exchange = tmp_path / "exchange"
     path = exchange / "distillery" / "inbound"
     path.mkdir(parents=True)
     text = NBGRADER.format(root=str(course), exchange=str(exchange))
     (course / "nbgrader_config.py").write_text(text)
+    shutil.copy(gradebook, course)
     return path
 
 

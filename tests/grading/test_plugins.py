@@ -28,6 +28,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from distillery.errors import CourseError
 from grading.booking import Booker
+from grading.executed import outputs_of, path_of
 from grading.intake import load_intake, taken_in
 from grading.plugins import UNGRADED, GradeOutside, SaveGrades, points
 from grading.records import Flag, Record, Store, Verdict
@@ -178,6 +179,42 @@ def test_a_script_of_a_student_is_not_shown_to_the_grader(course):
     assert book(course, "right_a") == [""]
 
     assert "<script" not in json.dumps(graded_notebook(course, "right_a"))
+
+
+def test_what_a_notebook_gave_when_it_was_run_is_shown_and_earns_nothing(course):
+    hand_in(course, "wrong_a")
+    record = recorded(course, "wrong_a")
+    ran = json.loads((course / "submitted" / "wrong_a" / NAME / f"{NAME}.ipynb").read_text())
+    for cell in ran["cells"]:
+        if cell["cell_type"] == "code":
+            printed = {"name": "stdout", "output_type": "stream", "text": "it ran\n"}
+            cell["outputs"] = [printed, STDERR, FULL_MARKS]
+    path_of(record, course).parent.mkdir()
+    path_of(record, course).write_text(json.dumps(ran))
+
+    assert book(course, "wrong_a") == [""]
+
+    assert scores(course) == {"wrong_a": [0, 0, 0]}
+    graded = graded_notebook(course, "wrong_a")
+    others = [c for c in graded["cells"] if c["cell_type"] == "code" and c not in checks(graded)]
+    assert all("it ran" in shown(cell) for cell in others)
+    assert not any("it ran" in shown(cell) for cell in checks(graded))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '{"cells": [{"cell_type": "code"}], "nbformat": 4}',
+        '{"cells": [{"cell_type": "code", "id": "a", "metadata": {}, "source": "", '
+        '"execution_count": null, "outputs": [{"output_type": "none"}]}], '
+        '"metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+    ],
+)
+def test_an_executed_notebook_that_is_none_shows_nothing(tmp_path, text):
+    (tmp_path / "executed.ipynb").write_text(text)
+
+    assert outputs_of(tmp_path / "executed.ipynb") == {}
 
 
 def test_a_copied_check_stops_nbgrader_alone_and_nobody_here(course):

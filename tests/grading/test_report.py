@@ -180,6 +180,8 @@ def test_no_cell_of_a_table_is_a_formula_or_breaks_its_row():
     assert row[-1] == 'a"b,c;=d =e'
     for cell in row:
         assert not cell.lstrip().startswith(("=", "+", "-", "@", "\uff1d"))
+    # A spreadsheet that splits at semicolons must not find a formula behind one.
+    assert csv_bytes([["x;=1"]]).endswith(b'"x;=1"\r\n')
     assert csv_bytes([["\ud800", "x" * 10**7]]).startswith(b"\xef\xbb\xbf")
     assert len(csv_bytes([["x" * 10**7]])) < 2000
     assert [safe_cell(value) for value in (-1.5, 0, None)] == [-1.5, 0, ""]

@@ -248,7 +248,7 @@ def test_what_nbgrader_refuses_is_said(released_course, monkeypatch):
     broken["cells"][-1]["cell_type"] = "markdown"
     files = {Path("source/00_tour/00_tour.ipynb"): json.dumps(broken).encode()}
     monkeypatch.setattr(module, "nbgrader_files", lambda *_: files)
-    with pytest.raises(CourseError, match="nbgrader does not release 00_tour: .*no end solution"):
+    with pytest.raises(CourseError, match=r"nbgrader does not release 00_tour: .*no end solution"):
         release([TOUR], released_course, say=lambda line: None)
 
 

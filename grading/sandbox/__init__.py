@@ -14,6 +14,7 @@ How it is built, from the outside in:
     replies.py      reads what came out, as bytes that a student may have written
     program.py      one whole program, such as a notebook, in a sandbox of its own
     escapes.py      the ways out that are tried, by the tests and by `python -m grading doctor`
+    remedies.py     why a sandbox does not work on a machine, and what to do about it
 """
 
 from grading.sandbox.opening import open_sandbox

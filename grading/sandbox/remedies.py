@@ -8,10 +8,10 @@ INSTALL = "install bubblewrap: apt-get install bubblewrap"
 TOO_OLD = "this bubblewrap is older than 0.5; a newer one is needed"
 NO_NAMESPACES = "ask for user namespaces: sysctl -w user.max_user_namespaces=15000"
 APPARMOR = (
-    "Ubuntu lets programs make user namespaces only by name. Put these lines into "
-    "/etc/apparmor.d/bwrap and run `systemctl reload apparmor`: "
-    "abi <abi/4.0>, include <tunables/global> "
-    "profile bwrap /usr/bin/bwrap flags=(unconfined) { userns, }"
+    "Ubuntu's AppArmor takes all rights from namespaces that ordinary programs make, and jobs make "
+    "their own, so a profile for bwrap alone is not enough: sysctl -w "
+    "kernel.apparmor_restrict_unprivileged_userns=0, and for good the same line in "
+    "/etc/sysctl.d/60-userns.conf"
 )
 DEBIAN = "ask for user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
 IN_A_CONTAINER = (

@@ -543,7 +543,7 @@ def test_a_known_reason_has_a_remedy(reason: str, advice: str | None) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "advice"),
     [
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "/etc/apparmor.d/bwrap"),
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "restrict_unprivileged_userns=0"),
         ("user/max_user_namespaces", "0", "user.max_user_namespaces"),
         ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone"),
         ("none", "", "--security-opt seccomp=unconfined"),

@@ -110,7 +110,7 @@ def machine() -> Iterator[Finding]:
     yield _kernel()
     yield _gpu()
     yield from _models()
-    found = importlib.util.find_spec("psycopg2") is not None
+    found = importlib.util.find_spec("psycopg") is not None
     yield Finding("PostgreSQL client", "ok" if found else "-", "" if found else "SQLite needs none")
 
 

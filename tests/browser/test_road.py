@@ -88,7 +88,7 @@ def _postgres(folder: Path) -> Iterator[str]:
     )
     if pg_ctl is None:
         pytest.skip("no PostgreSQL here")
-    pytest.importorskip("psycopg2", reason="no psycopg2: pip install .[postgres]")
+    pytest.importorskip("psycopg", reason="no psycopg: pip install .[postgres]")
     programs, data = Path(pg_ctl).resolve().parent, folder / "data"
     folder.mkdir()
     if _user():

@@ -17,7 +17,7 @@ from nbgrader.coursedir import CourseDirectory
 from grading.autograde import autograde
 from grading.rules import Rules
 
-pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
+pytest.importorskip("psycopg", reason="psycopg is not installed")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def server():
     try:
         run("initdb", "-D", data, "-U", "course", "--auth", "trust", "--no-sync")
         run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-        yield f"postgresql+psycopg2://course@/postgres?host={folder}"
+        yield f"postgresql://course@/postgres?host={folder}"
     finally:
         subprocess.run(
             ["pg_ctl", "-D", data, "-m", "immediate", "stop"],

@@ -238,17 +238,22 @@ def record_of(
 
 _open: dict[str, Any] = {}
 _stack = contextlib.ExitStack()
-atexit.register(_stack.close)
 
 
 def _opened(course: Path, module: Any) -> Any:
     """The grader of this process; one for other rules, or another course, takes its place."""
     key = f"{course.resolve()} {module.__name__}\n{(course / NAME).read_text('utf-8')}"
     if key not in _open:
-        _open.clear()
-        _stack.close()
+        close_grader()
         _open[key] = _stack.enter_context(module.open_grader(course))
     return _open[key]
+
+
+@atexit.register
+def close_grader() -> None:
+    """End the sandbox of this process, if it has one."""
+    _open.clear()
+    _stack.close()
 
 
 def take_in_hook(assignment: str, student: str, notebooks: list[str]) -> None:

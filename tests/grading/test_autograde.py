@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,15 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from classes import NAME, environment, grades, hand_in, scores
+from classes import NAME, environment, grades, hand_in, scores, settings
+from hand_ins import save, solved
+from nbgrader.apps import NbGraderAPI
+from nbgrader.coursedir import CourseDirectory
 
 from distillery.errors import CourseError
 from grading import autograde as command
 from grading.autograde import autograde
-from grading.intake import load_intake
+from grading.intake import load_intake, load_released
+from grading.plugins import close_grader
 from grading.progress import Progress, span
 from grading.records import Store
 from grading.rules import Rules
+from grading.sandbox.opening import open_sandbox
 from grading.workers import ATTEMPTS
 
 FULL, HALF, NONE = [2, 2, 2], [1, 1, 1], [0, 0, 0]
@@ -76,6 +82,35 @@ def test_every_submission_of_a_class_ends_in_the_gradebook_whatever_becomes_of_t
     deaths = sorted(path.stat().st_size for path in course.glob("died-*"))
     assert deaths == [1, ATTEMPTS]
     assert {row[-1] for row in grades(course)["dies_c"]} == {True}
+
+
+def test_by_nbgrader_and_by_us_the_same_answers_get_the_same_real_grades(course):
+    try:
+        open_sandbox().close()
+    except CourseError as error:
+        pytest.skip(str(error))
+    released = load_released(course, NAME)
+    answers = {
+        "ann": {},
+        "ben": {"add_noise": "def add_noise(x0, eps, alpha_bar):\n    return x0\n"},
+    }
+    for student, codes in answers.items():
+        folder = course / "submitted" / student / NAME
+        folder.mkdir(parents=True)
+        save(folder, solved(released, **codes))
+
+    errors = autograde(NAME, course, jobs=1)
+    ours = grades(course)
+    shutil.rmtree(course / "records" / NAME)
+    config = settings(course)
+    api = NbGraderAPI(CourseDirectory(config=config), config=config)
+    theirs = api.autograde(NAME, "*", force=True)
+    close_grader()
+
+    assert errors == {}
+    assert theirs["success"], theirs["log"]
+    assert grades(course) == ours
+    assert scores(course) == {"ann": FULL, "ben": [0, 2, 2]}
 
 
 def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(course):

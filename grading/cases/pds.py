@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery.evidence import Case, CountingPrior, observe
+from distillery.evidence import TOLERANCE, Case, CountingPrior, observe
 from grading.cases.chance import VISIBLE, Chance
 from grading.cases.pictures import NAMES, asked, guidance_scale, levels, mixed, pictures, prompts
 from reference import pds
@@ -99,7 +99,8 @@ def pds_loss(seed: int = VISIBLE) -> Case:
     edit = _edit(chance)
     edit["tensors"]["eps_prev"] = FAINT * chance.noise(10, edit["tensors"]["eps"])
     arguments = ("prior", "x0", "x0_src", "t", "eps", "eps_prev", *ARGUMENTS)
-    return Case("gradient", arguments, **edit)
+    # z is a small difference of large numbers: of the right spellings one in 600 was off by 1.1e-4.
+    return Case("gradient", arguments, **edit, tolerance=4e-4 if chance.hidden else TOLERANCE)
 
 
 def dds_loss(seed: int = VISIBLE) -> Case:

@@ -57,7 +57,7 @@ def pictures(begun: Begun, settings: PixelSettings, index: int) -> Mapping[str, 
 
 
 def _painted(weights: Tensor, palette: Tensor) -> Tensor:
-    return 2 * torch.einsum("bkhw,kc->bchw", weights, palette) - 1
+    return 2 * (weights.movedim(1, -1) @ palette).movedim(-1, 1) - 1
 
 
 def _grey(levels: Tensor) -> Image.Image:

@@ -74,6 +74,7 @@ def disturbed(course: Path, victim: str, moment: float, file: Path) -> int:
             processes = {"dask scheduler": scheduler, "dask worker": workers[0]}
             options = ["--scheduler", address]
         process = started(course, *options)
+        stack.callback(process.kill)
         time.sleep(moment)
         (processes | {"grader": process})[victim].kill()
         done = len(booked(course))

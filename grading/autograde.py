@@ -118,7 +118,7 @@ def find_work(
         CourseError: nothing was handed in.
     """
     work, store = Work(), Store(course)
-    for folder in sorted((course / "submitted").glob(f"{student}/{assignment}")):
+    for folder in _folders(assignment, course, student):
         work.total += 1
         try:
             intake = taken_in(folder, course)
@@ -140,6 +140,13 @@ def find_work(
             "collect, or nbgrader collect."
         )
     return work
+
+
+def _folders(assignment: str, course: Path, student: str) -> list[Path]:
+    """The hand-ins in submitted/, and those that lost their folder there, as by a crash."""
+    kept = (course / "received" / assignment).glob(f"{student}/receipt.json")
+    lost = {course / "submitted" / path.parent.name / assignment for path in kept}
+    return sorted({*(course / "submitted").glob(f"{student}/{assignment}"), *lost})
 
 
 def in_gradebook(record: Record, intake: Intake, course: Path) -> bool:

@@ -190,9 +190,9 @@ def pieces_in(folder: Path, roster: Roster) -> Iterator[Piece]:
 
 
 def _packed_keys(names: str, roster: Roster) -> tuple[str, ...]:
-    """Of NAME_ID the id, which is what follows some "_", and the whole."""
+    """Of NAME_ID the id. Names that `pack` writes have no "_"; a roster knows about others."""
     parts = names.split("_")
-    tails = ["_".join(parts[index:]) for index in range(len(parts) - 1, 0, -1)]
+    tails = ["_".join(parts[index:]) for index in range(1, len(parts))]
     return (*(tails if roster.ids else tails[:1]), names)
 
 

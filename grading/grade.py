@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 
 import nbformat
+from PIL import Image
 
 from distillery.errors import CourseError, in_short
 from distillery.evidence import to_wire
 from grading.intake import Intake, load_intake
 from grading.modules import module_for, module_text
-from grading.pictures import NOT_REDRAWN, SCORES, grade_pictures
+from grading.pictures import NOT_REDRAWN, SCORES, expected_pictures, grade_pictures
 from grading.records import Flag, Record, Status, Store, Verdict
 from grading.rules import NAME, Rules
 from grading.sandbox import open_sandbox
@@ -38,9 +39,10 @@ class Grader:
     """
 
     def __init__(self, course: Path, sandbox: str | None = None) -> None:
-        self.rules = Rules.load(Path(course) / NAME)
+        self.course = Path(course)
+        self.rules = Rules.load(self.course / NAME)
         if self.rules.seed is None:
-            raise CourseError(f"{Path(course) / NAME} has no seed: run python -m grading release.")
+            raise CourseError(f"{self.course / NAME} has no seed: run python -m grading release.")
         self.key = Key(self.rules.seed)
         self.limits = Limits(
             wall_s=self.rules.wall_s, cpu_s=self.rules.cpu_s, memory_mb=self.rules.memory_mb
@@ -61,6 +63,12 @@ class Grader:
             except SandboxError:
                 self.close()
         return self._opened().run(job, limits)
+
+    def expected(self, stage: Stage) -> dict[str, Image.Image] | None:
+        """What right code draws, so that it need not be drawn again for each who has it."""
+        if not stage.pictures or not self.rules.regenerate:
+            return None
+        return expected_pictures(stage, self.course / "expected")
 
     def _opened(self) -> Sandbox:
         if self._sandbox is None:
@@ -142,13 +150,15 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
         verdicts.append(_by_rule(verdict, grader.rules))
         if figure is not None and verdict.figure is not None:
             figures[verdict.figure] = figure
+    is_right = all(verdict.outcome == "right" for verdict in verdicts)
     pictures, flags = grade_pictures(
         intake.folder,
         stage,
         rules=grader.rules,
         sandbox=grader,
-        source=None if early else source,
+        source=source,
         seed=grader.key.seed,
+        expected=grader.expected(stage) if is_right else None,
     )
     verdicts += [] if pictures is None else [pictures]
     if grader.rules.not_reproduced == "all" and _is_untrue(flags):

@@ -64,6 +64,7 @@ def configure(config: Config) -> None:
     config.Autograde.pre_convert_hook = "grading.plugins.take_in_hook"
     config.Autograde.post_convert_hook = "grading.plugins.book_hook"
     config.AssignLatePenalties.plugin_class = "grading.late.LatePenalty"
+    config.ExchangeFactory.collect = "grading.exchange.SafeCollect"
     config.Exporter.optimistic_validation = True  # once, and not after each of the above
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -298,6 +298,7 @@ def write(course: Path, stage: Stage, *, anonymous: bool = False) -> list[Path]:
             f"nothing of {stage.folder} has been graded in {course}: run python -m grading "
             f"autograde {stage.folder}."
         )
+    table = _with_copies(table, course, stage)
     folder = course / "reports"
     if anonymous:
         path = folder / f"{stage.folder}-anonymous.html"
@@ -308,6 +309,20 @@ def write(course: Path, stage: Stage, *, anonymous: bool = False) -> list[Path]:
     atomic_write(paths[0], page(stage, table, pairs, ungraded(course, stage)))
     atomic_write(paths[1], csv_table(table))
     return [*paths, *_gradescope(folder / "gradescope" / stage.folder, table)]
+
+
+def _with_copies(table: Sequence[Row], course: Path, stage: Stage) -> list[Row]:
+    """With a flag for each picture that is another's; only the whole class shows that."""
+    if not stage.pictures:
+        return list(table)
+    from grading.copies import flag_copies
+
+    copies = flag_copies(course, stage)
+    found = []
+    for row in table:
+        flags = (*row.record.flags, *copies.get(row.student, ()))
+        found.append(replace(row, record=replace(row.record, flags=flags)))
+    return found
 
 
 def _gradescope(folder: Path, table: Sequence[Row]) -> list[Path]:

@@ -39,7 +39,7 @@ class Rules:
     optional: tuple[str, ...] = _said((), "tasks that only add points, such as [vsd.vsd_grad]")
     partial_credit: bool = _said(True, "some points for a task that is partly right")
 
-    missing_item_off: float = _said(0.1, "part of all points, for each item that was not handed in")
+    missing_item_off: float = _said(0.1, "part of the pictures' points, for each item missing")
     not_reproduced: Literal["pictures", "all"] = _said(
         "pictures", "what is zero where reported scores do not reproduce: pictures, or all"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -74,6 +75,8 @@ class Grader:
         if self._sandbox is None:
             self._sandbox = open_sandbox(self.name or None)
             self.leaves_open = self._sandbox.leaves_open
+            for sentence in self.leaves_open:
+                print(f"warning: {self._sandbox.name}: {sentence}", file=sys.stderr)
         return self._sandbox
 
     def close(self) -> None:

@@ -63,6 +63,7 @@ class Worker:
 
     def __init__(self, course: Path, grader: str = GRADER) -> None:
         self.job: Job | None = None
+        self.leaves_open: tuple[str, ...] = ()
         self._asked_at = 0.0
         self._log = _log(course)
         command = [sys.executable, "-m", "grading.workers", str(course), grader]
@@ -98,6 +99,7 @@ class Worker:
         if "refused" in said:
             raise CourseError(said["refused"])
         self.job = None
+        self.leaves_open = tuple(said.get("leaves_open", ()))
         return str(said["failed"])
 
     def stuck(self) -> bool:
@@ -120,6 +122,7 @@ class Pool:
         self._course, self._grader = course, grader
         self._workers = [Worker(course, grader) for _ in range(processes)]
         self._losses_at_first = 0
+        self._warned = False
 
     def graded(self, jobs: Sequence[Job]) -> Iterator[Job | None]:
         """Yield every job when its record is in the store, and None at least every fifth second.
@@ -166,12 +169,20 @@ class Pool:
                 raise LostError(f"no answer in {PATIENCE_S:.0f} s")
             failed = worker.answer()
             self._losses_at_first = -1
+            self._warn(worker.leaves_open)
             return failed
         except LostError as error:
             worker.close()
             self._count_loss(error)
             self._workers[index] = Worker(self._course, self._grader)
             return str(error)
+
+    def _warn(self, leaves_open: tuple[str, ...]) -> None:
+        """Say once, where everybody looks, what the sandbox does not protect."""
+        if not self._warned:
+            for sentence in leaves_open:
+                print(f"WARNING, the sandbox leaves open: {sentence}", file=sys.stderr)
+        self._warned = True
 
     def _count_loss(self, error: LostError) -> None:
         """Where no worker ever answers, it is not the submissions."""
@@ -219,7 +230,7 @@ def serve(course: Path, grader: str, jobs: IO[str], answers: IO[str]) -> None:
     """Grade what is asked for, until nobody asks any more."""
     module: Any = importlib.import_module(grader)
 
-    def say(**facts: str) -> None:
+    def say(**facts: Any) -> None:
         print(json.dumps(facts), file=answers, flush=True)
 
     with contextlib.ExitStack() as stack:
@@ -238,7 +249,7 @@ def serve(course: Path, grader: str, jobs: IO[str], answers: IO[str]) -> None:
             except Exception as error:
                 say(failed=f"{type(error).__name__}: {error}")
             else:
-                say(failed="")
+                say(failed="", leaves_open=getattr(opened, "leaves_open", ()))
 
 
 def run_through(folder: Path, course: Path) -> None:

@@ -12,6 +12,7 @@ import signal
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 from grading.intake import load_intake
 from grading.records import Record, Store, Verdict
@@ -19,6 +20,7 @@ from grading.rules import NAME, Rules
 from grading.stages import STAGES
 
 SLOW_S = 0.3
+LEAVES_OPEN = "There is no sandbox here."
 
 
 @contextmanager
@@ -26,10 +28,10 @@ def open_grader(course: Path):
     rules = Rules.load(Path(course) / NAME)
     with open(Path(course) / "opened.txt", "a") as file:
         file.write(f"{os.getpid()}\n")
-    yield rules
+    yield SimpleNamespace(seed=rules.seed, leaves_open=(LEAVES_OPEN,))
 
 
-def grade(folder: Path, course: Path, *, grader: Rules) -> Record:
+def grade(folder: Path, course: Path, *, grader: SimpleNamespace) -> Record:
     intake = load_intake(folder)
     (stage,) = (stage for stage in STAGES if stage.folder == intake.assignment)
     kind = intake.student.split("_")[0]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from classes import NAME, environment, grades, hand_in, scores, settings
+from fake_grade import LEAVES_OPEN
 from hand_ins import save, solved
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
@@ -82,6 +83,13 @@ def test_every_submission_of_a_class_ends_in_the_gradebook_whatever_becomes_of_t
     deaths = sorted(path.stat().st_size for path in course.glob("died-*"))
     assert deaths == [1, ATTEMPTS]
     assert {row[-1] for row in grades(course)["dies_c"]} == {True}
+
+
+def test_what_the_sandbox_leaves_open_is_said_once(course, capsys):
+    for student in ("right_a", "right_b"):
+        hand_in(course, student)
+    run(course)
+    assert capsys.readouterr().err.count(f"leaves open: {LEAVES_OPEN}") == 1
 
 
 def test_by_nbgrader_and_by_us_the_same_answers_get_the_same_real_grades(course):

@@ -43,6 +43,7 @@ from training.measure_sdxl import correlation, edge_f1
 SEED = 23
 NAMED_PALETTE = "crayons"  # eight colours
 SIDE = 128
+LOOSE, STRICT = 1.0, 0.8  # sureness of a start, and scale of the ControlNets beside it
 BEST = "the drawing to start from, k-means of 8"
 END, CHOSEN = "distilled, at the end", "distilled, as chosen"
 
@@ -182,31 +183,43 @@ def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) ->
 def measure_layout(settings: PixelSettings, wanted: list[Factors]) -> None:
     """Print how well edges and depths of an input picture are kept, with ControlNets and without.
 
+    Once as such runs start by default, where the start itself keeps nearly all there is to keep,
+    and once from a start that hardly counts, where the ControlNets have to.
+    """
+    loose = replace(settings, sureness=LOOSE, canny=STRICT, depth=STRICT)
+    for start, given in {"a start that counts": settings, "one that hardly does": loose}.items():
+        without = replace(given, canny=0.0, depth=0.0)
+        for name, changed in {"without ControlNets": without, "with": given}.items():
+            right, kept, relief = _layout(changed, wanted)
+            print(
+                f"{start:<22}{name:<22}right {right:6.1%}  F1 of edges {kept:.3f}  "
+                f"correlation of depths {relief:.3f}",
+                flush=True,
+            )
+
+
+def _layout(settings: PixelSettings, wanted: list[Factors]) -> tuple[float, float, float]:
+    """The share that the judge has right, and means of F1 of edges and correlation of depths.
+
     The edges are those of the enlarged pixel art, smoothed to the pixels' size before.
     """
-    judge = Judge.load()
-    for name, scales in {"without ControlNets": 0.0, "with": 1.0}.items():
-        changed = replace(settings, canny=scales * settings.canny, depth=scales * settings.depth)
-        prior, kept, relief, seen = run.load(changed), [], [], []
-        for number, factors in enumerate(wanted):
-            drawing = draw(factors, FRESH + number, size=(SIDE, SIDE)).image
-            with tempfile.TemporaryDirectory() as folder:
-                path = Path(folder) / "drawing.png"
-                Image.fromarray(drawing).save(path)
-                given = replace(
-                    changed, prompt=str(factors), start="image", input_image=str(path), seed=number
-                )
-                asked, _, piece = distilled(prior, given)
-            large = F.interpolate(piece.picture[None], (SIDE, SIDE), mode="bilinear")
-            kept.append(edge_f1(edges(asked), edges(large)))
-            relief.append(correlation(depths(asked)[:, :1], depths(large)[:, :1]))
-            seen += judge.factors(_large(piece.picture)[None])
-        right = sum(a == b for a, b in zip(seen, wanted, strict=True)) / len(wanted)
-        print(
-            f"from a picture, {name:<28}right {right:6.1%}  F1 of edges {np.mean(kept):.3f}  "
-            f"correlation of depths {np.mean(relief):.3f}",
-            flush=True,
-        )
+    judge, prior = Judge.load(), run.load(settings)
+    kept, relief, seen = [], [], []
+    for number, factors in enumerate(wanted):
+        drawing = draw(factors, FRESH + number, size=(SIDE, SIDE)).image
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "drawing.png"
+            Image.fromarray(drawing).save(path)
+            given = replace(
+                settings, prompt=str(factors), start="image", input_image=str(path), seed=number
+            )
+            asked, _, piece = distilled(prior, given)
+        large = F.interpolate(piece.picture[None], (SIDE, SIDE), mode="bilinear")
+        kept.append(edge_f1(edges(asked), edges(large)))
+        relief.append(correlation(depths(asked)[:, :1], depths(large)[:, :1]))
+        seen += judge.factors(_large(piece.picture)[None])
+    right = sum(a == b for a, b in zip(seen, wanted, strict=True)) / len(wanted)
+    return right, float(np.mean(kept)), float(np.mean(relief))
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from grading.sandbox.jobs import SandboxError
 
 COURSE = "/course"  # where it stands inside, wherever it lies
 INSIDE = "/sandbox/inside"
+SCRATCH = "/scratch"  # of the inside's own `cell`, too
 FIRST_USER, USERS = 2**30, 2**28  # numbers that no account on a real machine has
 
 
@@ -35,7 +36,7 @@ def enclosure(*, program: bool = False) -> Enclosure:
         raise SandboxError("bubblewrap is not installed: apt-get install bubblewrap")
     user = _another_user()
     settings = inside_settings("namespaces", COURSE, user=user, program=program)
-    given = runtime.environment("/tmp") | ({"PYTHONPATH": COURSE} if program else {})
+    given = runtime.environment(SCRATCH) | ({"PYTHONPATH": COURSE} if program else {})
     command = [found, *_away_from_everything(user), *_file_system(), *_environment(given)]
     return Enclosure("bubblewrap", [*command, *python_command(settings, INSIDE)])
 
@@ -101,7 +102,7 @@ def _file_system() -> list[str]:
         "--perms",
         "1777",
         "--tmpfs",
-        "/tmp",  # the warm parent's; each job gets one of its own on top
+        SCRATCH,  # the warm parent's; each job gets one of its own on top
         # Against leaving anything behind for the next job, and against filling memory with it.
         "--remount-ro",
         "/dev",

@@ -503,7 +503,7 @@ LEAVES = Escape(
     def probe():
         sys.modules["left"] = builtins.left = torch.left = BAIT["token"]
         os.environ["LEFT"] = BAIT["token"]
-        for place in (os.getcwd(), "/tmp", "/dev/shm", "/var/tmp"):
+        for place in (os.getcwd(), "/tmp", "/scratch", "/dev/shm", "/var/tmp"):
             got(left=lambda: open(place + "/left-" + BAIT["token"], "w").close())
         return []
     """,
@@ -519,7 +519,7 @@ LOOKS = Escape(
             environment=lambda: "LEFT" in os.environ,
             scratch=lambda: os.listdir(".") != [],
         )
-        for place in ("/tmp", "/dev/shm", "/var/tmp"):
+        for place in ("/tmp", "/scratch", "/dev/shm", "/var/tmp"):
             found += got(**{place: lambda: os.unlink(place + "/left-" + BAIT["token"])})
         return found
     """,

@@ -254,6 +254,8 @@ def test_ctrl_c_stops_with_nothing_half_written_and_says_how_to_go_on(course):
 
 @contextmanager
 def started(course: Path, code: str = RUN):
+    # Ours may have been started with Ctrl-C ignored, as by nohup, and children inherit that.
+    code = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{code}"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(course)], stderr=subprocess.PIPE, text=True
     )

@@ -179,7 +179,7 @@ def test_landlock_holds_what_it_promises(
 
 
 def test_two_sandboxes_do_not_see_each_other(sandbox: WarmSandbox, bait: dict[str, Any]) -> None:
-    stay = "import time\ndef probe():\n    open('/tmp/left-' + BAIT['token'], 'w').close()\n"
+    stay = "import time\ndef probe():\n    open('/scratch/left-' + BAIT['token'], 'w').close()\n"
     stay = f"BAIT = {bait!r}\n{stay}    time.sleep(2)\n    return 'still here'\n"
     replies: list[Reply] = []
     with opened("bubblewrap") as other:
@@ -467,10 +467,12 @@ os.execv(bwrap[0], [*bwrap, {python!r}, *words[image + 2:]])
 
 def image() -> list[str]:
     """What stands for the image: this machine's Python."""
-    binds = [word for path in runtime.python_folders() for word in ("--ro-bind", path, path)]
+    # Before Python, which may lie there.
+    binds: list[str | Path] = ["--tmpfs", "/tmp"]
+    binds += [word for path in runtime.python_folders() for word in ("--ro-bind", path, path)]
     libraries = ["--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib"]
     libraries += ["--symlink", "usr/lib64", "/lib64"]
-    return [*map(str, binds), *libraries, "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]
+    return [*map(str, binds), *libraries, "--dev", "/dev", "--proc", "/proc"]
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from . import kernel, landlock, seccomp
 
 IS_LINUX = platform.system() == "Linux"
 NOBODY = 65534
-SCRATCH = "/tmp"
+SCRATCH = "/scratch"  # not /tmp: Python itself may lie there
 MOST_FILES = 4096
 
 

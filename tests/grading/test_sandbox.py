@@ -481,6 +481,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         pytest.skip("the fake engine needs bubblewrap")
+    with opened("bubblewrap"):
+        pass  # it may be here and not be allowed to do anything
     fake, log = tmp_path / "docker", tmp_path / "log"
     fake.write_text(
         FAKE_ENGINE.format(python=sys.executable, log=str(log), bwrap=bwrap, image=image())

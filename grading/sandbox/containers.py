@@ -8,7 +8,8 @@ The image brings Python with what the course depends on, such as
         accelerate diffusers numpy opencv-python-headless peft pillow pyyaml safetensors \\
         torch torchvision transformers
 
-A CPU build of torch makes it several GB smaller. It is built with `docker build -t score-distillery .`; another name goes in $SCORE_DISTILLERY_IMAGE.
+It is built with `docker build -t score-distillery .`; another name goes in $SCORE_DISTILLERY_IMAGE.
+A CPU build of torch makes it several GB smaller.
 Engines forbid namespaces within a container, so each job is shut in by Landlock there.
 """
 

@@ -20,9 +20,25 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 LONGEST = "answered_runs_to_its_end"  # in the names of the tests that take minutes
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that no worker is left with one when the others are done."""
-    items.sort(key=lambda item: LONGEST not in item.name)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest first, so that no worker is left with one when the others are done.
+
+    Each worker begins with a stretch of the list as long as any other's, so every stretch has its
+    share of them.
+    """
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    longest = [item for item in items if LONGEST in item.name]
+    others = [item for item in items if LONGEST not in item.name]
+    items.clear()
+    left = len(longest) + len(others)
+    for worker in range(workers):
+        own = longest[worker::workers]
+        size = left // (workers - worker)
+        more = max(0, size - len(own))
+        items += own + others[:more]
+        del others[:more]
+        left -= size
+    items += others
 
 
 def clip_tokenizer(folder: Path) -> transformers.CLIPTokenizer:

@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from distillery.errors import CourseError, in_short
 from grading.sandbox import opening, runtime
 from grading.sandbox.escapes import attempt_all, laid_bait
-from grading.sandbox.jobs import SandboxError
+from grading.sandbox.jobs import Job, SandboxError
 from grading.sandbox.program import run_program
 from grading.sandbox.remedies import remedy
 from grading.sandbox.warm import WarmSandbox
@@ -34,6 +34,20 @@ NEEDED |= {"jupytext": "1.16", "copydetect": "0.5", "nh3": "0.3"}
 OPTIONAL = {"distributed": "--scheduler", "dask-jobqueue": "--scheduler on a cluster"}
 WIDTH, ARROW = 100, "      -> "
 TIMED = 7
+
+READS_MODELS = """
+from distillery.presets import REPOSITORY
+
+def is_read(path):
+    try:
+        return bool(path.open("rb").read(1))
+    except OSError:
+        return False
+
+def probe():
+    files = [path for path in (REPOSITORY / "data" / "models").rglob("*") if path.is_file()]
+    return [path.name for path in files if not is_read(path)] if files else ["anything"]
+"""
 
 
 @dataclass(frozen=True)
@@ -195,9 +209,20 @@ def about(sandbox: WarmSandbox) -> Iterator[Finding]:
         sandbox.run(opening.NOTHING)
         times.append(time.perf_counter() - started)
     yield Finding("a job that does nothing", "ok", f"{1000 * statistics.median(times):.0f} ms")
+    yield _models_inside(sandbox)
     yield _whole_program()
     for sentence in sandbox.leaves_open:
         yield Finding("LEFT OPEN", "open", "", sentence)
+
+
+def _models_inside(sandbox: WarmSandbox) -> Finding:
+    """Whoever a job runs as inside, it has to read the weights."""
+    what = "the models, read from inside"
+    unread = sandbox.run(Job("probe", "probe", READS_MODELS, {})).facts.get("found")
+    if unread == []:
+        return Finding(what, "ok")
+    said = f"cannot read {', '.join(unread)}" if unread else "they could not be looked for"
+    return Finding(what, "NO", said, "chmod -R a+rX data/models, and the folders above it")
 
 
 def _whole_program() -> Finding:

@@ -18,12 +18,15 @@ from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 class FakeSandbox:
     """Answers every job at once."""
 
-    def __init__(self, name: str = "bubblewrap", leaves_open: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, name: str = "bubblewrap", leaves_open: tuple[str, ...] = (), found: object = "here"
+    ) -> None:
         self.name = name
         self.leaves_open = leaves_open
+        self.found = found
 
     def run(self, job: Job, limits: Limits | None = None) -> Reply:
-        return Reply("returned", {"found": "here"})
+        return Reply("returned", {"found": self.found})
 
     def __enter__(self) -> FakeSandbox:
         return self
@@ -144,6 +147,13 @@ def test_a_model_that_is_cut_short_is_named(
 
     assert (found.what, found.state) == ("model tiny-sd", "NO")
     assert "unet.safetensors" in found.said
+
+
+def test_weights_that_a_job_cannot_read_are_named_with_what_makes_them_readable() -> None:
+    hidden: Any = FakeSandbox(found=["weights.safetensors"])
+    finding = doctor._models_inside(hidden)
+    assert (finding.state, finding.said) == ("NO", "cannot read weights.safetensors")
+    assert "chmod -R a+rX" in finding.fix
 
 
 def test_this_machine_is_described_without_a_fault_of_the_doctors_own() -> None:

@@ -23,6 +23,7 @@ import torch
 from distillery.errors import CourseError
 from distillery.evidence import conclude, load_task
 from distillery.recording import Recording, to_wire
+from grading import doctor
 from grading.sandbox import containers, open_sandbox, opening, remedies, runtime
 from grading.sandbox.escapes import ESCAPES, LEAVES, LOOKS, TIGHT, Escape, laid_bait
 from grading.sandbox.inside import bodies, seccomp
@@ -145,6 +146,7 @@ def probe():
     return sorted(path.name for path in folder.iterdir())
 """
     assert "unet" in sandbox.run(probe(source)).facts["found"]
+    assert doctor._models_inside(sandbox).state == "ok"
 
 
 @pytest.mark.parametrize("escape", [*ESCAPES, LOOKS], ids=[*NAMES, LOOKS.name])

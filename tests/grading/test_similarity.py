@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import random
 import re
@@ -75,6 +76,16 @@ def test_a_copy_with_other_names_is_flagged():
     assert pair.alike > 0.95
     assert pair.same == ""
     assert "alike apart from names" in pair.sentence
+
+
+@pytest.mark.parametrize(("usual", "flagged"), [(0.5, 1), (0.7, 0)])
+def test_alike_is_unusual_only_far_above_what_half_of_the_pairs_are(monkeypatch, usual, flagged):
+    students = [f"student{index}" for index in range(10)]
+    likeness = dict.fromkeys(itertools.combinations(students, 2), usual)
+    likeness["student2", "student5"] = 0.9
+    monkeypatch.setattr(similarity, "_likeness", lambda texts: likeness)
+    pairs = alike(TASK, {name: f"    return {name}" for name in students}, RIGHT, KNOWN)
+    assert [(pair.one, pair.other) for pair in pairs] == [("student2", "student5")] * flagged
 
 
 def test_what_half_the_class_writes_is_not_flagged():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
@@ -19,8 +18,3 @@ def save_half(weights: dict[str, Tensor], path: Path) -> None:
         for name, w in weights.items()
     }
     atomic_write(path, save(half, metadata={"format": "pt"}))
-
-
-def half_grid(weights: Tensor) -> Tensor:
-    """Weights rounded to what the file will hold, still float32."""
-    return weights.to(torch.float16).to(weights.dtype)

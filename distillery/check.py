@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,9 @@ def _judge(task: Task, function: Callable[..., Any] | None) -> Result:
         return _stopped(task, error)
     result = outcome(task, came)
     if not result.passed and result.misconception is None and function is None:
-        return replace(result, lines=(*result.lines, *_unfinished(task)))
+        stage = split_task(task.name)[0]
+        wrong = [name for name in task.uses if not _is_right(load_task(f"{stage}.{name}"))]
+        return replace(result, lines=(*result.lines, *unfinished(wrong)))
     return result
 
 
@@ -130,10 +132,8 @@ def outcome(task: Task, came: Observation) -> Result:
     return Result(task.name, False, tuple(lines))
 
 
-def _unfinished(task: Task) -> list[str]:
-    """A line on the functions that this one uses and that are not right themselves."""
-    stage = split_task(task.name)[0]
-    wrong = [name for name in task.uses if not _is_right(load_task(f"{stage}.{name}"))]
+def unfinished(wrong: Sequence[str]) -> list[str]:
+    """A line on the functions that an answer uses and that are not right themselves."""
     if not wrong:
         return []
     are = "is" if len(wrong) == 1 else "are"

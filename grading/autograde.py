@@ -5,16 +5,21 @@ python -m grading autograde 01_sds --jobs 8
 python -m grading autograde 01_sds --scheduler tcp://login-node:8786
 
 What has its outcome already is left as it is, so the same command goes on where it was stopped, by
-Ctrl-C or by a power cut. A new hand-in of a student is graded anew. Student code runs in sandboxes
-below the worker processes; this process alone writes to the gradebook.
+Ctrl-C or by a power cut. A new hand-in is graded anew, and all are when the rules have changed.
+Student code runs in sandboxes below the worker processes; this process alone writes to the
+gradebook.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
+import signal
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +31,8 @@ from grading.intake import Intake, taken_in
 from grading.progress import Progress
 from grading.records import Record, Store
 from grading.rules import NAME, Rules, settle
-from grading.stages import STAGES
-from grading.workers import GRADER, Job, Pool
+from grading.stages import stage_of
+from grading.workers import GRADER, Job, Pool, open_log
 
 
 class Engine(Protocol):
@@ -48,7 +53,7 @@ class Work:
     """What is to be done for an assignment.
 
     total:   of its submissions.
-    to_grade: those without a record.
+    to_grade: those without a record, or with one by other rules.
     to_book: records that are not in the gradebook.
     errors:  student -> what is wrong, in a sentence, where there is no outcome.
     """
@@ -89,7 +94,7 @@ def autograde(
         CourseError: the course folder or the cluster cannot be used.
     """
     course = Path(course).resolve()
-    check_assignment(assignment)
+    stage_of(assignment)  # or none, which is said
     Rules.load(course / NAME)  # before anything is written into what may be no course folder
     with _alone(course):
         settle(course)
@@ -117,7 +122,7 @@ def find_work(
     Raises:
         CourseError: nothing was handed in.
     """
-    work, store = Work(), Store(course)
+    work, store, rules = Work(), Store(course), Rules.load(course / NAME).digest
     for folder in _folders(assignment, course, student):
         work.total += 1
         try:
@@ -126,9 +131,10 @@ def find_work(
             work.errors[folder.parent.name] = f"it cannot be taken in: {in_short(error)}"
             continue
         record = store.load(assignment, intake.student, intake.digest)
+        stale = record is None or record.rules != rules
         failed = record is not None and record.status == "grader error"
         unseen = execute and not intake.rejected and not path_of(intake, course).exists()
-        if record is None or force or unseen or (failed and retry_errors):
+        if record is None or stale or force or unseen or (failed and retry_errors):
             work.to_grade.append(Job(intake.student, assignment, intake.digest, execute))
         elif not in_gradebook(record, intake, course):
             work.to_book.append(record)
@@ -158,12 +164,6 @@ def in_gradebook(record: Record, intake: Intake, course: Path) -> bool:
     except OSError:
         return False
     return same_time and there and Store(course).is_booked(record)
-
-
-def check_assignment(assignment: str) -> None:
-    names = [stage.folder for stage in STAGES]
-    if assignment not in names:
-        raise CourseError(f"there is no stage {assignment!r}; there are {', '.join(names)}.")
 
 
 def _bytes(path: Path) -> bytes:
@@ -196,17 +196,66 @@ def _do(
         progress.ended(record.student, "grader error" if refused else record.status)
 
     with contextlib.ExitStack() as stack:
+        engine: Engine | None = None
         if work.to_grade:
+            _score_ahead(work, assignment, course)
             engine = _engine(course, min(jobs, len(work.to_grade)), scheduler, grader)
             stack.callback(engine.close)
+        asked_to_stop = stack.enter_context(_ctrl_c())
+        if engine:
             for job in engine.graded(work.to_grade):
                 progress.running(engine.running)
+                if asked_to_stop.is_set():
+                    raise KeyboardInterrupt
                 if job is not None:
                     to_book += _recorded(store, job, work)
                 elif to_book:
                     book_one()
         while to_book:
+            if asked_to_stop.is_set():
+                raise KeyboardInterrupt
             book_one()
+
+
+@contextlib.contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """What the first Ctrl-C sets; a second one interrupts as ever.
+
+    As an exception it is lost where it falls into Python's own tidying up.
+    """
+    asked, before = threading.Event(), signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or before is not signal.default_int_handler:  # ignored, or somebody else's
+        yield asked
+        return
+
+    def first(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, before)
+        asked.set()
+
+    signal.signal(signal.SIGINT, first)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _score_ahead(work: Work, assignment: str, course: Path) -> None:
+    """Have the pictures of all who are to be graded scored in batches, where there are any."""
+    if not stage_of(assignment).pictures:
+        return
+    print(f"{assignment}: scoring the pictures of {len(work.to_grade)} hand-ins", file=sys.stderr)
+    lines = "".join(json.dumps([job.student, job.digest]) + "\n" for job in work.to_grade)
+    # As a program, it gives back what a scorer takes, and can fail without harm.
+    command = [sys.executable, "-m", "grading.batches", str(course), assignment]
+    with open_log(course) as log:
+        status = subprocess.run(command, input=lines, text=True, stderr=log, check=False).returncode
+    if status != 0:
+        print(
+            f"warning: the pictures could not be scored ahead (status {status}, see "
+            "records/workers.log); each hand-in's are scored where it is graded.",
+            file=sys.stderr,
+        )
 
 
 def _recorded(store: Store, job: Job, work: Work) -> list[Record]:

@@ -12,14 +12,12 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
-from traitlets.config import Config
-from traitlets.config.loader import PyFileConfigLoader
 
 from distillery.errors import CourseError, in_short
 from grading.plugins import configure
 from grading.records import Record, Store
+from grading.release import settings_of
 
-SETTINGS = "nbgrader_config.py"
 TRIES = 4  # while somebody else, such as formgrader, writes to the same file
 
 
@@ -36,7 +34,7 @@ class Booker:
         self._log.propagate = False
         self._heard = _Heard()
         self._log.handlers = [self._heard]
-        self._config = _settings(course)
+        self._config = settings_of(course)
         configure(self._config)
         self._config.GradeOutside.grade_now = False
         directory = CourseDirectory(config=self._config, log=self._log)
@@ -106,14 +104,3 @@ class _Heard(logging.Handler):
         text = record.getMessage().strip()
         if "Traceback" in text:
             self.last = text.splitlines()[-1]
-
-
-def _settings(course: Path) -> Config:
-    if not (course / SETTINGS).is_file():
-        raise CourseError(f"there is no {course / SETTINGS}: run python -m grading release.")
-    try:
-        return PyFileConfigLoader(SETTINGS, path=str(course)).load_config()
-    except Exception as error:
-        raise CourseError(
-            f"{course / SETTINGS} stops with {type(error).__name__}: {error}; mend it."
-        ) from error

@@ -32,7 +32,7 @@ from distillery.hand_in import load_hand_in, title_of
 from distillery.images import load_image
 from distillery.presets import REPOSITORY
 from distillery.toybox import all_factors, draw
-from grading.pictures import NOT_REDRAWN, score_class
+from grading.pictures import NOT_REDRAWN, open_pictures
 from grading.records import Flag, Store
 from grading.stages import Stage
 
@@ -141,14 +141,14 @@ def flag_copies(course: Path, stage: Stage) -> dict[str, list[Flag]]:
         for path in sorted((course / "submitted").glob(f"*/{stage.folder}"))
         if path.parent.name in records
     }
-    handed = score_class(folders.values(), stage)
+    hand_in = load_hand_in(stage.folder)
     galleries = [
         Gallery(
             student,
-            handed[folder].pictures,
+            open_pictures(folder, hand_in).pictures,
             drawn=all(flag.kind != NOT_REDRAWN for flag in records[student].flags),
         )
         for student, folder in folders.items()
     ]
-    titles = tuple(title_of(settings) for settings in load_hand_in(stage.folder).pictures)
+    titles = tuple(title_of(settings) for settings in hand_in.pictures)
     return find_copies(galleries, course_pictures(titles))

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from distillery.files import atomic_write
 from grading.intake import Intake
 from grading.records import Record, Store
-from grading.stages import STAGES
+from grading.stages import stage_of
 
 NAME = "executed.ipynb"
 
@@ -40,7 +40,7 @@ def execute(intake: Intake, course: Path) -> str:
 
     if intake.rejected:
         return ""
-    (stage,) = (stage for stage in STAGES if stage.folder == intake.assignment)
+    stage = stage_of(intake.assignment)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with zipfile.ZipFile(course / "bundles" / f"{stage.folder}.zip") as bundle:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 import nbformat
 from PIL import Image
 
+from distillery.check import unfinished
 from distillery.errors import CourseError, in_short
 from distillery.evidence import to_wire
+from distillery.hand_in import load_hand_in
 from grading.intake import Intake, load_intake
 from grading.modules import module_for, module_text
 from grading.pictures import NOT_REDRAWN, SCORES, expected_pictures, grade_pictures
-from grading.records import Flag, Record, Status, Store, Verdict
+from grading.records import Flag, Record, Scores, Status, Store, Verdict
 from grading.rules import NAME, Rules
 from grading.sandbox import open_sandbox
 from grading.sandbox.jobs import Job, Limits, Reply, Sandbox, SandboxError
-from grading.stages import STAGES, Stage
+from grading.stages import Stage, stage_of
 from grading.verdicts import Key, judge
 
 TRIES = 3
@@ -86,21 +88,19 @@ class Grader:
                 self._sandbox.close()
             self._sandbox = None
 
-    def __enter__(self) -> Grader:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+@contextmanager
+def open_grader(course: Path, sandbox: str | None = None) -> Iterator[Grader]:
+    """A grader for a course folder, which is closed in the end.
 
-
-def open_grader(course: Path, sandbox: str | None = None) -> Grader:
-    """A grader for a course folder, to be used in a `with` statement."""
-    return Grader(course, sandbox)
+    Raises:
+        CourseError: as `Grader` does.
+    """
+    grader = Grader(course, sandbox)
+    try:
+        yield grader
+    finally:
+        grader.close()
 
 
 def grade(folder: Path, course: Path, *, grader: Grader) -> Record:
@@ -125,19 +125,6 @@ def grade(folder: Path, course: Path, *, grader: Grader) -> Record:
     return record
 
 
-def stage_of(assignment: str) -> Stage:
-    """The stage of an nbgrader assignment.
-
-    Raises:
-        CourseError: there is none of this name.
-    """
-    for stage in STAGES:
-        if stage.folder == assignment:
-            return stage
-    names = ", ".join(stage.folder for stage in STAGES)
-    raise CourseError(f"there is no stage {assignment!r}; there are {names}.")
-
-
 def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
     """The record, and its figures by name."""
     if intake.rejected:
@@ -145,11 +132,13 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
     stage = stage_of(intake.assignment)
     notebook = nbformat.read(intake.folder / f"{intake.assignment}.ipynb", as_version=4)
     source, early = module_text(stage, notebook)
-    verdicts, figures = [], {}
+    verdicts: list[Verdict] = []
+    figures: dict[str, bytes] = {}
     for function in stage.points:
         verdict, figure = early.get(function), None
         if verdict is None:
             verdict, figure = _judged(stage, function, notebook, grader)
+            verdict = _with_cause(verdict, verdicts, grader.key)
         verdicts.append(_by_rule(verdict, grader.rules))
         if figure is not None and verdict.figure is not None:
             figures[verdict.figure] = figure
@@ -161,6 +150,7 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
         sandbox=grader,
         source=source,
         seed=grader.key.seed,
+        scores=_scored_ahead(intake, stage, grader.course),
         expected=grader.expected(stage) if is_right else None,
     )
     verdicts += [] if pictures is None else [pictures]
@@ -168,6 +158,13 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
         verdicts = [_annulled(verdict) for verdict in verdicts]
     record = _record(intake, grader.rules, "graded", "")
     return replace(record, verdicts=tuple(verdicts), flags=(*intake.flags, *flags)), figures
+
+
+def _scored_ahead(intake: Intake, stage: Stage, course: Path) -> Scores | None:
+    if not stage.pictures:
+        return None
+    scorer = load_hand_in(stage.folder).scorer
+    return Store(course).scores(intake.assignment, intake.student, intake.digest, scorer)
 
 
 def _judged(
@@ -191,6 +188,15 @@ def _judged(
         limits=grader.limits,
         partial=grader.rules.partial_credit,
     )
+
+
+def _with_cause(verdict: Verdict, earlier: Sequence[Verdict], key: Key) -> Verdict:
+    """With a line on earlier answers that it uses, where they may be what is wrong with it."""
+    if verdict.outcome not in ("wrong", "stopped") or verdict.misconception is not None:
+        return verdict
+    wrong = {other.task.split(".")[1] for other in earlier if other.outcome != "right"}
+    used = [name for name in key.task(verdict.task).uses if name in wrong]
+    return replace(verdict, lines=(*verdict.lines, *unfinished(used)))
 
 
 def _by_rule(verdict: Verdict, rules: Rules) -> Verdict:
@@ -221,4 +227,5 @@ def _record(intake: Intake, rules: Rules, status: Status, reason: str) -> Record
         verdicts=(),
         flags=intake.flags,
         seconds=0.0,
+        rules=rules.digest,
     )

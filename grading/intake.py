@@ -36,7 +36,7 @@ from grading.manifest import NAME as MANIFEST
 from grading.manifest import Manifest
 from grading.mending import belongs, mark_of, mend, read_notebook, tidied
 from grading.records import Flag
-from grading.stages import STAGES, Stage
+from grading.stages import Stage, stage_of
 
 STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 FACTS = "intake.json"
@@ -104,7 +104,7 @@ def take_in(
             the course folder cannot be written.
     """
     course, source = Path(course), Path(source)
-    stage, released = _stage(assignment), load_released(course, assignment)
+    stage, released = stage_of(assignment), load_released(course, assignment)
     if not STUDENT.fullmatch(student):
         raise CourseError(f"a student is named by letters, digits and ._@-; {student!r} is not.")
     folder = course / "submitted" / student / assignment
@@ -370,14 +370,6 @@ def mended(notebook: NotebookNode, course: Path, assignment: str) -> NotebookNod
 @lru_cache(maxsize=16)
 def _parsed(path: Path, changed: int) -> NotebookNode:
     return nbformat.read(path, as_version=4)
-
-
-def _stage(assignment: str) -> Stage:
-    for stage in STAGES:
-        if stage.folder == assignment:
-            return stage
-    names = ", ".join(stage.folder for stage in STAGES)
-    raise CourseError(f"there is no stage {assignment!r}; there are {names}.")
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import math
 import os
 import random
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -57,6 +57,7 @@ from grading.stages import Stage
 FOLDER = "pictures"
 LARGEST_PICTURE = 4 * 2**20  # bytes
 LARGEST_EVALUATION = 2**20
+DIGITS = 5  # of a score
 SCORES_DIFFER = 2e-3  # by which a reported score may: another machine, another batch
 # Levels of 255, by which a picture drawn again may, on the mean. With other instruction sets of one
 # processor it comes out bit for bit the same; another seed of an edit is 4.5 away, of a drawing 20.
@@ -73,18 +74,14 @@ SCORES = "scores differ"
 
 @dataclass(frozen=True)
 class Handed:
-    """The pictures of a hand-in, decoded and scored.
+    """The pictures of a hand-in.
 
     pictures: file name -> RGB, only those that the stage asks for.
     refused:  file name -> why it is as good as missing, the end of a sentence.
-    scores:   file name -> CLIP score.
-    scorer:   its id.
     """
 
     pictures: dict[str, Image.Image] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
-    scores: dict[str, float] = field(default_factory=dict)
-    scorer: str = ""
 
 
 def grade_pictures(
@@ -97,7 +94,7 @@ def grade_pictures(
     sandbox: Sandbox | None = None,
     source: str | None = None,
     seed: int = 0,
-    handed: Handed | None = None,
+    scores: Mapping[str, float] | None = None,
     expected: Mapping[str, Image.Image] | None = None,
 ) -> tuple[Verdict | None, list[Flag]]:
     """The verdict on the pictures of a clean folder; None where the stage asks for none.
@@ -109,7 +106,7 @@ def grade_pictures(
         source: the whole text of guidance/<module>.py with the student's functions; None where they
             could not be put in.
         seed: decides which pictures are drawn again.
-        handed: what `score_class` found of this folder, if it was asked.
+        scores: of its pictures by `score_class`, where the class was scored ahead.
         expected: what right code draws, from `expected_pictures`; only for code that has been
             judged right in every function of the stage. What equals it need not be drawn again.
 
@@ -120,14 +117,12 @@ def grade_pictures(
     if not stage.pictures:
         return None, []
     hand_in = load_hand_in(stage.folder)
-    if handed is None:
-        handed = score_class([folder], stage, scorer=scorer)[folder]
+    handed = open_pictures(folder, hand_in)
+    judge = scorer.id if scorer else hand_in.scorer
     if thresholds is None:
         thresholds = load_thresholds()
-    if handed.scorer not in thresholds:
-        raise CourseError(
-            f"data/thresholds.yaml has no thresholds for {handed.scorer!r}; add them."
-        )
+    if judge not in thresholds:
+        raise CourseError(f"data/thresholds.yaml has no thresholds for {judge!r}; add them.")
     task = f"{stage.module}.pictures"
     worth = rules.worth(task)
     reported, problem = read_evaluation(folder / EVALUATION, hand_in.scorer)
@@ -138,11 +133,13 @@ def grade_pictures(
     if not handed.pictures:
         outcome: Outcome = "refused" if handed.refused else "to do"
         return Verdict(task, 0.0, worth, outcome, tuple(lines)), []
-    reached = thresholds[handed.scorer]
-    mean = fmean(handed.scores.values())
+    if scores is None or scores.keys() != handed.pictures.keys():
+        (scores,) = score_class([handed], hand_in, scorer=scorer)
+    reached = thresholds[judge]
+    mean = fmean(scores.values())
     share = share_of(reached.share(mean), missing, rules.missing_item_off)
-    lines.append(_score_line(mean, handed.scorer, reached))
-    untrue = [] if reported is None else differing(reported, handed.scores)
+    lines.append(_score_line(mean, judge, reached))
+    untrue = [] if reported is None else differing(reported, scores)
     doubtful = [name for name in handed.pictures if not _is_expected(name, handed, expected)]
     chosen = random.Random(seed).sample(doubtful, min(rules.regenerate, len(doubtful)))
     not_drawn, flags = _redraw(hand_in, handed, chosen, sandbox, source)
@@ -185,35 +182,25 @@ def _scorer(name: str, device: str) -> ClipScorer:
 
 
 def score_class(
-    folders: Iterable[Path],
-    stage: Stage,
+    handed: Sequence[Handed],
+    hand_in: HandIn,
     *,
     scorer: ClipScorer | None = None,
     device: str = "auto",
-) -> dict[Path, Handed]:
-    """Decode and score the pictures of many hand-ins, all scores in batches.
-
-    Nothing in a hand-in makes it fail. The result is for `grade_pictures`.
+) -> list[dict[str, float]]:
+    """CLIP scores by file name, of the pictures of many hand-ins, in batches.
 
     Args:
-        folders: clean ones.
-        scorer: by default the one that the stage's hand-in names, on `device`.
+        scorer: by default the one that the hand-in names, on `device`.
 
     Raises:
         CourseError: the course's own files are at fault.
     """
-    hand_in = load_hand_in(stage.folder)
     scorer = scorer or _scorer(hand_in.scorer, device)
-    found = {folder: _decoded(folder, hand_in) for folder in folders}
-    places = [(folder, name) for folder, handed in found.items() for name in handed.pictures]
-    shown = [as_shown(found[folder].pictures[name]) for folder, name in places]
-    titles = [title_of(hand_in.files[name]) for _, name in places]
-    for (folder, name), score in zip(places, _scores(scorer, shown, titles), strict=True):
-        found[folder].scores[name] = score
-    return {
-        folder: Handed(handed.pictures, handed.refused, handed.scores, scorer.id)
-        for folder, handed in found.items()
-    }
+    shown = [as_shown(picture) for one in handed for picture in one.pictures.values()]
+    titles = [title_of(hand_in.files[name]) for one in handed for name in one.pictures]
+    scores = iter(_scores(scorer, shown, titles))
+    return [{name: next(scores) for name in one.pictures} for one in handed]
 
 
 def _scores(
@@ -225,7 +212,9 @@ def _scores(
     known = list(dict.fromkeys(titles))
     texts = dict(zip(known, scorer.embed_texts(known), strict=True))
     embedded = scorer.embed_images(images)
-    return [float(image @ texts[title]) for image, title in zip(embedded, titles, strict=True)]
+    pairs = zip(embedded, titles, strict=True)
+    # The last digits are those of a batch and a machine.
+    return [round(float(image @ texts[title]), DIGITS) for image, title in pairs]
 
 
 def as_shown(picture: Image.Image) -> Image.Image:
@@ -233,8 +222,11 @@ def as_shown(picture: Image.Image) -> Image.Image:
     return enlarged(picture) if picture.info.get("indexed") else picture
 
 
-def _decoded(folder: Path, hand_in: HandIn) -> Handed:
-    """The pictures of a folder that the hand-in asks for and that have the right size."""
+def open_pictures(folder: Path, hand_in: HandIn) -> Handed:
+    """The pictures of a clean folder that its hand-in asks for and that have the right size.
+
+    Nothing in the folder makes it fail.
+    """
     contents, refused = {}, {}
     for name in hand_in.files:
         content = read_file(folder / FOLDER / name, LARGEST_PICTURE)

@@ -32,6 +32,8 @@ from traitlets.config import Config
 
 from distillery.errors import CourseError
 from grading.executed import outputs_of, path_of
+from grading.feedback.sanitise import FOR_INSTRUCTOR
+from grading.feedback.text import LONGEST, one_line, plain
 from grading.intake import load_intake, load_released, taken_in
 from grading.mending import mend, read_notebook
 from grading.records import Record, Store, Verdict
@@ -53,7 +55,6 @@ AUTOGRADE = [
     "grading.feedback.Sanitise",  # formgrader shows what is left as it is
     "nbgrader.preprocessors.CheckCellMetadata",
 ]
-FOR_INSTRUCTOR = "for-instructor"  # tag of a cell that must not reach a student
 UNGRADED = "This could not be graded yet. It is not your fault, and your instructor knows."
 
 
@@ -97,7 +98,7 @@ class GradeOutside(NbGraderPreprocessor):
     """
 
     grade_now = Bool(
-        True, help="Grade what has no record yet, and what ended as a grader error."
+        True, help="Grade what has no record by these rules, and what ended as a grader error."
     ).tag(config=True)
     execute = Bool(
         False, help="Run every notebook from first to last, too, in a sandbox, to be looked at."
@@ -203,16 +204,10 @@ def note(record: Record) -> NotebookNode:
     if record.status == "grader error":
         lines.insert(0, f"{record.status}: {record.reason}")
     # Escaped, and in one block of HTML: it may quote what a student wrote.
-    text = "\n".join(html.escape(plain(line).replace("\n", " ")) for line in lines)
+    text = "\n".join(html.escape(one_line(line, LONGEST)) for line in lines)
     cell = new_markdown_cell(f"**For the instructor only**\n\n<pre>{text}</pre>")
     cell.metadata["tags"] = [FOR_INSTRUCTOR]
     return cell
-
-
-def plain(line: str) -> str:
-    """A line without what no file can hold, and without what drives a terminal."""
-    line = line.encode("utf-8", "replace").decode()
-    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in line)
 
 
 def record_of(
@@ -228,10 +223,12 @@ def record_of(
     if intake is None:
         raise CourseError(f"{assignment} of {student} has not been taken in.")
     record = Store(course).load(assignment, student, intake.digest)
-    if record is None or (grade_now and record.status == "grader error"):
-        if not grade_now:
+    if not grade_now:
+        if record is None:
             raise CourseError(f"{assignment} of {student} has not been graded.")
-        settle(course)
+        return record
+    rules = settle(course)
+    if record is None or record.status == "grader error" or record.rules != rules.digest:
         module = importlib.import_module(grader)
         record = module.grade(folder, course, grader=_opened(course, module))
     return record

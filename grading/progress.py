@@ -90,10 +90,8 @@ class Progress:
         )
         wide = max(len(self.title), 10)
         lines = [
-            f"{self.title:{wide}}"
-            + "".join(f"{head:>10}" for head in heads[:-1])
-            + f"  {heads[-1]}",
-            " " * wide + "".join(f"{cell:>10}" for cell in cells[:-1]) + f"  {cells[-1]}",
+            f"{self.title:{wide}}{_row(heads)}",
+            " " * wide + _row(cells),
         ]
         now = self._clock()
         for student, since in list(self._running.items())[:SHOWN]:

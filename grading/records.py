@@ -21,6 +21,7 @@ Outcome = Literal[
     "died",
     "refused",  # not run at all: what was handed in is not what was asked for
 ]
+Scores = dict[str, float]  # file name -> CLIP score of a picture
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Record:
     seed: of the hidden inputs.
     reason: of a rejection or a grader error, one sentence that can be acted on; else empty.
     seconds: of wall time that grading took.
+    rules: digest of the rules by which it was graded.
     """
 
     student: str
@@ -72,6 +74,7 @@ class Record:
     verdicts: tuple[Verdict, ...]
     flags: tuple[Flag, ...]
     seconds: float
+    rules: str = ""
 
     @property
     def points(self) -> float:
@@ -86,7 +89,8 @@ class Store:
     """The records of a course: `<course>/records/<assignment>/<student>/<digest>.json`.
 
     The figures of a record lie in a folder named by the digest, beside it. A record that is in the
-    gradebook too has an empty file `<digest>.booked` beside it.
+    gradebook too has an empty file `<digest>.booked` beside it, and what its pictures scored, where
+    that was measured ahead, stands in `<digest>.scores`.
     """
 
     def __init__(self, course: Path) -> None:
@@ -123,6 +127,23 @@ class Store:
             raise CourseError(f"the figure {name} of {record.student} is gone: grade anew.") from (
                 error
             )
+
+    def scores(self, assignment: str, student: str, digest: str, scorer: str) -> Scores | None:
+        """File name -> score, as `save_scores` was told; None where it was not, or of another."""
+        try:
+            stored = json.loads(self.scores_file(assignment, student, digest).read_text("utf-8"))
+            return dict(stored["scores"]) if stored["scorer"] == scorer else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def save_scores(
+        self, assignment: str, student: str, digest: str, scorer: str, scores: Scores
+    ) -> None:
+        text = json.dumps({"scorer": scorer, "scores": scores}, indent=1)
+        atomic_write(self.scores_file(assignment, student, digest), text + "\n")
+
+    def scores_file(self, assignment: str, student: str, digest: str) -> Path:
+        return self._path(assignment, student, digest).with_suffix(".scores")
 
     def is_booked(self, record: Record) -> bool:
         return self._booked(record).exists()

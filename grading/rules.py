@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from dataclasses import dataclass, field, fields, replace
@@ -83,6 +84,11 @@ class Rules:
     def maximum(self, task: str) -> float:
         """What a task adds to the points that can be reached: nothing, if it is optional."""
         return 0.0 if task in self.optional else self.worth(task)
+
+    @property
+    def digest(self) -> str:
+        """Of all of them (hexadecimal SHA-256): other rules have another one."""
+        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
 
     def to_yaml(self) -> str:
         """The rules as YAML, each under what it is."""

@@ -233,7 +233,8 @@ class Cluster:
 
     def _hand_in(self, job: Job) -> dict[str, bytes]:
         kept = self._course / "received" / job.assignment / job.student / "intake.json"
-        return _packed(self._course, [kept, *job.folder(self._course).rglob("*")])
+        scores = Store(self._course).scores_file(job.assignment, job.student, job.digest)
+        return _packed(self._course, [kept, scores, *job.folder(self._course).rglob("*")])
 
     def _outcome(self, future: Any, job: Job) -> str:
         """Save the record of a task that has ended, or say why there is none."""
@@ -241,6 +242,8 @@ class Cluster:
             raise self._lost("its tasks are lost")
         error = future.exception()
         if error is not None:
+            # dask has tried it again by itself, each time at the price of a worker.
+            job.attempts += getattr(error, "allowed_failures", 0)
             return f"{type(error).__name__}: {error}"
         result = future.result()
         if "refused" in result:

@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from distillery.errors import CourseError
 from grading.build import ROOT
 from grading.modules import released_module
-from grading.stages import STAGES, Stage
+from grading.stages import STAGES, Stage, stage_of
 from grading.stubs import BEGIN, END, function_text
 
 REFERENCE = "the reference"
@@ -294,7 +294,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--course", type=Path, default=Path("class"), help="the course folder (default: class)"
     )
     options = parser.parse_args(arguments)
-    (stage,) = (stage for stage in STAGES if stage.folder == options.stage)
+    stage = stage_of(options.stage)
     handed_in = sorted((options.course / "submitted").glob(f"*/{stage.folder}"))
     if not handed_in:
         raise CourseError(f"nobody has handed in {stage.folder} in {options.course}.")

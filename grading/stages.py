@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from distillery.errors import CourseError
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -57,3 +59,16 @@ STAGES = (
         pictures=4,
     ),
 )
+
+
+def stage_of(assignment: str) -> Stage:
+    """The stage of an nbgrader assignment, such as 01_sds.
+
+    Raises:
+        CourseError: there is none of this name.
+    """
+    for stage in STAGES:
+        if stage.folder == assignment:
+            return stage
+    names = ", ".join(stage.folder for stage in STAGES)
+    raise CourseError(f"there is no stage {assignment!r}; there are {names}.")

@@ -65,7 +65,7 @@ class Worker:
         self.job: Job | None = None
         self.leaves_open: tuple[str, ...] = ()
         self._asked_at = 0.0
-        self._log = _log(course)
+        self._log = open_log(course)
         command = [sys.executable, "-m", "grading.workers", str(course), grader]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
@@ -201,22 +201,24 @@ def give_up(job: Job, failed: str, course: Path) -> bool:
     if job.attempts < ATTEMPTS:
         return False
     intake = load_intake(job.folder(course))
+    rules = Rules.load(course / NAME)
     record = Record(
         student=job.student,
         assignment=job.assignment,
         digest=job.digest,
-        seed=Rules.load(course / NAME).seed or 0,
+        seed=rules.seed or 0,
         status="grader error",
-        reason=f"the grader failed {ATTEMPTS} times; the last time, {failed}",
+        reason=f"the grader failed {job.attempts} times; the last time, {failed}",
         verdicts=(),
         flags=intake.flags if intake else (),
         seconds=0.0,
+        rules=rules.digest,
     )
     Store(course).save(record)
     return True
 
 
-def _log(course: Path) -> IO[str]:
+def open_log(course: Path) -> IO[str]:
     path = course / "records" / "workers.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     return open(path, "a", encoding="utf-8", errors="replace")
@@ -262,11 +264,16 @@ def run_through(folder: Path, course: Path) -> None:
         print(f"{intake.student}: {said or 'executed'}", file=sys.stderr)
 
 
-def main() -> None:
-    course, grader = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks
+def die_with_parent() -> None:
+    """End with the process that started this one, and leave Ctrl-C to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(KILL_WITH_PARENT, signal.SIGKILL)
+
+
+def main() -> None:
+    course, grader = sys.argv[1:]
+    die_with_parent()
     # What is printed while grading must not come between the answers, and a sandbox must not
     # inherit the jobs as its input.
     jobs, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")

@@ -15,8 +15,8 @@ from typing import Any
 
 from nbgrader.api import Gradebook
 
-from grading.booking import _settings
 from grading.plugins import configure
+from grading.release import settings_of
 
 NAME = "00_tour"
 TIME = "2026-11-01 10:00:00.000000 UTC"
@@ -53,7 +53,7 @@ def graded_notebook(course: Path, student: str) -> dict[str, Any]:
 
 @contextmanager
 def gradebook(course: Path):
-    url = _settings(course).get("CourseDirectory", {}).get("db_url")
+    url = settings_of(course).get("CourseDirectory", {}).get("db_url")
     with Gradebook(url or f"sqlite:///{course / 'gradebook.db'}") as opened:
         yield opened
 
@@ -79,7 +79,7 @@ def scores(course: Path) -> dict[str, list[float | None]]:
 
 def settings(course: Path):
     """The course's nbgrader settings, with the plugins in them."""
-    config = _settings(course)
+    config = settings_of(course)
     configure(config)
     return config
 

@@ -12,14 +12,18 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import pytest
-from classes import NAME, environment, grades, hand_in, scores, settings
+from classes import NAME, environment, graded_notebook, grades, hand_in, scores, settings
 from fake_grade import LEAVES_OPEN
 from hand_ins import save, solved
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
+from PIL import Image
 
 from distillery.errors import CourseError
+from distillery.hand_in import load_hand_in
+from distillery.images import save_png
 from grading import autograde as command
 from grading.autograde import autograde
 from grading.intake import load_intake, load_released
@@ -27,7 +31,8 @@ from grading.plugins import close_grader
 from grading.progress import Progress, span
 from grading.records import Store
 from grading.rules import Rules
-from grading.sandbox.opening import open_sandbox
+from grading.sandbox.jobs import SandboxError
+from grading.sandbox.opening import open_sandbox, tried
 from grading.workers import ATTEMPTS
 
 FULL, HALF, NONE = [2, 2, 2], [1, 1, 1], [0, 0, 0]
@@ -121,6 +126,58 @@ def test_by_nbgrader_and_by_us_the_same_answers_get_the_same_real_grades(course)
     assert scores(course) == {"ann": FULL, "ben": [0, 2, 2]}
 
 
+def test_a_notebook_is_run_for_the_record_in_a_sandbox_and_its_outputs_earn_nothing(course):
+    try:
+        tried("bubblewrap").close()
+    except (CourseError, SandboxError) as error:
+        pytest.skip(f"no bubblewrap here: {error}")
+    seen, gone = "print(6 * 7)", f"open({str(course / 'gradebook.db')!r})"
+    notebook = solved(load_released(course, NAME), add_noise="def add_noise(*_):\n    return 0\n")
+    notebook.cells += [nbformat.v4.new_code_cell(code) for code in (seen, gone)]
+    folder = course / "submitted" / "ann" / NAME
+    folder.mkdir(parents=True)
+    save(folder, notebook)
+
+    errors = autograde(NAME, course, jobs=1, execute=True)
+
+    cells = graded_notebook(course, "ann")["cells"]
+    shown = {"".join(cell["source"]): cell.get("outputs") for cell in cells}
+    assert errors == {}
+    assert [output["text"] for output in shown[seen]] == [["42\n"]]
+    assert [output["ename"] for output in shown[gone]] == ["FileNotFoundError"]
+    assert scores(course) == {"ann": [0, 2, 2]}
+
+
+@pytest.fixture
+def with_pictures(course: Path) -> Path:
+    """The folder of one hand-in of stage 1, with one of the pictures it asks for."""
+    folder = course / "submitted" / "right_a" / "01_sds"
+    shutil.copytree(course / "release" / "01_sds", folder)
+    name = next(iter(load_hand_in("01_sds").files))
+    save_png(folder / "pictures" / name, Image.new("RGB", (64, 64), "red"), "a red boat")
+    return folder
+
+
+def test_the_pictures_of_a_class_are_scored_before_anything_is_graded(course, with_pictures):
+    assert autograde("01_sds", course, jobs=1, grader="fake_grade") == {}
+
+    intake = load_intake(with_pictures)
+    found = Store(course).scores("01_sds", "right_a", intake.digest, "tiny-clip")
+    assert list(found) == [path.name for path in (with_pictures / "pictures").iterdir()]
+
+
+def test_a_scorer_that_fails_is_said_and_stops_nobody(course, with_pictures, monkeypatch, capsys):
+    run_as_ever = subprocess.run
+    fails = [sys.executable, "-c", "import sys; sys.exit('no scorer')"]
+    monkeypatch.setattr(command.subprocess, "run", lambda _, **rest: run_as_ever(fails, **rest))
+
+    assert autograde("01_sds", course, jobs=1, grader="fake_grade") == {}
+
+    assert "could not be scored ahead (status 1" in capsys.readouterr().err
+    assert "no scorer" in (course / "records" / "workers.log").read_text()
+    assert [record.status for record in Store(course).all("01_sds")] == ["graded"]
+
+
 def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(course):
     for student in ("right_a", "error_b"):
         hand_in(course, student)
@@ -134,6 +191,18 @@ def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(
     assert run(course) == first == {"error_b": "the sandbox is broken."}
     assert (course / "opened.txt").read_bytes() == opened
     assert graded(course) == done
+
+
+def test_under_other_rules_the_class_is_graded_again_and_then_left_alone(course):
+    for student in ("right_a", "half_b"):
+        hand_in(course, student)
+    run(course)
+    Rules(seed=3, late_off_per_day=0.2).save(course / "rules.yaml")
+
+    run(course)
+    run(course)
+
+    assert sorted(graded(course)) == ["half_b", "half_b", "right_a", "right_a"]
 
 
 def test_only_what_is_new_is_graded_and_the_last_hand_in_counts(course):

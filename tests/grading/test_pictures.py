@@ -26,6 +26,7 @@ from distillery.images import load_image, save_png, to_pil
 from distillery.scores import ClipScorer
 from distillery.toybox import Factors
 from distillery.toybox import draw as toybox_draw
+from grading import batches
 from grading import pictures as grading_pictures
 from grading.copies import COPIED, Gallery, course_pictures, find_copies, flag_copies
 from grading.decoding import LONGEST_SIDE, decode
@@ -37,18 +38,19 @@ from grading.pictures import (
     Handed,
     expected_pictures,
     grade_pictures,
+    open_pictures,
     score_class,
 )
 from grading.records import Flag, Record, Store, Verdict
 from grading.rules import Rules
 from grading.sandbox.inside.pictures import draw
 from grading.sandbox.jobs import Ending, Job, Limits, Raised, Reply
-from grading.stages import STAGES
+from grading.stages import STAGES, stage_of
 from grading.thresholds import TRIED, with_mistake
 from reference import sds
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGE = next(stage for stage in STAGES if stage.folder == "01_sds")
+STAGE = stage_of("01_sds")
 RED, BLUE = "a_red_boat.png", "a_blue_boat.png"
 RIGHT = Path(sds.__file__).read_text(encoding="utf-8")
 FLIPPED = RIGHT.replace("eps_hat - eps)", "eps - eps_hat)")
@@ -102,6 +104,13 @@ def report(folder: Path) -> None:
     evaluation.write(folder / "eval.json", result)
 
 
+def scored(folder: Path, scorer: ClipScorer) -> dict[str, float]:
+    """Scores of one hand-in alone."""
+    hand_in = load_hand_in(STAGE.folder)
+    (scores,) = score_class([open_pictures(folder, hand_in)], hand_in, scorer=scorer)
+    return scores
+
+
 @dataclass
 class Here:
     """A sandbox that is none: it draws in this process, and counts."""
@@ -131,8 +140,7 @@ class Here:
 @pytest.fixture
 def graded(folder: Path, scorer: ClipScorer) -> Callable[..., tuple[Verdict, list[Flag]]]:
     """Grade the folder by thresholds just below what the right pictures score."""
-    handed = score_class([folder], STAGE, scorer=scorer)[folder]
-    level = sum(handed.scores.values()) / 2 - 1e-3
+    level = sum(scored(folder, scorer=scorer).values()) / 2 - 1e-3
 
     def grade(**options: Any) -> tuple[Verdict, list[Flag]]:
         options = {"rules": Rules(), "scorer": scorer, **options}
@@ -459,17 +467,36 @@ def test_a_class_is_scored_at_once_as_each_would_be_alone(folder: Path, scorer) 
     empty.mkdir(parents=True)
     one = folder.parents[1] / "eve" / STAGE.folder
     save_png(one / "pictures" / RED, fill(16))
-    both = score_class([folder, empty, one], STAGE, scorer=scorer)
-    for each in (folder, empty, one):
-        alone = score_class([each], STAGE, scorer=scorer)[each]
-        assert both[each].scores == pytest.approx(alone.scores, abs=1e-5)
-        assert list(both[each].pictures) == list(alone.pictures)
-    assert both[empty] == Handed(scorer=scorer.id)
+    hand_in = load_hand_in(STAGE.folder)
+    handed = [open_pictures(each, hand_in) for each in (folder, empty, one)]
+    together = score_class(handed, hand_in, scorer=scorer)
+    for each, scores in zip((folder, empty, one), together, strict=True):
+        assert scores == pytest.approx(scored(each, scorer=scorer), abs=2e-5)
+    assert [list(scores) for scores in together] == [[RED, BLUE], [], [RED]]
+    assert handed[1] == Handed()
 
 
-def test_a_verdict_is_the_same_from_the_classes_scores(folder: Path, graded, scorer) -> None:
-    handed = score_class([folder], STAGE, scorer=scorer)[folder]
-    assert graded(handed=handed)[0].points == graded()[0].points
+def test_scores_that_were_measured_ahead_are_taken_and_half_of_them_are_not(
+    folder: Path, graded, scorer
+) -> None:
+    ahead = scored(folder, scorer=scorer)
+    assert graded(scores=ahead) == graded()
+    assert graded(scores=dict.fromkeys(ahead, 0.0))[0].points == 0
+    assert graded(scores={RED: 0.0}) == graded()
+
+
+def test_the_batch_of_a_class_leaves_scores_where_grading_finds_them(folder: Path, scorer) -> None:
+    course, other = folder.parents[2], folder.parents[1] / "bob" / STAGE.folder
+    save_png(other / "pictures" / RED, fill(16))
+    batches.score([("ada", "d1"), ("bob", "d2"), ("eve", "d3")], STAGE, course)
+    store, name = Store(course), load_hand_in(STAGE.folder).scorer
+    for student, digest in (("ada", "d1"), ("bob", "d2"), ("eve", "d3")):
+        its = scored(folder.parents[1] / student / STAGE.folder, scorer=scorer)
+        found = store.scores(STAGE.folder, student, digest, name)
+        assert found == pytest.approx(its, abs=2e-5)
+        assert store.scores(STAGE.folder, student, digest, "another") is None
+    assert store.scores(STAGE.folder, "ada", "d2", name) is None
+    assert store.all(STAGE.folder) == []
 
 
 def test_the_pictures_of_every_stage_have_points_and_a_hand_in() -> None:

@@ -7,14 +7,18 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from classes import NAME, cluster, environment, hand_in, scores
 
 from distillery.errors import CourseError
+from grading import autograde as command
 from grading.autograde import autograde
 from grading.records import Store
 from grading.rules import Rules
+from grading.scheduler import Cluster
+from grading.workers import give_up
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
@@ -86,6 +90,26 @@ def test_without_a_scheduler_at_the_address_it_is_said_so(course, monkeypatch):
 
     with pytest.raises(CourseError, match="there is no dask scheduler at tcp"):
         run(course, "tcp://127.0.0.1:9")
+
+
+def test_what_dask_gave_up_after_several_workers_is_not_tried_on_many_more(course):
+    from distributed import KilledWorker
+
+    hand_in(course, "right_a")
+    job = command.find_work(
+        NAME, course, "*", force=False, retry_errors=False, execute=False
+    ).to_grade[0]
+    error = KilledWorker("grade_parcel", SimpleNamespace(address="tcp://last"), allowed_failures=3)
+    deadly = SimpleNamespace(cancelled=lambda: False, exception=lambda: error)
+    engine = object.__new__(Cluster)
+    engine._client = SimpleNamespace(status="running")
+
+    failed = engine._outcome(deadly, job)
+
+    assert give_up(job, failed, course)
+    (record,) = Store(course).all(NAME)
+    assert record.status == "grader error"
+    assert "failed 4 times" in record.reason
 
 
 @contextmanager

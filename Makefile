@@ -13,8 +13,6 @@ run: $(READY)  ## distil a gallery with the embedded model
 test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/python -m grading build --check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 lab: $(READY)  ## open JupyterLab on the course

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,12 @@ from safetensors.torch import save_file
 from distillery import controls, presets
 
 START, END = "<|startoftext|>", "<|endoftext|>"
-LONGEST = "answered_runs_to_its_end"  # in the names of the tests that take minutes
+LONGEST = ("answered_runs_to_its_end", "nothing_to_say")  # in the names of those that take minutes
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors, because many tests wait for a process or a limit."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,8 +33,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     share of them.
     """
     workers = getattr(config, "workerinput", {}).get("workercount", 1)
-    longest = [item for item in items if LONGEST in item.name]
-    others = [item for item in items if LONGEST not in item.name]
+    longest = [item for item in items if any(name in item.name for name in LONGEST)]
+    others = [item for item in items if item not in longest]
     items.clear()
     left = len(longest) + len(others)
     for worker in range(workers):

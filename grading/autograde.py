@@ -241,10 +241,10 @@ def _ctrl_c() -> Iterator[threading.Event]:
 
 
 def _score_ahead(work: Work, assignment: str, course: Path) -> None:
-    """Have the pictures of all who are to be graded scored in batches, where there are any."""
+    """Have done once what the pictures of all who are to be graded need, where there are any."""
     if not stage_of(assignment).pictures:
         return
-    print(f"{assignment}: scoring the pictures of {len(work.to_grade)} hand-ins", file=sys.stderr)
+    print(f"{assignment}: pictures of {len(work.to_grade)} hand-ins first", file=sys.stderr)
     lines = "".join(json.dumps([job.student, job.digest]) + "\n" for job in work.to_grade)
     # As a program, it gives back what a scorer takes, and can fail without harm.
     command = [sys.executable, "-m", "grading.batches", str(course), assignment]

@@ -19,7 +19,7 @@ from distillery.hand_in import load_hand_in
 from grading.intake import Intake, load_intake
 from grading.modules import module_for, module_text
 from grading.pictures import NOT_REDRAWN, SCORES, expected_pictures, grade_pictures
-from grading.records import Flag, Record, Scores, Status, Store, Verdict
+from grading.records import EXPECTED, Flag, Record, Scores, Status, Store, Verdict
 from grading.rules import NAME, Rules
 from grading.sandbox import open_sandbox
 from grading.sandbox.jobs import Job, Limits, Reply, Sandbox, SandboxError
@@ -71,7 +71,7 @@ class Grader:
         """What right code draws, so that it need not be drawn again for each who has it."""
         if not stage.pictures or not self.rules.regenerate:
             return None
-        return expected_pictures(stage, self.course / "expected")
+        return expected_pictures(stage, self.course / EXPECTED)
 
     def _opened(self) -> Sandbox:
         if self._sandbox is None:

@@ -21,6 +21,7 @@ Outcome = Literal[
     "died",
     "refused",  # not run at all: what was handed in is not what was asked for
 ]
+EXPECTED = "expected"  # folder of a course with what right code draws
 Scores = dict[str, float]  # file name -> CLIP score of a picture
 
 

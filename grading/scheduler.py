@@ -41,7 +41,7 @@ from typing import Any
 from distillery.errors import CourseError, in_short
 from distillery.files import atomic_write
 from grading.manifest import NAME as MANIFEST
-from grading.records import Store
+from grading.records import EXPECTED, Store
 from grading.rules import NAME as RULES
 from grading.workers import GRADER, Job, LostError, Worker, give_up
 
@@ -229,7 +229,9 @@ class Cluster:
 
     def _shared(self, assignment: str) -> dict[str, bytes]:
         released = f"release/{assignment}/{assignment}.ipynb"
-        return _packed(self._course, [self._course / n for n in (RULES, MANIFEST, released)])
+        drawn = (self._course / EXPECTED).glob("*.png")
+        files = [self._course / name for name in (RULES, MANIFEST, released)]
+        return _packed(self._course, [*files, *drawn])
 
     def _hand_in(self, job: Job) -> dict[str, bytes]:
         kept = self._course / "received" / job.assignment / job.student / "intake.json"

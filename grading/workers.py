@@ -66,9 +66,14 @@ class Worker:
         self.leaves_open: tuple[str, ...] = ()
         self._asked_at = 0.0
         self._log = open_log(course)
-        command = [sys.executable, "-m", "grading.workers", str(course), grader]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True
+            [sys.executable, "-m", "grading.workers", str(course), grader],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            # Threads of several workers would wait for each other's processors.
+            env={"OMP_NUM_THREADS": "1"} | os.environ,
         )
         assert self._process.stdin
         assert self._process.stdout

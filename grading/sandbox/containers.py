@@ -25,7 +25,7 @@ from grading.sandbox import runtime
 from grading.sandbox.enclosures import Enclosure, inside_settings
 from grading.sandbox.jobs import SandboxError
 
-COURSE, INSIDE, HOME = "/course", "/sandbox/inside", "/tmp"
+COURSE, INSIDE, HOME = "/course", "/sandbox/inside", "/scratch"
 NOBODY = 65534
 ANSWERS_S = 20
 LEAVES_OPEN = (
@@ -85,6 +85,9 @@ def _options(name: str) -> list[str]:
         "--security-opt=no-new-privileges",
         f"--user={NOBODY}:{NOBODY}",
         "--pids-limit=256",  # against fork bombs
+        # An engine's own may be more than it is allowed to give.
+        "--ulimit=nofile=1024:1024",
+        "--ulimit=nproc=4096:4096",
         "--memory=4g",  # against memory hogs
         "--memory-swap=4g",
         "--ipc=none",

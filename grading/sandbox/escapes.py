@@ -331,7 +331,7 @@ ESCAPES = (
                 pass
             return [str(written >> 20) + " MB"] if written > 9 << 20 else []
         """,
-        open_in=("landlock", "limits"),
+        open_in=("landlock", "limits", "docker", "podman"),
     ),
     Escape(
         "write one file without end",

@@ -461,6 +461,8 @@ for word in words[1:image]:
     if kind == "--volume":
         source, place, mode = value.split(":")
         bwrap += ["--ro-bind", source, place]
+    if kind == "--tmpfs":
+        bwrap += ["--tmpfs", value.split(":")[0]]
     if kind == "--env":
         bwrap += ["--setenv", *value.split("=", 1)]
 os.execv(bwrap[0], [*bwrap, {python!r}, *words[image + 2:]])
@@ -469,9 +471,7 @@ os.execv(bwrap[0], [*bwrap, {python!r}, *words[image + 2:]])
 
 def image() -> list[str]:
     """What stands for the image: this machine's Python."""
-    # Before Python, which may lie there.
-    binds: list[str | Path] = ["--tmpfs", "/tmp"]
-    binds += [word for path in runtime.python_folders() for word in ("--ro-bind", path, path)]
+    binds = [word for path in runtime.python_folders() for word in ("--ro-bind", path, path)]
     libraries = ["--ro-bind", "/usr", "/usr", "--symlink", "usr/lib", "/lib"]
     libraries += ["--symlink", "usr/lib64", "/lib64"]
     return [*map(str, binds), *libraries, "--dev", "/dev", "--proc", "/proc"]

@@ -162,7 +162,9 @@ def look(stage: Work, *, run: bool = True) -> Report:
         to_do += _not_saved(stage, codes)
         if run:
             checked = _run_checks(stage, codes)
-            to_do += [_what_to_do(one) for one in checked if not one.passed]
+            said = " ".join(faults)  # a cell that stays out is no stub that is to do
+            wrong = [one for one in checked if not one.passed and one.task not in said]
+            to_do += [_what_to_do(one) for one in wrong]
     to_know += _changed_files(stage)
     if stage.pictures:
         checked += _about_pictures(stage, to_do, run=run)

@@ -317,6 +317,13 @@ def test_code_that_cannot_be_graded_is_said_so(unpacked, code, says):
     assert says in to_do[0]
 
 
+def test_a_cell_that_cannot_be_graded_is_not_called_a_stub_too(unpacked):
+    write_all(unpacked)
+    write(unpacked, "add_noise", "def add_noise(x0")
+    to_do = look(work(unpacked), run=True).to_do
+    assert len([line for line in to_do if "tour.add_noise" in line]) == 1
+
+
 def test_a_cell_without_its_first_line_is_said_so(unpacked):
     write_all(unpacked)
     write(unpacked, "add_noise", answer("add_noise"), line=False)

@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Threads that wait sleep: beside other work, waiting awake made `make run` take twice as long.
+export OMP_WAIT_POLICY ?= passive
 
 .PHONY: run test lab notebooks train measure bench lint build clean
 

@@ -88,11 +88,13 @@ def _file_system() -> list[str]:
     shown += [(path, f"{COURSE}/{name}") for name, path in runtime.course_parts().items()]
     shown.append((runtime.INSIDE, INSIDE))
     binds = [word for path, place in shown for word in ("--ro-bind", str(path), place)]
-    system = runtime.system_paths()
+    system, links = runtime.system_paths(), runtime.python_links()
+    names = [word for name, path in links.items() for word in ("--symlink", str(path), str(name))]
     return [
-        *_folders_above([*map(str, system), *(place for _, place in shown)]),
+        *_folders_above([*map(str, [*system, *links]), *(place for _, place in shown)]),
         *_system(system),
         *binds,
+        *names,
         "--dir",
         f"{COURSE}/guidance",  # `distillery` knows a course by it
         "--proc",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 COURSE = Path(__file__).resolve().parents[2]
@@ -25,9 +26,34 @@ WITHHELD = frozenset({"checks"})  # of data/: what right and wrong answers come 
 
 def python_folders() -> list[Path]:
     """The interpreter, its standard library and the installed packages; none lies in another."""
-    found = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve()}
-    found |= {Path(sys.base_exec_prefix).resolve(), Path(sys.exec_prefix).resolve()}
+    found = {path.resolve() for path in _prefixes()}
     return [path for path in sorted(found) if not any(above in found for above in path.parents)]
+
+
+def python_links() -> dict[Path, Path]:
+    """Other name -> folder, where Python is known by a name that leads through a symbolic link.
+
+    As on a cluster, where /home/ada may be a link to another disk.
+    """
+    names, program = _prefixes(), Path(sys.executable)
+    while program.is_symlink():
+        program = program.parent / program.readlink()
+        names.add(Path(os.path.normpath(program.parents[1])))
+    folders, paths = python_folders(), {name: name.resolve() for name in sorted(names)}
+    return {
+        name: path
+        for name, path in paths.items()
+        if _lies_in(path, folders) and not _lies_in(name, folders)
+    }
+
+
+def _lies_in(path: Path, folders: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
+
+
+def _prefixes() -> set[Path]:
+    prefixes = (sys.base_prefix, sys.prefix, sys.base_exec_prefix, sys.exec_prefix)
+    return {Path(prefix) for prefix in prefixes}
 
 
 def system_paths() -> list[Path]:

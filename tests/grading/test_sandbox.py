@@ -163,6 +163,17 @@ def test_the_victim_and_the_gradebook_are_unharmed(bait: dict[str, Any]) -> None
     assert Path(bait["gradebook"]).read_text() == bait["token"]
 
 
+def test_bubblewrap_finds_a_python_that_is_known_by_a_link(tmp_path: Path) -> None:
+    opened("bubblewrap").close()
+    (tmp_path / "linked").symlink_to(sys.prefix)
+    program = tmp_path / "linked" / Path(sys.executable).relative_to(sys.prefix)
+    code = "from grading.sandbox import opening; opening.tried('bubblewrap').close()"
+    ran = subprocess.run(
+        [program, "-c", code], cwd=runtime.COURSE, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+
+
 def test_bubblewrap_leaves_nothing_open(sandbox: WarmSandbox) -> None:
     assert sandbox.leaves_open == ()
 

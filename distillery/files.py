@@ -101,3 +101,9 @@ def filename_to_prompt(stem: str) -> str:
             "the whole prompt should stand in the picture's text chunk 'prompt'."
         )
     return unquote(stem.replace("_", " "), errors="surrogateescape")
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be typed from the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

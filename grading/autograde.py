@@ -5,7 +5,8 @@ python -m grading autograde 01_sds --jobs 8
 python -m grading autograde 01_sds --scheduler tcp://login-node:8786
 
 What has its outcome already is left as it is, so the same command goes on where it was stopped, by
-Ctrl-C or by a power cut. A new hand-in is graded anew, and all are when the rules have changed.
+Ctrl-C or by a power cut. A new hand-in is graded anew, and all are when the rules have changed; an
+extension or a new due date changes the penalties alone.
 Student code runs in sandboxes below the worker processes; this process alone writes to the
 gradebook.
 """
@@ -105,6 +106,7 @@ def autograde(
             _do(work, assignment, course, jobs=jobs, scheduler=scheduler, grader=grader)
         else:
             print(f"{assignment}: {work.total} submissions, nothing new.", file=sys.stderr)
+        _count_penalties(assignment, course)
     return work.errors
 
 
@@ -215,6 +217,16 @@ def _do(
             if asked_to_stop.is_set():
                 raise KeyboardInterrupt
             book_one()
+
+
+def _count_penalties(assignment: str, course: Path) -> None:
+    """Say for whom an extension or a new due date has changed what being late costs."""
+    from grading.booking import Booker
+
+    changed = Booker(course, assignment).penalties_anew()
+    if changed:
+        said = f"{assignment}: being late costs another sum now: {', '.join(changed)}"
+        print(said, file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy
+from nbformat.v4 import new_notebook
+from nbgrader import utils
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.converters import Autograde
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import AssignLatePenalties
 
 from distillery.errors import CourseError, in_short
 from grading.plugins import configure
 from grading.records import Record, Store
-from grading.release import settings_of
+from grading.settings import settings_of
 
 TRIES = 4  # while somebody else, such as formgrader, writes to the same file
 
@@ -62,6 +67,37 @@ class Booker:
             return ""
         return self._heard.last or (in_short(error) if error else "nbgrader does not say why")
 
+    def penalties_anew(self) -> list[str]:
+        """Have nbgrader count again what being late costs; for whom it is another sum now.
+
+        An extension, a new due date and points set by hand change it after all was booked.
+
+        Raises:
+            CourseError: the gradebook cannot be used.
+        """
+        assign = AssignLatePenalties(config=self._config, log=self._log)
+        facts = {"assignment": self._assignment, "db_url": self._directory.db_url}
+        before = self._penalties()
+        with self._usable(), utils.chdir(str(self._course)):
+            for (student, notebook), (penalty, seconds_late) in before.items():
+                if penalty or seconds_late:
+                    its = facts | {"student": student, "notebook": notebook}
+                    assign.preprocess(new_notebook(), {"nbgrader": its})
+        after = self._penalties()
+        return sorted(key[0] for key in before if after[key] != before[key])
+
+    def _penalties(self) -> dict[tuple[str, str], tuple[float, float]]:
+        """Student and notebook -> points off, and seconds late with extensions counted."""
+        with self._usable(), self._gradebook() as gradebook:
+            return {
+                (one.student_id, notebook.name): (
+                    float(notebook.late_submission_penalty or 0),
+                    float(one.total_seconds_late),
+                )
+                for one in gradebook.assignment_submissions(self._assignment)
+                for notebook in one.notebooks
+            }
+
     def _convert(self, student: str) -> Exception | None:
         self._directory.student_id = student
         self._heard.last = ""
@@ -78,14 +114,22 @@ class Booker:
         return None
 
     def _check_released(self) -> None:
-        try:
-            with Gradebook(self._directory.db_url, self._directory.course_id) as gradebook:
+        with self._usable(), self._gradebook() as gradebook:
+            try:
                 gradebook.find_assignment(self._assignment)
-        except MissingEntry:
-            raise CourseError(
-                f"{self._assignment} is not in the gradebook: run python -m grading release "
-                f"{self._assignment}."
-            ) from None
+            except MissingEntry:
+                raise CourseError(
+                    f"{self._assignment} is not in the gradebook: run python -m grading release "
+                    f"{self._assignment}."
+                ) from None
+
+    def _gradebook(self) -> Gradebook:
+        return Gradebook(self._directory.db_url, self._directory.course_id)
+
+    @contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
         except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             raise CourseError(
                 f"the gradebook {self._directory.db_url} cannot be used ({in_short(error)})."

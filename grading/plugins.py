@@ -59,12 +59,12 @@ UNGRADED = "This could not be graded yet. It is not your fault, and your instruc
 
 
 def configure(config: Config) -> None:
-    """Put everything of this module, and the late plugin, into an nbgrader configuration."""
+    """Put everything of this module, and a late plugin if there is none, into a configuration."""
     config.Autograde.sanitize_preprocessors = SANITIZE
     config.Autograde.autograde_preprocessors = AUTOGRADE
     config.Autograde.pre_convert_hook = "grading.plugins.take_in_hook"
     config.Autograde.post_convert_hook = "grading.plugins.book_hook"
-    config.AssignLatePenalties.plugin_class = "grading.late.LatePenalty"
+    config.AssignLatePenalties.setdefault("plugin_class", "grading.late.LatePenalty")
     config.ExchangeFactory.collect = "grading.exchange.SafeCollect"
     config.Exporter.optimistic_validation = True  # once, and not after each of the above
 

@@ -33,59 +33,16 @@ import nbformat
 from traitlets.log import get_logger
 
 from distillery.errors import CourseError
-from distillery.files import atomic_write
+from distillery.files import atomic_write, shown
 from grading.build import ROOT, answered_text, nbgrader_files, student_text
 from grading.bundle import bundle, contents
-from grading.manifest import NAME, Manifest, StageManifest, bundle_of, sha256
+from grading.manifest import NAME, Manifest, StageManifest, bundle_of
 from grading.rules import NAME as RULES
 from grading.rules import Rules, settle
+from grading.settings import NAME as SETTINGS
+from grading.settings import settings_of, write_settings
 from grading.stages import STAGES, Stage
-from grading.stubs import YOUR_CODE, stub_module
-
-SETTINGS = "nbgrader_config.py"
-HEART = "grading.plugins.GradeOutside"  # without it nbgrader would run students' code as you
-SHIPPED = re.compile(r"\A# shipped as (\w+); a changed file is yours, and stays\n")
-NBGRADER_CONFIG = '''\
-"""nbgrader's settings for this course folder; yours may stand below."""
-
-import importlib.util
-import os
-import sys
-import sysconfig
-from pathlib import Path
-
-c = get_config()  # noqa: F821
-
-# nbgrader starts alembic, which may lie in an environment that is not activated.
-os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ.get("PATH", "")
-if importlib.util.find_spec("grading") is None:
-    sys.path.append({root!r})
-
-c.CourseDirectory.root = str(Path(__file__).resolve().parent)
-c.CourseDirectory.course_id = {course_id!r}
-# For PostgreSQL: c.CourseDirectory.db_url = "postgresql://user:password@host/database"
-
-# Only the answer is replaced: each released cell still ends with its own sentence.
-c.ClearSolutions.code_stub = {{"python": {your_code!r}}}
-
-# Whatever was handed in is made fit first. Students' code never runs in nbgrader: a sandbox runs
-# it, another process judges what came out, and nbgrader keeps the books.
-from grading.plugins import configure  # noqa: E402
-
-configure(c)
-c.OverwriteCells.add_missing_cells = True
-
-# Feedback says which mistake it was, shows target, theirs and difference, and carries no script.
-c.GenerateFeedback.exporter_class = "grading.feedback.FeedbackExporter"
-c.GenerateFeedback.preprocessors = [
-    "nbgrader.preprocessors.GetGrades",
-    "grading.feedback.Explain",
-    "grading.feedback.Sanitise",
-]
-c.GenerateFeedback.post_convert_hook = "grading.feedback.only_the_page"
-
-c.ExportApp.plugin_class = "grading.export.CourseExport"
-'''
+from grading.stubs import stub_module
 
 
 def release(
@@ -110,7 +67,7 @@ def release(
             get out, nbgrader refuses, or something cannot be written.
     """
     course = Path(course).resolve()
-    _write_settings(course, replace_settings=replace_settings, say=say)
+    write_settings(course, root=root, replace_yours=replace_settings, say=say)
     rules = _rules(course, say)
     manifest = _begun(course, root)
     for stage in stages:
@@ -123,7 +80,7 @@ def release(
         atomic_write(bundle_of(course, stage.folder), packed)
         manifest = _with(manifest, stage, its)
         atomic_write(course / NAME, manifest.text())
-        say(f"{stage.folder}: students get {_shown(bundle_of(course, stage.folder))}.")
+        say(f"{stage.folder}: students get {shown(bundle_of(course, stage.folder))}.")
     return manifest
 
 
@@ -305,27 +262,6 @@ def nbgrader(course: Path) -> Iterator[Any]:
         os.environ["PATH"] = path
 
 
-def settings_of(course: Path) -> Any:
-    """The traitlets config of a course folder's nbgrader_config.py.
-
-    Raises:
-        CourseError: it is missing, or it cannot be run.
-    """
-    from traitlets.config.loader import PyFileConfigLoader
-
-    if not (course / SETTINGS).is_file():
-        raise CourseError(f"there is no {course / SETTINGS}: run python -m grading release.")
-    path = os.environ.get("PATH", "")
-    try:
-        return PyFileConfigLoader(SETTINGS, path=str(course)).load_config()
-    except Exception as error:
-        raise CourseError(
-            f"{course / SETTINGS} stops with {type(error).__name__}: {error}; mend it."
-        ) from error
-    finally:
-        os.environ["PATH"] = path
-
-
 def _ready_gradebook(url: str, course_id: str) -> None:
     """Make the gradebook whole, or not at all: nbgrader leaves half of one where it is stopped."""
     from nbgrader.api import Gradebook
@@ -361,45 +297,11 @@ def _is_whole(file: Path) -> bool:
     return True
 
 
-def _write_settings(course: Path, *, replace_settings: bool, say: Callable[[str], object]) -> None:
-    """The shipped nbgrader settings, unless the instructor has others."""
-    path = course / SETTINGS
-    text = NBGRADER_CONFIG.format(root=str(ROOT), course_id=course.name, your_code=YOUR_CODE)
-    shipped = f"# shipped as {sha256(text)[:16]}; a changed file is yours, and stays\n{text}"
-    present = path.read_text("utf-8") if path.is_file() else None
-    if present == shipped:
-        return
-    untouched = present is not None and _is_untouched(present)
-    if present is None or untouched or replace_settings:
-        if present is not None and not untouched:
-            atomic_write(path.with_suffix(".py.old"), present)
-            say(f"{_shown(path)} is replaced; yours is kept as {path.name}.old.")
-        atomic_write(path, shipped)
-        return
-    say(f"{_shown(path)} is your own and stays (--replace-settings puts ours there).")
-    used = settings_of(course).get("Autograde", {}).get("autograde_preprocessors", [])
-    if HEART not in [one if isinstance(one, str) else _dotted(one) for one in used]:
-        say(
-            f"warning: {path.name} does not use {HEART}, so nbgrader autograde would run "
-            "students' code with your rights and believe what it prints."
-        )
-
-
-def _is_untouched(present: str) -> bool:
-    """Whether it is what some version of the course shipped."""
-    match = SHIPPED.match(present)
-    return match is not None and sha256(present[match.end() :])[:16] == match[1]
-
-
-def _dotted(kind: Any) -> str:
-    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__name__', '')}"
-
-
 def _rules(course: Path, say: Callable[[str], object]) -> Rules:
     path = course / RULES
     if not path.exists():
         Rules().save(path)
-        say(f"{_shown(path)} has the rules; change them there, and release again.")
+        say(f"{shown(path)} has the rules; change them there, and release again.")
     return settle(course)
 
 
@@ -425,12 +327,6 @@ def version(root: Path = ROOT) -> str:
 
 def _reference(stage: Stage, root: Path) -> str:
     return (root / "reference" / f"{stage.module}.py").read_text("utf-8")
-
-
-def _shown(path: Path) -> Path:
-    """As short as it can be typed from here."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def stages_named(names: Sequence[str]) -> list[Stage]:

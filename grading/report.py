@@ -122,7 +122,8 @@ def _grades(course: Path, assignment: str) -> dict[str, Grades]:
     from nbgrader.coursedir import CourseDirectory
 
     from grading.export import all_grades
-    from grading.release import SETTINGS, settings_of
+    from grading.settings import NAME as SETTINGS
+    from grading.settings import settings_of
 
     if not (course / SETTINGS).is_file():
         return {}

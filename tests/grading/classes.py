@@ -16,7 +16,7 @@ from typing import Any
 from nbgrader.api import Gradebook
 
 from grading.plugins import configure
-from grading.release import settings_of
+from grading.settings import settings_of
 
 NAME = "00_tour"
 TIME = "2026-11-01 10:00:00.000000 UTC"

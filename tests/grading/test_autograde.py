@@ -14,7 +14,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from classes import NAME, environment, graded_notebook, grades, hand_in, scores, settings
+from classes import (
+    NAME,
+    environment,
+    gradebook,
+    graded_notebook,
+    grades,
+    hand_in,
+    scores,
+    settings,
+)
 from fake_grade import LEAVES_OPEN
 from hand_ins import save, solved
 from nbgrader.apps import NbGraderAPI
@@ -184,7 +193,7 @@ def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(
         hand_in(course, student)
     first = run(course)
     opened, done = (course / "opened.txt").read_bytes(), graded(course)
-    nothing = RUN + "; assert not {'torch', 'nbgrader', 'distributed'} & set(sys.modules)"
+    nothing = RUN + "; assert not {'torch', 'distributed'} & set(sys.modules)"
 
     again = subprocess.run([sys.executable, "-c", nothing, str(course)], check=False)
 
@@ -204,6 +213,38 @@ def test_under_other_rules_the_class_is_graded_again_and_then_left_alone(course)
     run(course)
 
     assert sorted(graded(course)) == ["half_b", "half_b", "right_a", "right_a"]
+
+
+def test_an_extension_or_another_due_date_changes_the_penalty_and_nothing_else(course, capsys):
+    for student in ("right_a", "half_b"):
+        hand_in(course, student)  # on the first of November at ten
+    run(course)
+    with gradebook(course) as opened:
+        opened.update_or_create_assignment(NAME, duedate="2026-10-31 09:00:00 UTC")
+        (notebook,) = opened.find_submission(NAME, "half_b").notebooks
+        notebook.grades[0].manual_score = 2.0  # in place of one
+        notebook.grades[0].needs_manual_grade = False
+        opened.db.commit()
+    before = grades(course)
+
+    capsys.readouterr()
+    run(course)
+    late, said = penalties(course), capsys.readouterr().err
+    with gradebook(course) as opened:
+        opened.grant_extension(NAME, "right_a", days=2)
+    run(course)
+
+    assert "another sum now: half_b, right_a" in said
+    assert late == pytest.approx({"right_a": 0.2 * 6, "half_b": 0.2 * 4})  # two days begun
+    assert penalties(course) == pytest.approx({"right_a": 0, "half_b": 0.2 * 4})
+    assert grades(course) == before
+    assert sorted(graded(course)) == ["half_b", "right_a"]
+
+
+def penalties(course: Path) -> dict[str, float]:
+    with gradebook(course) as opened:
+        found = opened.assignment_submissions(NAME)
+        return {one.student_id: one.late_submission_penalty or 0 for one in found}
 
 
 def test_only_what_is_new_is_graded_and_the_last_hand_in_counts(course):

@@ -21,7 +21,7 @@ from grading.feedback.sanitise import safe_html, safe_markdown
 from grading.feedback.text import LONGEST, one_line, plain
 from grading.plugins import note
 from grading.records import Flag, Record, Store, Verdict
-from grading.release import settings_of
+from grading.settings import settings_of
 from grading.stages import STAGES
 
 STAGE = STAGES[1]

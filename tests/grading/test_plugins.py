@@ -25,12 +25,13 @@ from fake_grade import grade
 from nbformat import from_dict
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
+from traitlets.config import Config
 
 from distillery.errors import CourseError
 from grading.booking import Booker
 from grading.executed import outputs_of, path_of
 from grading.intake import load_intake, taken_in
-from grading.plugins import UNGRADED, GradeOutside, SaveGrades, points
+from grading.plugins import UNGRADED, GradeOutside, SaveGrades, configure, points
 from grading.records import Flag, Record, Store, Verdict
 from grading.rules import Rules, settle
 
@@ -364,6 +365,13 @@ def test_being_late_costs_what_the_rules_say_and_an_extension_takes_it_back(cour
 
     assert late == 0.5 * 6  # twenty-five hours are two days begun
     assert extended == 0.25 * 6
+
+
+def test_a_late_plugin_of_the_instructors_own_stays():
+    config = Config()
+    config.AssignLatePenalties.plugin_class = "mine.Mild"
+    configure(config)
+    assert config.AssignLatePenalties.plugin_class == "mine.Mild"
 
 
 def test_nbgrader_autograde_on_the_command_line_gives_the_same_grades(course):

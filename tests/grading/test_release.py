@@ -16,10 +16,12 @@ from traitlets import import_item
 from distillery.errors import CourseError
 from grading import __main__ as command
 from grading import release as module
+from grading import settings as settings_module
 from grading.build import ROOT, student_text
 from grading.manifest import Manifest, bundle_of
-from grading.release import release, settings_of, stages_named, verify
+from grading.release import release, stages_named, verify
 from grading.rules import Rules
+from grading.settings import HEART, settings_of, write_settings
 from grading.stages import STAGES
 from grading.stubs import BEGIN, END
 
@@ -101,7 +103,7 @@ def test_every_class_that_the_settings_name_can_be_had(released):
         settings.ExportApp.plugin_class,
     ]
     assert all(callable(import_item(name)) for name in named)
-    assert module.HEART in named
+    assert HEART in named
     assert "nbgrader.preprocessors.Execute" not in named
 
 
@@ -125,21 +127,21 @@ def test_releasing_again_changes_no_byte_and_keeps_an_instructors_settings(
 def test_settings_that_would_run_students_code_are_warned_of_and_can_be_replaced(tmp_path):
     path, said = tmp_path / "nbgrader_config.py", []
     path.write_text("c = get_config()\n")
-    module._write_settings(tmp_path, replace_settings=False, say=said.append)
+    write_settings(tmp_path, root=ROOT, replace_yours=False, say=said.append)
     assert path.read_text() == "c = get_config()\n"
     assert "would run students' code with your rights" in said[-1]
-    module._write_settings(tmp_path, replace_settings=True, say=said.append)
+    write_settings(tmp_path, root=ROOT, replace_yours=True, say=said.append)
     assert (tmp_path / "nbgrader_config.py.old").read_text() == "c = get_config()\n"
-    assert module.HEART in settings_of(tmp_path).Autograde.autograde_preprocessors
+    assert HEART in settings_of(tmp_path).Autograde.autograde_preprocessors
 
 
 def test_settings_that_nobody_touched_follow_the_course(tmp_path, monkeypatch):
     said: list[str] = []
-    monkeypatch.setattr(module, "NBGRADER_CONFIG", "c = get_config()  # {root}\n")
-    module._write_settings(tmp_path, replace_settings=False, say=said.append)
+    monkeypatch.setattr(settings_module, "TEXT", "c = get_config()  # {root}\n")
+    write_settings(tmp_path, root=ROOT, replace_yours=False, say=said.append)
     monkeypatch.undo()
-    module._write_settings(tmp_path, replace_settings=False, say=said.append)
-    assert module.HEART in settings_of(tmp_path).Autograde.autograde_preprocessors
+    write_settings(tmp_path, root=ROOT, replace_yours=False, say=said.append)
+    assert HEART in settings_of(tmp_path).Autograde.autograde_preprocessors
     assert not (tmp_path / "nbgrader_config.py.old").exists()
     assert said == []
 

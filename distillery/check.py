@@ -255,6 +255,8 @@ def _in_words(name: str, fact: Any, task: Task) -> str:
         learner = _learner(task)
         yes = f"a loss with a gradient for {learner}"
         return yes if fact else f"a loss without one: nothing leads from it to {learner}"
+    if fact is None:
+        return "nothing of the kind"
     if name in ("range", "range_at_the_end"):
         return f"t from {fact[0]} to {fact[1]}{' at the last step' * (name != 'range')}"
     if name == "ranges_between":

@@ -159,7 +159,8 @@ def check_cell(task: str, function: str, cell: str) -> None:
     """Only imports, constants, helpers and the function itself may be saved; nothing is run.
 
     Raises:
-        CourseError: the cell holds something else, or is not Python.
+        CourseError: the cell holds something else, imports another stage's answers, or is not
+            Python.
     """
     try:
         body = ast.parse(cell).body
@@ -175,6 +176,27 @@ def check_cell(task: str, function: str, cell: str) -> None:
                 f"{task} was not saved: line {node.lineno} of the cell is neither an import nor a "
                 "definition; try things out in a cell of their own."
             )
+    stage = split_task(task)[0]
+    for other in sorted(_stages_imported(body) - {stage}):
+        raise CourseError(
+            f"{task} was not saved: it imports guidance.{other}, and only guidance.{stage} is "
+            "handed in with this stage; copy what you need of it into the cell."
+        )
+
+
+def _stages_imported(body: list[ast.stmt]) -> set[str]:
+    """The modules of `guidance` that a cell imports by name, also inside its functions."""
+    found = set()
+    for node in ast.walk(ast.Module(body, [])):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(filter(None, ["guidance" * bool(node.level), node.module]))
+            names = [f"{package}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found |= {name.split(".")[1] for name in names if name.startswith("guidance.")}
+    return found - {"*"}
 
 
 def _check_single(task: str, cell: str, text: str) -> None:

@@ -20,10 +20,11 @@ import csv
 import re
 import shutil
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -318,12 +319,18 @@ def accept(
     there = load_intake(course / "submitted" / student / assignment)
     if there and not (news or again) and there.received == receipt.received:
         return Row(student, "unchanged", there.rejected)
-    return row_of(
-        take_in_kept(receipt, hand_in.source, course, student=student, assignment=assignment)
-    )
+    its = partial(take_in_kept, receipt, hand_in.source, course, student=student)
+    return _row(student, partial(its, assignment=assignment))
 
 
-def row_of(intake: Intake) -> Row:
+def _row(student: str, its: Callable[[], Intake]) -> Row:
+    """What becomes of a hand-in; one that no rule of ours foresees holds up nobody else."""
+    try:
+        intake = its()
+    except CourseError:
+        raise
+    except Exception as error:
+        return Row(student, "unknown", f"cannot be taken in ({type(error).__name__}): look at it")
     if intake.rejected:
         return Row(intake.student, "rejected", intake.rejected)
     kinds = ", ".join(dict.fromkeys(flag.kind for flag in intake.flags))
@@ -347,7 +354,7 @@ def from_submitted(course: Path, assignment: str, *, again: bool = False) -> lis
         elif before and not again:
             rows.append(Row(student, "unchanged", before.rejected))
         else:
-            rows.append(row_of(taken_in(folder, course, again=again)))
+            rows.append(_row(student, partial(taken_in, folder, course, again=again)))
     return rows
 
 

@@ -27,6 +27,7 @@ from grading.stages import Stage, stage_of
 from grading.verdicts import Key, judge
 
 TRIES = 3
+WRONG_CODE = "pictures of wrong code"  # the kind of a flag
 
 
 class Grader:
@@ -137,7 +138,7 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
     for function in stage.points:
         verdict, figure = early.get(function), None
         if verdict is None:
-            verdict, figure = _judged(stage, function, notebook, grader)
+            verdict, figure = _judged(stage, function, notebook, source, grader)
             verdict = _with_cause(verdict, verdicts, grader.key)
         verdicts.append(_by_rule(verdict, grader.rules))
         if figure is not None and verdict.figure is not None:
@@ -153,7 +154,9 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
         scores=_scored_ahead(intake, stage, grader.course),
         expected=grader.expected(stage) if is_right else None,
     )
-    verdicts += [] if pictures is None else [pictures]
+    if pictures is not None:
+        flags += _by_wrong_code(pictures, verdicts)
+        verdicts.append(pictures)
     if grader.rules.not_reproduced == "all" and _is_untrue(flags):
         verdicts = [_annulled(verdict) for verdict in verdicts]
     record = _record(intake, grader.rules, "graded", "")
@@ -168,22 +171,33 @@ def _scored_ahead(intake: Intake, stage: Stage, course: Path) -> Scores | None:
 
 
 def _judged(
-    stage: Stage, function: str, notebook: nbformat.NotebookNode, grader: Grader
+    stage: Stage, function: str, notebook: nbformat.NotebookNode, whole: str, grader: Grader
 ) -> tuple[Verdict, bytes | None]:
-    """Run one function in the sandbox, and judge out here what it gave back."""
+    """Run one function in the sandbox, and judge out here what it gave back.
+
+    whole: the text of the module with all answers in it.
+    """
+    least = module_for(stage, notebook, function)
+    verdict, figure = _verdict_on(least, stage, function, grader)
+    if verdict.outcome in ("stopped", "to do") and whole != least:
+        # Not every use of another cell can be read off, as after `from math import *`.
+        again = _verdict_on(whole, stage, function, grader)
+        if again[0].outcome in ("right", "wrong"):
+            return again
+    return verdict, figure
+
+
+def _verdict_on(
+    source: str, stage: Stage, function: str, grader: Grader
+) -> tuple[Verdict, bytes | None]:
+    """On a function of this text of a module."""
     task = f"{stage.module}.{function}"
     hidden = grader.key.task(task)
     facts, tensors = to_wire(hidden.case)
-    job = Job(
-        kind="task",
-        module=stage.module,
-        source=module_for(stage, notebook, function),
-        facts={"function": function, "case": facts},
-        tensors=tensors,
-    )
+    facts = {"function": function, "case": facts}
     return judge(
         hidden,
-        grader.run(job, grader.limits),
+        grader.run(Job("task", stage.module, source, facts, tensors), grader.limits),
         grader.rules.worth(task),
         limits=grader.limits,
         partial=grader.rules.partial_credit,
@@ -207,6 +221,18 @@ def _by_rule(verdict: Verdict, rules: Rules) -> Verdict:
 def _is_untrue(flags: list[Flag]) -> bool:
     """Whether something was reported, or handed in, that the student's code does not make."""
     return any(flag.kind in (NOT_REDRAWN, SCORES) for flag in flags)
+
+
+def _by_wrong_code(pictures: Verdict, functions: Sequence[Verdict]) -> list[Flag]:
+    """A flag where pictures earn points and what is to draw them is not right.
+
+    Some mistakes draw well. Code that puts something else in the place of the drawing does, too.
+    """
+    wrong = [f"{one.task} ({one.outcome})" for one in functions if one.outcome != "right"]
+    if not pictures.points or not wrong:
+        return []
+    sentence = f"the pictures earn {pictures.points:g} points, without a right {', '.join(wrong)}."
+    return [Flag(WRONG_CODE, sentence)]
 
 
 def _annulled(verdict: Verdict) -> Verdict:

@@ -570,8 +570,7 @@ class _HandIn:
             return []
         return [
             Flag("fixed file", f"{one.what}{_first_change(one.diff)}")
-            for one in manifest.differences(self.root, self.stage.folder)
-            if one.file != str(self.stage.notebook)  # its cells have flags of their own
+            for one in manifest.file_differences(self.root, self.stage.folder)
         ]
 
     def _shadows(self) -> list[Flag]:

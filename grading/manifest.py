@@ -154,15 +154,22 @@ class Manifest:
         names = list(self.stages) if assignment is None else [assignment]
         found: dict[tuple[str, str], Difference] = {}
         for name in names:
-            for one in self._of_stage(Path(folder), name, complete=complete):
+            of_files = self.file_differences(Path(folder), name, complete=complete)
+            for one in (*of_files, *self._of_notebook(Path(folder), name)):
                 found.setdefault((one.file, one.what), one)
         return list(found.values())
 
-    def _of_stage(self, folder: Path, assignment: str, *, complete: bool) -> Iterator[Difference]:
+    def file_differences(
+        self, folder: Path, assignment: str, *, complete: bool = False
+    ) -> Iterator[Difference]:
+        """Those of one stage without its notebook, whose cells are not looked at."""
         stage = self.stage(assignment)
         for file, fixed in stage.files.items():
             yield from self._of_file(folder, assignment, file, fixed, complete=complete)
         yield from module_differences(stage, _text_in(folder / stage.guidance))
+
+    def _of_notebook(self, folder: Path, assignment: str) -> Iterator[Difference]:
+        stage = self.stage(assignment)
         for place in (folder / stage.notebook, folder / PurePosixPath(stage.notebook).name):
             notebook = _json_in(place)
             if isinstance(notebook, dict):

@@ -26,8 +26,11 @@ from grading.records import Flag
 LARGEST = 64 * 2**20  # bytes of a notebook's file, its pictures included
 LONGEST_CELL = 2**18  # characters
 MOST_CELLS = 2000
-# What a comment may stand above, as it may in a notebook.
-TODO_LINE = re.compile(r"\A((?:[ \t]*(?:#[^\n]*)?\n)*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*\n?")
+MOST_BRACKETS = 2_000_000  # each becomes an object, of many times its size
+# What a comment may stand above, as it may in a notebook, and a magic that runs all below it.
+ABOVE = r"[ \t]*(?:#[^\n]*|%%(?:time|timeit|capture)\b[^\n]*)?\n"
+TODO_LINE = re.compile(rf"\A((?:{ABOVE})*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*\n?")
+MAGIC = re.compile(r"^[ \t]*(?=%%)", re.MULTILINE)
 KINDS = ("code", "markdown", "raw")
 FIXED = ("grade", "solution", "locked", "task", "points")
 HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -49,12 +52,15 @@ def read_notebook(data: bytes) -> tuple[dict[str, Any], list[Flag]]:
         )
     text, flags = _text(data)
     _check_begin(text)
+    nonsense = HandInError("is JSON that no notebook holds: save it in Jupyter again")
+    if text.count("[") + text.count("{") > MOST_BRACKETS:
+        raise nonsense
     try:
         stored = json.loads(text)
     except json.JSONDecodeError as error:
         raise HandInError(_no_json(text, error)) from None
     except (RecursionError, MemoryError, ValueError):
-        raise HandInError("is JSON that no notebook holds: save it in Jupyter again") from None
+        raise nonsense from None
     if not isinstance(stored, dict):
         raise HandInError("is JSON, but no notebook: hand in the .ipynb that Jupyter saved")
     cells = _raw_cells(stored)
@@ -410,7 +416,7 @@ def _filled(one: _Released, cell: dict[str, Any] | None) -> NotebookNode:
         return filled
     if one.task:
         match = TODO_LINE.match(cell["source"])
-        comments = match[1] if match else ""
+        comments = MAGIC.sub("# ", match[1]) if match else ""
         code = TODO_LINE.sub("", cell["source"])
         filled.source = f"%%todo {one.task[0]}.{one.task[1]}\n{comments}{code}"
     elif cell["cell_type"] == filled.cell_type:

@@ -56,7 +56,7 @@ def module_for(stage: Stage, notebook: Any, function: str) -> str:
     """The same text with only the answers that a function needs.
 
     What stands at the top of a cell runs when the module is loaded, so otherwise one cell that
-    never ends, or kills its process, would take every task with it.
+    never ends, or kills its process, would take every task with it. Only plain names are followed.
     """
     answers = {name: _answer(stage, name, notebook) for name in stage.points}
     text = released_module(stage)

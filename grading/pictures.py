@@ -398,9 +398,10 @@ def _unable(reply: Reply) -> str:
     """What kept the sandbox from drawing that may not be the student's fault, or nothing."""
     if reply.ending in ("timed out", "out of memory"):
         return reply.ending
-    # The course's own sentence, where a model cannot be read; a student could raise it too.
-    if reply.raised is not None and reply.raised.kind == CourseError.__name__:
-        return reply.raised.message[:200].rstrip(".")
+    # The course's own sentence, where a model cannot be read and no line of the student's was run.
+    raised = reply.raised
+    if raised is not None and raised.kind == CourseError.__name__ and not raised.line:
+        return f"it stopped with {raised.message[:200]!r}"
     return ""
 
 

@@ -28,10 +28,10 @@ from distillery.course import course_root
 from distillery.errors import CourseError, in_short
 from grading.manifest import IN_BUNDLE, Cell, Manifest, StageManifest
 
-# What a comment may stand above, as it may in a notebook.
-TODO_LINE = re.compile(
-    r"\A((?:[ \t]*(?:#[^\n]*)?\n)*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*(?:\n|\Z)"
-)
+# What a comment may stand above, as it may in a notebook, and a magic that runs all below it.
+ABOVE = r"[ \t]*(?:#[^\n]*|%%(?:time|timeit|capture)\b[^\n]*)?\n"
+TODO_LINE = re.compile(rf"\A((?:{ABOVE})*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*(?:\n|\Z)")
+MAGIC = re.compile(r"^[ \t]*(?=%%)", re.MULTILINE)
 ABSOLUTE = re.compile(r"^(/(home|Users|content|tmp|mnt|kaggle|root)\b|[A-Za-z]:[\\/]|~/|\\\\)")
 INSTALLS = re.compile(r"^[ \t]*[!%][ \t]*(pip|conda|mamba|uv|apt|apt-get)\b", re.MULTILINE)
 OUTSIDE = {"socket", "urllib", "http", "requests", "httpx", "ftplib", "huggingface_hub", "wget"}
@@ -259,7 +259,7 @@ def _code_of(task: str, source: str) -> str:
     match = TODO_LINE.match(source)
     if match is None or f"{match[2]}.{match[3]}" != task:
         raise CourseError(f"the cell of {task} must begin with the line %%todo {task}.")
-    return match[1] + source[match.end() :]
+    return MAGIC.sub("# ", match[1]) + source[match.end() :]
 
 
 def assembled(stage: Work, codes: Mapping[str, str]) -> str:

@@ -263,8 +263,11 @@ def _fingerprint(task: Task, came: Observation, recording: Recording) -> str:
     digest = hashlib.sha256(task.name.encode())
     target, theirs = task.wanted.value, came.value
     if target is None or theirs is None:
-        for name in sorted(recording.tensors):
-            digest.update(recording.tensors[name].float().numpy().tobytes())
+        for name, tensor in sorted(recording.tensors.items()):
+            # NumPy does not take every shape of nothing.
+            digest.update(
+                name.encode() + (tensor.float().numpy().tobytes() if tensor.numel() else b"")
+            )
         digest.update(str(task.case.values).encode())
         return digest.hexdigest()
     limit = max(float(target.abs().max()), 1e-3)

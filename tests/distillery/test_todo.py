@@ -107,6 +107,12 @@ REFUSED = {
     "something to run": (CELL.format("eps") + "print(add_noise(1, 2, 3))\n", "line 3"),
     "a magic": ("%time\n" + CELL.format("eps"), "not Python"),
     "a package that is not there": ("import no_such_package\n" + CELL.format(1), "no_such_package"),
+    "another stage": ("from guidance.sds import sds_loss\n" + CELL.format(1), r"guidance\.sds"),
+    "another stage by its name": ("from . import sds as s\n" + CELL.format(1), r"guidance\.sds"),
+    "another stage inside": (
+        CELL.format(1) + "    import guidance.vsd\n",
+        r"imports guidance\.vsd, and only guidance\.tour is handed in",
+    ),
     "a helper that is another task": (
         "def predict_x0():\n    pass\n\n" + CELL.format("eps"),
         "predict_x0 twice",

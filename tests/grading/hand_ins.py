@@ -235,6 +235,36 @@ def _duplicate_todo(notebook: NotebookNode) -> None:
     notebook.cells.insert(0, nbformat.from_dict(dict(cell_of(notebook, ADD))))
 
 
+def _timed(notebook: NotebookNode) -> None:
+    cell = cell_of(notebook, ADD)
+    cell.source = f"# how long?\n%%time\n{cell.source}"
+
+
+def _uses_another_cell(notebook: NotebookNode) -> None:
+    """By ways that cannot be told from the names in a cell."""
+    root = "def root(x):\n    return sqrt(x)\n"
+    cell_of(notebook, PREDICT).source += f"\nfrom torch import *\n\n{root}"
+    body = "    from guidance import tour\n    here = globals()['root']\n"
+    body += "    return tour.root(alpha_bar) * x0 + here(1 - alpha_bar) * eps\n"
+    cell_of(notebook, ADD).source = todo(ADD, SIGNATURE + body)
+
+
+def _brackets(folder: Path, released: NotebookNode) -> None:
+    (folder / f"{NAME}.ipynb").write_text("[" + "[]," * 2_000_000 + "[]]")
+
+
+def _brackets_beside(archive: zipfile.ZipFile, text: str) -> None:
+    """A file that is long, and longer when it is read, where the notebook belongs."""
+    archive.writestr("mine.ipynb", text)
+    piece = "[]," * 2**20
+    with archive.open(f"notebooks/{NAME}/{NAME}.ipynb", "w", force_zip64=True) as file:
+        file.write(b"[")
+        for _ in range(50):
+            file.write(piece.encode())
+        file.write(b"[]]")
+    archive.writestr("noise.bin", os.urandom(2**21))
+
+
 def _delete(notebook: NotebookNode, function: str, *, check: bool) -> None:
     notebook.cells.remove(cell_of(notebook, function, check=check))
 
@@ -676,6 +706,17 @@ CASES: tuple[HandIn, ...] = (
     HandIn(
         105, "gradebook_in_answer", coded(GRADEBOOK + "return x0"), outcome=("wrong", "stopped")
     ),
+    HandIn(110, "timed_cell", changed(_timed), points=FULL),
+    HandIn(111, "uses_another_cell", changed(_uses_another_cell), points=FULL),
+    HandIn(
+        112,
+        "uses_another_stage",
+        coded("return sds.sds_loss(x0, eps)", before="from guidance import sds"),
+        outcome=("refused",),
+        says="only guidance.tour is handed in with this stage",
+    ),
+    HandIn(113, "many_brackets", _brackets, LOST_ALL, "rejected", says="no notebook holds"),
+    HandIn(113, "many_brackets_beside", zipped(_brackets_beside), points=FULL),
     HandIn(106, "old_schema", changed(_old_schema), points=FULL),
     HandIn(
         107,

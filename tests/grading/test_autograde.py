@@ -99,6 +99,21 @@ def test_every_submission_of_a_class_ends_in_the_gradebook_whatever_becomes_of_t
     assert {row[-1] for row in grades(course)["dies_c"]} == {True}
 
 
+def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, monkeypatch):
+    for student in ("right_a", "half_b"):
+        hand_in(course, student)
+    as_ever = command.taken_in
+
+    def trapped(folder: Path, *rest: object) -> object:
+        if "right_a" in folder.parts:
+            raise MemoryError
+        return as_ever(folder, *rest)
+
+    monkeypatch.setattr(command, "taken_in", trapped)
+    assert run(course) == {"right_a": "it cannot be taken in: MemoryError"}
+    assert scores(course) == {"half_b": HALF}
+
+
 def test_what_the_sandbox_leaves_open_is_said_once(course, capsys):
     for student in ("right_a", "right_b"):
         hand_in(course, student)

@@ -223,6 +223,22 @@ def test_of_several_attempts_the_newest_counts_and_says_when(course, downloads):
     assert load_intake(course / "submitted" / "al1815" / NAME).received == here
 
 
+def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, downloads, monkeypatch):
+    for student in ("ada", "bob"):
+        zipped(downloads / f"{student}_{student}.zip", student)
+    as_ever = collect.take_in_kept
+
+    def trapped(*given: object, student: str, assignment: str) -> object:
+        if student == "ada":
+            raise MemoryError
+        return as_ever(*given, student=student, assignment=assignment)
+
+    monkeypatch.setattr(collect, "take_in_kept", trapped)
+    rows = run(course, "--zips", downloads)
+    assert rows["bob"][0] == "accepted"
+    assert rows["ada"] == ("unknown", "cannot be taken in (MemoryError): look at it")
+
+
 def test_collecting_again_changes_nothing_where_nothing_is_new(course, downloads):
     zipped(downloads / "Ada_al1815.zip")
     zipped(downloads / "Eve_eve.zip", **{"x__zip": ""})

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timezone
+from pathlib import Path
 
 import nbformat
 import pytest
+from PIL import Image
 
 from distillery.errors import CourseError
 from distillery.files import atomic_write
+from distillery.hand_in import load_hand_in, title_of
+from distillery.images import save_png
+from distillery.toybox import Factors, all_factors, draw
 from grading.build import answered_text, student_text
-from grading.grade import grade, open_grader
+from grading.grade import WRONG_CODE, grade, open_grader
 from grading.intake import take_in
-from grading.records import Verdict
+from grading.records import Record, Verdict
 from grading.rules import Rules
 from grading.sandbox.jobs import SandboxError
-from grading.stages import stage_of
+from grading.stages import Stage, stage_of
 
-PDS = stage_of("02_pds")
+SDS, PDS = stage_of("01_sds"), stage_of("02_pds")
+BOAT = Factors("boat", "red", "in the snow")
 USED = "posterior_coefficients"
 WRONG = f"""%%todo pds.{USED}
 def {USED}(alpha_bar, alpha_bar_prev, beta):
@@ -25,26 +32,31 @@ def {USED}(alpha_bar, alpha_bar_prev, beta):
 """
 
 
-@pytest.fixture(scope="module")
-def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
-    """Of stage 2 where all is right but what another answer uses, by function."""
-    course = tmp_path_factory.mktemp("class")
+def graded(course: Path, stage: Stage, cells: Mapping[str, str]) -> Record:
+    """What becomes of right answers, but for these cells, and of what else lies in came/."""
     Rules(seed=5, regenerate=0).save(course / "rules.yaml")
-    released = course / "release" / PDS.folder / f"{PDS.folder}.ipynb"
-    atomic_write(released, student_text(PDS))
-    notebook = nbformat.reads(answered_text(PDS), as_version=4)
+    released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
+    atomic_write(released, student_text(stage))
+    notebook = nbformat.reads(answered_text(stage), as_version=4)
     for cell in notebook.cells:
-        if cell.metadata.get("nbgrader", {}).get("grade_id") == f"pds-{USED}":
-            cell.source = WRONG
+        function = cell.metadata.get("nbgrader", {}).get("grade_id", "").partition("-")[2]
+        cell.source = cells.get(function, cell.source)
     atomic_write(course / "came" / released.name, nbformat.writes(notebook))
     when = datetime.now(timezone.utc)
-    intake = take_in(course / "came", course, student="ada", assignment=PDS.folder, received=when)
+    intake = take_in(course / "came", course, student="ada", assignment=stage.folder, received=when)
     try:
         with open_grader(course) as grader:
             record = grade(intake.folder, course, grader=grader)
     except (CourseError, SandboxError) as error:
         pytest.skip(str(error))
     assert record.status == "graded", record.reason
+    return record
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Verdict]:
+    """Of stage 2 where all is right but what another answer uses, by function."""
+    record = graded(tmp_path_factory.mktemp("class"), PDS, {USED: WRONG})
     return {verdict.task.split(".")[1]: verdict for verdict in record.verdicts}
 
 
@@ -60,3 +72,20 @@ def test_an_answer_that_uses_none_of_the_wrong_ones_keeps_its_points(
 ) -> None:
     for name in ("stochastic_latent", "dds_loss"):
         assert verdicts[name].points == verdicts[name].worth > 0
+
+
+def test_pictures_that_earn_points_beside_a_wrong_function_are_flagged(tmp_path: Path) -> None:
+    known = {str(factors): factors for factors in all_factors()}
+    hand_in = load_hand_in(SDS.folder)
+    for name, settings in hand_in.files.items():
+        title = title_of(settings)
+        drawing = draw(known.get(title, BOAT), 5000, size=hand_in.size).image
+        save_png(tmp_path / "came" / "pictures" / name, Image.fromarray(drawing), title)
+    half = "%%todo sds.sds_loss\ndef sds_loss(x0, grad):\n    return (x0 * grad).mean()\n"
+
+    record = graded(tmp_path, SDS, {"sds_loss": half})
+
+    pictures = record.verdicts[-1]
+    assert pictures.points > 0, pictures.lines
+    (flag,) = [one for one in record.flags if one.kind == WRONG_CODE]
+    assert "without a right sds.sds_loss (wrong)" in flag.sentence

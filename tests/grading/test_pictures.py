@@ -6,6 +6,7 @@ import io
 import json
 import os
 import struct
+import traceback
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from PIL import Image, ImageOps
 
 import eval as evaluation
 from distillery import hand_in as handing
+from distillery.errors import CourseError
 from distillery.hand_in import Thresholds, drawn, load_hand_in, load_model, load_thresholds
 from distillery.images import load_image, save_png, to_pil
 from distillery.scores import ClipScorer
@@ -127,10 +129,12 @@ class Here:
             return Reply(self.ending)
         module = ModuleType("guidance.sds")
         try:
-            exec(job.source, vars(module))
+            exec(compile(job.source, "theirs", "exec"), vars(module))
             facts, tensors = draw(module, json.loads(json.dumps(job.facts)), {})
         except Exception as error:
-            return Reply("raised", raised=Raised(type(error).__name__, str(error), ""))
+            frames = traceback.extract_tb(error.__traceback__)
+            line = next((f"line {one.lineno}" for one in frames if one.filename == "theirs"), "")
+            return Reply("raised", raised=Raised(type(error).__name__, str(error), line))
         return Reply("returned", facts, tensors)
 
     def close(self) -> None:
@@ -407,13 +411,23 @@ def test_a_machine_that_is_too_slow_takes_no_points(ending: Ending, graded) -> N
     assert len(sandbox.drawn) == 1
 
 
-def test_a_course_that_cannot_be_read_takes_no_points(graded) -> None:
-    broken = RIGHT + "\n\nfrom distillery.errors import CourseError\n\n\ndef loss(*_, **__):\n"
-    broken += "    raise CourseError('cannot load tiny-sd.')\n"
-    verdict, flags = graded(sandbox=Here(), source=broken)
+def test_a_course_that_cannot_be_read_takes_no_points(graded, monkeypatch) -> None:
+    def unreadable(*_: object) -> None:
+        raise CourseError("cannot load tiny-sd.")
+
+    monkeypatch.setitem(Here.run.__globals__, "draw", unreadable)
+    verdict, flags = graded(sandbox=Here(), source=RIGHT)
     assert verdict.points == 4
     assert [flag.kind for flag in flags] == [NOT_COMPARED]
     assert "cannot load tiny-sd" in flags[0].sentence
+
+
+def test_code_that_says_so_itself_does_not_pass_for_a_course_that_cannot_be_read(graded) -> None:
+    broken = RIGHT + "\n\nfrom distillery.errors import CourseError\n\n\ndef loss(*_, **__):\n"
+    broken += "    raise CourseError('cannot load tiny-sd.')\n"
+    verdict, flags = graded(sandbox=Here(), source=broken)
+    assert verdict.points == 0
+    assert {flag.kind for flag in flags} == {NOT_REDRAWN}
 
 
 def test_a_process_that_dies_instead_of_drawing_does_take_them(graded) -> None:

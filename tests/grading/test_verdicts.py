@@ -158,8 +158,9 @@ def test_a_recording_that_went_by_wire_shows_what_observe_sees(task):
 
 # What a forger may write in the place of a fact, whatever the fact is.
 NONSENSE = (None, "x" * 10**6, 10**5000, -1, 1.5, math.nan, {}, [], [[]], {"a": object()}, object())
-# One task of each kind of case.
+# Tasks of every kind of case, and with every fact that may be reported.
 KINDS = (
+    *("vsd.vsd_grad", "vsd.lora_loss", "pds.dds_loss"),
     *("sds.sds_grad", "pds.pds_loss", "pixelart.straight_through", "sds.sample_timesteps"),
     *("pixelart.gumbel_softmax", "vsd.alternating_step", "pixelart.sdxl_grad"),
 )
@@ -178,6 +179,8 @@ def test_a_forged_fact_is_never_right_and_never_stops_the_grader(without_figures
             assert verdict.outcome == "wrong"
             assert verdict.points == 0
             assert all(len(line) < 300 for line in verdict.lines)
+        left_out = {other: fact for other, fact in right.facts.items() if other != name}
+        assert judge(hidden, Reply("returned", left_out, right.tensors), WORTH)[0].points == 0
     for facts in (None, [], "facts", right.facts | {"uniform": True}, {}, {1: 2}):
         assert judge(hidden, Reply("returned", facts, right.tensors), WORTH)[0].points == 0
 
@@ -214,6 +217,16 @@ def test_a_forged_array_is_never_right_and_never_stops_the_grader(without_figure
             assert verdict.points == 0 or _may_differ(hidden.case, name)
     assert judge(hidden, Reply("returned", right.facts, {}), WORTH)[0].points == 0
     assert judge(hidden, Reply("returned", {}, right.tensors), WORTH)[0].points == 0
+
+
+def test_an_array_of_nothing_in_many_dimensions_does_not_stop_the_drawing():
+    hidden = KEYS[11].task("sds.sample_timesteps")
+    right = record(reference(hidden.name), hidden.case)
+    wrong = {name: tensor + 1 for name, tensor in right.tensors.items()}
+    wrong["nothing"] = torch.empty(0).reshape([0] + [2**31] * 7)
+    verdict, figure = judge(hidden, Reply("returned", right.facts, wrong), WORTH)
+    assert verdict.outcome == "wrong"
+    assert figure is not None
 
 
 @pytest.mark.parametrize("task", ["sds.sample_timesteps", "pixelart.bounded_timesteps"])

@@ -29,6 +29,7 @@ from typing import Protocol
 from distillery.errors import CourseError, in_short
 from grading.executed import path_of
 from grading.intake import Intake, taken_in
+from grading.penalties import are_counted, remember
 from grading.progress import Progress
 from grading.records import Record, Store
 from grading.rules import NAME, Rules, settle
@@ -222,9 +223,13 @@ def _do(
 
 def _count_penalties(assignment: str, course: Path) -> None:
     """Say for whom an extension or a new due date has changed what being late costs."""
+    if are_counted(assignment, course):
+        return
     from grading.booking import Booker
 
-    changed = Booker(course, assignment).penalties_anew()
+    booker = Booker(course, assignment)
+    changed = booker.penalties_anew()
+    remember(assignment, course, booker.url)
     if changed:
         said = f"{assignment}: being late costs another sum now: {', '.join(changed)}"
         print(said, file=sys.stderr)

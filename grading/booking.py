@@ -47,6 +47,11 @@ class Booker:
         self._directory = directory
         self._check_released()
 
+    @property
+    def url(self) -> str:
+        """The address of the gradebook, as SQLAlchemy writes it."""
+        return str(self._directory.db_url)
+
     def book(self, record: Record) -> str:
         """Put a record into the gradebook; what went wrong, or an empty text.
 

@@ -208,7 +208,7 @@ def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(
         hand_in(course, student)
     first = run(course)
     opened, done = (course / "opened.txt").read_bytes(), graded(course)
-    nothing = RUN + "; assert not {'torch', 'distributed'} & set(sys.modules)"
+    nothing = RUN + "; assert not {'torch', 'nbgrader', 'distributed'} & set(sys.modules)"
 
     again = subprocess.run([sys.executable, "-c", nothing, str(course)], check=False)
 

@@ -76,8 +76,10 @@ def read_settings(
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     # A date that is none, as 2001-99-99, is a ValueError; so is text that is not UTF-8.
     except (OSError, ValueError, yaml.YAMLError) as error:
+        mark = getattr(error, "problem_mark", None)
+        what = f"line {mark.line + 1} is not YAML" if mark else "it is missing or not YAML"
         raise CourseError(
-            f"cannot read settings from {path}: it is missing or not YAML; name another file."
+            f"cannot read settings from {path}: {what}; put it right, or name another file."
         ) from error
     if not isinstance(values, dict) or not set(needed) <= set(values):
         among = f", among them a {' and a '.join(needed)}" if needed else ""

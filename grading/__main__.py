@@ -29,7 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(overview(offered))
         return 0
     if command not in offered:
-        print(f"error: choose a command: {', '.join(offered)}.", file=sys.stderr)
+        typed = f"there is no command {command!r}; " if command else ""
+        print(f"error: {typed}choose a command: {', '.join(offered)}.", file=sys.stderr)
         return 2
     try:
         # Only what was asked for is imported: a student's copy lacks the rest.

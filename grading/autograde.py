@@ -28,7 +28,7 @@ from typing import Protocol
 
 from distillery.errors import CourseError, in_short
 from grading.executed import path_of
-from grading.intake import Intake, taken_in
+from grading.intake import Intake, check_released, taken_in
 from grading.penalties import are_counted, remember
 from grading.progress import Progress
 from grading.records import Record, Store
@@ -99,7 +99,7 @@ def autograde(
     stage_of(assignment)  # or none, which is said
     Rules.load(course / NAME)  # before anything is written into what may be no course folder
     with _alone(course):
-        settle(course)
+        check_released(course, assignment, settle(course))
         work = find_work(
             assignment, course, student, force=force, retry_errors=retry_errors, execute=execute
         )
@@ -144,6 +144,11 @@ def find_work(
             work.to_book.append(record)
         elif failed:
             work.errors[record.student] = record.reason
+    if not work.total and student != "*" and _folders(assignment, course, "*"):
+        raise CourseError(
+            f"{student} has handed in nothing of {assignment}; {course / 'submitted'} holds what "
+            "others have."
+        )
     if not work.total:
         raise CourseError(
             f"nothing of {assignment} lies in {course / 'submitted'}: run python -m grading "
@@ -298,8 +303,13 @@ def _alone(course: Path) -> Iterator[None]:
     import fcntl
 
     path = course / "records" / ".lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w") as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(open(path, "w"))
+        except OSError as error:
+            why = (error.strerror or "").lower()
+            raise CourseError(f"cannot write {path}: {why}; grading writes there.") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -46,7 +46,7 @@ from grading.intake import (
 from grading.records import Flag
 from grading.stages import STAGES
 
-MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)_(?P<file>.*)")
+MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?")
 CANVAS = re.compile(r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)")
 BLACKBOARD = re.compile(
     r".+?_(?P<id>[^_]+)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<end>\.\w+))?"
@@ -116,9 +116,17 @@ class Roster:
         """
         try:
             with open(path, encoding="utf-8-sig", newline="") as file:
-                rows = list(csv.DictReader(file))
+                reader = csv.DictReader(file)
+                rows, columns = list(reader), list(reader.fieldnames or ())
+        except FileNotFoundError:
+            raise CourseError(f"there is no roster {path}.") from None
         except (OSError, ValueError, csv.Error) as error:
             raise CourseError(f"the roster {path} cannot be read as a CSV in UTF-8.") from error
+        if columns and "student_id" not in columns:
+            raise CourseError(
+                f"{path} has no column student_id; its first line, split at commas, names "
+                f"{', '.join(map(shown, columns[:9]))}."
+            )
         ids: dict[str, set[str]] = {}
         seen: set[str] = set()
         for line, row in enumerate(rows, start=2):
@@ -172,7 +180,7 @@ def pieces_in(folder: Path, roster: Roster) -> Iterator[Piece]:
             continue
         if match := MOODLE.fullmatch(name):
             if match["kind"] == "file":
-                yield Piece(path, (match["id"], match["name"]), file=match["file"])
+                yield Piece(path, (match["id"], match["name"]), file=match["file"] or "")
         elif match := BLACKBOARD.fullmatch(name):
             # Beside each attempt lies a .txt with what the student wrote in the form.
             if match["end"] != ".txt":
@@ -183,6 +191,8 @@ def pieces_in(folder: Path, roster: Roster) -> Iterator[Piece]:
             yield Piece(path, keys, file=match["file"], late=bool(match["late"]))
         elif match := PACKED.fullmatch(name):
             yield Piece(path, _packed_keys(match["names"], roster), file=name)
+        elif path.is_dir() and roster.ids.keys() & map(fold, _packed_keys(name, roster)):
+            yield Piece(path, _packed_keys(name, roster))
         else:
             stem = name if path.is_dir() else name.split(".")[0]
             known = fold(stem) in roster.ids
@@ -424,6 +434,11 @@ def collect(options: argparse.Namespace) -> list[Row]:
             work = stack.enter_context(workshop(course))
             pieces = pieces_in(_folder(options.zips), roster)
             hand_ins, rows = hand_ins_of(pieces, roster, work)
+        if not (hand_ins or rows):
+            raise CourseError(
+                f"no hand-in lies in {options.gradescope or options.zips}; name the folder with "
+                "what the platform gave you."
+            )
         return rows + [
             accept(one, course, assignment, now=now, again=options.again) for one in hand_ins
         ]
@@ -431,7 +446,12 @@ def collect(options: argparse.Namespace) -> list[Row]:
 
 def _moment(text: str) -> datetime:
     """A time of the command line; without a zone it is this machine's."""
-    return datetime.fromisoformat(text).astimezone(timezone.utc)
+    try:
+        return datetime.fromisoformat(text).astimezone(timezone.utc)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; write it like 2026-11-22T23:59"
+        ) from None
 
 
 def main(arguments: list[str] | None = None) -> int:

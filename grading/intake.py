@@ -36,6 +36,8 @@ from grading.manifest import NAME as MANIFEST
 from grading.manifest import Manifest
 from grading.mending import belongs, mark_of, mend, read_notebook, tidied
 from grading.records import Flag
+from grading.rules import NAME as RULES
+from grading.rules import Rules
 from grading.stages import Stage, stage_of
 
 STUDENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -258,7 +260,7 @@ def keep(
 ) -> tuple[Receipt, bool]:
     """Keep in received/ what came, as it came, unless it is older than what is there, or the same.
 
-    What cannot be copied leaves a receipt alone.
+    Of the same, the earlier time counts. What cannot be copied leaves a receipt alone.
 
     Returns:
         The receipt that holds now, and whether it is a new one.
@@ -269,7 +271,7 @@ def keep(
         copy = work / "new" / f"hand-in{_ending(source)}"
         copy.parent.mkdir()
         digest, left_out = _copied(source, copy)
-        if old and (old.digest == digest or old.received > received):
+        if old and (received >= old.received if digest == old.digest else received < old.received):
             return old, False
         receipt = Receipt(
             folder / copy.name,
@@ -360,6 +362,23 @@ def load_released(course: Path, assignment: str) -> NotebookNode:
         raise CourseError(
             f"there is no released notebook {path}: run python -m grading release {assignment}."
         ) from error
+
+
+def check_released(course: Path, assignment: str, rules: Rules) -> None:
+    """Whether what is released is worth what the rules say.
+
+    Raises:
+        CourseError: a task is not, or nothing is released.
+    """
+    for cell in load_released(course, assignment).cells:
+        its = cell.metadata.get("nbgrader", {})
+        task = its.get("grade_id", "").removesuffix("-check").replace("-", ".", 1)
+        if cell.cell_type == "code" and its.get("grade") and its["points"] != rules.maximum(task):
+            raise CourseError(
+                f"{task} was released for {its['points']:g} points, and {RULES} says "
+                f"{rules.maximum(task):g}: run python -m grading release {assignment}, or put it "
+                "right there."
+            )
 
 
 def mended(notebook: NotebookNode, course: Path, assignment: str) -> NotebookNode:

@@ -34,7 +34,7 @@ from distillery.errors import CourseError
 from grading.executed import outputs_of, path_of
 from grading.feedback.sanitise import FOR_INSTRUCTOR
 from grading.feedback.text import LONGEST, one_line, plain
-from grading.intake import load_intake, load_released, taken_in
+from grading.intake import check_released, load_intake, load_released, taken_in
 from grading.mending import mend, read_notebook
 from grading.records import Record, Store, Verdict
 from grading.rules import NAME, settle
@@ -131,7 +131,7 @@ class SaveGrades(SaveAutoGrades):
     """nbgrader's, with the points of the record in place of what a cell's outputs seem to say.
 
     A check without points of its own, above all after a grader error, is left to a human. What an
-    optional task earns is extra credit, unless a human has graded it.
+    optional task earns is extra credit, unless a human has graded it or has given extra credit.
     """
 
     def _add_score(self, cell: NotebookNode, resources: ResourcesDict) -> None:
@@ -147,9 +147,25 @@ class SaveGrades(SaveAutoGrades):
         earned, most = points(resources["record"], cell), float(cell.metadata["nbgrader"]["points"])
         grade.auto_score = None if earned is None else min(earned, most)
         grade.needs_manual_grade = grade.manual_score is not None or earned is None
-        if earned is not None and most == 0 and grade.manual_score is None:
-            grade.extra_credit = earned or None
+        if earned is not None and grade.manual_score is None:
+            _give_extra(grade, earned if most == 0 else 0.0, resources)
         self.gradebook.db.commit()
+
+
+def _give_extra(grade: Any, extra: float, resources: ResourcesDict) -> None:
+    """Put what an optional task earns in the place of what was put there before; not of a human's.
+
+    The gradebook does not say who gave extra credit, so what was ever put there is stored.
+    """
+    course, student, assignment = _place(resources)
+    store = Store(course)
+    ours = store.extra_given(assignment, student)
+    put = ours.get(grade.name, [])
+    if grade.extra_credit and grade.extra_credit not in put:
+        return
+    if extra and extra not in put:
+        store.save_extra_given(assignment, student, ours | {grade.name: [*put, extra]})
+    grade.extra_credit = extra or None
 
 
 def is_check(cell: NotebookNode) -> bool:
@@ -228,6 +244,7 @@ def record_of(
             raise CourseError(f"{assignment} of {student} has not been graded.")
         return record
     rules = settle(course)
+    check_released(course, assignment, rules)
     if record is None or record.status == "grader error" or record.rules != rules.digest:
         module = importlib.import_module(grader)
         record = module.grade(folder, course, grader=_opened(course, module))

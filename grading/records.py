@@ -146,6 +146,22 @@ class Store:
     def scores_file(self, assignment: str, student: str, digest: str) -> Path:
         return self._path(assignment, student, digest).with_suffix(".scores")
 
+    def extra_given(self, assignment: str, student: str) -> dict[str, list[float]]:
+        """Name of a check -> the extra credit that was ever given for it by grading."""
+        try:
+            stored = json.loads(self._extra(assignment, student).read_text("utf-8"))
+            return {str(name): list(given) for name, given in stored.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            return {}
+
+    def save_extra_given(
+        self, assignment: str, student: str, given: dict[str, list[float]]
+    ) -> None:
+        atomic_write(self._extra(assignment, student), json.dumps(given) + "\n")
+
+    def _extra(self, assignment: str, student: str) -> Path:
+        return self.folder / assignment / student / "extra.credit"
+
     def is_booked(self, record: Record) -> bool:
         return self._booked(record).exists()
 

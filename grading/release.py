@@ -32,7 +32,7 @@ from typing import Any
 import nbformat
 from traitlets.log import get_logger
 
-from distillery.errors import CourseError
+from distillery.errors import CourseError, in_short
 from distillery.files import atomic_write, shown
 from grading.build import ROOT, answered_text, nbgrader_files, student_text
 from grading.bundle import bundle, contents
@@ -263,12 +263,23 @@ def nbgrader(course: Path) -> Iterator[Any]:
 
 
 def _ready_gradebook(url: str, course_id: str) -> None:
-    """Make the gradebook whole, or not at all: nbgrader leaves half of one where it is stopped."""
+    """Make the gradebook whole, or not at all: nbgrader leaves half of one where it is stopped.
+
+    Raises:
+        CourseError: it cannot be opened.
+    """
+    import sqlalchemy
     from nbgrader.api import Gradebook
 
     file = Path(url.removeprefix("sqlite:///"))
     if not url.startswith("sqlite:///") or _is_whole(file):
-        Gradebook(url, course_id).close()
+        try:
+            Gradebook(url, course_id).close()
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise CourseError(
+                f"the gradebook {url} cannot be used ({in_short(error)}): put db_url right in "
+                f"{SETTINGS}, or start its server."
+            ) from None
         return
     partial = file.with_name(f".{file.name}.part")
     partial.unlink(missing_ok=True)

@@ -284,7 +284,7 @@ def _not_saved(stage: Work, codes: Mapping[str, str]) -> Iterator[str]:
         if code.strip("\n") not in present.replace("\r\n", "\n"):
             yield (
                 f"{stage.fixed.guidance} holds another {function} than your notebook, whose code "
-                "is graded: run its cell, and draw your pictures again."
+                f"is graded: run its cell{', and draw your pictures again' * bool(stage.pictures)}."
             )
 
 

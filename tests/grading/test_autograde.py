@@ -262,6 +262,24 @@ def penalties(course: Path) -> dict[str, float]:
         return {one.student_id: one.late_submission_penalty or 0 for one in found}
 
 
+def test_points_that_are_released_otherwise_are_refused_before_anything_is_graded(course):
+    hand_in(course, "right_a")
+    Rules(seed=3, optional=("tour.add_noise",)).save(course / "rules.yaml")
+    with pytest.raises(CourseError, match=r"add_noise was released for 2 points.*says 0: run"):
+        run(course)
+    assert graded(course) == []
+
+
+def test_a_student_who_is_not_there_and_a_folder_that_cannot_be_written_are_said(course):
+    hand_in(course, "right_a")
+    with pytest.raises(CourseError, match="nobody has handed in nothing of 00_tour"):
+        run(course, student="nobody")
+    (course / "records" / ".lock").unlink()
+    (course / "records" / ".lock").mkdir()
+    with pytest.raises(CourseError, match=r"cannot write .*\.lock: is a directory"):
+        run(course)
+
+
 def test_only_what_is_new_is_graded_and_the_last_hand_in_counts(course):
     for student in ("right_a", "half_b"):
         hand_in(course, student)

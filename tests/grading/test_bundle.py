@@ -234,7 +234,10 @@ def test_a_bundle_runs_on_its_own_and_says_what_is_to_do_until_it_is_done(unpack
     assert (unpacked / "Ada-Lovelace_al1815.zip").exists()
     release = in_a_shell_of_its_own(unpacked, "release")
     assert release.returncode == 2
-    assert release.stderr == "error: choose a command: validate, pack.\n"
+    assert (
+        release.stderr
+        == "error: there is no command 'release'; choose a command: validate, pack.\n"
+    )
 
 
 def test_a_wrong_answer_earns_nothing_and_its_mistake_is_named(unpacked, monkeypatch):

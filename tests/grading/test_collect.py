@@ -177,7 +177,7 @@ def test_without_a_roster_a_name_that_says_no_id_is_nobodys(course, downloads):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("id,name\nada,Ada\n", "needs a student_id"),
+        ("id,name\nada,Ada\n", "no column student_id; its first line"),
         ("student_id\nada\nada\n", "line 3"),
         ("student_id\n../x\n", "'../x' is not"),
         ("student_id\n", "names nobody"),
@@ -221,6 +221,40 @@ def test_of_several_attempts_the_newest_counts_and_says_when(course, downloads):
     assert mark_of(course, "al1815") == "11"
     here = datetime(2026, 11, 20, 11).astimezone()
     assert load_intake(course / "submitted" / "al1815" / NAME).received == here
+
+
+def test_a_time_that_was_forgotten_can_be_given_later(course, downloads):
+    zipped(downloads / "ada_ada.zip", "a")
+    run(course, "--zips", downloads)
+    run(course, "--zips", downloads, "--received", "2026-11-01T20:00+00:00")
+    first = load_intake(course / "submitted" / "ada" / NAME).received
+    rows = run(course, "--zips", downloads, "--received", "2026-11-02T20:00+00:00")
+    assert first == datetime(2026, 11, 1, 20, tzinfo=timezone.utc)
+    assert load_intake(course / "submitted" / "ada" / NAME).received == first
+    assert outcomes(rows) == {"ada": "unchanged"}
+
+
+def test_folders_are_known_by_their_names_too(course, downloads, tmp_path):
+    zipped(downloads / "Ada Lovelace_1001_assignsubmission_file" / "work.zip", "a")
+    folder = downloads / "Carl-Dir_cd1"
+    folder.mkdir()
+    (folder / f"{NAME}.ipynb").write_bytes(notebook("c"))
+    names = roster(tmp_path, "al1815,1001,Ada,Lovelace,a@b.c", "cd1,1002,Carl,Dir,c@b.c")
+    assert outcomes(run(course, "--zips", downloads, "--roster", names)) == {
+        "al1815": "accepted",
+        "cd1": "accepted",
+    }
+
+
+def test_an_empty_folder_of_downloads_is_said(course, downloads):
+    with pytest.raises(CourseError, match=r"no hand-in lies in .*downloads"):
+        run(course, "--zips", downloads)
+
+
+def test_a_time_that_is_none_is_said_with_the_form_that_is_wanted(course, downloads, capsys):
+    with pytest.raises(SystemExit):
+        run(course, "--zips", downloads, "--received", "yesterday")
+    assert "write it like 2026-11-22T23:59" in capsys.readouterr().err
 
 
 def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, downloads, monkeypatch):

@@ -23,6 +23,7 @@ from classes import (
 )
 from fake_grade import grade
 from nbformat import from_dict
+from nbgrader import utils
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config import Config
@@ -42,6 +43,8 @@ FULL_MARKS = {
     "metadata": {},
     "output_type": "execute_result",
 }
+
+CHECK = "sds-sds_grad-check"
 
 
 @pytest.fixture
@@ -300,29 +303,57 @@ def test_what_a_human_gave_is_kept_and_marked_for_a_second_look(course):
         assert comment.comment == "Well argued."
 
 
-def test_what_an_optional_task_earns_is_extra_credit():
+def test_what_an_optional_task_earns_is_extra_credit(tmp_path):
     cell = check_cell(points=0)
-    given = SimpleNamespace(manual_score=None, extra_credit=None)
+    given = SimpleNamespace(name=CHECK, manual_score=None, extra_credit=None)
 
-    save_grade(cell, record_with(points=3.0, worth=4.0), given)
+    save_grade(cell, record_with(points=3.0, worth=4.0), given, tmp_path)
 
     assert (given.auto_score, given.extra_credit, given.needs_manual_grade) == (0, 3.0, False)
 
 
-def test_extra_credit_that_a_human_gave_with_a_score_is_kept():
-    given = SimpleNamespace(manual_score=0.0, extra_credit=1.0)
+def test_extra_credit_that_a_human_gave_with_a_score_is_kept(tmp_path):
+    given = SimpleNamespace(name=CHECK, manual_score=0.0, extra_credit=1.0)
 
-    save_grade(check_cell(points=0), record_with(points=3.0, worth=4.0), given)
+    save_grade(check_cell(points=0), record_with(points=3.0, worth=4.0), given, tmp_path)
 
     assert (given.extra_credit, given.needs_manual_grade) == (1.0, True)
 
 
-def test_a_check_without_a_verdict_is_left_to_a_human():
-    given = SimpleNamespace(manual_score=None, extra_credit=None)
+def test_a_check_without_a_verdict_is_left_to_a_human(tmp_path):
+    given = SimpleNamespace(name=CHECK, manual_score=None, extra_credit=None)
 
-    save_grade(check_cell(points=4, name="my-own-test"), record_with(points=4.0, worth=4.0), given)
+    save_grade(
+        check_cell(points=4, name="my-own-test"),
+        record_with(points=4.0, worth=4.0),
+        given,
+        tmp_path,
+    )
 
     assert (given.auto_score, given.needs_manual_grade) == (None, True)
+
+
+def test_extra_credit_that_a_human_gave_without_a_score_is_kept_too(tmp_path):
+    given = SimpleNamespace(name=CHECK, manual_score=None, extra_credit=None)
+    three = record_with(points=3.0, worth=4.0)
+    save_grade(check_cell(points=0), three, given, tmp_path)
+    given.extra_credit = 3.5
+
+    save_grade(check_cell(points=0), three, given, tmp_path)
+
+    assert given.extra_credit == 3.5
+
+
+def test_extra_credit_goes_with_what_earned_it(tmp_path):
+    given = SimpleNamespace(name=CHECK, manual_score=None, extra_credit=None)
+    save_grade(check_cell(points=0), record_with(points=3.0, worth=4.0), given, tmp_path)
+    save_grade(check_cell(points=0), record_with(points=1.0, worth=4.0), given, tmp_path)
+    less = given.extra_credit
+
+    # No longer optional.
+    save_grade(check_cell(points=4), record_with(points=1.0, worth=4.0), given, tmp_path)
+
+    assert (less, given.auto_score, given.extra_credit) == (1.0, 1.0, None)
 
 
 def test_points_that_changed_after_the_release_are_refused():
@@ -330,7 +361,7 @@ def test_points_that_changed_after_the_release_are_refused():
         points(record_with(points=3.0, worth=4.0), check_cell(points=5))
 
 
-def check_cell(points: float, name: str = "sds-sds_grad-check"):
+def check_cell(points: float, name: str = CHECK):
     its = {"grade": True, "solution": False, "grade_id": name, "points": points}
     return from_dict({"cell_type": "code", "metadata": {"nbgrader": its}, "source": ""})
 
@@ -340,12 +371,14 @@ def record_with(points: float, worth: float) -> Record:
     return Record("a", "01_sds", "0", 1, "graded", "", (verdict,), (), 0.0)
 
 
-def save_grade(cell, record: Record, given: SimpleNamespace) -> None:
+def save_grade(cell, record: Record, given: SimpleNamespace, course: Path) -> None:
     saving = SaveGrades()
     saving.notebook_id = saving.assignment_id = saving.student_id = ""
     nothing = SimpleNamespace(commit=lambda: None)
     saving.gradebook = SimpleNamespace(find_grade=lambda *names: given, db=nothing)
-    saving.preprocess_cell(cell, {"record": record}, 0)
+    place = {"student": record.student, "assignment": record.assignment}
+    with utils.chdir(str(course)):
+        saving.preprocess_cell(cell, {"record": record, "nbgrader": place}, 0)
 
 
 def test_being_late_costs_what_the_rules_say_and_an_extension_takes_it_back(course):

@@ -135,6 +135,11 @@ def test_settings_that_would_run_students_code_are_warned_of_and_can_be_replaced
     assert HEART in settings_of(tmp_path).Autograde.autograde_preprocessors
 
 
+def test_a_gradebook_that_does_not_answer_is_one_sentence():
+    with pytest.raises(CourseError, match=r"cannot be used \(.*put db_url right"):
+        module._ready_gradebook("sqlite+nothing://nowhere/class", "class")
+
+
 def test_settings_that_nobody_touched_follow_the_course(tmp_path, monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(settings_module, "TEXT", "c = get_config()  # {root}\n")

@@ -30,7 +30,7 @@ from distillery.errors import CourseError, in_short
 from grading.executed import path_of
 from grading.intake import Intake, check_released, taken_in
 from grading.penalties import are_counted, remember
-from grading.progress import Progress
+from grading.progress import SHOWN, Progress
 from grading.records import Record, Store
 from grading.rules import NAME, Rules, settle
 from grading.stages import stage_of
@@ -236,8 +236,9 @@ def _count_penalties(assignment: str, course: Path) -> None:
     changed = booker.penalties_anew()
     remember(assignment, course, booker.url)
     if changed:
-        said = f"{assignment}: being late costs another sum now: {', '.join(changed)}"
-        print(said, file=sys.stderr)
+        more = f" and {len(changed) - SHOWN} more" * (len(changed) > SHOWN)
+        said = f"{', '.join(changed[:SHOWN])}{more}"
+        print(f"{assignment}: being late costs another sum now: {said}", file=sys.stderr)
 
 
 @contextlib.contextmanager

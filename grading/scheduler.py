@@ -242,12 +242,13 @@ class Cluster:
         """Save the record of a task that has ended, or say why there is none."""
         if future.cancelled() or self._client.status != "running":
             raise self._lost("its tasks are lost")
-        error = future.exception()
+        with self._in_reach():  # which may be lost only now
+            error = future.exception()
+            result = future.result() if error is None else {}
         if error is not None:
             # dask has tried it again by itself, each time at the price of a worker.
             job.attempts += getattr(error, "allowed_failures", 0)
             return f"{type(error).__name__}: {error}"
-        result = future.result()
         if "refused" in result:
             raise CourseError(f"a worker of the cluster cannot grade: {result['refused']}")
         if "failed" in result:

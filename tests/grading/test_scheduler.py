@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,7 @@ from grading.autograde import autograde
 from grading.records import Store
 from grading.rules import Rules
 from grading.scheduler import Cluster
-from grading.workers import give_up
+from grading.workers import Job, give_up
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
@@ -82,6 +83,17 @@ def test_a_lost_worker_and_a_lost_scheduler_lose_no_submission(course, tmp_path)
     assert errors == {}
     assert scores(course) == dict.fromkeys(students, FULL)
     assert len(Store(course).all(NAME)) == len(students)
+
+
+def test_a_scheduler_that_is_lost_between_two_questions_is_said_to_be_gone(course):
+    def cancelled() -> None:
+        raise CancelledError("scheduler-connection-lost")
+
+    future = SimpleNamespace(cancelled=lambda: False, exception=lambda: None, result=cancelled)
+    lost = Cluster.__new__(Cluster)
+    lost._client, lost._address = SimpleNamespace(status="running"), "tcp://there:8786"
+    with pytest.raises(CourseError, match=r"there:8786 is gone .scheduler-connection-lost"):
+        lost._outcome(future, Job("ada", NAME, "0"))
 
 
 def test_without_a_scheduler_at_the_address_it_is_said_so(course, monkeypatch):

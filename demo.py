@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
-    from distillery.distill import Settings
-    from distillery.run import Place
+    from distillery.runs.engine import Place
+    from distillery.runs.optimise import Settings
 
 PROMPTS = Path(__file__).parent / "data/prompts.json"
 STRIP = 6  # frames under each picture
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     try:
         # Importing torch takes seconds, which --help should not wait for.
-        from distillery.errors import CourseError
+        from distillery.core.errors import CourseError
 
         works = distil(gallery_settings(), clip="tiny-clip", out=options.out / "gallery")
         page = hang(works, options.out / "gallery.html")
@@ -67,8 +67,8 @@ def stop(sentence: str, status: int) -> int:
 
 def gallery_settings() -> list[Settings]:
     """A run of the embedded model for each prompt of the gallery."""
-    from distillery.distill import Settings
-    from distillery.presets import pick_device
+    from distillery.models.presets import pick_device
+    from distillery.runs.optimise import Settings
 
     prompts, device = json.loads(PROMPTS.read_text(encoding="utf-8"))["gallery"], pick_device()
     return [Settings(prompt, implementation="reference", device=str(device)) for prompt in prompts]
@@ -80,14 +80,14 @@ def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
     Raises:
         CourseError: model or scorer cannot be had, or a file cannot be written.
     """
-    from distillery import run
-    from distillery.images import load_image
-    from distillery.presets import load_prior
-    from distillery.scores import ClipScorer
+    from distillery.core.images import load_image
+    from distillery.metrics.clip_score import ClipScorer
+    from distillery.models.presets import load_prior
+    from distillery.runs import engine
     from reference import sds
 
     scorer, prior = ClipScorer(clip), load_prior(runs[0].model, device=runs[0].device)
-    places = [run.draw(prior, sds, settings, out=out) for settings in runs]
+    places = [engine.draw(prior, sds, settings, out=out) for settings in runs]
     scores = scorer.score(
         [load_image(place.picture) for place in places], [settings.prompt for settings in runs]
     )
@@ -96,7 +96,7 @@ def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
 
 def hang(works: Sequence[Work], page: Path) -> Path:
     """Write the gallery's page, with links to the pictures relative to it."""
-    from distillery.files import atomic_write
+    from distillery.core.files import atomic_write
 
     cards = "\n".join(card(work, page.parent) for work in works)
     mean = f"{fmean(work.score for work in works):.3f}"

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from PIL import Image
 
-    from distillery.identity import Lpips
+    from distillery.metrics.source_similarity import Lpips
 
 IDENTITY = ("ssim", "lpips", "outside", "inside")
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
     try:
         # Importing torch takes seconds, which --help should not wait for.
-        from distillery.errors import CourseError
+        from distillery.core.errors import CourseError
 
         evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
         write(options.fdir1 / "eval.json", evaluation)
@@ -84,8 +84,8 @@ def evaluate(folder: Path, clip: str, *, lpips: bool = False) -> dict[str, Any]:
         CourseError: there is nothing to score, or something that is not a picture, or the weights
             of a scorer cannot be had.
     """
-    from distillery.images import prompt_of
-    from distillery.scores import ClipScorer
+    from distillery.core.images import prompt_of
+    from distillery.metrics.clip_score import ClipScorer
 
     pictures = load(files_to_score(folder))
     prompts = [prompt_of(file, picture) for file, picture in pictures.items()]
@@ -109,7 +109,7 @@ def evaluate(folder: Path, clip: str, *, lpips: bool = False) -> dict[str, Any]:
 
 def as_shown(picture: Image.Image) -> Image.Image:
     """The picture as people see it: that of pixel art large, with every pixel a square."""
-    from distillery.pixelart.products import enlarged
+    from distillery.pixelart.indexed_png import enlarged
 
     return enlarged(picture) if picture.info.get("indexed") else picture
 
@@ -119,7 +119,7 @@ def identities_of(pictures: dict[Path, Image.Image], *, lpips: bool) -> dict[str
     edits = [file for file in pictures if source_of(file).is_file()]
     if not edits:
         return {}
-    from distillery.identity import Lpips
+    from distillery.metrics.source_similarity import Lpips
 
     perceptual = Lpips() if lpips else None
     return {file.name: identity_of(file, pictures[file], perceptual) for file in edits}
@@ -131,9 +131,9 @@ def source_of(file: Path) -> Path:
 
 def identity_of(file: Path, picture: Image.Image, perceptual: Lpips | None) -> dict[str, float]:
     """The numbers of `IDENTITY` that can be told of an edit."""
-    from distillery.errors import CourseError
-    from distillery.identity import inside_mask, outside_mask, ssim
-    from distillery.images import from_pil, load_image
+    from distillery.core.errors import CourseError
+    from distillery.core.images import from_pil, load_image
+    from distillery.metrics.source_similarity import inside_mask, outside_mask, ssim
 
     source_file = source_of(file)
     mask_file = source_file.with_name("source_mask.png")
@@ -159,7 +159,7 @@ def mean_identity(identities: Sequence[dict[str, float]]) -> dict[str, float]:
 
 def files_to_score(folder: Path) -> list[Path]:
     """The .png files right inside the folder; what lies deeper tells how a picture was made."""
-    from distillery.errors import CourseError
+    from distillery.core.errors import CourseError
 
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}; name the one that holds the pictures.")
@@ -176,8 +176,8 @@ def load(files: Sequence[Path]) -> dict[Path, Image.Image]:
     """
     from PIL import Image
 
-    from distillery.errors import CourseError
-    from distillery.images import load_image
+    from distillery.core.errors import CourseError
+    from distillery.core.images import load_image
 
     pictures, unreadable = {}, []
     for file in files:
@@ -196,7 +196,7 @@ def load(files: Sequence[Path]) -> dict[Path, Image.Image]:
 
 
 def write(path: Path, evaluation: dict[str, Any]) -> None:
-    from distillery.files import atomic_write
+    from distillery.core.files import atomic_write
 
     atomic_write(path, json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n")
 

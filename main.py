@@ -20,10 +20,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from distillery.arguments import Arguments
+from distillery.core.cli import Arguments
 
 if TYPE_CHECKING:
-    from distillery.distill import Settings
+    from distillery.runs.optimise import Settings
 
 TO_DO = "still to do"  # in the sentence of every stub
 
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = command_of(argv)
     try:
         # Importing torch takes seconds, which neither --help nor a misspelt flag should wait for.
-        from distillery.errors import CourseError
+        from distillery.core.errors import CourseError
 
         work()
     except KeyboardInterrupt:
@@ -157,8 +157,8 @@ def hand_in_arguments() -> Arguments:
 def hand_in(stage: str) -> None:
     """Draw what is not drawn yet, and score all of it."""
     import eval as evaluation
-    from distillery.course import course_root
-    from distillery.hand_in import EVALUATION, draw_all, load_hand_in
+    from distillery.course.student_files import course_root
+    from distillery.course.submission_pictures import EVALUATION, draw_all, load_hand_in
 
     wanted, root = load_hand_in(stage), course_root()
     for picture in draw_all(wanted, module_named, root):
@@ -183,26 +183,26 @@ def is_to_do(error: NotImplementedError) -> bool:
 
 
 def draw(flags: dict[str, Any]) -> None:
-    from distillery import run
-    from distillery.presets import load_prior
+    from distillery.models.presets import load_prior
+    from distillery.runs import engine
 
     out = flags.pop("out")
     nobody_chose = not {"implementation", "config"} & set(flags)
     settings = settings_from(flags)
-    run.check_edit(settings)
+    engine.check_edit(settings)
     method_of(settings)  # whoever lacks it should not wait for the model
     prior = load_prior(settings.model, device=settings.device)
 
     def work(settings: Settings) -> None:
-        print(run.draw(prior, method_of(settings), settings, out=out).picture)
+        print(engine.draw(prior, method_of(settings), settings, out=out).picture)
 
-    begun = run.begun_by_reference(settings, out)
+    begun = engine.begun_by_reference(settings, out)
     with_either_code(work, settings, nobody_chose=nobody_chose, begun=begun)
 
 
 def edit_pairs(flags: dict[str, Any]) -> None:
-    from distillery import batch, run
-    from distillery.presets import load_prior
+    from distillery.models.presets import load_prior
+    from distillery.runs import edit_pairs, engine
 
     out, path = flags.pop("out"), flags.pop("pairs")
     nobody_chose = not {"implementation", "config"} & set(flags)
@@ -210,16 +210,18 @@ def edit_pairs(flags: dict[str, Any]) -> None:
         flags = {"loss_type": "pds", **flags}
     # Each pair puts its own in the place of these three.
     settings = settings_from({**flags, "prompt": "source", "edit_prompt": "", "src_img_path": ""})
-    edits = batch.edits_of(batch.pairs_for(path, settings.model), settings)
+    edits = edit_pairs.edits_of(edit_pairs.pairs_for(path, settings.model), settings)
     method_of(settings)
     prior = load_prior(settings.model, device=settings.device)
 
     def work(settings: Settings) -> None:
         method = method_of(settings)
         own = [replace(edit, implementation=settings.implementation) for edit in edits]
-        batch.edit_all(own, partial(run.draw, prior, method, out=out), method=method, out=out)
+        edit_pairs.edit_all(
+            own, partial(engine.draw, prior, method, out=out), method=method, out=out
+        )
 
-    begun = any(run.begun_by_reference(edit, out) for edit in edits)
+    begun = any(engine.begun_by_reference(edit, out) for edit in edits)
     with_either_code(work, settings, nobody_chose=nobody_chose, begun=begun)
 
 
@@ -249,8 +251,8 @@ def has_to_dos(module: ModuleType) -> bool:
 
 def settings_from(flags: dict[str, Any]) -> Settings:
     """The settings of the flags, on top of those of `--config`; the device is the one found."""
-    from distillery.distill import Settings
-    from distillery.presets import pick_device
+    from distillery.models.presets import pick_device
+    from distillery.runs.optimise import Settings
 
     config = flags.pop("config", None)
     settings = Settings.load(config, **flags) if config else Settings(**flags)
@@ -263,14 +265,14 @@ def method_of(settings: Settings) -> ModuleType:
     Raises:
         CourseError: it is not in this copy.
     """
-    from distillery.catalogue import METHODS
+    from distillery.methods.registry import METHODS
 
     return module_named(METHODS[settings.loss_type].module_name(settings.implementation))
 
 
 def module_named(name: str) -> ModuleType:
     """Import the module of that name; raises `CourseError` where this copy lacks it."""
-    from distillery.errors import CourseError
+    from distillery.core.errors import CourseError
 
     try:
         return importlib.import_module(name)

@@ -6,24 +6,26 @@ import argparse
 
 import torch
 
-from benchmarks import steps
-from distillery.presets import pick_device
+from benchmarks import step_cost
+from distillery.models.presets import pick_device
 
 
 def main() -> None:
     """Parse the command line and print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("models", nargs="*", default=list(steps.REPEATS), metavar="MODEL")
-    parser.add_argument("--methods", nargs="+", default=list(steps.PAIRS), choices=steps.PAIRS)
+    parser.add_argument("models", nargs="*", default=list(step_cost.REPEATS), metavar="MODEL")
+    parser.add_argument(
+        "--methods", nargs="+", default=list(step_cost.PAIRS), choices=step_cost.PAIRS
+    )
     options = parser.parse_args()
-    unknown = sorted(set(options.models) - set(steps.REPEATS))
+    unknown = sorted(set(options.models) - set(step_cost.REPEATS))
     if unknown:
-        parser.error(f"unknown model {', '.join(unknown)}: choose {', '.join(steps.REPEATS)}")
+        parser.error(f"unknown model {', '.join(unknown)}: choose {', '.join(step_cost.REPEATS)}")
     print(f"torch {torch.__version__}, {pick_device()}, {torch.get_num_threads()} threads")
     for model in options.models:
         for method in options.methods:
-            steps.measure_time(method, model)
-            steps.measure_memory(method, model)
+            step_cost.measure_time(method, model)
+            step_cost.measure_memory(method, model)
 
 
 if __name__ == "__main__":

@@ -21,16 +21,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from distillery.canvas import LatentCanvas
-from distillery.distill import Settings, Step, distill, objective
-from distillery.edit import Source
-from distillery.files import atomic_write
-from distillery.identity import inside_mask, outside_mask
-from distillery.images import from_pil
-from distillery.judge import Judge
-from distillery.presets import PRESETS, load_prior
-from distillery.prior import Prior
-from distillery.sdedit import sdedit
+from distillery.core.files import atomic_write
+from distillery.core.images import from_pil
+from distillery.methods.sdedit import sdedit
+from distillery.methods.source_image import Source
+from distillery.metrics.judge import Judge
+from distillery.metrics.source_similarity import inside_mask, outside_mask
+from distillery.models.presets import PRESETS, load_prior
+from distillery.models.prior import Prior
+from distillery.runs.canvas import LatentCanvas
+from distillery.runs.optimise import Settings, Step, distill, objective
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw, held_out
 from reference import pds, sds
 

@@ -26,18 +26,18 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from distillery.controls import depths, edges
-from distillery.images import grid, to_pil
-from distillery.judge import Judge
+from distillery.core.images import grid, to_pil
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.judge import Judge
+from distillery.models.annotators import depths, edges
+from distillery.models.prior import Prior
 from distillery.palettes import load_palette, nearest
 from distillery.pixelart import run
+from distillery.pixelart.initial_grid import begin, fitted_palette
 from distillery.pixelart.settings import PixelSettings
-from distillery.pixelart.start import begin, fitted_palette
-from distillery.prior import Prior
-from distillery.scores import ClipScorer
 from distillery.toybox import Factors, all_factors, draw
 from reference import pixelart
-from training.measure import FRESH
+from training.measure_sd import FRESH
 from training.measure_sdxl import correlation, edge_f1
 
 SEED = 23

@@ -27,13 +27,13 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.priors import SDXL, random_weights
-from benchmarks.steps import Call, clock, peak_memory
-from distillery.diffusion import StableDiffusionXLPrior
-from distillery.distill import distill
+from benchmarks.step_cost import Call, clock, peak_memory
+from distillery.models.presets import pick_device
+from distillery.models.prior import Condition, Control
+from distillery.models.stable_diffusion import StableDiffusionXLPrior
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.settings import PixelSettings
-from distillery.presets import pick_device
-from distillery.prior import Condition, Control
+from distillery.runs.optimise import distill
 from reference import pixelart
 
 KINDS = ("canny", "depth")

@@ -15,9 +15,9 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from distillery.diffusion import StableDiffusionPrior, StableDiffusionXLPrior
-from distillery.presets import load_prior
-from distillery.prior import Condition, Prior
+from distillery.models.presets import load_prior
+from distillery.models.prior import Condition, Prior
+from distillery.models.stable_diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 
 SD15: dict[str, Any] = {
     "sample_size": 64,

@@ -19,13 +19,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from distillery.canvas import LatentCanvas
-from distillery.distill import Settings, distill, objective
-from distillery.images import grid, to_pil
-from distillery.judge import Judge
-from distillery.presets import REPOSITORY, load_prior
-from distillery.prior import Prior
-from distillery.scores import ClipScorer
+from distillery.core.files import REPOSITORY
+from distillery.core.images import grid, to_pil
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.judge import Judge
+from distillery.models.presets import load_prior
+from distillery.models.prior import Prior
+from distillery.runs.canvas import LatentCanvas
+from distillery.runs.optimise import Settings, distill, objective
 from distillery.toybox import Factors, all_factors
 from reference import sds
 

@@ -6,18 +6,24 @@ import importlib
 import importlib.util
 import sys
 
-from distillery.errors import CourseError
+from distillery.core.errors import CourseError
 
-COMMANDS = {
-    "doctor": "what works on this machine",
-    "build": "rebuild stubs, notebooks and checks from their sources",
-    "release": "make the course folder of a class, and what students get",
-    "validate": "look at your work before you hand it in",
-    "pack": "put what you hand in into one file",
-    "collect": "take in what students handed in",
-    "autograde": "grade a whole class",
-    "report": "say how a class did",
-    "mutants": "grade slightly broken answers, and say which were not noticed",
+COMMANDS = {  # name -> its module, and what it does
+    "doctor": ("grading.sandbox.doctor", "what works on this machine"),
+    "build": ("grading.authoring.build", "rebuild stubs, notebooks and checks from their sources"),
+    "release": (
+        "grading.release.course_folder",
+        "make the course folder of a class",
+    ),
+    "validate": ("grading.student.validate", "look at your work before you hand it in"),
+    "pack": ("grading.student.pack", "put what you hand in into one file"),
+    "collect": ("grading.intake.collect", "take in what students handed in"),
+    "autograde": ("grading.scheduler.autograde", "grade a whole class"),
+    "report": ("grading.report.class_report", "say how a class did"),
+    "mutants": (
+        "benchmarks.mutants",
+        "grade slightly broken answers, and say which were not noticed",
+    ),
 }
 
 
@@ -34,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         # Only what was asked for is imported: a student's copy lacks the rest.
-        return importlib.import_module(f"grading.{command}").main(rest)
+        return importlib.import_module(COMMANDS[command][0]).main(rest)
     except CourseError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,11 +51,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def here() -> dict[str, str]:
     """The commands that this copy of the course has, and what they do."""
-    return {
-        name: does
-        for name, does in COMMANDS.items()
-        if importlib.util.find_spec(f"grading.{name}") is not None
-    }
+    return {name: does for name, (module, does) in COMMANDS.items() if _is_here(module)}
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its folder is missing too
+        return False
 
 
 def overview(commands: dict[str, str]) -> str:

@@ -16,11 +16,11 @@ from dataclasses import replace
 
 import torch
 
+from distillery.methods.gradient_loss import with_gradient
+from distillery.models.prior import Condition, Control, Prior
 from distillery.pixelart.augment import augment
 from distillery.pixelart.settings import PixelSettings
-from distillery.pixelart.smooth import smoothness
-from distillery.prescribed import with_gradient
-from distillery.prior import Condition, Control, Prior
+from distillery.pixelart.smoothness_losses import smoothness
 
 
 def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import torch
 
-from distillery.distill import Settings
-from distillery.lora import LoraDenoiser
-from distillery.prescribed import with_gradient
-from distillery.prior import Condition, Prior
+from distillery.methods.gradient_loss import with_gradient
+from distillery.models.lora import LoraDenoiser
+from distillery.models.prior import Condition, Prior
+from distillery.runs.optimise import Settings
 
 
 def vsd_grad(

@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from distillery import controls, presets
+from distillery.models import annotators, presets
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LONGEST = ("answered_runs_to_its_end", "nothing_to_say")  # in the names of those that take minutes
@@ -222,7 +222,7 @@ def tiny_repository(
         return torch.linspace(0, 1, images.shape[-1]).expand_as(images)
 
     monkeypatch.setattr(presets, "REPOSITORY", repository)
-    monkeypatch.setattr(controls, "depths", ramp)
+    monkeypatch.setattr(annotators, "depths", ramp)
     return repository
 
 

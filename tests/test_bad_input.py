@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import main
-from distillery import presets
+from distillery.models import presets
 
 ROOT = Path(__file__).resolve().parents[1]
 Tree = Callable[[Path], dict[str, bytes]]

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import pytest
 
 import demo
-from distillery.distill import Settings
-from distillery.images import load_image
+from distillery.core.images import load_image
+from distillery.runs.optimise import Settings
 from distillery.toybox import COLOURS, SCENES, THINGS, all_factors, held_out
 
 PROMPTS = ["a red boat", "a cat at 100% <b>"]

@@ -14,8 +14,8 @@ import yaml
 from PIL import Image
 
 import main
-from distillery import run
-from distillery.images import load_image
+from distillery.core.images import load_image
+from distillery.runs import engine
 from reference import vsd
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,7 +115,7 @@ def test_a_changed_source_starts_anew(
 ) -> None:
     fresh, out = tmp_path / "fresh", tmp_path / "out"
     with monkeypatch.context() as disturbance:
-        disturbance.setattr(run, "_finish", interrupt)
+        disturbance.setattr(engine, "_finish", interrupt)
         assert main.main([*red_to_blue, "--out", str(out)]) == 130
     Image.new("RGB", (30, 30), "green").save(source)
     assert main.main([*red_to_blue, "--out", str(fresh)]) == 0

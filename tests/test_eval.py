@@ -17,10 +17,10 @@ import torchvision
 from PIL import Image
 
 import eval as evaluation
-from distillery.files import prompt_to_filename
-from distillery.identity import inside_mask, outside_mask, ssim
-from distillery.images import from_pil, save_png, to_png_bytes
-from distillery.scores import ClipScorer
+from distillery.core.files import prompt_to_filename
+from distillery.core.images import from_pil, save_png, to_png_bytes
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.source_similarity import inside_mask, outside_mask, ssim
 from distillery.toybox import Factors, draw
 from distillery.toybox.pairs import mask_of
 

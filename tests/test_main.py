@@ -17,11 +17,11 @@ import yaml
 from PIL import Image
 
 import main
-from distillery import run
-from distillery.distill import Settings
-from distillery.files import prompt_to_filename
-from distillery.images import load_image, prompt_of
-from distillery.presets import PRESETS
+from distillery.core.files import prompt_to_filename
+from distillery.core.images import load_image, prompt_of
+from distillery.models.presets import PRESETS
+from distillery.runs import engine
+from distillery.runs.optimise import Settings
 from reference import sds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +92,7 @@ def test_frames_gif_and_losses_tell_the_whole_run(undisturbed: dict[str, bytes],
 
 @pytest.mark.parametrize("steps", [1, 39, 40, 41, 400, 999])
 def test_a_run_of_any_length_has_about_forty_frames_and_ends_with_one(steps: int) -> None:
-    indices = run.frame_indices(steps)
+    indices = engine.frame_indices(steps)
 
     assert indices == sorted(set(indices))
     assert min(steps, 20) <= len(indices) <= 41
@@ -188,7 +188,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_files(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", 0)
     with monkeypatch.context() as disturbance:
         at_step(disturbance, index, stop)
         assert main.main(command) == 130
@@ -218,7 +218,7 @@ def test_a_run_stopped_while_it_writes_its_results_goes_on_to_the_same_files(
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path / "out")]
     with monkeypatch.context() as disturbance:
-        disturbance.setattr(run, step, lambda *args: die())
+        disturbance.setattr(engine, step, lambda *args: die())
         assert main.main(command) == 130
 
     assert main.main(command) == 0
@@ -249,7 +249,7 @@ def test_a_real_interrupt_stops_the_process_in_one_sentence(
 def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
     before = signal.getsignal(signal.SIGINT)
 
-    with run.interrupts_held_back() as interrupted:
+    with engine.interrupts_held_back() as interrupted:
         press_ctrl_c()
         assert interrupted()
         with pytest.raises(KeyboardInterrupt):

@@ -15,12 +15,13 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from safetensors import safe_open
 
-from distillery.controls import caption, depths
-from distillery.judge import Judge
-from distillery.presets import REPOSITORY, load_prior
-from distillery.scores import ClipScorer
+from distillery.core.files import REPOSITORY
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.judge import Judge
+from distillery.models.annotators import caption, depths
+from distillery.models.presets import load_prior
 from distillery.toybox import all_factors, draw, held_out
-from training import measure, measure_controls
+from training import measure_controls, measure_sd
 from training.data import to_images
 from training.tiny_depth import correlations
 
@@ -45,7 +46,7 @@ def prior():
 
 @pytest.fixture(scope="module")
 def drawings():
-    return measure.fresh_drawings(768)[::8]
+    return measure_sd.fresh_drawings(768)[::8]
 
 
 def test_the_weights_are_half_precision_and_small_together():
@@ -87,23 +88,23 @@ def test_diffusers_own_pipeline_loads_the_folder_and_draws():
 def test_the_judge_reads_fresh_drawings(drawings):
     images = to_images(np.stack([d.image for d in drawings]), CPU)
     seen = Judge.load().factors(images)
-    assert measure.fraction(seen, [d.factors[0] for d in drawings]) >= 0.97
+    assert measure_sd.fraction(seen, [d.factors[0] for d in drawings]) >= 0.97
 
 
 def test_the_vae_gives_drawings_back(prior, drawings):
     images = to_images(np.stack([d.image for d in drawings[:32]]), CPU)
-    assert measure.psnr(prior, images) >= 27
+    assert measure_sd.psnr(prior, images) >= 27
 
 
 @pytest.mark.parametrize("unseen", [False, True], ids=["trained", "held-out"])
 def test_samples_show_what_was_asked(prior, unseen):
-    factors = measure.spread([f for f in all_factors() if held_out(f) is unseen], 16)
-    pictures = measure.sample(prior, [str(f) for f in factors], guidance_scale=3.0)
-    assert measure.fraction(Judge.load().factors(pictures), factors) >= 0.87
+    factors = measure_sd.spread([f for f in all_factors() if held_out(f) is unseen], 16)
+    pictures = measure_sd.sample(prior, [str(f) for f in factors], guidance_scale=3.0)
+    assert measure_sd.fraction(Judge.load().factors(pictures), factors) >= 0.87
 
 
 def test_tiny_clip_finds_the_caption_of_a_drawing_among_all(drawings):
-    assert measure.first_among_all(ClipScorer("tiny-clip", device="cpu"), drawings) >= 0.88
+    assert measure_sd.first_among_all(ClipScorer("tiny-clip", device="cpu"), drawings) >= 0.88
 
 
 def test_tiny_clip_scores_a_worse_caption_lower(drawings):
@@ -152,7 +153,7 @@ def test_the_course_says_the_same_of_a_picture_as_transformers_pipelines(large):
 @pytest.mark.parametrize("size", [(96, 144), (160, 112)])
 def test_pictures_that_are_not_square_are_read_too(size):
     factors = all_factors()[::64]
-    drawn = [draw(f, measure.FRESH + k, size=size) for k, f in enumerate(factors)]
+    drawn = [draw(f, measure_sd.FRESH + k, size=size) for k, f in enumerate(factors)]
     images = to_images(np.stack([drawing.image for drawing in drawn]), CPU)
 
     told = measure_controls.captions(images, MODELS / "tiny-caption")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distillery.edit import Pair, load_pairs, load_source
-from distillery.judge import Judge
-from distillery.presets import PRESETS
+from distillery.methods.source_image import Pair, load_pairs, load_source
+from distillery.metrics.judge import Judge
+from distillery.models.presets import PRESETS
 from distillery.toybox import Factors, all_factors, held_out
 from distillery.toybox.pairs import EDITS, changes, write
 

@@ -20,10 +20,10 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 import main
-from distillery import distill
-from distillery.images import load_image, prompt_of
+from distillery.core.images import load_image, prompt_of
 from distillery.palettes import from_hex, load_palette, save_palette
-from distillery.pixelart import choice, cli, run
+from distillery.pixelart import cli, clip_choice, run
+from distillery.runs import optimise
 from reference import pixelart
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -190,10 +190,10 @@ def test_the_moment_that_clip_likes_best_is_kept_and_ends_the_film(
         return [0.3, 0.1]
 
     monkeypatch.setattr(
-        choice, "ClipScorer", lambda *args, **options: SimpleNamespace(score=liking)
+        clip_choice, "ClipScorer", lambda *args, **options: SimpleNamespace(score=liking)
     )
     monkeypatch.setattr(
-        distill, "learning_rate_at", lambda index, _: 1000.0 if index == STEPS - 1 else 0.1
+        optimise, "learning_rate_at", lambda index, _: 1000.0 if index == STEPS - 1 else 0.1
     )
     command = [*red_boat, "--set", "choices=2", "--out", str(tmp_path / "out")]
     if stopped:
@@ -405,7 +405,7 @@ def test_without_a_prompt_the_pictures_caption_is_drawn(
     red_boat: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "distillery.controls.caption", lambda picture, model: "a blue cat on the beach"
+        "distillery.models.annotators.caption", lambda picture, model: "a blue cat on the beach"
     )
     place = red_boat.index("--prompt")
     del red_boat[place : place + 2]

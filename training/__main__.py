@@ -11,16 +11,16 @@ from pathlib import Path
 from training import (
     controlnets,
     judge,
-    measure,
     measure_controls,
+    measure_sd,
     measure_sdxl,
     tiny_caption,
     tiny_clip,
     tiny_depth,
     tiny_sd,
+    tiny_sd_vae,
     tiny_sdxl,
-    tiny_vae,
-    vae,
+    tiny_sdxl_vae,
 )
 from training.data import load_drawings, load_large_drawings
 
@@ -38,7 +38,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.task == "all":
         make_all(build=args.build, models=args.models)
-    measure.measure_all(models=args.models, logs=args.build)
+    measure_sd.measure_all(models=args.models, logs=args.build)
     measure_sdxl.measure_sdxl(models=args.models)
     measure_controls.measure_controls(models=args.models)
 
@@ -47,12 +47,12 @@ def make_all(*, build: Path, models: Path) -> None:
     """Draw, then train the judge, tiny-sd, tiny-clip and tiny-sdxl, each after what it needs."""
     drawings = load_drawings(build / "drawings", count=DRAWINGS, seed=SEED)
     judge.train(drawings, build=build, models=models)
-    autoencoder = vae.train(drawings, build=build, models=models)
+    autoencoder = tiny_sd_vae.train(drawings, build=build, models=models)
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)
-    tiny_vae.train(large, build=build, models=models)
+    tiny_sdxl_vae.train(large, build=build, models=models)
     for kind in ("canny", "depth"):
         controlnets.train(kind, large, build=build, models=models)
     tiny_depth.train(large, build=build, models=models)

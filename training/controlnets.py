@@ -16,13 +16,13 @@ from torch import Tensor
 from tqdm import tqdm
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
-from distillery.controls import edges, stretched
+from distillery.models.annotators import edges, stretched
 from training import loop
 from training.data import LargeDrawings, captions_for, to_images
 from training.export import save_half
 from training.tiny_sd import CAPTION_DROPOUT, SCHEDULE, min_snr, token_ids
 from training.tiny_sdxl import embed, sizes
-from training.tiny_vae import teacher
+from training.tiny_sdxl_vae import teacher
 from training.tokenizer import new_tokenizer
 
 STEPS, BATCH, SEED = 700, 24, {"canny": 23, "depth": 24}
@@ -74,7 +74,7 @@ def train(kind: str, drawings: LargeDrawings, *, build: Path, models: Path) -> N
         picked = torch.randint(len(latents), (BATCH,))
         x0 = latents[picked].to(device)
         shown = torch.from_numpy(maps[picked.numpy()]).to(device)[:, None].float() / 255
-        if relief:  # as `distillery.controls.depths` gives them
+        if relief:  # as `distillery.models.annotators.depths` gives them
             shown = stretched(shown)
         shown = shown.expand(-1, 3, -1, -1)
         texts = captions_for([drawings.factors[k] for k in picked], seed=seed * 10**6 + step)

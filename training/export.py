@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import save
 from torch import Tensor
 
-from distillery.files import atomic_write
+from distillery.core.files import atomic_write
 
 
 def save_half(weights: dict[str, Tensor], path: Path) -> None:

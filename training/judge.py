@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distillery.files import atomic_write
-from distillery.judge import JudgeNet
+from distillery.core.files import atomic_write
+from distillery.metrics.judge import JudgeNet
 from training import loop
 from training.data import Drawings
 from training.export import save_half

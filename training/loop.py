@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from distillery.files import atomic_write
+from distillery.core.files import atomic_write
 
 CHECKPOINT_SECONDS = 60
 LOG_EVERY = 25

@@ -10,13 +10,13 @@ import torch
 import transformers
 from torch import Tensor
 
-from distillery.controls import depths
-from distillery.images import to_pil
+from distillery.core.images import to_pil
+from distillery.models.annotators import depths
 from distillery.toybox import Drawing, all_factors, draw, held_out
 from training.data import to_images
-from training.measure import CHUNK, FRESH, report
+from training.degrade import on_cells
+from training.measure_sd import CHUNK, FRESH, report
 from training.tiny_depth import correlations
-from training.wear import on_cells
 
 COUNT, SIZE = 256, (128, 128)
 CPU = torch.device("cpu")

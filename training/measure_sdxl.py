@@ -10,12 +10,12 @@ import torch
 from diffusers import AutoencoderTiny, ControlNetModel, StableDiffusionXLControlNetPipeline
 from torch import Tensor
 
-from distillery.controls import depths, edges, stretched
-from distillery.judge import Judge
-from distillery.presets import load_prior
+from distillery.metrics.judge import Judge
+from distillery.models.annotators import depths, edges, stretched
+from distillery.models.presets import load_prior
 from distillery.toybox import Drawing, all_factors, draw, held_out
 from training.data import to_images
-from training.measure import FRESH, SCALES, fraction, psnr, report, sample, spread
+from training.measure_sd import FRESH, SCALES, fraction, psnr, report, sample, spread
 
 COUNT = 64
 NEAR = 2  # pixels that an edge may be off

@@ -16,13 +16,13 @@ from transformers import (
     BlipProcessor,
 )
 
-from distillery.judge import SIZE as JUDGE_SIZE
-from distillery.judge import Judge
+from distillery.metrics.judge import SIZE as JUDGE_SIZE
+from distillery.metrics.judge import Judge
 from distillery.toybox import all_factors
 from training import loop
 from training.data import LargeDrawings
+from training.degrade import shifted, worn_large
 from training.transformer import save_transformer
-from training.wear import shifted, worn_large
 
 STEPS, BATCH, SEED = 2400, 32, 21
 SIZE, CONTEXT, LONGEST = 128, 64, 20

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from open_clip.model import CLIP
 from torch import Tensor
 
-from distillery.files import atomic_write
+from distillery.core.files import atomic_write
 from distillery.toybox import Factors
 from training import loop
 from training.data import Drawings, captions_for

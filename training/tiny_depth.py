@@ -11,9 +11,9 @@ from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
 
 from training import loop
 from training.data import LargeDrawings
+from training.degrade import shifted, worn_large
+from training.tiny_sd_vae import gradients
 from training.transformer import save_transformer
-from training.vae import gradients
-from training.wear import shifted, worn_large
 
 STEPS, BATCH, SEED = 1500, 16, 22
 SIZE = 128

@@ -18,8 +18,8 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training import loop
 from training.data import Drawings, captions_for
+from training.tiny_sd_vae import latents_of
 from training.tokenizer import CONTEXT, new_tokenizer
-from training.vae import latents_of
 
 STEPS, BATCH, SEED = 3000, 40, 13
 CAPTION_DROPOUT = 0.1

@@ -1,7 +1,7 @@
 """tiny-sdxl: tiny-sd's UNet, taught a second text encoder, pooled text and the canvas's size.
 
 Its latents are those of tiny-sd; its own autoencoder draws them at twice the resolution (see
-`training.tiny_vae`). So it starts from what tiny-sd knows, and only what SDXL adds is new.
+`training.tiny_sdxl_vae`). So it starts from what tiny-sd knows, and only what SDXL adds is new.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def save_pipeline(tokenizer: CLIPTokenizer, networks: nn.ModuleDict, folder: Pat
 
     An autoencoder that is there already stays; a fresh one goes where there is none.
     """
-    from training.tiny_vae import new_vae
+    from training.tiny_sdxl_vae import new_vae
 
     own = folder / "vae"
     vae = AutoencoderTiny.from_pretrained(own) if own.exists() else new_vae()

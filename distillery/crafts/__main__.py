@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from distillery.errors import CourseError
+from distillery.core.errors import CourseError
 
 SUFFIXES = {"cross_stitch": ".pdf", "pes": ".pes", "dst": ".dst", "beads": ".pdf", "bricks": ".ldr"}
 

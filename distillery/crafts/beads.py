@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from distillery.core.files import atomic_write
+from distillery.crafts.colour_match import Shade, load_shades, nearest
 from distillery.crafts.grid import EMPTY, Grid, as_grid, preview, to_hex
-from distillery.crafts.paper import (
+from distillery.crafts.pdf import (
     HEIGHT,
     INK,
     LINE,
@@ -21,9 +23,7 @@ from distillery.crafts.paper import (
     fitted,
     tint,
 )
-from distillery.crafts.shades import Shade, load_shades, nearest
 from distillery.crafts.symbols import Symbol, symbol
-from distillery.files import atomic_write
 
 BOARD = 29  # beads a side
 BEAD_MM = 5.0

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distillery.core.files import atomic_write
+from distillery.crafts.colour_match import Shade, load_shades, nearest
 from distillery.crafts.grid import EMPTY, Grid, as_grid
-from distillery.crafts.shades import Shade, load_shades, nearest
-from distillery.files import atomic_write
 
 STUD = 20  # LDraw units, LDU; one is about 0.4 mm
 PLATE = 8

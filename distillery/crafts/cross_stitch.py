@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from distillery.core.errors import CourseError
+from distillery.core.files import atomic_write
+from distillery.crafts.colour_match import Shade
 from distillery.crafts.grid import EMPTY, Grid, as_grid, preview, to_hex
-from distillery.crafts.paper import (
+from distillery.crafts.pdf import (
     HEIGHT,
     INK,
     LINE,
@@ -21,11 +24,8 @@ from distillery.crafts.paper import (
     fitted,
     tint,
 )
-from distillery.crafts.shades import Shade
 from distillery.crafts.symbols import Symbol, symbol
 from distillery.crafts.threads import MM_PER_INCH, dmc_threads, skeins, thread_metres
-from distillery.errors import CourseError
-from distillery.files import atomic_write
 
 MOST_COLUMNS, MOST_ROWS = 50, 70  # new cells on one page
 OVERLAP = 2  # cells of the page before that are shown again

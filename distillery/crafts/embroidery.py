@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pystitch
 
+from distillery.core.errors import CourseError
+from distillery.core.files import atomic_write
 from distillery.crafts.grid import Grid, as_grid, to_hex
-from distillery.errors import CourseError
-from distillery.files import atomic_write
 
 UNITS = 10  # of the file formats in a millimetre
 SMALLEST_CELL, LARGEST_CELL = 0.8, 20.0  # mm

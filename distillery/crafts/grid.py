@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distillery.errors import CourseError
+from distillery.core.errors import CourseError
 
 EMPTY = -1
 LARGEST_SIDE = 512
@@ -124,7 +124,7 @@ def read_grid(path: Path) -> Grid:
     Raises:
         CourseError: it cannot be read, has more than 256 colours, or is too large or too small.
     """
-    from distillery.images import read_any
+    from distillery.core.images import read_any
 
     picture = read_any(path).convert("RGBA")
     _check_size(*picture.size, name=str(path))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from distillery.crafts.shades import Shade, load_shades, nearest
+from distillery.crafts.colour_match import Shade, load_shades, nearest
 
 MM_PER_INCH = 25.4
 SKEIN_METRES = 8.0  # of a DMC stranded cotton, article 117

@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from distillery.distill import Settings
-from distillery.prescribed import with_gradient
-from distillery.prior import Condition, Prior
+from distillery.methods.gradient_loss import with_gradient
+from distillery.models.prior import Condition, Prior
+from distillery.runs.optimise import Settings
 
 
 @torch.no_grad()

@@ -15,10 +15,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from distillery.distill import Settings
-from distillery.methods.inversion import invert
-from distillery.prescribed import with_gradient
-from distillery.prior import Condition, Prior
+from distillery.methods.ddim import invert
+from distillery.methods.gradient_loss import with_gradient
+from distillery.models.prior import Condition, Prior
+from distillery.runs.optimise import Settings
 
 INVERSION_STEPS = 4  # 10 in the authors' code; they are nearly all of a step's cost
 

@@ -11,10 +11,10 @@ from distillery.palettes.colours import (
     srgb_to_oklab,
     to_hex,
 )
-from distillery.palettes.drawing import sheet
 from distillery.palettes.files import load_palette, palette_names, save_palette
 from distillery.palettes.kmeans import kmeans_palette
 from distillery.palettes.matching import SPACES, Space, dither, nearest
+from distillery.palettes.swatches import sheet
 
 __all__ = [
     "SPACES",

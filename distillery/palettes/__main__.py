@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillery.errors import CourseError
-from distillery.images import save_png
+from distillery.core.errors import CourseError
+from distillery.core.images import save_png
 from distillery.palettes import load_palette, palette_names, sheet, to_hex
 
 

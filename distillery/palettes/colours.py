@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from distillery.errors import CourseError
+from distillery.core.errors import CourseError
 
 MOST = 1000  # colours, those of the lattice rgb-10
 HEX = re.compile(r"#?([0-9a-fA-F]{6})")

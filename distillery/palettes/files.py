@@ -13,12 +13,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from distillery.errors import CourseError
-from distillery.files import atomic_write
-from distillery.images import read_any, to_png_bytes
+from distillery.core.errors import CourseError
+from distillery.core.files import REPOSITORY, atomic_write
+from distillery.core.images import read_any, to_png_bytes
 from distillery.palettes.colours import MOST, checked, from_hex, lattice, to_hex
 
-OWN = Path(__file__).resolve().parents[2] / "data" / "palettes"
+OWN = REPOSITORY / "data" / "palettes"
 LATTICE = re.compile(r"rgb-([0-9]{1,3})")
 LEVELS = re.compile(r"\s*(\d{1,4})\s+(\d{1,4})\s+(\d{1,4})(\s.*)?")
 BLOCK = 16  # pixels, the side of a colour in a strip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from distillery.errors import CourseError
+from distillery.core.errors import CourseError
 from distillery.palettes.colours import MOST, checked, oklab_to_srgb, srgb_to_oklab
 from distillery.palettes.matching import SPACES, Space, squared_distances
 

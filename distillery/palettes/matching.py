@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from distillery.errors import CourseError
-from distillery.images import to_pil
+from distillery.core.errors import CourseError
+from distillery.core.images import to_pil
 from distillery.palettes.colours import checked, srgb_to_oklab
 
 Space = Literal["srgb", "oklab"]

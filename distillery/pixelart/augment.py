@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distillery.prior import Control
+from distillery.models.prior import Control
 
 if TYPE_CHECKING:
     from distillery.pixelart.settings import PixelSettings

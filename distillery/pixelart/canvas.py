@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from distillery.canvas import Canvas
+from distillery.runs.canvas import Canvas
 
 
 class PaletteCanvas(Canvas):

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from distillery.arguments import Arguments
+from distillery.core.cli import Arguments
 
 if TYPE_CHECKING:
     from distillery.pixelart.settings import PixelSettings
-    from distillery.run import Place
+    from distillery.runs.engine import Place
 
 
 def arguments() -> Arguments:
@@ -102,14 +102,14 @@ def pixelart(
         CourseError: what is asked for cannot be done.
         NotImplementedError: a function of the student's is still to do.
     """
-    from distillery.pixelart import run, start
-    from distillery.run import warnings_in_a_line
+    from distillery.pixelart import initial_grid, run
+    from distillery.runs.engine import warnings_in_a_line
 
     extras = run.Extras(**{name: flags.pop(name) for name in EXTRAS if name in flags})
     out = flags.pop("out")
     with warnings_in_a_line():
         settings = settings_from(flags)
-        start.check(settings)
+        initial_grid.check(settings)
     method = method_named(settings.implementation)
     settings = run.with_prompt(settings)
     prior = run.load(settings)
@@ -127,9 +127,9 @@ def settings_from(flags: dict[str, Any]) -> PixelSettings:
     Raises:
         CourseError: one of them is unknown or unfit.
     """
-    from distillery.errors import CourseError
+    from distillery.core.errors import CourseError
+    from distillery.models.presets import pick_device
     from distillery.pixelart.settings import PixelSettings
-    from distillery.presets import pick_device
 
     config = flags.pop("config", None)
     wanted = {**flags, **dict(flags.get("set", []))}
@@ -153,10 +153,10 @@ def recolour(flags: dict[str, Any]) -> Path:
     """
     from PIL import Image
 
-    from distillery.errors import CourseError
-    from distillery.images import read_any, save_png
+    from distillery.core.errors import CourseError
+    from distillery.core.images import read_any, save_png
     from distillery.palettes import load_palette
-    from distillery.pixelart.products import recoloured
+    from distillery.pixelart.indexed_png import recoloured
 
     if flags["out"].suffix.lower() != ".png":
         raise CourseError(f"an indexed picture is saved as .png; --out was {flags['out']}.")

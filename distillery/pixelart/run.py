@@ -6,8 +6,8 @@
                                     if asked for making.mp4, verbose/ and tensorboard/
     outputs/a_red_boat~unfinished/  frames, settings and checkpoint of a run that is not done
 
-As with `distillery.run`, what an earlier run left stays as it is until this one is done, and a run
-that goes on from its checkpoint leaves the same bytes as one that was never stopped.
+As with `distillery.runs.engine`, what an earlier run left stays as it is until this one is done,
+and a run that goes on from its checkpoint leaves the same bytes as one that was never stopped.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from distillery.diffusion import StableDiffusionPrior
-from distillery.distill import Checkpoint, Step, distill, load_checkpoint, save_checkpoint
-from distillery.errors import CourseError, in_short
-from distillery.exact import GaussianMixturePrior
-from distillery.files import atomic_write
-from distillery.images import Picture, read_any, save_gif, save_png, to_png_bytes, to_rgb
+from distillery.core.errors import CourseError, in_short
+from distillery.core.files import atomic_write
+from distillery.core.images import Picture, read_any, save_gif, save_png, to_png_bytes, to_rgb
+from distillery.core.validation import check_real
+from distillery.core.video import save_mp4
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.presets import load_controlnets, load_lora, load_prior
+from distillery.models.prior import Control, Prior
+from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.palettes import save_palette
-from distillery.pixelart import verbose
+from distillery.pixelart import debug_pictures
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.choice import favourite, moments
-from distillery.pixelart.products import enlarged, indexed, layers
+from distillery.pixelart.clip_choice import favourite, moments
+from distillery.pixelart.indexed_png import enlarged, indexed, layers
+from distillery.pixelart.initial_grid import Start, begin, controls_for
 from distillery.pixelart.settings import PixelSettings
-from distillery.pixelart.start import Start, begin, controls_for
-from distillery.presets import load_controlnets, load_lora, load_prior
-from distillery.prior import Control, Prior
-from distillery.run import (
+from distillery.runs.engine import (
     Place,
     checkpoints_in,
     frame_indices,
@@ -53,8 +54,7 @@ from distillery.run import (
     loss_curve,
     loss_table,
 )
-from distillery.values import check_real
-from distillery.video import save_mp4
+from distillery.runs.optimise import Checkpoint, Step, distill, load_checkpoint, save_checkpoint
 
 CHECKPOINT_SECONDS = 5.0
 SCALARS_EVERY = 10  # steps
@@ -112,7 +112,7 @@ def with_prompt(settings: PixelSettings) -> PixelSettings:
     """The settings with a caption of the input image where there is no prompt."""
     if settings.prompt.strip():
         return settings
-    from distillery.controls import caption
+    from distillery.models.annotators import caption
 
     picture = to_rgb(read_any(Path(settings.input_image)))
     model = "tiny-caption" if settings.model.startswith("tiny") else "blip"
@@ -259,7 +259,7 @@ def _follow(
             if step.index in frames:
                 _save_indexed(_frame(place.unfinished, step.index), begun, settings.prompt)
             if extras.verbose and step.index in looked_at:
-                verbose.save(place.unfinished / "verbose", begun, settings, step.index)
+                debug_pictures.save(place.unfinished / "verbose", begun, settings, step.index)
             late = time.monotonic() - last_saved >= CHECKPOINT_SECONDS
             if late or interrupted() or step.index == settings.steps - 1:
                 losses += torch.stack(pending).tolist()

@@ -13,10 +13,9 @@ from typing import Any
 import torch
 import yaml
 
-from distillery.errors import CourseError
-from distillery.files import atomic_write
-from distillery.presets import find_preset
-from distillery.values import (
+from distillery.core.errors import CourseError
+from distillery.core.files import atomic_write
+from distillery.core.validation import (
     check_choice,
     check_real,
     check_text,
@@ -24,6 +23,7 @@ from distillery.values import (
     check_whole,
     read_settings,
 )
+from distillery.models.presets import find_preset
 
 LARGEST_SIDE = 512  # pixels of the grid
 SMALLEST_SIDE = 32  # pixels of the canvas

@@ -1,7 +1,7 @@
 """Toybox, the drawn world: captioned scenes from code, each picture with its truth."""
 
 from distillery.toybox.drawing import Drawing, draw, draw_two
-from distillery.toybox.words import (
+from distillery.toybox.vocabulary import (
     COLOURS,
     SCENES,
     THINGS,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from distillery.toybox import scenes, things
-from distillery.toybox.paper import Brush, Paper
+from distillery.toybox.brush import Brush, Paper
 from distillery.toybox.shapes import ellipse
-from distillery.toybox.words import Factors, article, caption
+from distillery.toybox.vocabulary import Factors, article, caption
 
 HUES = {
     "red": (0.995, 0.86, 0.84),

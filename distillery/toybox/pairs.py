@@ -12,9 +12,8 @@ from typing import Any
 
 from PIL import Image
 
-from distillery.files import atomic_write, prompt_to_filename
-from distillery.images import save_png
-from distillery.presets import REPOSITORY
+from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
+from distillery.core.images import save_png
 from distillery.toybox import Drawing, Factors, draw
 
 SEED = 700_000_000  # far above every training seed

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from distillery.toybox.paper import Paper, rgb
+from distillery.toybox.brush import Paper, rgb
 from distillery.toybox.shapes import (
     box,
     circle,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from distillery.toybox.paper import Brush, rgb
+from distillery.toybox.brush import Brush, rgb
 from distillery.toybox.shapes import (
     box,
     circle,

@@ -15,7 +15,8 @@ from nbconvert.exporters.exporter import ResourcesDict
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from distillery.errors import CourseError
+from distillery.core.errors import CourseError
+from grading.core.records import Record, Store, Verdict
 from grading.feedback.pages import highlighted, picture
 from grading.feedback.sanitise import (
     as_markdown,
@@ -26,7 +27,6 @@ from grading.feedback.sanitise import (
     sanitise,
 )
 from grading.feedback.text import plain
-from grading.records import Record, Store, Verdict
 
 DIGEST = re.compile(r"[0-9a-f]{64}")  # it becomes part of a path
 CAUSE = "This is what you get when "

@@ -9,8 +9,8 @@ from nbformat import NotebookNode
 from traitlets import default
 from traitlets.config import Config
 
-from distillery.errors import CourseError
-from grading.feedback.live import live_parts
+from distillery.core.errors import CourseError
+from grading.feedback.active_content import live_parts
 from grading.feedback.pages import TEMPLATES, number, policy, style
 
 

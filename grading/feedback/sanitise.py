@@ -16,8 +16,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
+from grading.authoring.notebooks import METADATA
 from grading.feedback.text import LONGEST, plain
-from grading.notebooks import METADATA
 
 FOR_INSTRUCTOR = "for-instructor"  # tag of a cell that must not reach a student
 TAGS = {

@@ -17,6 +17,6 @@ How it is built, from the outside in:
     remedies.py     why a sandbox does not work on a machine, and what to do about it
 """
 
-from grading.sandbox.opening import open_sandbox
+from grading.sandbox.select_backend import open_sandbox
 
 __all__ = ["open_sandbox"]

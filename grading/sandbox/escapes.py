@@ -21,7 +21,7 @@ from textwrap import dedent
 from typing import Any
 
 from grading.sandbox.jobs import Ending, Job, Limits, Reply, Sandbox
-from grading.sandbox.runtime import COURSE
+from grading.sandbox.mounts import COURSE
 
 TIGHT = Limits(
     wall_s=20, cpu_s=10, memory_mb=512, scratch_mb=8, printed_bytes=1000, reply_bytes=2**20
@@ -150,7 +150,7 @@ ESCAPES = (
                 "answers_beside": "/course/reference/sds.py",
                 "checks": course + "/data/checks/sds.json",
                 "checks_beside": "/course/data/checks/sds.json",
-                "misconceptions": course + "/grading/misconceptions/sds.py",
+                "misconceptions": course + "/grading/stages/sds/misconceptions.py",
                 "history": course + "/.git/HEAD",
                 "tests": course + "/tests/conftest.py",
                 "passwords": "/etc/shadow",
@@ -173,7 +173,12 @@ ESCAPES = (
         """
         def probe():
             import importlib
-            names = ("reference.sds", "grading.answers", "grading.records", "tests.conftest")
+            names = (
+                "reference.sds",
+                "grading.stages.known_answers",
+                "grading.core.records",
+                "tests.conftest",
+            )
             return got(**{name: lambda name=name: importlib.import_module(name) for name in names})
         """,
         open_in=("limits",),

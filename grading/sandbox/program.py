@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
-from grading.sandbox import bubblewrap
+from grading.sandbox import bubblewrap_backend
+from grading.sandbox.fork_server_client import GRACE_S, Process
 from grading.sandbox.inside.program import pack_files, unpack_files
 from grading.sandbox.jobs import Ending, Limits, SandboxError
-from grading.sandbox.warm import GRACE_S, Process
 
 # Each process of it counts its address space by itself, and importing torch alone takes gigabytes.
 USUAL = Limits(wall_s=600, cpu_s=600, memory_mb=12_288, scratch_mb=256, reply_bytes=64 * 2**20)
@@ -50,7 +50,7 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits = USUAL) -> Ra
     nonce = secrets.token_hex(16)
     header = {"nonce": nonce, "limits": asdict(limits), "argv": list(argv)}
     deadline = time.monotonic() + limits.wall_s + GRACE_S
-    process = Process(bubblewrap.enclosure(program=True))
+    process = Process(bubblewrap_backend.enclosure(program=True))
     try:
         process.send(header, pack_files(_files(folder)), deadline)
         report, body = process.receive(deadline, 2 * limits.reply_bytes)

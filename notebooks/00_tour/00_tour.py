@@ -28,14 +28,14 @@ from itertools import pairwise
 import torch
 from PIL import Image
 
-from distillery.check import check, compare_picture
-from distillery.figures import curves, show
-from distillery.hunt import LineUp
-from distillery.images import from_pil
-from distillery.judge import Judge
-from distillery.presets import load_prior
+from distillery.core.images import from_pil
+from distillery.course.check import check, compare_picture
+from distillery.course.line_up import LineUp
+from distillery.metrics.judge import Judge
+from distillery.models.presets import load_prior
+from distillery.notebook.figures import curves, show
+from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
-from distillery.widgets import Explorer
 from guidance import tour
 
 prior = load_prior(MODEL)

@@ -30,20 +30,20 @@ from collections.abc import Callable
 import torch
 from PIL import Image
 
-from distillery.canvas import LatentCanvas, PixelCanvas
-from distillery.check import check, compare_picture
-from distillery.distill import Settings, distill
-from distillery.exact import GaussianMixturePrior
-from distillery.figures import curves, scatter, show
-from distillery.hand_in import hand_in
-from distillery.hunt import LineUp
-from distillery.images import from_pil, to_pil
-from distillery.judge import Judge
-from distillery.presets import guidance_default, load_prior
-from distillery.prior import Prior
-from distillery.scores import ClipScorer
+from distillery.core.images import from_pil, to_pil
+from distillery.course.check import check, compare_picture
+from distillery.course.line_up import LineUp
+from distillery.course.submission_pictures import hand_in
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.judge import Judge
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.presets import guidance_default, load_prior
+from distillery.models.prior import Prior
+from distillery.notebook.figures import curves, scatter, show
+from distillery.notebook.widgets import live
+from distillery.runs.canvas import LatentCanvas, PixelCanvas
+from distillery.runs.optimise import Settings, distill
 from distillery.toybox import Factors, draw
-from distillery.widgets import live
 from guidance import sds
 
 prior = load_prior(MODEL)

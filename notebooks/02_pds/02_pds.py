@@ -32,21 +32,21 @@ from itertools import islice
 import torch
 from PIL import Image
 
-from distillery.canvas import LatentCanvas
-from distillery.check import check, compare_picture
-from distillery.distill import Settings, distill, objective
-from distillery.edit import Source
-from distillery.figures import curves, frontier, overlaid, show
-from distillery.hand_in import hand_in
-from distillery.hunt import LineUp
-from distillery.identity import inside_mask
-from distillery.images import from_pil, grid
-from distillery.judge import Judge
-from distillery.prescribed import with_gradient
-from distillery.presets import find_preset, guidance_default, load_prior
-from distillery.sdedit import sdedit
+from distillery.core.images import from_pil, grid
+from distillery.course.check import check, compare_picture
+from distillery.course.line_up import LineUp
+from distillery.course.submission_pictures import hand_in
+from distillery.methods.gradient_loss import with_gradient
+from distillery.methods.sdedit import sdedit
+from distillery.methods.source_image import Source
+from distillery.metrics.judge import Judge
+from distillery.metrics.source_similarity import inside_mask
+from distillery.models.presets import find_preset, guidance_default, load_prior
+from distillery.notebook.figures import curves, frontier, overlaid, show
+from distillery.notebook.widgets import Explorer, Preview, Wipe
+from distillery.runs.canvas import LatentCanvas
+from distillery.runs.optimise import Settings, distill, objective
 from distillery.toybox import Factors, draw
-from distillery.widgets import Explorer, Preview, Wipe
 from guidance import pds
 
 prior = load_prior(MODEL)
@@ -1064,9 +1064,9 @@ show(
 # %% [markdown]
 # ### Seven more
 #
-# 2. **Your own picture.** `distillery.edit.load_source` reads and fits any picture. Draw a house in
-#    a
-#    paint program, with a red roof; what does `tiny-sd` make of your style?
+# 2. **Your own picture.** `distillery.methods.source_image.load_source` reads and fits any
+#    picture. Draw a house in a paint program, with a red roof; what does `tiny-sd` make of your
+#    style?
 # 3. **Forth and back.** Edit red into blue, and the result back into red. How far from the source
 #    do
 #    you land with SDEdit, with DDS, with PDS?

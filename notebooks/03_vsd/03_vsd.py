@@ -33,22 +33,23 @@ from types import SimpleNamespace
 import torch
 from PIL import Image
 
-from distillery.canvas import LatentCanvas
-from distillery.check import check, compare_picture
-from distillery.distill import Settings, Step, distill, objective
-from distillery.exact import GaussianMixturePrior
-from distillery.figures import scatter, show
-from distillery.hand_in import hand_in
-from distillery.hunt import LineUp
-from distillery.images import from_pil, to_pil
-from distillery.judge import Judge
-from distillery.lora import LoraDenoiser, lora_companion
-from distillery.prescribed import with_gradient
-from distillery.presets import guidance_default, load_prior
-from distillery.prior import Condition, Prior
-from distillery.scores import ClipScorer
+from distillery.core.images import from_pil, to_pil
+from distillery.course.check import check, compare_picture
+from distillery.course.line_up import LineUp
+from distillery.course.submission_pictures import hand_in
+from distillery.methods.gradient_loss import with_gradient
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.judge import Judge
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.lora import LoraDenoiser
+from distillery.models.presets import guidance_default, load_prior
+from distillery.models.prior import Condition, Prior
+from distillery.notebook.figures import scatter, show
+from distillery.notebook.widgets import live
+from distillery.runs.canvas import LatentCanvas
+from distillery.runs.companion import lora_companion
+from distillery.runs.optimise import Settings, Step, distill, objective
 from distillery.toybox import COLOURS, SCENES, Factors, draw
-from distillery.widgets import live
 from guidance import vsd
 
 prior = load_prior(MODEL)

@@ -42,24 +42,21 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import RandomPerspective
 
-from distillery.check import check, compare_picture
-from distillery.controls import caption, edges
-from distillery.course import course_root
+from distillery.core.files import REPOSITORY
+from distillery.core.images import fit, from_pil, read_any, save_png, to_pil, to_rgb
+from distillery.course.check import check, compare_picture
+from distillery.course.line_up import LineUp
+from distillery.course.student_files import course_root
+from distillery.course.submission_pictures import hand_in
 from distillery.crafts.cross_stitch import write_cross_stitch
-from distillery.distill import Checkpoint, Step, distill
-from distillery.figures import curves, overlaid, show
-from distillery.hand_in import hand_in
-from distillery.hunt import LineUp
-from distillery.images import fit, from_pil, read_any, save_png, to_pil, to_rgb
-from distillery.judge import Judge
-from distillery.palettes import load_palette, nearest, palette_names, sheet, srgb_to_oklab
-from distillery.pixelart.augment import augment
-from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.products import enlarged, indexed, recoloured
-from distillery.pixelart.run import Begun
-from distillery.pixelart.settings import PixelSettings
-from distillery.pixelart.start import Start, controls_for, fitted_palette
-from distillery.pixelart.widgets import (
+from distillery.methods.gradient_loss import with_gradient
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.judge import Judge
+from distillery.models.annotators import caption, edges
+from distillery.models.presets import load_controlnets, load_prior
+from distillery.models.prior import Control
+from distillery.notebook.figures import curves, overlaid, show
+from distillery.notebook.pixelart.widgets import (
     EntropyMap,
     LayerViewer,
     Painter,
@@ -69,10 +66,14 @@ from distillery.pixelart.widgets import (
     TauExplorer,
     live_pixels,
 )
-from distillery.prescribed import with_gradient
-from distillery.presets import REPOSITORY, load_controlnets, load_prior
-from distillery.prior import Control
-from distillery.scores import ClipScorer
+from distillery.palettes import load_palette, nearest, palette_names, sheet, srgb_to_oklab
+from distillery.pixelart.augment import augment
+from distillery.pixelart.canvas import PaletteCanvas
+from distillery.pixelart.indexed_png import enlarged, indexed, recoloured
+from distillery.pixelart.initial_grid import Start, controls_for, fitted_palette
+from distillery.pixelart.run import Begun
+from distillery.pixelart.settings import PixelSettings
+from distillery.runs.optimise import Checkpoint, Step, distill
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from guidance import pixelart
 

@@ -27,19 +27,19 @@ CELLS = {
     "setup": """
         %load_ext distillery.todo
         import torch
-        from distillery.canvas import LatentCanvas
-        from distillery.check import check
-        from distillery.distill import Settings, distill
-        from distillery.exact import demonstration_mixture
+        from distillery.runs.canvas import LatentCanvas
+        from distillery.course.check import check
+        from distillery.runs.optimise import Settings, distill
+        from distillery.models.exact import demonstration_mixture
         from distillery.pixelart.canvas import PaletteCanvas
-        from distillery.pixelart.products import indexed
+        from distillery.pixelart.indexed_png import indexed
         from distillery.pixelart.run import Begun
         from distillery.pixelart.settings import PixelSettings
-        from distillery.pixelart.start import Start
-        from distillery.pixelart.widgets import (
+        from distillery.pixelart.initial_grid import Start
+        from distillery.notebook.pixelart.widgets import (
             EntropyMap, LayerViewer, Painter, PaletteEditor, PixelPreview, Recolour, TauExplorer,
         )
-        from distillery.widgets import Explorer, Preview, Wipe
+        from distillery.notebook.widgets import Explorer, Preview, Wipe
 
         palette = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 0.8, 0.2], [1, 1, 1]])
         grid = torch.arange(60).view(6, 10) % 4

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from grading.build import ROOT
-from grading.release import release
+from grading.authoring.build import ROOT
+from grading.release.course_folder import release
 from grading.stages import STAGES
 
 PERCENT = """\
@@ -22,7 +22,7 @@ PERCENT = """\
 # %load_ext distillery.todo
 import torch
 
-from distillery.check import check, compare_picture
+from distillery.course.check import check, compare_picture
 
 # %%
 # TODO tour.add_noise

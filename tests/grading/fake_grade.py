@@ -1,4 +1,4 @@
-"""In place of grading.grade: what a submission gets is decided by the student's name.
+"""In place of grading.judge.grade: what a submission gets is decided by the student's name.
 
 Names start with what happens: "right", "wrong", "half", "slow", "dies" (the process, always),
 "dies-once", "raises", "error"; what follows makes them different. Rejected is what intake rejected.
@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
-from grading.intake import load_intake
-from grading.records import Record, Store, Verdict
-from grading.rules import NAME, Rules
+from grading.core.records import Record, Store, Verdict
+from grading.core.rules import NAME, Rules
+from grading.intake.take_in import load_intake
 from grading.stages import stage_of
 
 SLOW_S = 0.3
@@ -80,3 +80,10 @@ def _misbehave(kind: str, course: Path, student: str) -> None:
         with open(trace, "a") as file:
             file.write("x")
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def environment() -> dict[str, str]:
+    """For a process that is to find the modules beside the tests."""
+    here = Path(__file__).resolve().parent
+    paths = [str(here), str(here.parents[1])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}

@@ -14,8 +14,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
-from grading.build import ROOT, answered
-from grading.stages import STAGES, Stage
+from grading.authoring.build import ROOT, answered
+from grading.stages import STAGES
+from grading.stages.stage import Stage
 
 PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
 

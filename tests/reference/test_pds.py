@@ -9,14 +9,14 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
-from distillery.canvas import LatentCanvas
-from distillery.distill import Settings, distill, objective
-from distillery.edit import Source
-from distillery.exact import GaussianMixturePrior
-from distillery.prior import Condition
-from distillery.schedule import scaled_linear_alphas_cumprod
-from grading.answers import Answer
-from grading.variants import pds as variants
+from distillery.methods.source_image import Source
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.prior import Condition
+from distillery.models.schedule import scaled_linear_alphas_cumprod
+from distillery.runs.canvas import LatentCanvas
+from distillery.runs.optimise import Settings, distill, objective
+from grading.stages.known_answers import Answer
+from grading.stages.pds import variants as variants
 from reference import pds
 
 # psi of the published convention (stride 2, beta of one step) as other people computed it.

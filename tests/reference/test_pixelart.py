@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from distillery.exact import GaussianMixturePrior
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.prior import Control
 from distillery.pixelart.settings import PixelSettings
-from distillery.prior import Control
 from reference import pixelart, sds
 
 PALETTE = torch.tensor(

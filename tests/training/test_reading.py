@@ -11,12 +11,12 @@ import transformers
 from PIL import Image
 from safetensors import safe_open
 
-from distillery.judge import Judge
-from distillery.presets import REPOSITORY
+from distillery.core.files import REPOSITORY
+from distillery.metrics.judge import Judge
 from distillery.toybox import Factors, all_factors, draw
 from training import measure_controls, tiny_caption, tiny_depth
 from training.data import LargeDrawings
-from training.wear import on_cells, shifted, worn_large
+from training.degrade import on_cells, shifted, worn_large
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from typing import Any
 
 from torch import Tensor
 
-from distillery.recording import from_wire, record
+from distillery.course.record import from_wire, record
 
-from .bodies import pack, unpack
 from .frames import write_all
+from .payload import pack, unpack
 
 LONGEST = 2000  # characters of a message or a line
 Made = tuple[dict[str, Any], dict[str, Tensor]]
@@ -28,7 +28,7 @@ PRIORS: dict[str, Any] = {}  # name of a model -> the prior, loaded before any j
 
 def preload(models: Iterable[str]) -> None:
     """Load priors once, so that jobs need not."""
-    from distillery.presets import load_prior
+    from distillery.models.presets import load_prior
 
     PRIORS.update({model: load_prior(model, device="cpu") for model in models})
 

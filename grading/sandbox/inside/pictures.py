@@ -15,14 +15,14 @@ def draw(
     """The picture of a prompt, of several particles the first.
 
     module: `guidance.<module>` of the student.
-    facts:  "prompt", "kind" and "settings", as `distillery.hand_in.as_facts` writes them.
+    facts:  "prompt", "kind" and "settings", as `submission_pictures.as_facts` writes them.
     priors: those that were loaded before the job, by the name of their model.
 
     Returns:
         Facts, and "image", uint8 (H, W, 3).
     """
-    from distillery.hand_in import drawn, from_facts, load_model
-    from distillery.images import to_pil
+    from distillery.core.images import to_pil
+    from distillery.course.submission_pictures import drawn, from_facts, load_model
     from distillery.pixelart.settings import PixelSettings
 
     settings = from_facts(facts)

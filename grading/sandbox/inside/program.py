@@ -15,9 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import cell
+from . import isolation
 from .frames import FRAME, read_exactly, read_header, write_frame
-from .keeper import Order, see_through
+from .supervisor import Order, see_through
 
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 LENGTH = struct.Struct("!I")
@@ -28,14 +28,14 @@ Files = dict[str, bytes]
 
 def main(settings: dict[str, Any]) -> None:
     """Run the one program that the first frame asks for, and report with one frame."""
-    cell.become(settings["user"])
-    cell.die_with_parent()
+    isolation.become(settings["user"])
+    isolation.die_with_parent()
     came_in, goes_out = os.dup(0), os.dup(1)
     header, length = read_header(came_in)
     files = unpack_files(read_exactly(came_in, length))
     order = Order(settings, header["limits"], partial(_become_program, header["argv"]), True)
     try:
-        folder = cell.prepare(settings, order.bounds)
+        folder = isolation.prepare(settings, order.bounds)
         _loopback_up()
         _put(files, Path(folder))
         end = see_through(order, folder, 0)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from distillery.models.prior import Control
 from distillery.pixelart.augment import CORNERS, _view, augment
 from distillery.pixelart.settings import PixelSettings
-from distillery.prior import Control
 
 EVERYTHING = {"mirror": 0.5, "perspective": 1.0, "perspective_scale": 0.4, "grayscale": 0.5}
 NOTHING = dict.fromkeys(("mirror", "perspective", "grayscale"), 0.0)

@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from distillery import controls
-from distillery.errors import CourseError
-from distillery.exact import GaussianMixturePrior
+from distillery.core.errors import CourseError
+from distillery.models import annotators
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.presets import load_prior
 from distillery.pixelart import run
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.settings import PixelSettings
-from distillery.presets import load_prior
 from reference import pixelart
 
 
@@ -71,7 +71,7 @@ def test_an_empty_prompt_is_the_caption_of_the_input_image(
         asked.update(mode=picture.mode, model=model)
         return asked.get("answer", "a red boat")
 
-    monkeypatch.setattr(controls, "caption", caption)
+    monkeypatch.setattr(annotators, "caption", caption)
     silent = PixelSettings(" ", input_image=str(tmp_path / "boat.tif"))
 
     assert run.with_prompt(silent).prompt == "a red boat"

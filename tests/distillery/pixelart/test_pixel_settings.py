@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
-from distillery.errors import CourseError
+from distillery.core.errors import CourseError
+from distillery.models.presets import find_preset
 from distillery.pixelart.settings import MEMORY, PixelSettings
-from distillery.presets import find_preset
 
 # Of every field something that it cannot be, and what the sentence about it begins with.
 UNFIT: dict[str, object] = {

@@ -1,0 +1,176 @@
+"""What the pictures of a submission score, drawn rightly and wrongly.
+
+`python -m benchmarks.calibrate_thresholds`
+
+Prints, for each stage, the mean score of the reference's pictures over a few seeds, and of those
+that known mistakes draw with the seed of the hand-in, beside how far they lie from the reference's
+(mean absolute difference of the pixels, in levels of 255). data/thresholds.yaml is chosen by this
+table. With --save and --against, what the reference draws is compared with what it drew elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+
+from distillery.core.images import save_png, to_pil
+from distillery.course.submission_pictures import (
+    HandIn,
+    drawn,
+    load_hand_in,
+    load_model,
+    picture_name,
+    title_of,
+)
+from distillery.metrics.clip_score import ClipScorer
+from distillery.models.prior import Prior
+from distillery.pixelart.indexed_png import enlarged
+from distillery.pixelart.settings import PixelSettings
+from grading.stages import STAGES
+from grading.stages.known_answers import answers_in
+
+SEEDS = 3
+# Mistakes that a run survives and that change what it draws.
+TRIED = {
+    "01_sds": (
+        "t_always_the_middle",
+        "grad_with_swapped_branches",
+        "grad_guided_from_text",
+        "grad_without_guidance",
+        "grad_without_eps",
+        "grad_flipped",
+        "grad_weighted_by_signal",
+        "grad_predicted_at_x0",
+        "grad_against_fresh_noise",
+        "grad_with_alpha_of_one_step",
+        "grad_squared",
+        "loss_towards_grad",
+    ),
+    "02_pds": (
+        "pds_flipped",
+        "pds_with_swapped_prompts",
+        "pds_with_source_prompt_twice",
+        "pds_with_edit_prompt_twice",
+        "pds_without_guidance",
+        "pds_with_swapped_branches",
+        "pds_with_unguided_source",
+        "pds_without_source",
+        "pds_with_fresh_noise",
+        "pds_one_step_up",
+    ),
+    "03_vsd": (
+        "grad_of_vsd_flipped",
+        "grad_of_vsd_with_lora_as_prior",
+        "grad_of_vsd_with_swapped_branches",
+        "grad_of_vsd_squared",
+        "step_of_particles_alone",
+        "step_of_lora_alone",
+    ),
+    "04_pixelart": (
+        "sdxl_flipped",
+        "sdxl_with_swapped_branches",
+        "sdxl_without_guidance",
+        "painted_from_bytes",
+        "gumbel_over_columns",
+        "sdxl_without_eps",
+    ),
+}
+
+
+def pictures(hand_in: HandIn, prior: Prior, method: ModuleType) -> list[Image.Image]:
+    """What a module draws of a hand-in; of several particles the first."""
+    return [to_pil(drawn(prior, method, settings))[0] for settings in hand_in.pictures]
+
+
+def with_mistake(module: str, name: str) -> ModuleType:
+    """A copy of the reference module in which one function is the wrong one of that name."""
+    spec = importlib.util.find_spec(f"reference.{module}")
+    assert spec is not None
+    assert spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    wrong = importlib.import_module(f"grading.stages.misconceptions.{module}")
+    (answer,) = (answer for answer in answers_in(wrong) if answer.name == name)
+    setattr(copy, answer.task.split(".")[1], answer.function)
+    return copy
+
+
+def scores(hand_in: HandIn, made: Sequence[Image.Image], scorer: ClipScorer) -> list[float]:
+    """Scores of the pictures, pixel art as it is shown."""
+    pixelart = isinstance(hand_in.pictures[0], PixelSettings)
+    shown = [enlarged(picture) if pixelart else picture for picture in made]
+    return scorer.score(shown, [title_of(settings) for settings in hand_in.pictures])
+
+
+def distance(one: Image.Image, other: Image.Image) -> float:
+    """Mean absolute difference of the pixels, in levels of 255."""
+    a, b = (np.asarray(picture.convert("RGB"), dtype=np.float32) for picture in (one, other))
+    return float(np.abs(a - b).mean())
+
+
+def reseeded(hand_in: HandIn, by: int) -> HandIn:
+    """The same hand-in with other seeds."""
+    other = (replace(settings, seed=settings.seed + by) for settings in hand_in.pictures)
+    return replace(hand_in, pictures=tuple(other))
+
+
+def table(stage: str, seeds: int) -> list[Image.Image]:
+    """Print the lines of a stage; returns what the reference draws."""
+    hand_in = load_hand_in(stage)
+    prior, scorer = load_model(hand_in.pictures[0]), ClipScorer(hand_in.scorer, device="cpu")
+    right = importlib.import_module(f"reference.{hand_in.module}")
+    made = pictures(hand_in, prior, right)
+    row(stage, "reference", scores(hand_in, made, scorer), [0.0])
+    for number in range(1, seeds):
+        again = reseeded(hand_in, number)
+        other = pictures(again, prior, right)
+        far = [distance(one, two) for one, two in zip(made, other, strict=True)]
+        row(stage, f"reference, seed + {number}", scores(again, other, scorer), far)
+    for name in TRIED[stage] if seeds else ():
+        wrong = pictures(hand_in, prior, with_mistake(hand_in.module, name))
+        far = [distance(one, two) for one, two in zip(made, wrong, strict=True)]
+        row(stage, name, scores(hand_in, wrong, scorer), far)
+    return made
+
+
+def row(stage: str, name: str, found: Sequence[float], far: Sequence[float]) -> None:
+    each = " ".join(f"{score:6.3f}" for score in found)
+    print(
+        f"{stage:<12}{name:<36}{fmean(found):6.3f}  ({each})  differs by {fmean(far):5.1f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Parse the command line and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.calibrate_thresholds", description=__doc__
+    )
+    stages = [stage.folder for stage in STAGES if stage.pictures]
+    parser.add_argument("stages", nargs="*", default=stages, metavar="STAGE")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="0: the reference's alone")
+    parser.add_argument("--save", type=Path, help="folder to keep the reference's pictures in")
+    parser.add_argument("--against", type=Path, help="folder to compare them with")
+    options = parser.parse_args()
+    for stage in options.stages:
+        made = table(stage, options.seeds)
+        for settings, picture in zip(load_hand_in(stage).pictures, made, strict=True):
+            name = Path(stage, picture_name(settings))
+            if options.save:
+                save_png(options.save / name, picture, title_of(settings))
+            if options.against:
+                far = distance(picture, Image.open(options.against / name))
+                print(f"{name} differs by {far:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

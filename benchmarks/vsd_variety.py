@@ -1,0 +1,173 @@
+"""What VSD repairs: `python -m benchmarks.vsd_variety [--prompts 24] [--seeds 8]`.
+
+Drawings, DDIM samples, SDS at its default guidance and VSD at its own, for the same prompts: how
+often all three facts are right, how far the pictures of one prompt lie apart, how colourful and how
+sharp they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from distillery.core.images import from_pil, grid, to_pil
+from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.judge import Judge
+from distillery.models.presets import load_prior
+from distillery.models.prior import Prior
+from distillery.runs.canvas import LatentCanvas
+from distillery.runs.companion import lora_companion
+from distillery.runs.optimise import Settings, distill, objective
+from distillery.toybox import Factors, all_factors, draw, held_out
+from reference import sds, vsd
+
+SEED = 17
+DDIM_GUIDANCE = 3.0
+CHAINS: dict[str, Callable[..., Tensor]] = {"sds": sds.loss, "vsd": vsd.loss}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Means over all pictures.
+
+    right:     share in which all three facts are.
+    clip:      tiny-clip's score.
+    apart:     distance between two pictures of one prompt, in the judge's features.
+    chroma:    largest less smallest of the three colours, in [0, 1].
+    sharpness: |difference| of neighbouring grey values, of the [-1, 1] range.
+    """
+
+    right: float
+    clip: float
+    apart: float
+    chroma: float
+    sharpness: float
+
+    def __str__(self) -> str:
+        return (
+            f"right {self.right:6.1%}  CLIP {self.clip:.3f}  apart {self.apart:5.2f}  "
+            f"chroma {self.chroma:.3f}  sharpness {self.sharpness:.4f}"
+        )
+
+
+def outcome(images: Tensor, wanted: list[Factors], judge: Judge, scorer: ClipScorer) -> Outcome:
+    """Measure pictures (P S, 3, H, W), S in a row for each of the P `wanted`."""
+    images = images.clamp(-1, 1)
+    seeds = len(images) // len(wanted)
+    each = [factors for factors in wanted for _ in range(seeds)]
+    seen = judge.factors(images)
+    clips = scorer.score(to_pil(images), [str(factors) for factors in each])
+    grey = images.mean(1)
+    slopes = [grey.diff(dim=axis).abs().mean() for axis in (1, 2)]
+    return Outcome(
+        right=sum(a == b for a, b in zip(seen, each, strict=True)) / len(each),
+        clip=sum(clips) / len(clips),
+        apart=float(torch.stack([_apart(f) for f in _features(images, judge).split(seeds)]).mean()),
+        chroma=float((images.amax(1) - images.amin(1)).mean() / 2),
+        sharpness=float(sum(slopes) / 2),
+    )
+
+
+@torch.no_grad()
+def _features(images: Tensor, judge: Judge) -> Tensor:
+    return judge.net.features(images)
+
+
+def _apart(features: Tensor) -> Tensor:
+    return torch.pdist(features).mean()
+
+
+def drawings(wanted: list[Factors], seeds: int) -> Tensor:
+    """Real pictures of the same facts."""
+    numbers = itertools.count(5_000_000)
+    pictures = [draw(factors, seed=next(numbers)) for factors in wanted for _ in range(seeds)]
+    return torch.cat([from_pil(Image.fromarray(picture.image)) for picture in pictures])
+
+
+def sampled(prior: Prior, wanted: list[Factors], seeds: int) -> Tensor:
+    """DDIM samples."""
+    generator = torch.Generator(prior.device).manual_seed(SEED)
+    prompts = [str(factors) for factors in wanted for _ in range(seeds)]
+    latents = prior.sample(prompts, guidance_scale=DDIM_GUIDANCE, generator=generator)
+    return prior.decode(latents)
+
+
+def distilled(prior: Prior, method: str, wanted: list[Factors], seeds: int) -> Iterator[Tensor]:
+    """The particles of each prompt in turn, as `main.py --particles` draws them."""
+    for number, factors in enumerate(wanted):
+        prompts = [str(factors)] * seeds
+        settings = Settings(prompts[0], loss_type=method, particles=seeds, seed=SEED + number)
+        generator = torch.Generator(prior.device).manual_seed(settings.seed)
+        shape = (seeds, prior.latent_channels, *prior.latent_size)
+        canvas = LatentCanvas(*shape, generator=generator)
+        companion, given = None, dict[str, Any]()
+        if method == "vsd":
+            companion = lora_companion(
+                vsd, prior, prompts=prompts, settings=settings, generator=generator
+            )
+            given["lora"] = companion.model
+        loss = objective(
+            CHAINS[method],
+            prior,
+            prompts=prompts,
+            settings=settings,
+            generator=generator,
+            **given,
+        )
+        for _ in distill(
+            canvas,
+            loss,
+            prior=prior,
+            settings=settings,
+            generator=generator,
+            companion=companion,
+        ):
+            pass
+        yield prior.decode(canvas.render())
+
+
+def main() -> None:
+    """Parse the command line and print a line for each kind of picture."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.vsd_variety", description=__doc__)
+    parser.add_argument("--prompts", type=int, default=24)
+    parser.add_argument("--seeds", type=int, default=8, help="pictures of each prompt, at least 2")
+    parser.add_argument("--out", type=Path, help="folder for sheets of the pictures")
+    options = parser.parse_args()
+    prior, judge, scorer = load_prior("tiny-sd"), Judge.load(), ClipScorer("tiny-clip")
+    trained = [factors for factors in all_factors() if not held_out(factors)]
+    wanted = random.Random(SEED).sample(trained, options.prompts)
+    found = {}
+    for name in ("drawings", "DDIM", "SDS", "VSD"):
+        start = time.perf_counter()
+        if name == "drawings":
+            images = drawings(wanted, options.seeds)
+        elif name == "DDIM":
+            images = sampled(prior, wanted, options.seeds)
+        else:
+            images = torch.cat(list(distilled(prior, name.lower(), wanted, options.seeds)))
+        found[name] = outcome(images, wanted, judge, scorer)
+        print(f"{name:<9} {found[name]}  {time.perf_counter() - start:5.0f} s", flush=True)
+        if options.out is not None:
+            options.out.mkdir(parents=True, exist_ok=True)
+            grid(images, columns=options.seeds).save(options.out / f"{name}.png")
+    real, ours, sds_ = found["drawings"], found["VSD"], found["SDS"]
+    print(f"apart: VSD's is {ours.apart / sds_.apart:.2f} of SDS's")
+    for name in ("SDS", "VSD"):
+        print(
+            f"{name}: chroma {found[name].chroma / real.chroma:.2f} and sharpness "
+            f"{found[name].sharpness / real.sharpness:.2f} of the drawings'"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What every other folder stands on: errors, files, pictures, settings, the command line."""

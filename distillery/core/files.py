@@ -1,0 +1,110 @@
+"""Files that are whole or absent, and pictures that are named after their prompts."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import uuid
+from pathlib import Path
+from urllib.parse import unquote
+
+from distillery.core.errors import CourseError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+LONGEST_STEM = 200  # bytes; common file systems allow 255 for the whole name
+UNSAFE = frozenset('<>:"/\\|?*%_~')  # what some system forbids, and what the encoding itself uses
+SHORTENED = re.compile(r"~[0-9a-f]{16}$")
+
+
+def atomic_write(path: Path, data: bytes | str) -> None:
+    """Write `data` to `path` so that a reader sees the old file or the new one, never a part.
+
+    Text is written as UTF-8. Missing parent folders are made.
+
+    Raises:
+        CourseError: the disk is full or the folder cannot be written; an earlier file stays.
+    """
+    path = Path(path)
+    partial = path.parent / f".{uuid.uuid4().hex}.part"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "xb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise CourseError(_why_not_written(path, error)) from error
+    finally:
+        _remove(partial)
+
+
+def _why_not_written(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"cannot write {path}: no space is left on the disk; free some and run again."
+    reason = (error.strerror or str(error)).lower()
+    return f"cannot write {path}: {reason}; choose a folder that can be written."
+
+
+def _remove(partial: Path) -> None:
+    # The folder itself may be what is missing; the first error says more.
+    with contextlib.suppress(OSError):
+        partial.unlink(missing_ok=True)
+
+
+def prompt_to_filename(prompt: str) -> str:
+    """The stem of the file that holds the picture of `prompt`: spaces become underscores.
+
+    Characters that a file name cannot carry, and `_`, `%` and `~` themselves, become percent
+    escapes, so `filename_to_prompt` gives the prompt back. A stem of more than 200 bytes is cut and
+    ends in `~` and 16 hexadecimal digits of a hash; then only the picture's text chunk has the
+    whole prompt.
+    """
+    escaped = [_escape(char, first=index == 0) for index, char in enumerate(prompt)]
+    stem = "".join(escaped)
+    if len(os.fsencode(stem)) <= LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(prompt.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return _longest_prefix(escaped, LONGEST_STEM - 17) + "~" + digest
+
+
+def _escape(char: str, *, first: bool) -> str:
+    if char == " ":
+        return "_"
+    # A leading dot would hide the file, and "." and ".." are folders.
+    if char in UNSAFE or not char.isprintable() or (first and char == "."):
+        return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
+    return char
+
+
+def _longest_prefix(pieces: list[str], limit: int) -> str:
+    """As many whole pieces as fit, so that no character and no escape is cut in two."""
+    prefix = ""
+    for piece in pieces:
+        if len(os.fsencode(prefix + piece)) > limit:
+            break
+        prefix += piece
+    return prefix
+
+
+def filename_to_prompt(stem: str) -> str:
+    """The prompt that `prompt_to_filename` turned into `stem`.
+
+    Raises:
+        CourseError: the stem was shortened, so it no longer holds the whole prompt.
+    """
+    if SHORTENED.search(stem):
+        raise CourseError(
+            f"the file name {stem!r} holds only the beginning of its prompt; "
+            "the whole prompt should stand in the picture's text chunk 'prompt'."
+        )
+    return unquote(stem.replace("_", " "), errors="surrogateescape")
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be typed from the working directory."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

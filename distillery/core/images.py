@@ -1,0 +1,217 @@
+"""Pictures between tensors, PIL and files.
+
+Tensors are float32 `(B, 3, H, W)` in [-1, 1]. What is shown or saved may be a tensor, of which a
+batch becomes a contact sheet, or a PIL image.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+from torch import Tensor
+
+from distillery.core.errors import CourseError, in_short
+from distillery.core.files import atomic_write, filename_to_prompt, prompt_to_filename
+
+Picture = Tensor | Image.Image
+
+
+def to_pil(images: Tensor) -> list[Image.Image]:
+    """Turn images `(B, 3, H, W)` in [-1, 1] into 8-bit RGB; values outside are clamped."""
+    levels = ((images.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    arrays = levels.permute(0, 2, 3, 1).cpu().numpy()
+    return [Image.fromarray(np.ascontiguousarray(array)) for array in arrays]
+
+
+def from_pil(image: Image.Image, size: tuple[int, int] | None = None) -> Tensor:
+    """Turn a PIL image into `(1, 3, H, W)` in [-1, 1].
+
+    With `size = (H, W)` it is resized to fill that frame and cropped about its centre, so nothing
+    is squashed.
+    """
+    image = image.convert("RGB")
+    if size is not None:
+        image = fit(image, size)
+    levels = torch.from_numpy(np.asarray(image, dtype=np.float32).copy())
+    return (levels / 127.5 - 1).permute(2, 0, 1)[None]
+
+
+def fit(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Resize to fill the frame `size` (H, W), and crop about the centre what then sticks out."""
+    if image.size == size[::-1]:
+        return image
+    return ImageOps.fit(image, size[::-1], Image.Resampling.LANCZOS)
+
+
+def grid(images: Tensor | Sequence[Image.Image], columns: int | None = None) -> Image.Image:
+    """Lay out images of one size in rows of `columns` (default: nearly square), 2 pixels apart."""
+    tiles = to_pil(images) if isinstance(images, Tensor) else list(images)
+    columns = min(columns or math.ceil(math.sqrt(len(tiles))), len(tiles))
+    rows, gap = math.ceil(len(tiles) / columns), 2
+    width, height = tiles[0].size
+    sheet = Image.new(
+        "RGB", (columns * (width + gap) - gap, rows * (height + gap) - gap), color="white"
+    )
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        sheet.paste(tile, (column * (width + gap), row * (height + gap)))
+    return sheet
+
+
+def to_png_bytes(picture: Picture, prompt: str | None = None) -> bytes:
+    """Encode a picture as PNG; `prompt` goes into the text chunk "prompt"."""
+    text = PngImagePlugin.PngInfo()
+    if prompt is not None:
+        text.add_text("prompt", prompt)
+    buffer = io.BytesIO()
+    _one_image(picture).save(buffer, format="PNG", pnginfo=text)
+    return buffer.getvalue()
+
+
+def save_png(path: Path, picture: Picture, prompt: str | None = None) -> None:
+    """Write a PNG, whole or not at all; raises `CourseError` where that is impossible."""
+    atomic_write(path, to_png_bytes(picture, prompt))
+
+
+def save_gif(path: Path, frames: Sequence[Picture], fps: float) -> None:
+    """Write an endless GIF of at least one frame; raises `CourseError` where that is impossible."""
+    first, *rest = [_one_image(frame) for frame in frames]
+    buffer = io.BytesIO()
+    first.save(
+        buffer, format="GIF", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0
+    )
+    atomic_write(path, buffer.getvalue())
+
+
+def load_image(path: Path) -> Image.Image:
+    """Read a picture as RGB, its "prompt" chunk kept in `.info`.
+
+    Raises:
+        CourseError: the file is missing, is not a picture, or is cut short.
+    """
+    try:
+        with Image.open(path) as image:
+            picture = image.convert("RGB")
+            picture.info = dict(image.info)
+    # PIL reports a damaged chunk as SyntaxError or ValueError, and absurd sizes as its own type.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CourseError(
+            f"{path} cannot be read as a picture: it is missing, cut short or of another kind; "
+            "remove it or make it again."
+        ) from error
+    return picture
+
+
+def read_any(path: Path, *, enough: int | None = None) -> Image.Image:
+    """Read a picture that came from anywhere, upright and with 8 bits a channel.
+
+    It stays grey, RGB, RGBA or CMYK; `to_rgb` does the rest, and sooner once it is small.
+
+    Args:
+        path: a file of any kind that PIL reads.
+        enough: a JPEG may be decoded at a fraction of its size, neither side below this.
+
+    Raises:
+        CourseError: the file is missing, a folder, no picture, damaged, animated, or too large.
+    """
+    if os.path.isdir(path):
+        raise CourseError(f"{path} is a folder; give the path of one picture.")
+    # Path.exists raises where a folder may not be entered.
+    if not os.path.exists(path):
+        raise CourseError(f"there is no file {path}; give the path of a picture.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            return _decoded(path, enough)
+    except CourseError:
+        raise
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise CourseError(
+            f"{path} has too many pixels to be read safely; scale it down below "
+            f"{2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million."
+        ) from error
+    # Every format of PIL has its own ways to fail on a damaged file.
+    except Exception as error:
+        raise CourseError(
+            f"{path} cannot be read as a picture ({in_short(error)}); "
+            "save it again as a PNG or JPEG file."
+        ) from error
+
+
+def _decoded(path: Path, enough: int | None) -> Image.Image:
+    with Image.open(path) as image:
+        frames = getattr(image, "n_frames", 1)
+        # The first picture of an MPO is the photograph; previews and gain maps follow it.
+        if frames > 1 and image.format != "MPO":
+            raise CourseError(
+                f"{path} holds {frames} pictures, an animation or pages; "
+                "save the one that is meant as a PNG file."
+            )
+        if enough is not None:
+            image.draft(None, (enough, enough))
+        return _in_8_bits(ImageOps.exif_transpose(image))
+
+
+def _in_8_bits(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("its levels are floating-point numbers")
+    if image.mode.startswith("I"):
+        # PIL's own conversion clips: all but the darkest 256 of 65,536 levels would turn white.
+        levels = np.asarray(image).astype(np.int64)
+        if levels.min() < 0 or levels.max() > 65535:
+            raise ValueError("its levels have more than 16 bits")
+        image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    if image.has_transparency_data:
+        return image.convert("RGBA")
+    kept = {"1": "L", "L": "L", "CMYK": "CMYK"}
+    return image.convert(kept.get(image.mode, "RGB"))
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Turn grey, RGB, RGBA or CMYK into sRGB, by its profile if it has one, over white."""
+    profile, mode = image.info.get("icc_profile"), "RGBA" if image.mode == "RGBA" else "RGB"
+    if profile:
+        # A profile that is damaged, or made for another kind of pixels, is as good as none.
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            srgb = ImageCms.createProfile("sRGB")
+            obeyed = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode=mode)
+            image = obeyed or image
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def prompt_of(path: Path, picture: Image.Image) -> str:
+    """The prompt of the `picture` read from `path`: its text chunk where the file's name agrees.
+
+    A picture without one, or one that was renamed, is known by its name.
+
+    Raises:
+        CourseError: the name does not hold a whole prompt, or is not text.
+    """
+    noted, stem = picture.info.get("prompt"), Path(path).stem
+    if isinstance(noted, str) and prompt_to_filename(noted) == stem:
+        return noted
+    prompt = filename_to_prompt(stem)
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise CourseError(f"the file name {stem!r} is not text in UTF-8; rename it.") from error
+    return prompt
+
+
+def _one_image(picture: Picture) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return picture
+    if picture.ndim == 3:
+        return to_pil(picture[None])[0]
+    return to_pil(picture)[0] if len(picture) == 1 else grid(picture)

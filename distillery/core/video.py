@@ -1,0 +1,45 @@
+"""The making of a picture as an MP4."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from distillery.core.errors import CourseError, in_short
+from distillery.core.files import atomic_write
+
+
+def save_mp4(path: Path, frames: Sequence[Image.Image], fps: float) -> None:
+    """Write H.264 that every browser plays, whole or not at all; frames of one size, even sides.
+
+    Raises:
+        CourseError: a side is odd, ffmpeg fails, or the file cannot be written.
+    """
+    import imageio_ffmpeg
+
+    width, height = frames[0].size
+    if width % 2 or height % 2:
+        raise CourseError(f"a video needs even sides; these are {width} x {height} pixels.")
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder) / "making.mp4"
+        try:
+            writer = imageio_ffmpeg.write_frames(
+                str(partial), (width, height), fps=fps, codec="libx264", macro_block_size=2
+            )
+            with contextlib.closing(writer):
+                writer.send(None)
+                for frame in frames:
+                    writer.send(np.ascontiguousarray(frame.convert("RGB")))
+            video = partial.read_bytes()
+        # imageio-ffmpeg has a RuntimeError for a machine without ffmpeg.
+        except (OSError, RuntimeError) as error:
+            raise CourseError(
+                f"ffmpeg could not write {path} ({in_short(error)}); make the picture without its "
+                "video."
+            ) from error
+    atomic_write(path, video)

@@ -1,0 +1,69 @@
+"""A line-up of mistakes: which picture belongs to which sentence?"""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from distillery.core.errors import CourseError
+from distillery.course.observe import load_task
+from distillery.notebook.figures import show
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class LineUp:
+    """What some known mistakes make of a check's inputs, lettered, and what they are, numbered.
+
+    Args:
+        task: "stage.function".
+        names: the mistakes, by their names in data/checks.
+        seed: shuffles them.
+
+    Raises:
+        CourseError: the task is unknown, or has no picture of one of the mistakes.
+    """
+
+    def __init__(self, task: str, names: Sequence[str], *, seed: int = 0) -> None:
+        stored = load_task(task)
+        known = {wrong.name: wrong for wrong in stored.misconceptions}
+        pictures = {
+            wrong.name: wrong.observation.value
+            for wrong in stored.misconceptions
+            if wrong.observation.value is not None
+        }
+        wanted = stored.wanted.value
+        if wanted is None:
+            raise CourseError(f"{task} draws no picture; choose another task.")
+        for name in names:
+            if name not in pictures:
+                raise CourseError(f"{task} has no picture of the mistake {name!r}; choose another.")
+        lettered, numbered = list(names), list(names)
+        random.Random(seed).shuffle(lettered)
+        random.Random(seed + 1).shuffle(numbered)
+        self.sentences = [known[name].sentence for name in numbered]
+        self._pictures = [wanted, *(pictures[name] for name in lettered)]
+        self._culprits = {
+            letter: numbered.index(name) + 1
+            for letter, name in zip(string.ascii_uppercase, lettered, strict=False)
+        }
+
+    def figure(self) -> Figure:
+        """The right result and the lettered wrong ones; each column is one function."""
+        values = torch.stack(self._pictures, dim=1)[:, :, :3]
+        limit = self._pictures[0].abs().max()
+        for number, sentence in enumerate(self.sentences, start=1):
+            print(f"{number}. {sentence}")
+        return show(
+            values.flatten(0, 1) / limit, ["right", *self._culprits], columns=values.shape[1]
+        )
+
+    def accuse(self, **numbers: int | None) -> None:
+        """Say how many of the letters have their own number, as in `accuse(A=2, B=1)`."""
+        right = sum(numbers.get(letter) == number for letter, number in self._culprits.items())
+        print(f"{right} of {len(self._culprits)} are right.")

@@ -1,0 +1,64 @@
+"""Where the course lies on the disk, and the student's modules as they stand there now."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from distillery.core.errors import CourseError
+from distillery.core.files import REPOSITORY
+
+
+def course_root() -> Path:
+    """The nearest folder at or above the working directory with guidance/ and distillery/ in it.
+
+    Outside any course folder it is the one that this package lies in.
+
+    Raises:
+        CourseError: that one has no guidance/ either.
+    """
+    here = Path.cwd()
+    for folder in (here, *here.parents, REPOSITORY):
+        if (folder / "guidance").is_dir() and (folder / "distillery").is_dir():
+            return folder
+    raise CourseError(
+        f"no course folder, with guidance/ and distillery/ in it, lies above {here}; "
+        "start Jupyter inside the course folder."
+    )
+
+
+def student_file(stage: str) -> Path:
+    """The module that the student's functions of a stage are saved in."""
+    return course_root() / "guidance" / f"{stage}.py"
+
+
+def student_module(stage: str) -> ModuleType:
+    """`guidance.<stage>`, read anew, so that an edit in any editor counts at once.
+
+    Errors in the student's file come through as they are.
+    """
+    file = student_file(stage)
+    import_guidance_from(file.parents[1])
+    name = f"guidance.{stage}"
+    if name in sys.modules:
+        return importlib.reload(sys.modules[name])
+    return importlib.import_module(name)
+
+
+def forget_bytecode(file: Path) -> None:
+    """Python tells versions of a file apart by whole seconds and size; quick saves need more."""
+    Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
+
+
+def import_guidance_from(root: Path) -> None:
+    """Let `guidance` mean the one under `root`, also where another copy is installed or loaded."""
+    if sys.path[:1] != [str(root)]:
+        sys.path.insert(0, str(root))
+    loaded = getattr(sys.modules.get("guidance"), "__file__", None)
+    if loaded is not None and Path(loaded).parent != root / "guidance":
+        for name in [name for name in sys.modules if name.split(".")[0] == "guidance"]:
+            del sys.modules[name]
+        importlib.invalidate_caches()

@@ -1,0 +1,352 @@
+"""What a stage hands in beside its notebook: a few pictures of fixed settings, and their scores.
+
+    python main.py hand_in 01_sds
+
+draws the pictures of data/hand_in.yaml with the student's own code into outputs/01_sds/ and scores
+them:
+
+    outputs/01_sds/a_red_boat.png   one of them, named after its prompt
+    outputs/01_sds/a_red_boat/      how it came about
+    outputs/01_sds/eval.json        what eval.py says of them
+    outputs/01_sds/drawn.json       which code drew which picture; what is done stays done
+
+In a notebook `hand_in("01_sds")` says what is there and what it is worth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from types import ModuleType
+from typing import Any
+
+import yaml
+from torch import Tensor
+
+from distillery.core.errors import CourseError, in_short
+from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
+from distillery.core.images import load_image
+from distillery.core.validation import check_real
+from distillery.course.student_files import course_root, student_file
+from distillery.methods.registry import METHODS
+from distillery.metrics.clip_score import ClipScorer
+from distillery.models.presets import load_prior
+from distillery.models.prior import Prior
+from distillery.pixelart.settings import PixelSettings
+from distillery.runs import engine
+from distillery.runs.optimise import Settings
+
+HAND_INS = REPOSITORY / "data" / "hand_in.yaml"
+THRESHOLDS = REPOSITORY / "data" / "thresholds.yaml"
+EVALUATION = "eval.json"
+RECORD = "drawn.json"
+MISSING_ITEM = 0.1  # of the points, for each picture that is missing, and for eval.json
+
+PictureSettings = Settings | PixelSettings
+
+
+@dataclass(frozen=True)
+class HandIn:
+    """The pictures of one stage.
+
+    stage:    folder of its notebook.
+    scorer:   the id of the CLIP that they are scored by.
+    size:     height and width of the PNGs in pixels; pixel art is handed in as its grid.
+    pictures: the settings of each; nothing of them may be changed.
+    """
+
+    stage: str
+    scorer: str
+    size: tuple[int, int]
+    pictures: tuple[PictureSettings, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie, under the course folder."""
+        return Path("outputs", self.stage)
+
+    @property
+    def command(self) -> str:
+        return f"python main.py hand_in {self.stage}"
+
+    @property
+    def files(self) -> dict[str, PictureSettings]:
+        """File name -> what it shows, in the order of the file."""
+        return {picture_name(settings): settings for settings in self.pictures}
+
+    @property
+    def module(self) -> str:
+        """The stage's module in guidance/."""
+        first = self.pictures[0]
+        return "pixelart" if isinstance(first, PixelSettings) else METHODS[first.loss_type].module
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Mean scores of one scorer from which on a stage's pictures earn all, or half, the points."""
+
+    full: float
+    half: float
+
+    def share(self, mean: float) -> float:
+        """1, 1/2 or 0."""
+        return 1.0 if mean >= self.full else 0.5 if mean >= self.half else 0.0
+
+
+def title_of(settings: PictureSettings) -> str:
+    """What the picture shall show, by which it is named and scored."""
+    return settings.title if isinstance(settings, Settings) else settings.prompt
+
+
+def picture_name(settings: PictureSettings) -> str:
+    return f"{prompt_to_filename(title_of(settings))}.png"
+
+
+def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
+    """What data/hand_in.yaml, or another file like it, says of a stage.
+
+    Raises:
+        CourseError: the file is missing or damaged, or the stage hands in no pictures.
+    """
+    path = path or HAND_INS
+    entries = _mapping(path)
+    if stage not in entries:
+        raise CourseError(
+            f"{stage!r} hands in no pictures; the stages that do are {', '.join(entries)}."
+        )
+    try:
+        entry = entries[stage]
+        kind = PixelSettings if entry.get("kind") == "pixelart" else Settings
+        pictures = [kind(**{**entry["settings"], **picture}) for picture in entry["pictures"]]
+        height, width = map(int, entry["size"])
+        rooted = tuple(map(_rooted, pictures))
+        hand_in = HandIn(stage, str(entry["scorer"]), (height, width), rooted)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise CourseError(
+            f"{path} does not say what {stage} hands in ({in_short(error)}); fetch it again."
+        ) from error
+    if not pictures or len(hand_in.files) < len(pictures):
+        raise CourseError(f"{path} must name pictures for {stage}, each with a prompt of its own.")
+    return hand_in
+
+
+def _rooted(settings: PictureSettings) -> PictureSettings:
+    """The same settings, a source picture found from wherever the command is run."""
+    if isinstance(settings, Settings) and settings.src_img_path:
+        return replace(settings, src_img_path=str(REPOSITORY / settings.src_img_path))
+    return settings
+
+
+def load_thresholds(path: Path | None = None) -> dict[str, Thresholds]:
+    """Scorer id -> its thresholds.
+
+    Raises:
+        CourseError: the file is missing or damaged.
+    """
+    path = path or THRESHOLDS
+    try:
+        found = {str(scorer): Thresholds(**entry) for scorer, entry in _mapping(path).items()}
+    except TypeError as error:
+        raise CourseError(
+            f"{path} must give each scorer its thresholds 'full' and 'half' ({in_short(error)})."
+        ) from error
+    for scorer, thresholds in found.items():
+        check_real(f"half of {scorer}", thresholds.half, low=-1, high=1)
+        check_real(f"full of {scorer}", thresholds.full, low=thresholds.half, high=1)
+    return found
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CourseError(f"{path} is missing or damaged; fetch it again.") from error
+    if not isinstance(found, dict) or not found:
+        raise CourseError(f"{path} must hold an entry for each name; fetch it again.")
+    return found
+
+
+def as_facts(settings: PictureSettings) -> dict[str, Any]:
+    """The settings as plain JSON that means the same in another copy of the course."""
+    kind = "pixelart" if isinstance(settings, PixelSettings) else "picture"
+    values = asdict(settings)
+    source = Path(values.get("src_img_path") or ".")
+    if source.is_absolute():
+        values["src_img_path"] = source.relative_to(REPOSITORY).as_posix()
+    return {"prompt": title_of(settings), "kind": kind, "settings": values}
+
+
+def from_facts(facts: Mapping[str, Any]) -> PictureSettings:
+    """The settings that `as_facts` wrote.
+
+    Raises:
+        CourseError: a value is unfit.
+    """
+    if facts["kind"] == "pixelart":
+        return PixelSettings(**facts["settings"])
+    return _rooted(Settings(**facts["settings"]))
+
+
+def load_model(settings: PictureSettings) -> Prior:
+    """The prior that a picture is drawn with; it serves all pictures of its stage."""
+    if isinstance(settings, PixelSettings):
+        from distillery.pixelart import run as pixel_run
+
+        return pixel_run.load(settings)
+    return load_prior(settings.model, device=settings.device)
+
+
+def drawn(prior: Prior, method: ModuleType, settings: PictureSettings) -> Tensor:
+    """The picture alone, without files: (1, 3, H, W) in [-1, 1].
+
+    Args:
+        method: the stage's module.
+    """
+    if isinstance(settings, Settings):
+        return engine.drawn(prior, method, settings)
+    from distillery.pixelart import run as pixel_run
+
+    begun = pixel_run.begin_run(prior, method, settings)
+    for _ in begun.stream(None):
+        pass
+    return 2 * begun.start.palette[begun.canvas.indices()].movedim(3, 1) - 1
+
+
+def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: Path) -> list[Path]:
+    """Draw what is not drawn yet by the code as it is now; returns the pictures.
+
+    A picture that was stopped goes on where it stopped.
+
+    Args:
+        method_named: gives the module of a name such as "guidance.sds".
+        root: the course folder.
+
+    Raises:
+        CourseError: a picture cannot be drawn or written.
+        NotImplementedError: a function of the student's is still to do.
+        KeyboardInterrupt: Ctrl-C, after the step under way.
+    """
+    method = method_named(f"guidance.{hand_in.module}")
+    assert method.__file__ is not None
+    code, folder = Path(method.__file__), root / hand_in.folder
+    record = _read(folder / RECORD)
+    prior: Prior | None = None
+    for name, settings in hand_in.files.items():
+        if not _is_drawn(folder / name, settings, code, record):
+            prior = prior or load_model(settings)
+            _draw(prior, method, settings, folder)
+            record[name] = _mark(folder / name, settings, code)
+            atomic_write(folder / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
+    return [folder / name for name in hand_in.files]
+
+
+def _draw(prior: Prior, method: ModuleType, settings: PictureSettings, folder: Path) -> None:
+    if isinstance(settings, Settings):
+        engine.draw(prior, method, settings, out=folder)
+        return
+    from distillery.pixelart import run as pixel_run
+
+    pixel_run.draw(prior, method, settings, out=folder, extras=pixel_run.Extras())
+
+
+def _read(path: Path) -> dict[str, str]:
+    # Without it, or with a damaged one, every picture is drawn again, and nothing is lost.
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(record, dict):
+            return record
+    return {}
+
+
+def _is_drawn(file: Path, settings: PictureSettings, code: Path, record: Mapping[str, str]) -> bool:
+    try:
+        return record.get(file.name) == _mark(file, settings, code)
+    except OSError:
+        return False
+
+
+def _mark(file: Path, settings: PictureSettings, code: Path) -> str:
+    """16 digits that tell apart pictures, settings and versions of a module's code."""
+    digest = hashlib.sha256(json.dumps(asdict(settings)).encode())
+    digest.update(code.read_bytes())
+    digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a stage's pictures are worth as they lie there; its lines are printed already.
+
+    share: of the points, 0 to 1.
+    """
+
+    share: float
+    lines: tuple[str, ...]
+
+    def points(self, worth: float) -> float:
+        """As the last value of a cell it is what nbgrader reads."""
+        return round(worth * self.share, 4)
+
+    def _ipython_display_(self) -> None:
+        """Nothing more to show under the cell."""
+
+
+def hand_in(stage: str) -> Prospect:
+    """Say which pictures of a stage are there, and what they would earn; it never raises.
+
+    The grader scores them anew, and draws some of them again by the code that was handed in.
+    """
+    try:
+        prospect = _prospect(load_hand_in(stage), course_root())
+    except Exception as error:
+        prospect = Prospect(0.0, (f"{stage}: the pictures cannot be scored: {in_short(error)}",))
+    print("\n".join(prospect.lines))
+    return prospect
+
+
+def _prospect(wanted: HandIn, root: Path) -> Prospect:
+    folder = root / wanted.folder
+    items = [*wanted.files, EVALUATION]
+    missing = [name for name in items if not (folder / name).is_file()]
+    there = [name for name in wanted.files if name not in missing]
+    lines = [
+        f"{wanted.stage}: {len(there)} of {len(wanted.files)} pictures are in {wanted.folder}."
+    ]
+    if missing:
+        lines += [f"  missing: {', '.join(missing)}", f"  draws them: {wanted.command}"]
+    if not there:
+        return Prospect(0.0, tuple(lines))
+    titles = [title_of(wanted.files[name]) for name in there]
+    scorer = ClipScorer(wanted.scorer, device="cpu")
+    mean = fmean(scorer.score([load_image(folder / name) for name in there], titles))
+    thresholds = load_thresholds()[wanted.scorer]
+    lines.append(
+        f"  mean score {mean:.3f} by {wanted.scorer}; from {thresholds.full:g} on it earns all "
+        f"points, from {thresholds.half:g} on half."
+    )
+    share = share_of(thresholds.share(mean), len(missing))
+    off = f", 10 % less for each of {len(missing)} missing" if missing else ""
+    lines.append(f"  As they are they earn {share:.0%} of the points{off}.")
+    lines += _older(wanted, folder, there)
+    return Prospect(share, tuple(lines))
+
+
+def share_of(reached: float, missing: int, each: float = MISSING_ITEM) -> float:
+    """What remains of a share when `missing` items each take a part of all points off it."""
+    return max(0.0, reached - each * missing) if reached else 0.0
+
+
+def _older(wanted: HandIn, folder: Path, there: Sequence[str]) -> list[str]:
+    """A line on pictures that the code as it is now has not drawn."""
+    code, record = student_file(wanted.module), _read(folder / RECORD)
+    older = [
+        name for name in there if not _is_drawn(folder / name, wanted.files[name], code, record)
+    ]
+    if not older:
+        return []
+    return [f"  Not drawn by your code as it is now: {', '.join(older)}; {wanted.command}"]

@@ -1,0 +1,171 @@
+"""A prior is a frozen pretrained diffusion model; this is all that a method needs to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from distillery.core.errors import CourseError
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What the UNet is told about a batch of prompts.
+
+    tokens:   `(B, L, D)`, one vector for each token.
+    pooled:   `(B, P)`, one vector for each prompt (SDXL), or None.
+    time_ids: `(B, 6)`, original height and width, top and left of the crop, target height and width
+              in pixels (SDXL, section 2.2); None is the whole canvas.
+    """
+
+    tokens: Tensor
+    pooled: Tensor | None = None
+    time_ids: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def repeat(self, n: int) -> Condition:
+        """Each prompt `n` times in a row: B becomes n * B."""
+        return self._each(lambda part: part.repeat_interleave(n, dim=0))
+
+    def to(self, device: torch.device | str) -> Condition:
+        return self._each(lambda part: part.to(device))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Condition:
+        parts = (self.tokens, self.pooled, self.time_ids)
+        tokens, pooled, time_ids = (None if part is None else change(part) for part in parts)
+        assert tokens is not None
+        return Condition(tokens, pooled, time_ids)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A picture that a ControlNet (Zhang et al. 2023) holds the drawing to.
+
+    kind:   which of the prior's ControlNets reads it, "canny" or "depth".
+    image:  `(B, 3, H, W)` in [0, 1], in pixels.
+    scale:  factor on what the ControlNet adds; 0 leaves it out.
+    window: where it acts, from its first number to its second on the way from pure noise, 0, to the
+            picture, 1.
+    """
+
+    kind: str
+    image: Tensor
+    scale: float = 1.0
+    window: tuple[float, float] = (0.0, 1.0)
+
+    def strength(self, t: Tensor, timesteps: int) -> Tensor:
+        """The scale where the window holds timestep `t` `(B,)` of `timesteps`, else 0; `(B,)`."""
+        way = 1 - t / timesteps
+        start, end = self.window
+        return self.scale * ((way >= start) & (way <= end)).float()
+
+
+def cat(conditions: Sequence[Condition]) -> Condition:
+    """Join conditions of one model along the batch.
+
+    Raises:
+        CourseError: some are told the picture's size and some are not.
+    """
+    return Condition(
+        torch.cat([condition.tokens for condition in conditions]),
+        _cat_if_any([condition.pooled for condition in conditions]),
+        _cat_if_any([condition.time_ids for condition in conditions]),
+    )
+
+
+def _cat_if_any(parts: Sequence[Tensor | None]) -> Tensor | None:
+    there = [part for part in parts if part is not None]
+    if there and len(there) < len(parts):
+        raise CourseError(
+            "either all conditions of one call have pooled vectors and time ids or none has; "
+            "give the unconditional one the same."
+        )
+    return torch.cat(there) if there else None
+
+
+def stack_branches(
+    xt: Tensor, t: Tensor, conditions: Sequence[Condition]
+) -> tuple[Tensor, Tensor, Condition]:
+    """Repeat `xt` and `t` for every condition, so that all branches make one batch.
+
+    Raises:
+        CourseError: `t` is not `(B,)`, or a condition is not for B prompts.
+    """
+    batch, branches = len(xt), len(conditions)
+    if t.shape != (batch,):
+        raise CourseError(
+            f"t must hold one timestep for each of the {batch} latents, shape ({batch},); "
+            f"it has shape {tuple(t.shape)}."
+        )
+    for condition in conditions:
+        if len(condition) != batch:
+            raise CourseError(
+                f"a condition must be for as many prompts as there are latents, {batch}; "
+                f"it is for {len(condition)}."
+            )
+    return xt.repeat(branches, 1, 1, 1), t.repeat(branches), cat(conditions)
+
+
+class Prior(Protocol):
+    """A frozen text-conditional diffusion model over latents.
+
+    device:           where its weights and the latents live.
+    latent_channels:  C.
+    latent_size:      (h, w) it was trained for; others work, square or not.
+    image_size:       (H, W) in pixels that `latent_size` decodes to.
+    alphas_cumprod:   float32 `(T,)` on `device`.
+    """
+
+    device: torch.device
+    latent_channels: int
+    latent_size: tuple[int, int]
+    image_size: tuple[int, int]
+    alphas_cumprod: Tensor
+
+    def alpha_bar(self, t: Tensor) -> Tensor:
+        """Noise level of the timesteps `t` `(B,)` as `(B, 1, 1, 1)`."""
+        return self.alphas_cumprod[t].view(-1, 1, 1, 1)
+
+    def embed(self, prompts: Sequence[str]) -> Condition:
+        """The condition for B prompts; the empty prompt is the unconditional one."""
+        ...
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents `(B, C, h, w)` of images `(B, 3, H, W)`, differentiable in the images."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images of latents, without gradient; strong guidance can push them outside [-1, 1]."""
+        ...
+
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
+        """The noise in `xt` `(B, C, h, w)` at timesteps `t` `(B,)`, once for each condition.
+
+        All branches are one call of the network, without gradient; every eps is float32
+        `(B, C, h, w)`, also where the network itself predicts v. `controls` hold every branch.
+        """
+        ...
+
+    def sample(
+        self,
+        prompts: Sequence[str],
+        *,
+        guidance_scale: float,
+        steps: int = 30,
+        generator: torch.Generator,
+        negative: str = "",
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Latents of one DDIM sample for each prompt; `size` is (H, W) in pixels.
+
+        `guidance_scale` s means eps_uncond + s * (eps_text - eps_uncond), as everywhere here.
+        """
+        ...

@@ -1,0 +1,348 @@
+"""Stable Diffusion and SDXL as priors, around diffusers' own pipelines.
+
+The two families differ in this file and nowhere else.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderTiny,
+    ControlNetModel,
+    DDIMScheduler,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
+from torch import Tensor, nn
+
+from distillery.core.errors import CourseError
+from distillery.models.prior import Condition, Control, Prior, stack_branches
+from distillery.models.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
+
+
+def load(
+    family: str,
+    source: str,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    vae: str | None = None,
+    variant: str | None = None,
+    offline: bool = False,
+) -> StableDiffusionPrior:
+    """Load a hub id or a folder of the family "sd" or "sdxl", with another VAE if one is named.
+
+    What diffusers, the hub or safetensors raise goes through; `presets.load_prior` words it.
+    """
+    pipelines = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
+    priors = {"sd": StableDiffusionPrior, "sdxl": StableDiffusionXLPrior}
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    parts: dict[str, Any] = {}
+    if family == "sd":  # nothing here needs the safety checker, a large network
+        parts = {
+            "safety_checker": None,
+            "feature_extractor": None,
+            "requires_safety_checker": False,
+        }
+    if vae is not None:
+        config = AutoencoderKL.load_config(vae)
+        kind = AutoencoderTiny if config["_class_name"] == "AutoencoderTiny" else AutoencoderKL
+        parts["vae"] = kind.from_pretrained(vae, **options)
+    # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
+    with _no_loading_bars(), _only_errors():
+        pipeline = pipelines[family].from_pretrained(
+            source, variant=variant, local_files_only=offline, **options, **parts
+        )
+    return priors[family](pipeline, device=device)
+
+
+@contextmanager
+def _no_loading_bars() -> Iterator[None]:
+    """Hide the libraries' bars for files on the disk; the hub still shows its downloads."""
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+    for library in libraries:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in libraries:
+            library.enable_progress_bar()
+
+
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Hide the libraries' several pages about a long prompt; `_warn_of_cuts` says it in a line."""
+    libraries = (diffusers.utils.logging, transformers.utils.logging)
+    before = [library.get_verbosity() for library in libraries]
+    for library in libraries:
+        library.set_verbosity_error()
+    try:
+        yield
+    finally:
+        for library, verbosity in zip(libraries, before, strict=True):
+            library.set_verbosity(verbosity)
+
+
+def _warn_of_cuts(tokenizer: Any, prompts: Sequence[str]) -> None:
+    for prompt in prompts:
+        # The marks of beginning and end count as tokens too.
+        given, read = len(tokenizer(prompt).input_ids) - 2, tokenizer.model_max_length - 2
+        if given > read:
+            warnings.warn(
+                f"the model reads {read} tokens of a prompt and this one has {given}, so its end "
+                f"is ignored: {prompt[:40]!r}...",
+                stacklevel=4,
+            )
+
+
+class StableDiffusionPrior(Prior):
+    """A frozen `StableDiffusionPipeline` (Rombach et al. 2022) that predicts eps or v.
+
+    The weights keep the precision they were loaded in; latents, images and eps are float32.
+
+    Raises:
+        CourseError: the noise schedule or the kind of prediction is not one of Stable Diffusion's.
+    """
+
+    def __init__(self, pipeline: Any, *, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.pipeline = pipeline.to(self.device)
+        self.pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+        self.pipeline.set_progress_bar_config(disable=True)
+        for module in pipeline.components.values():
+            if isinstance(module, nn.Module):
+                module.eval().requires_grad_(False)
+        self.unet, self.vae = pipeline.unet, pipeline.vae
+        self.dtype = self.unet.dtype  # asked once: the network goes through all its parts to say it
+        self.controlnets: dict[str, ControlNetModel] = {}
+        if self.vae.config.force_upcast:  # its activations overflow in half precision
+            self.vae.float()
+        self.predicts_v = _predicts_v(pipeline.scheduler.config.prediction_type)
+        self.alphas_cumprod = _alphas_cumprod(pipeline.scheduler.config).float().to(self.device)
+        self.latent_channels = self.unet.config.in_channels
+        self.latent_size = _pair(self.unet.config.sample_size)
+        height, width = self.latent_size
+        self.image_size = (height * pipeline.vae_scale_factor, width * pipeline.vae_scale_factor)
+
+    @torch.no_grad()
+    def embed(self, prompts: Sequence[str]) -> Condition:
+        """Encode the prompts; what is beyond the tokenizer's length is cut off, with a warning."""
+        self._move_text_encoders(self.device)
+        with _only_errors():
+            _warn_of_cuts(self.pipeline.tokenizer, prompts)
+            return self._encode_prompts(list(prompts))
+
+    def rest_text_encoders(self) -> None:
+        """Free the device of the text encoders; `embed` and `sample` fetch them when they must."""
+        self._move_text_encoders(torch.device("cpu"))
+
+    def _move_text_encoders(self, device: torch.device) -> None:
+        for name in ("text_encoder", "text_encoder_2"):
+            encoder = getattr(self.pipeline, name, None)
+            if encoder is not None:
+                encoder.to(device)
+
+    def _encode_prompts(self, prompts: list[str]) -> Condition:
+        tokens, _ = self.pipeline.encode_prompt(
+            prompts, self.device, num_images_per_prompt=1, do_classifier_free_guidance=False
+        )
+        return Condition(tokens)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The mode of the VAE's posterior, scaled to the UNet's latents; no noise is drawn."""
+        encoded = self.vae.encode(images.to(self.vae.dtype))
+        # An AutoencoderTiny gives the latents themselves.
+        latents = encoded.latents if "latents" in encoded else encoded.latent_dist.mode()
+        return latents.float() * self.vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        latents = latents / self.vae.config.scaling_factor
+        return self.vae.decode(latents.to(self.vae.dtype)).sample.float()
+
+    @torch.no_grad()
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
+        xts, ts, condition = stack_branches(xt, t, conditions)
+        prediction = self.network(xts, ts, condition, controls=controls)
+        if self.predicts_v:
+            # Salimans and Ho 2022, appendix D: v = sqrt(ab) eps - sqrt(1 - ab) x0.
+            alpha_bar = self.alpha_bar(ts)
+            prediction = alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * xts
+        return prediction.chunk(len(conditions))
+
+    def network(
+        self, xt: Tensor, t: Tensor, condition: Condition, *, controls: Sequence[Control] = ()
+    ) -> Tensor:
+        """What the UNet itself predicts, eps or v `(B, C, h, w)` float32.
+
+        It carries a graph where weights of the UNet learn, as those of a LoRA do. A control's image
+        may be for fewer latents, which then are branches of it.
+
+        Raises:
+            CourseError: there is no ControlNet of a control's kind here.
+        """
+        xt = xt.to(self.dtype)
+        told = {
+            "encoder_hidden_states": condition.tokens,
+            "added_cond_kwargs": self._added_conditions(xt, condition),
+        }
+        down, middle = self._residuals(xt, t, told, controls)
+        return self.unet(
+            xt,
+            t,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            **told,
+        ).sample.float()
+
+    def _residuals(
+        self, xt: Tensor, t: Tensor, told: dict[str, Any], controls: Sequence[Control]
+    ) -> tuple[list[Tensor] | None, Tensor | None]:
+        """What the ControlNets add to the UNet's skip connections and to its middle."""
+        added: list[Tensor] | None = None
+        for control in controls:
+            if control.scale == 0:
+                continue
+            net = self._controlnet(control.kind)
+            image = control.image.to(xt.dtype).repeat(len(xt) // len(control.image), 1, 1, 1)
+            down, middle = net(xt, t, controlnet_cond=image, return_dict=False, **told)
+            strength = control.strength(t, len(self.alphas_cumprod)).to(xt.dtype).view(-1, 1, 1, 1)
+            residuals = [strength * part for part in (*down, middle)]
+            if added is None:
+                added = residuals
+            else:
+                added = [old + new for old, new in zip(added, residuals, strict=True)]
+        return (None, None) if added is None else (added[:-1], added[-1])
+
+    def _controlnet(self, kind: str) -> Any:
+        if kind not in self.controlnets:
+            raise CourseError(
+                f"the model has no ControlNet for {kind!r}, only for "
+                f"{', '.join(self.controlnets) or 'nothing'}; load it, or leave the control out."
+            )
+        return self.controlnets[kind]
+
+    def add_controlnet(self, kind: str, source: str, *, offline: bool = False) -> None:
+        """Load a ControlNet from a hub id or a folder, frozen, in the UNet's precision.
+
+        What diffusers, the hub or safetensors raise goes through; `presets.load_controlnets` words
+        it.
+        """
+        with _no_loading_bars():
+            net = ControlNetModel.from_pretrained(
+                source, dtype=self.dtype, use_safetensors=True, local_files_only=offline
+            )
+        self.controlnets[kind] = net.to(self.device).eval().requires_grad_(False)
+
+    def add_lora(self, source: str, *, scale: float) -> None:
+        """Melt the LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
+
+        What peft, diffusers, the hub or safetensors raise goes through; `presets.load_lora` words
+        it.
+        """
+        self.pipeline.load_lora_weights(source)
+        self.pipeline.fuse_lora(lora_scale=scale)
+        self.pipeline.unload_lora_weights()
+        self.unet.requires_grad_(False)
+
+    def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Tensor] | None:
+        return None
+
+    @torch.no_grad()
+    def sample(
+        self,
+        prompts: Sequence[str],
+        *,
+        guidance_scale: float,
+        steps: int = 30,
+        generator: torch.Generator,
+        negative: str = "",
+        size: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """DDIM (Song et al. 2021) by diffusers' own pipeline.
+
+        Raises:
+            CourseError: a side of `size` is not a multiple of 8.
+        """
+        height, width = size or self.image_size
+        if height % 8 or width % 8:
+            raise CourseError(f"the sides of a picture must be multiples of 8; it is {size}.")
+        self._move_text_encoders(self.device)
+        with _only_errors():
+            _warn_of_cuts(self.pipeline.tokenizer, prompts)
+            drawn = self.pipeline(
+                list(prompts),
+                height=height,
+                width=width,
+                num_inference_steps=steps,
+                guidance_scale=guidance_scale,
+                negative_prompt=[negative] * len(prompts) if negative else None,
+                generator=generator,
+                output_type="latent",
+            )
+        return drawn.images.float()
+
+
+class StableDiffusionXLPrior(StableDiffusionPrior):
+    """A frozen `StableDiffusionXLPipeline` (Podell et al. 2023).
+
+    Its UNet is also told a pooled embedding and the picture's size; the canvas counts as a whole
+    picture that was never cropped.
+    """
+
+    def _encode_prompts(self, prompts: list[str]) -> Condition:
+        tokens, _, pooled, _ = self.pipeline.encode_prompt(
+            prompts, device=self.device, do_classifier_free_guidance=False
+        )
+        # The unconditional branch was trained on zeros, not on the embedding of an empty text.
+        if self.pipeline.config.force_zeros_for_empty_prompt:
+            written = torch.tensor([[bool(prompt)] for prompt in prompts], device=self.device)
+            tokens, pooled = tokens * written[:, :, None], pooled * written
+        return Condition(tokens, pooled)
+
+    def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Any]:
+        if condition.time_ids is not None:
+            time_ids = condition.time_ids.to(self.device, self.dtype)
+            return {"text_embeds": condition.pooled, "time_ids": time_ids}
+        height, width = (side * self.pipeline.vae_scale_factor for side in xts.shape[-2:])
+        # Original size, corner of the crop, target size (section 2.2); height before width.
+        # Filled in place: a tensor made from a list would be copied over, and the step would wait.
+        time_ids = torch.zeros(len(xts), 6, dtype=self.dtype, device=self.device)
+        time_ids[:, 0::4], time_ids[:, 1::4] = height, width
+        return {"text_embeds": condition.pooled, "time_ids": time_ids}
+
+
+def _predicts_v(prediction_type: str) -> bool:
+    if prediction_type not in ("epsilon", "v_prediction"):
+        raise CourseError(
+            f"the model must predict epsilon or v; this one predicts {prediction_type!r}, "
+            "choose another."
+        )
+    return prediction_type == "v_prediction"
+
+
+def _alphas_cumprod(config: Any) -> Tensor:
+    schedules = {"scaled_linear": scaled_linear_alphas_cumprod, "linear": linear_alphas_cumprod}
+    if config.beta_schedule not in schedules:
+        raise CourseError(
+            f"the model's noise schedule must be one of {', '.join(schedules)}; "
+            f"it is {config.beta_schedule!r}, choose another model."
+        )
+    return schedules[config.beta_schedule](
+        config.num_train_timesteps, config.beta_start, config.beta_end
+    )
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    return height, width

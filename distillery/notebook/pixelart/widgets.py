@@ -1,0 +1,23 @@
+"""What moves in the notebook of stage 4. The lesson works without any of it.
+
+As with `distillery.notebook.widgets`, a front end that cannot draw a widget shows a picture in its
+place.
+"""
+
+from distillery.notebook.pixelart.explorers import EntropyMap, LayerViewer, Recolour, TauExplorer
+from distillery.notebook.pixelart.painter import Painter
+from distillery.notebook.pixelart.palette_editor import PaletteEditor
+from distillery.notebook.pixelart.preview import PixelExplorer, PixelPreview, PixelRun, live_pixels
+
+__all__ = [
+    "EntropyMap",
+    "LayerViewer",
+    "Painter",
+    "PaletteEditor",
+    "PixelExplorer",
+    "PixelPreview",
+    "PixelRun",
+    "Recolour",
+    "TauExplorer",
+    "live_pixels",
+]

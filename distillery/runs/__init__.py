@@ -1,0 +1,1 @@
+"""Runs: everything that takes steps and leaves files."""

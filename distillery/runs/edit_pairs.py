@@ -1,0 +1,131 @@
+"""Many edits, one after the other: the pairs of a file that are meant for one model.
+
+    outputs/pairs~unfinished.json   marks of what is done, while there is something left to do
+
+A batch that was stopped, or that could not edit every pair, goes on with what is left; one that is
+done is done anew, like a single run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from types import ModuleType
+
+from distillery.core.errors import CourseError
+from distillery.core.files import atomic_write
+from distillery.methods.source_image import Pair, load_pairs
+from distillery.runs.engine import Place, check_edit
+from distillery.runs.optimise import Settings
+
+RECORD = "pairs~unfinished.json"
+
+
+def pairs_for(path: Path, model: str) -> list[Pair]:
+    """The pairs of a JSON file that are meant for `model`, or for any.
+
+    Raises:
+        CourseError: the file is unfit, holds none of them, or two with the same edit prompt.
+    """
+    pairs = load_pairs(path)
+    meant = [pair for pair in pairs if pair.model in (None, model)]
+    if not meant:
+        others = sorted({pair.model for pair in pairs if pair.model is not None})
+        raise CourseError(
+            f"no pair of {path} is meant for the model {model!r}; "
+            f"choose --model {' or '.join(others)}."
+        )
+    prompts = [pair.edit_prompt for pair in meant]
+    for number, prompt in enumerate(prompts):
+        if prompt in prompts[:number]:
+            raise CourseError(
+                f"two pairs of {path} have the edit prompt {prompt!r}, after which their pictures "
+                "are named; take one of them into another file and another --out."
+            )
+    return meant
+
+
+def edits_of(pairs: Sequence[Pair], common: Settings) -> list[Settings]:
+    """The settings of each pair's edit, in all else those that are `common`.
+
+    Raises:
+        CourseError: a pair does not suit them.
+    """
+    settings = [
+        replace(
+            common,
+            prompt=pair.prompt,
+            edit_prompt=pair.edit_prompt,
+            src_img_path="" if pair.img_path is None else str(pair.img_path),
+        )
+        for pair in pairs
+    ]
+    for one in settings:
+        check_edit(one)
+    return settings
+
+
+def edit_all(
+    edits: Sequence[Settings],
+    draw: Callable[[Settings], object],
+    *,
+    method: ModuleType,
+    out: Path,
+) -> None:
+    """Make every edit that is not done yet, and print where each lies.
+
+    What cannot be edited is skipped with a sentence.
+
+    Args:
+        draw: makes one edit in the folder `out`.
+        method: the module that does it; where its code has changed, nothing counts as done.
+
+    Raises:
+        CourseError: some were skipped.
+    """
+    done = _read(out / RECORD)
+    skipped = 0
+    for settings in edits:
+        place = Place(out, settings.title)
+        try:
+            mark = _mark(settings, method)
+            if done.get(settings.title) != mark or not place.picture.exists():
+                draw(settings)
+        except CourseError as error:
+            print(f"skipped {settings.title!r}: {error}", file=sys.stderr)
+            skipped += 1
+            continue
+        print(place.picture)
+        done[settings.title] = mark
+        atomic_write(out / RECORD, json.dumps(done, ensure_ascii=False, indent=1))
+    if skipped:
+        raise CourseError(
+            f"{skipped} of {len(edits)} pairs were not edited; mend what is said above, and the "
+            "same command tries those again."
+        )
+    (out / RECORD).unlink(missing_ok=True)
+
+
+def _read(record: Path) -> dict[str, str]:
+    # Without it, or with a damaged one, every edit is made again, and nothing is lost.
+    with contextlib.suppress(OSError, ValueError):
+        done = json.loads(record.read_text(encoding="utf-8"))
+        if isinstance(done, dict):
+            return done
+    return {}
+
+
+def _mark(settings: Settings, method: ModuleType) -> str:
+    """16 digits that tell apart settings, versions of a module's code and source pictures."""
+    assert method.__file__ is not None  # only a namespace package has none
+    digest = hashlib.sha256(json.dumps(asdict(settings)).encode())
+    digest.update(Path(method.__file__).read_bytes())
+    if settings.src_img_path:
+        with contextlib.suppress(OSError):  # whoever edits it says better what is wrong
+            digest.update(Path(settings.src_img_path).read_bytes())
+    return digest.hexdigest()[:16]

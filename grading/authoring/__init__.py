@@ -1,0 +1,1 @@
+"""From `reference/` and the notebook sources to everything that is built."""

@@ -1,0 +1,121 @@
+"""From a percent source to notebooks: the student's, and the answered one of nbgrader's source
+tree.
+
+In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
+function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
+only `hand_in("01_sds")` becomes the graded cell of the stage's pictures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable
+
+import jupytext
+import nbformat
+from nbformat import NotebookNode
+
+from distillery.core.errors import CourseError
+from grading.authoring.make_stubs import answered_functions, function_text, stub, unreached
+from grading.stages.stage import Stage
+
+TODO_CELL = re.compile(r"# TODO (\w+)\.(\w+)")
+CHECK_CELL = re.compile(r"""check\(["'](\w+)\.(\w+)["']\)""")
+HAND_IN_CELL = re.compile(r"""hand_in\(["'](\w+)["']\)""")
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def student_notebook(stage: Stage, percent: str, reference: str) -> str:
+    """What students open: every TODO cell holds a stub."""
+    return _notebook(stage, percent, reference, stub)
+
+
+def answered_notebook(stage: Stage, percent: str, reference: str) -> str:
+    """The same notebook with the answers between nbgrader's solution marks."""
+    return _notebook(stage, percent, reference, unreached)
+
+
+def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, str], str]) -> str:
+    notebook = jupytext.reads(percent, fmt="py:percent")
+    _check_tasks(stage, notebook, reference)
+    for cell in notebook.cells:
+        todo, check = _matches(cell, TODO_CELL), _matches(cell, CHECK_CELL)
+        if todo:
+            answer = function_text(reference, todo)
+            cell.source = f"%%todo {stage.module}.{todo}\n" + fill(answer, stage.sentence(todo))
+            cell.metadata["nbgrader"] = _nbgrader(stage, todo, solution=True)
+        if check:
+            points = stage.points[check]
+            cell.source += f".points({points:g})"
+            cell.metadata["nbgrader"] = _nbgrader(stage, check, solution=False) | {"points": points}
+        if _is_hand_in(cell):
+            cell.source += f".points({stage.pictures:g})"
+            its = {"grade_id": f"{stage.module}-pictures", "points": stage.pictures}
+            cell.metadata["nbgrader"] = _nbgrader(stage, "pictures", solution=False) | its
+    _identify(stage, notebook)
+    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return nbformat.writes(notebook) + "\n"
+
+
+def _matches(cell: NotebookNode, pattern: re.Pattern[str]) -> str | None:
+    """The function that a code cell asks for, or checks, if that is all it does."""
+    match = pattern.fullmatch(cell.source.strip()) if cell.cell_type == "code" else None
+    return match[2] if match else None
+
+
+def _is_hand_in(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and bool(HAND_IN_CELL.fullmatch(cell.source.strip()))
+
+
+def _check_tasks(stage: Stage, notebook: NotebookNode, reference: str) -> None:
+    """Every function of the stage is asked for once, and checked once, in the stage's order."""
+    wanted = list(stage.points)
+    if answered_functions(reference) != wanted:
+        raise CourseError(
+            f"stage {stage.folder} has the tasks {wanted}, and reference/{stage.module}.py answers "
+            f"{answered_functions(reference)}."
+        )
+    for pattern, example in ((TODO_CELL, "# TODO {}.{}"), (CHECK_CELL, 'check("{}.{}")')):
+        found = [name for cell in notebook.cells if (name := _matches(cell, pattern))]
+        if found != wanted:
+            example = example.format(stage.module, wanted[0])
+            raise CourseError(
+                f"{stage.notebook.with_suffix('.py')} must have one cell '{example}' for each of "
+                f"{wanted}, in this order; it has them for {found}."
+            )
+    stages = [HAND_IN_CELL.fullmatch(cell.source.strip()) for cell in notebook.cells]
+    found = [match[1] for match in stages if match]
+    if found != [stage.folder] * bool(stage.pictures):
+        cells = f"one cell 'hand_in(\"{stage.folder}\")'" if stage.pictures else "no cell 'hand_in'"
+        raise CourseError(
+            f"{stage.notebook.with_suffix('.py')} must have {cells}: its pictures are worth "
+            f"{stage.pictures:g} points; it has them for {found}."
+        )
+
+
+def _nbgrader(stage: Stage, function: str, *, solution: bool) -> dict[str, object]:
+    """nbgrader's metadata of an answer cell, or of the locked check that grades it."""
+    return {
+        "grade": not solution,
+        "grade_id": f"{stage.module}-{function}{'' if solution else '-check'}",
+        "locked": not solution,
+        "schema_version": 3,
+        "solution": solution,
+        "task": False,
+    }
+
+
+def _identify(stage: Stage, notebook: NotebookNode) -> None:
+    """Ids that depend on the stage and the cell's text alone, so that an edit changes one id."""
+    seen: Counter[str] = Counter()
+    for cell in notebook.cells:
+        text = cell.metadata.get("nbgrader", {}).get("grade_id", cell.cell_type + cell.source)
+        seen[text] += 1
+        key = f"{stage.folder}\n{seen[text]}\n{text}"
+        cell.id = hashlib.sha256(key.encode()).hexdigest()[:12]

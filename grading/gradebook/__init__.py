@@ -1,0 +1,1 @@
+"""Records, nbgrader's gradebook, and what stands between them."""

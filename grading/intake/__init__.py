@@ -1,0 +1,1 @@
+"""From what was handed in to one clean folder for each submission."""

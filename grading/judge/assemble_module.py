@@ -1,0 +1,170 @@
+"""From a mended notebook to the text of its module, without running any of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from distillery.core.errors import CourseError
+from distillery.course.todo_magic import check_cell, replaced
+from grading.authoring.build import ROOT
+from grading.authoring.make_stubs import function_text, stub, stub_module
+from grading.core.records import Outcome, Verdict
+from grading.intake.repair_notebook import TODO_LINE
+from grading.stages.stage import Stage
+
+LONGEST = 100_000  # characters of one answer
+MARK = re.compile(r"^# (>>>|<<<) \w+\.\w+.*$", re.MULTILINE)  # between which cells are saved
+
+
+class _NotPutInError(Exception):
+    """An answer stays out of the module."""
+
+    def __init__(self, outcome: Outcome, sentence: str) -> None:
+        super().__init__(sentence)
+        self.outcome = outcome
+
+
+def module_text(stage: Stage, notebook: Any) -> tuple[str, dict[str, Verdict]]:
+    """guidance/<module>.py as a notebook's answers make it, and what needs no run to be judged.
+
+    The rest of the file is the released stub's, whatever the student's own copy says. An answer
+    that cannot be put in leaves the stub in its place.
+
+    Args:
+        notebook: mended, of format 4.
+
+    Returns:
+        The text, and function -> verdict of those that are "to do", "stopped" (not Python) or
+        "refused" (not what a cell of this kind may hold).
+    """
+    text, early = released_module(stage), {}
+    for function, worth in stage.points.items():
+        task = f"{stage.module}.{function}"
+        try:
+            text = _with_answer(text, stage, function, _answer(stage, function, notebook))
+        except _NotPutInError as error:
+            early[function] = Verdict(task, 0.0, worth, error.outcome, (str(error),))
+    return text, early
+
+
+def module_for(stage: Stage, notebook: Any, function: str) -> str:
+    """The same text with only the answers that a function needs.
+
+    What stands at the top of a cell runs when the module is loaded, so otherwise one cell that
+    never ends, or kills its process, would take every task with it. Only plain names are followed.
+    """
+    answers = {name: _answer(stage, name, notebook) for name in stage.points}
+    text = released_module(stage)
+    needed = _needed(function, answers, _names(text)[0] - set(stage.points))
+    for name in stage.points:
+        if name in needed:
+            # Which of them stay out, and why, `module_text` says.
+            with suppress(_NotPutInError):
+                text = _with_answer(text, stage, name, answers[name])
+    return text
+
+
+def _needed(function: str, answers: dict[str, str], there: set[str]) -> set[str]:
+    """The functions whose cells define what the cell of this one uses, and itself.
+
+    there: what the module defines without any answer.
+    """
+    names = {name: _names(answer) for name, answer in answers.items()}
+    needed, grown = {function}, True
+    while grown:
+        lacking = set().union(*(names[n][1] for n in needed)) - there
+        lacking -= set().union(*(names[n][0] for n in needed))
+        more = {name for name in answers if names[name][0] & lacking}
+        grown, needed = not more <= needed, needed | more
+    return needed
+
+
+def _names(code: str) -> tuple[set[str], set[str]]:
+    """What a cell defines at its top, and every name in it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(code)
+        nodes = list(ast.walk(tree))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), set()
+    defined = {getattr(node, "name", "") for node in tree.body}
+    for statement in tree.body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            aliases = statement.names
+            defined |= {(alias.asname or alias.name).partition(".")[0] for alias in aliases}
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            inside = ast.walk(statement)
+            defined |= {
+                node.id
+                for node in inside
+                if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            }
+    return defined - {""}, {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+@lru_cache
+def _reference(module: str) -> str:
+    return (ROOT / "reference" / f"{module}.py").read_text("utf-8")
+
+
+def released_module(stage: Stage) -> str:
+    """The module as students get it, every answer a stub."""
+    return stub_module(_reference(stage.module), stage.sentence)
+
+
+def _answer(stage: Stage, function: str, notebook: Any) -> str:
+    """The code of the cell that answers a function; "" where there is none."""
+    by_id, by_line = "", ""
+    for cell in notebook["cells"]:
+        match = TODO_LINE.match(cell["source"]) if cell["cell_type"] == "code" else None
+        if match and (match[2], match[3]) == (stage.module, function):
+            by_line = match[1] + TODO_LINE.sub("", cell["source"])
+            if cell["metadata"].get("nbgrader", {}).get("grade_id") == f"{stage.module}-{function}":
+                by_id = by_line
+    return by_id or by_line
+
+
+def _with_answer(text: str, stage: Stage, function: str, cell: str) -> str:
+    """The module's text with one more answer in it.
+
+    Raises:
+        _NotPutInError: it cannot be.
+    """
+    task = f"{stage.module}.{function}"
+    # Copied from the file, they would make another cell's code a part of this one's.
+    cell = MARK.sub("#", cell)
+    if len(cell) > LONGEST:
+        raise _NotPutInError("refused", f"the cell is longer than {LONGEST} characters.")
+    if not cell.strip():
+        raise _NotPutInError("to do", stage.sentence(function))
+    try:
+        with warnings.catch_warnings():
+            # A backslash that Python will not like one day is nobody's business here.
+            warnings.simplefilter("ignore")
+            if _is_stub(stage, function, cell):
+                raise _NotPutInError("to do", stage.sentence(function))
+            check_cell(task, function, cell)
+            changed = replaced(text, task, cell)
+    except CourseError as error:
+        sentence = str(error).removeprefix(f"{task} was not saved: ")
+        raise _NotPutInError("refused", sentence) from None
+    except SyntaxError as error:
+        sentence = f"the cell is not Python (line {error.lineno}: {error.msg})."
+        raise _NotPutInError("stopped", sentence) from None
+    except (RecursionError, MemoryError):
+        raise _NotPutInError("refused", "the cell is nested too deeply to be read.") from None
+    except ValueError as error:
+        raise _NotPutInError("stopped", f"the cell is not Python ({error}).") from None
+    return changed
+
+
+def _is_stub(stage: Stage, function: str, cell: str) -> bool:
+    """Whether a cell is what was released, comments and spaces aside."""
+    released = stub(function_text(_reference(stage.module), function), stage.sentence(function))
+    return ast.dump(ast.parse(cell)) == ast.dump(ast.parse(released))

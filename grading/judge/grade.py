@@ -1,0 +1,258 @@
+"""One submission, from its clean folder to its record."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+from PIL import Image
+
+from distillery.core.errors import CourseError, in_short
+from distillery.course.check import unfinished
+from distillery.course.observe import to_wire
+from distillery.course.submission_pictures import load_hand_in
+from grading.core.records import EXPECTED, Flag, Record, Scores, Status, Store, Verdict
+from grading.core.rules import NAME, Rules
+from grading.intake.take_in import Intake, load_intake
+from grading.judge.assemble_module import module_for, module_text
+from grading.judge.judge_task import Key, judge
+from grading.judge.pictures import NOT_REDRAWN, SCORES, expected_pictures, grade_pictures
+from grading.sandbox import open_sandbox
+from grading.sandbox.jobs import Job, Limits, Reply, Sandbox, SandboxError
+from grading.stages import stage_of
+from grading.stages.stage import Stage
+
+TRIES = 3
+WRONG_CODE = "pictures of wrong code"  # the kind of a flag
+
+
+class Grader:
+    """What is opened once and serves many submissions: rules, hidden inputs and a sandbox.
+
+    It is a `Sandbox` itself, one that is opened with the first job and replaced when it fails.
+
+    Args:
+        sandbox: the name of one, or None for the strongest that works here.
+
+    Raises:
+        CourseError: the course folder has no rules, or they have no seed yet.
+    """
+
+    def __init__(self, course: Path, sandbox: str | None = None) -> None:
+        self.course = Path(course)
+        self.rules = Rules.load(self.course / NAME)
+        if self.rules.seed is None:
+            raise CourseError(f"{self.course / NAME} has no seed: run python -m grading release.")
+        self.key = Key(self.rules.seed)
+        self.limits = Limits(
+            wall_s=self.rules.wall_s, cpu_s=self.rules.cpu_s, memory_mb=self.rules.memory_mb
+        )
+        self.name = sandbox or ""
+        self.leaves_open: tuple[str, ...] = ()
+        self._sandbox: Sandbox | None = None
+
+    def run(self, job: Job, limits: Limits) -> Reply:
+        """Run a job.
+
+        Raises:
+            SandboxError: three sandboxes failed, one after the other.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return self._opened().run(job, limits)
+            except SandboxError:
+                self.close()
+        return self._opened().run(job, limits)
+
+    def expected(self, stage: Stage) -> dict[str, Image.Image] | None:
+        """What right code draws, so that it need not be drawn again for each who has it."""
+        if not stage.pictures or not self.rules.regenerate:
+            return None
+        return expected_pictures(stage, self.course / EXPECTED)
+
+    def _opened(self) -> Sandbox:
+        if self._sandbox is None:
+            self._sandbox = open_sandbox(self.name or None)
+            self.leaves_open = self._sandbox.leaves_open
+            for sentence in self.leaves_open:
+                print(f"warning: {self._sandbox.name}: {sentence}", file=sys.stderr)
+        return self._sandbox
+
+    def close(self) -> None:
+        if self._sandbox is not None:
+            # It may be what failed.
+            with suppress(SandboxError, OSError):
+                self._sandbox.close()
+            self._sandbox = None
+
+
+@contextmanager
+def open_grader(course: Path, sandbox: str | None = None) -> Iterator[Grader]:
+    """A grader for a course folder, which is closed in the end.
+
+    Raises:
+        CourseError: as `Grader` does.
+    """
+    grader = Grader(course, sandbox)
+    try:
+        yield grader
+    finally:
+        grader.close()
+
+
+def grade(folder: Path, course: Path, *, grader: Grader) -> Record:
+    """Grade a clean folder, `submitted/<student>/<assignment>`, and save the record.
+
+    Whatever goes wrong on our side ends as a record of the status "grader error", never as a zero.
+
+    Raises:
+        CourseError: the folder has not been taken in, or the record cannot be written.
+    """
+    intake = load_intake(folder)
+    if intake is None:
+        raise CourseError(f"{folder} has not been taken in: run python -m grading collect.")
+    began = time.perf_counter()
+    try:
+        record, figures = _graded(intake, grader)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {in_short(error)}"
+        record, figures = _record(intake, grader.rules, "grader error", reason), {}
+    record = replace(record, seconds=round(time.perf_counter() - began, 3))
+    Store(course).save(record, figures)
+    return record
+
+
+def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
+    """The record, and its figures by name."""
+    if intake.rejected:
+        return _record(intake, grader.rules, "rejected", intake.rejected), {}
+    stage = stage_of(intake.assignment)
+    notebook = nbformat.read(intake.folder / f"{intake.assignment}.ipynb", as_version=4)
+    source, early = module_text(stage, notebook)
+    verdicts: list[Verdict] = []
+    figures: dict[str, bytes] = {}
+    for function in stage.points:
+        verdict, figure = early.get(function), None
+        if verdict is None:
+            verdict, figure = _judged(stage, function, notebook, source, grader)
+            verdict = _with_cause(verdict, verdicts, grader.key)
+        verdicts.append(_by_rule(verdict, grader.rules))
+        if figure is not None and verdict.figure is not None:
+            figures[verdict.figure] = figure
+    is_right = all(verdict.outcome == "right" for verdict in verdicts)
+    pictures, flags = grade_pictures(
+        intake.folder,
+        stage,
+        rules=grader.rules,
+        sandbox=grader,
+        source=source,
+        seed=grader.key.seed,
+        scores=_scored_ahead(intake, stage, grader.course),
+        expected=grader.expected(stage) if is_right else None,
+    )
+    if pictures is not None:
+        flags += _by_wrong_code(pictures, verdicts)
+        verdicts.append(pictures)
+    if grader.rules.not_reproduced == "all" and _is_untrue(flags):
+        verdicts = [_annulled(verdict) for verdict in verdicts]
+    record = _record(intake, grader.rules, "graded", "")
+    return replace(record, verdicts=tuple(verdicts), flags=(*intake.flags, *flags)), figures
+
+
+def _scored_ahead(intake: Intake, stage: Stage, course: Path) -> Scores | None:
+    if not stage.pictures:
+        return None
+    scorer = load_hand_in(stage.folder).scorer
+    return Store(course).scores(intake.assignment, intake.student, intake.digest, scorer)
+
+
+def _judged(
+    stage: Stage, function: str, notebook: nbformat.NotebookNode, whole: str, grader: Grader
+) -> tuple[Verdict, bytes | None]:
+    """Run one function in the sandbox, and judge out here what it gave back.
+
+    whole: the text of the module with all answers in it.
+    """
+    least = module_for(stage, notebook, function)
+    verdict, figure = _verdict_on(least, stage, function, grader)
+    if verdict.outcome in ("stopped", "to do") and whole != least:
+        # Not every use of another cell can be read off, as after `from math import *`.
+        again = _verdict_on(whole, stage, function, grader)
+        if again[0].outcome in ("right", "wrong"):
+            return again
+    return verdict, figure
+
+
+def _verdict_on(
+    source: str, stage: Stage, function: str, grader: Grader
+) -> tuple[Verdict, bytes | None]:
+    """On a function of this text of a module."""
+    task = f"{stage.module}.{function}"
+    hidden = grader.key.task(task)
+    facts, tensors = to_wire(hidden.case)
+    facts = {"function": function, "case": facts}
+    return judge(
+        hidden,
+        grader.run(Job("task", stage.module, source, facts, tensors), grader.limits),
+        grader.rules.worth(task),
+        limits=grader.limits,
+        partial=grader.rules.partial_credit,
+    )
+
+
+def _with_cause(verdict: Verdict, earlier: Sequence[Verdict], key: Key) -> Verdict:
+    """With a line on earlier answers that it uses, where they may be what is wrong with it."""
+    if verdict.outcome not in ("wrong", "stopped") or verdict.misconception is not None:
+        return verdict
+    wrong = {other.task.split(".")[1] for other in earlier if other.outcome != "right"}
+    used = [name for name in key.task(verdict.task).uses if name in wrong]
+    return replace(verdict, lines=(*verdict.lines, *unfinished(used)))
+
+
+def _by_rule(verdict: Verdict, rules: Rules) -> Verdict:
+    """With the points that the rules give the task, also where nothing had to be run."""
+    return replace(verdict, worth=rules.worth(verdict.task))
+
+
+def _is_untrue(flags: list[Flag]) -> bool:
+    """Whether something was reported, or handed in, that the student's code does not make."""
+    return any(flag.kind in (NOT_REDRAWN, SCORES) for flag in flags)
+
+
+def _by_wrong_code(pictures: Verdict, functions: Sequence[Verdict]) -> list[Flag]:
+    """A flag where pictures earn points and what is to draw them is not right.
+
+    Some mistakes draw well. Code that puts something else in the place of the drawing does, too.
+    """
+    wrong = [f"{one.task} ({one.outcome})" for one in functions if one.outcome != "right"]
+    if not pictures.points or not wrong:
+        return []
+    sentence = f"the pictures earn {pictures.points:g} points, without a right {', '.join(wrong)}."
+    return [Flag(WRONG_CODE, sentence)]
+
+
+def _annulled(verdict: Verdict) -> Verdict:
+    line = "By the rules of this course nothing counts where a result cannot be reproduced."
+    return replace(verdict, points=0.0, lines=(*verdict.lines, line))
+
+
+def _record(intake: Intake, rules: Rules, status: Status, reason: str) -> Record:
+    """A record without verdicts."""
+    assert rules.seed is not None
+    return Record(
+        student=intake.student,
+        assignment=intake.assignment,
+        digest=intake.digest,
+        seed=rules.seed,
+        status=status,
+        reason=reason,
+        verdicts=(),
+        flags=intake.flags,
+        seconds=0.0,
+        rules=rules.digest,
+    )

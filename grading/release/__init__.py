@@ -1,0 +1,1 @@
+"""What an instructor gives out: the course folder of a class, and students' bundles."""

@@ -1,0 +1,159 @@
+"""What students get of a stage: one zip that runs on its own and knows no answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from distillery.core.errors import CourseError
+from distillery.core.files import REPOSITORY
+from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text
+from grading.core.manifest import IN_BUNDLE, TOP, Fixed, Manifest, StageManifest, cells_in, fixed
+from grading.stages.stage import Stage
+from grading.student.pack import STORED, zipped
+
+LETTER = REPOSITORY / "grading" / "student"  # what is written for students alone
+AS_THEY_ARE = (
+    "main.py",
+    "eval.py",
+    "guidance/__init__.py",
+    "pyproject.toml",
+    "constraints.txt",
+    "LICENSE",
+)
+TOOLS = (
+    "__init__.py",
+    "__main__.py",
+    "core/__init__.py",
+    "core/manifest.py",
+    "stages/__init__.py",
+    "stages/stage.py",
+    "stages/*/__init__.py",
+    "stages/*/stage.py",
+    "student/*.py",
+)
+CODE = (".py", ".js", ".css")
+DATA = ("configs", "crafts", "imgs", "palettes", "pixelart")
+SMALL_MODELS = ("judge", "tiny-clip")  # every stage scores by them
+MODELS = {"pixelart": ("tiny-caption", "tiny-controlnet-*", "tiny-depth", "tiny-sdxl")}
+MODELS_ELSE = ("tiny-sd",)
+NOT_FIXED = (
+    "README.md",
+    "Makefile",
+    "environment.yml",
+    "pyproject.toml",
+    "constraints.txt",
+    "LICENSE",
+)
+
+Contents = dict[str, bytes]
+
+
+def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents:
+    """Every file of a stage's bundle but its manifest, by its path inside.
+
+    Args:
+        root: of the course.
+        notebook: as nbgrader released it.
+        stub: the module of the stage, unanswered.
+
+    Raises:
+        CourseError: something is missing, or an answer would get in.
+    """
+    root = Path(root)
+    files = {path.relative_to(root).as_posix(): path for path in _of_course(stage, root)}
+    files |= {path.relative_to(LETTER).as_posix(): path for path in _plain(LETTER)}
+    packed = {name: _read(path) for name, path in files.items()}
+    packed[str(stage.notebook)] = notebook
+    packed[f"guidance/{stage.module}.py"] = stub
+    check_no_answers(packed, root)
+    return packed
+
+
+def _of_course(stage: Stage, root: Path) -> Iterator[Path]:
+    yield from (root / name for name in AS_THEY_ARE)
+    for pattern in TOOLS:
+        yield from sorted((root / "grading").glob(pattern))
+    yield from (path for path in _plain(root / "distillery") if path.suffix in CODE)
+    yield from sorted((root / "data" / "checks").glob(f"{stage.module}.*"))
+    yield from (path for path in sorted((root / "data").glob("*.*")) if path.is_file())
+    for name in DATA:
+        yield from _plain(root / "data" / name)
+    for pattern in (*SMALL_MODELS, *MODELS.get(stage.module, MODELS_ELSE)):
+        for folder in sorted((root / "data" / "models").glob(pattern)):
+            yield from _plain(folder)
+
+
+def _plain(folder: Path) -> list[Path]:
+    """The files under a folder, without caches and hidden ones."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    hidden = re.compile(r"(^|/)(\.|__pycache__)")
+    return sorted(path for path in found if not hidden.search(str(path.relative_to(folder))))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CourseError(f"{path} belongs into the bundle and cannot be read.") from error
+
+
+def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:
+    """What is fixed of a bundle with these contents."""
+    notebook, guidance = str(stage.notebook), f"guidance/{stage.module}.py"
+    return StageManifest(
+        module=stage.module,
+        functions=tuple(stage.points),
+        notebook=notebook,
+        guidance=guidance,
+        stub=files[guidance].decode(),
+        cells=cells_in(json.loads(files[notebook])),
+        files=_fixed({name: files[name] for name in files if name not in (notebook, guidance)}),
+    )
+
+
+def _fixed(files: Mapping[str, bytes]) -> dict[str, Fixed]:
+    return {name: fixed(files[name]) for name in sorted(files) if name not in NOT_FIXED}
+
+
+def bundle(stage: Stage, files: Mapping[str, bytes], version: str) -> tuple[bytes, StageManifest]:
+    """The zip of a stage, its manifest inside, and that manifest.
+
+    The same contents give the same bytes.
+    """
+    its = stage_manifest(stage, files)
+    text = Manifest(version, {stage.folder: its}).text()
+    return zipped({**files, str(IN_BUNDLE / f"{stage.folder}.json"): text.encode()}, TOP), its
+
+
+def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
+    """Refuse a bundle that holds an answer.
+
+    Raises:
+        CourseError: it does.
+    """
+    answers = {squeezed(text): name for name, text in _answers(root)}
+    for name, content in files.items():
+        if PurePosixPath(name).suffix in STORED:
+            continue
+        text = squeezed(content.decode().replace("\\n", "\n"))
+        held = [answer for body, answer in answers.items() if body in text]
+        if squeezed(BEGIN) in text or held:
+            what = f"the answer to {held[0]}" if held else "a solution mark"
+            raise CourseError(f"{name} holds {what}, so nothing is released; build anew.")
+
+
+def _answers(root: Path) -> Iterator[tuple[str, str]]:
+    """Every answered function and the lines between its solution marks."""
+    for path in sorted((root / "reference").glob("[a-z]*.py")):
+        source = path.read_text("utf-8")
+        for function in answered_functions(source):
+            text = function_text(source, function)
+            yield f"{path.stem}.{function}", text.split(BEGIN)[1].split(END)[0]
+
+
+def squeezed(text: str) -> str:
+    """Without white space: no indenting hides an answer."""
+    return "".join(text.split())

@@ -1,0 +1,377 @@
+"""Make the course folder of a class: nbgrader's source/ and release/, and what students get.
+
+python -m grading release
+python -m grading release 00_tour 01_sds --course class
+
+For each stage it grades the reference, which must get every point, and the stubs, which must get
+none; it has nbgrader make the assignment; and it packs bundles/<stage>.zip, in which there is no
+answer. manifest.json then says what of all this is fixed. Settings, rules and gradebook are made
+where they are missing, so the folder is ready for everything that follows. Releasing again is
+always possible: what an instructor wrote in nbgrader_config.py and rules.yaml stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import io
+import logging
+import os
+import re
+import sqlite3
+import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from traitlets.log import get_logger
+
+from distillery.core.errors import CourseError, in_short
+from distillery.core.files import atomic_write, shown
+from grading.authoring.build import ROOT, answered_text, nbgrader_files, student_text
+from grading.authoring.make_stubs import stub_module
+from grading.core.manifest import NAME, Manifest, StageManifest, bundle_of
+from grading.core.nbgrader_config import NAME as SETTINGS
+from grading.core.nbgrader_config import settings_of, write_settings
+from grading.core.rules import NAME as RULES
+from grading.core.rules import Rules, settle
+from grading.release.bundle import bundle, contents
+from grading.stages import STAGES
+from grading.stages.stage import Stage
+
+
+def release(
+    stages: Sequence[Stage],
+    course: Path,
+    *,
+    root: Path = ROOT,
+    replace_settings: bool = False,
+    say: Callable[[str], object] = print,
+) -> Manifest:
+    """Release stages into a course folder, and return its new manifest.
+
+    Every file is whole at any moment, and the manifest is written last.
+
+    Args:
+        replace_settings: put the shipped nbgrader settings in the place of changed ones, which are
+            kept beside them.
+        say: gets a line for each thing done.
+
+    Raises:
+        CourseError: the reference does not get every point or the stubs get some, an answer would
+            get out, nbgrader refuses, or something cannot be written.
+    """
+    course = Path(course).resolve()
+    write_settings(course, root=root, replace_yours=replace_settings, say=say)
+    rules = _rules(course, say)
+    manifest = _begun(course, root)
+    for stage in stages:
+        stage = worth(stage, rules)
+        verify(stage, root, rules)
+        say(f"{stage.folder}: the reference gets {sum(stage.points.values()):g} points, stubs 0.")
+        notebook = _generate(stage, course, root, rules)
+        stub = stub_module(_reference(stage, root), stage.sentence).encode()
+        packed, its = bundle(stage, contents(stage, root, notebook, stub), manifest.version)
+        atomic_write(bundle_of(course, stage.folder), packed)
+        manifest = _with(manifest, stage, its)
+        atomic_write(course / NAME, manifest.text())
+        say(f"{stage.folder}: students get {shown(bundle_of(course, stage.folder))}.")
+    return manifest
+
+
+def worth(stage: Stage, rules: Rules) -> Stage:
+    """The stage with the points that the rules give its tasks."""
+    points = {name: rules.worth(f"{stage.module}.{name}") for name in stage.points}
+    pictures = rules.worth(f"{stage.module}.pictures") if stage.pictures else 0
+    return replace(stage, points=points, pictures=pictures)
+
+
+def verify(stage: Stage, root: Path = ROOT, rules: Rules | None = None) -> None:
+    """Check that the reference is right in everything and the stubs in nothing.
+
+    They are looked at by the visible checks, and graded as hand-ins of a class are.
+
+    Raises:
+        CourseError: it is not so.
+    """
+    source = _reference(stage, root)
+    answered = _functions(source, stage)
+    stubs = _functions(stub_module(source, stage.sentence), stage)
+    tasks = [f"{stage.module}.{name}" for name in stage.points]
+    wrong = [task for task in tasks if not _passes(task, answered)]
+    right = [task for task in tasks if _passes(task, stubs)]
+    _refuse(stage, wrong, right, "visible checks")
+    reference, unanswered = _graded(stage, root, rules or Rules(seed=0))
+    wrong = [task for task in tasks if reference[task] < stage.points[task.split(".")[1]]]
+    right = [task for task in tasks if unanswered[task] > 0]
+    _refuse(stage, wrong, right, "hidden checks")
+
+
+def _refuse(stage: Stage, wrong: Sequence[str], right: Sequence[str], by: str) -> None:
+    if wrong:
+        raise CourseError(
+            f"{stage.folder} is not released: the reference fails the {by} of {', '.join(wrong)}; "
+            "run python -m grading build, and if that does not help, mend it."
+        )
+    if right:
+        raise CourseError(
+            f"{stage.folder} is not released: the stub passes the {by} of {', '.join(right)}."
+        )
+
+
+def _graded(stage: Stage, root: Path, rules: Rules) -> tuple[dict[str, float], dict[str, float]]:
+    """Task -> points that the reference gets, and that the stubs get, graded like a class.
+
+    Raises:
+        CourseError: they could not be graded.
+    """
+    from grading.intake.take_in import take_in
+    from grading.judge.grade import grade, open_grader
+
+    answered, student = answered_text(stage, root), student_text(stage, root)
+    with tempfile.TemporaryDirectory() as folder:
+        course = Path(folder)
+        rules.save(course / RULES)
+        atomic_write(course / "release" / stage.folder / f"{stage.folder}.ipynb", student)
+        came = []
+        with open_grader(course) as grader:
+            for name, text in (("reference", answered), ("stubs", student)):
+                atomic_write(course / name / f"{stage.folder}.ipynb", text)
+                intake = take_in(
+                    course / name,
+                    course,
+                    student=name,
+                    assignment=stage.folder,
+                    received=datetime.now(timezone.utc),
+                )
+                record = grade(intake.folder, course, grader=grader)
+                if record.status != "graded":
+                    raise CourseError(f"{stage.folder} is not released: {record.reason}")
+                came.append({verdict.task: verdict.points for verdict in record.verdicts})
+    return came[0], came[1]
+
+
+def _functions(source: str, stage: Stage) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": f"released.{stage.module}"}
+    exec(compile(source, f"<{stage.module}>", "exec"), names)
+    return names
+
+
+def _passes(task: str, functions: dict[str, Any]) -> bool:
+    from distillery.course.check import check
+
+    # Its lines are for students.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return check(task, functions[task.split(".")[1]]).passed
+
+
+def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
+    """Write source/, have nbgrader make release/, and return the released notebook."""
+    for path, content in nbgrader_files(root, (stage,)).items():
+        if path.name != SETTINGS:
+            atomic_write(course / path, _with_optional(content, stage, rules))
+    said = ""
+    with nbgrader(course) as api:
+        _ready_gradebook(api.coursedir.db_url, api.coursedir.course_id)
+        with _log() as lines:
+            succeeds = _succeeds(api, stage.folder)
+        said = lines.getvalue()
+    released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
+    if not succeeds or not released.is_file():
+        raise CourseError(f"nbgrader does not release {stage.folder}: {_why(said)}")
+    return released.read_bytes()
+
+
+def _succeeds(api: Any, assignment: str) -> bool:
+    """Have nbgrader make release/<assignment>/, in place of an older one."""
+    from nbgrader.converters import GenerateAssignment
+    from nbgrader.converters.base import NbGraderException
+
+    # Its API would take Ctrl-C for a failure.
+    api.coursedir.assignment_id = assignment
+    converter = GenerateAssignment(coursedir=api.coursedir, parent=api)
+    converter.force = True
+    try:
+        converter.start()
+    except NbGraderException:
+        return False
+    return True
+
+
+def _with_optional(notebook: bytes, stage: Stage, rules: Rules) -> bytes:
+    """The notebook whose optional checks add nothing to the points that can be reached."""
+    cells = nbformat.reads(notebook.decode(), as_version=4)
+    for cell in cells.cells:
+        its = cell.metadata.get("nbgrader", {})
+        task = its.get("grade_id", "").removesuffix("-check").replace("-", ".", 1)
+        if "points" in its and task in rules.optional:
+            its["points"] = rules.maximum(task)
+    return (nbformat.writes(cells) + "\n").encode()
+
+
+def _why(said: str) -> str:
+    """The last exception in a log of nbgrader's, or else its last line."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
+    return [*(lines or ["it does not say why"]), *raised][-1]
+
+
+@contextlib.contextmanager
+def _log() -> Iterator[io.StringIO]:
+    """What nbgrader logs, which nobody else gets to see."""
+    text, found = io.StringIO(), get_logger()
+    logger = found.logger if isinstance(found, logging.LoggerAdapter) else found
+    handler, level, loud = logging.StreamHandler(text), logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    try:
+        yield text
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = loud
+
+
+@contextlib.contextmanager
+def nbgrader(course: Path) -> Iterator[Any]:
+    """nbgrader's API for a course folder, with its settings and its programs on the path.
+
+    Raises:
+        CourseError: nbgrader is not installed, or the settings cannot be read.
+    """
+    if importlib.util.find_spec("nbgrader") is None:
+        raise CourseError("nbgrader is missing: pip install --editable .[instructor]")
+    from nbgrader.apps import NbGraderAPI
+    from nbgrader.coursedir import CourseDirectory
+
+    config = settings_of(course)
+    path = os.environ.get("PATH", "")
+    scripts = sysconfig.get_path("scripts")
+    os.environ["PATH"] = os.pathsep.join([scripts, path])
+    try:
+        with _log():  # a machine without an exchange is none of our worries
+            api = NbGraderAPI(CourseDirectory(config=config), config=config)
+        yield api
+    finally:
+        os.environ["PATH"] = path
+
+
+def _ready_gradebook(url: str, course_id: str) -> None:
+    """Make the gradebook whole, or not at all: nbgrader leaves half of one where it is stopped.
+
+    Raises:
+        CourseError: it cannot be opened.
+    """
+    import sqlalchemy
+    from nbgrader.api import Gradebook
+
+    file = Path(url.removeprefix("sqlite:///"))
+    if not url.startswith("sqlite:///") or _is_whole(file):
+        try:
+            Gradebook(url, course_id).close()
+        except sqlalchemy.exc.SQLAlchemyError as error:
+            raise CourseError(
+                f"the gradebook {url} cannot be used ({in_short(error)}): put db_url right in "
+                f"{SETTINGS}, or start its server."
+            ) from None
+        return
+    partial = file.with_name(f".{file.name}.part")
+    partial.unlink(missing_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Gradebook(f"sqlite:///{partial}", course_id).close()
+    os.replace(partial, file)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether there is a gradebook that knows its version.
+
+    Raises:
+        CourseError: there is something else, which is not overwritten.
+    """
+    if not file.exists() or not file.stat().st_size:
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error:
+        versions = []
+    if not versions:
+        raise CourseError(
+            f"{file} is no whole gradebook; move it away, and a new one is made by releasing again."
+        )
+    return True
+
+
+def _rules(course: Path, say: Callable[[str], object]) -> Rules:
+    path = course / RULES
+    if not path.exists():
+        Rules().save(path)
+        say(f"{shown(path)} has the rules; change them there, and release again.")
+    return settle(course)
+
+
+def _begun(course: Path, root: Path) -> Manifest:
+    """The manifest so far: stages that are not released now stay in it."""
+    path = course / NAME
+    stages = Manifest.load(path).stages if path.exists() else {}
+    return Manifest(version(root), stages)
+
+
+def _with(manifest: Manifest, stage: Stage, its: StageManifest) -> Manifest:
+    return replace(manifest, stages={**manifest.stages, stage.folder: its})
+
+
+def version(root: Path = ROOT) -> str:
+    """Of the course, from its pyproject.toml."""
+    text = (root / "pyproject.toml").read_text("utf-8")
+    found = re.search(r'^version = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise CourseError(f"{root / 'pyproject.toml'} has no version.")
+    return found[1]
+
+
+def _reference(stage: Stage, root: Path) -> str:
+    return (root / "reference" / f"{stage.module}.py").read_text("utf-8")
+
+
+def stages_named(names: Sequence[str]) -> list[Stage]:
+    """Stages by folder or module name, in the course's order; all of them for no name.
+
+    Raises:
+        CourseError: a name is none of them.
+    """
+    known = {name: stage for stage in STAGES for name in (stage.folder, stage.module)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        folders = ", ".join(stage.folder for stage in STAGES)
+        raise CourseError(f"there is no stage {unknown[0]!r}; there are {folders}.")
+    wanted = {known[name].folder for name in names}
+    return [stage for stage in STAGES if not names or stage.folder in wanted]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Release what the command line names."""
+    parser = argparse.ArgumentParser(
+        prog="python -m grading release",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help="such as 01_sds (default: all)")
+    parser.add_argument(
+        "--course", type=Path, default=Path("class"), help="the course folder (default: class)"
+    )
+    parser.add_argument(
+        "--replace-settings",
+        action="store_true",
+        help="put our nbgrader_config.py in the place of yours, which is kept beside it",
+    )
+    options = parser.parse_args(arguments)
+    release(stages_named(options.stages), options.course, replace_settings=options.replace_settings)
+    return 0

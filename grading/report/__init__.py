@@ -1,0 +1,1 @@
+"""How a class did, as a page, a table or Gradescope's files."""

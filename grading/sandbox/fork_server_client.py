@@ -1,0 +1,215 @@
+"""The outer half of a sandbox: starts the warm parent, hands it jobs, reads what it reports."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import selectors
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from types import TracebackType
+from typing import IO, Any
+
+from grading.sandbox.backend import Enclosure
+from grading.sandbox.inside.frames import FRAME, LONGEST_HEADER
+from grading.sandbox.inside.payload import pack
+from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
+from grading.sandbox.parse_reply import read_reply
+
+START_S = 300.0  # a cold disk, and models to be loaded
+# Slow to import; the warm parent has them from the first job on that needs them.
+WHEN_NAMED = ("distillery.models.lora",)
+FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
+# The keeper ends a job that takes too long; a keeper that does not is no fault of the job's.
+GRACE_S = 60.0
+USUAL = Limits()
+CHUNK = 1 << 16
+LAST_WORDS = 2000
+
+
+class WarmSandbox:
+    """A `Sandbox` that keeps one warm parent; it starts with the first job."""
+
+    def __init__(self, enclosure: Enclosure, preload: Iterable[str] = ()) -> None:
+        """preload: names of models, and of slow modules, to load once and not in every job."""
+        self.name = enclosure.name
+        self.leaves_open = enclosure.leaves_open
+        self._enclosure = enclosure
+        self._wanted = set(preload)
+        self._warm: set[str] = set()
+        self._parent: Process | None = None
+        self._lock = threading.Lock()
+
+    def run(self, job: Job, limits: Limits = USUAL) -> Reply:
+        """One job, on its own; see `Sandbox.run`."""
+        with self._lock:
+            self._wanted |= {name for name in WHEN_NAMED if name in job.source}
+            self._wanted |= {*FOR_PICTURES} if job.kind == "picture" else set()
+            self._make_warm()
+            return self._run(job, limits)
+
+    def _make_warm(self) -> None:
+        if self._parent is None:
+            self._parent, self._warm = Process(self._enclosure), set()
+        elif self._wanted <= self._warm:
+            return
+        with self._fatal():
+            deadline = time.monotonic() + START_S
+            self._parent.send({"warm": sorted(self._wanted)}, b"", deadline)
+            if self._parent.receive(deadline, 0)[0] != {"ready": True}:
+                raise SandboxError("it said something else than that it is ready")
+            self._warm = set(self._wanted)
+
+    def _run(self, job: Job, limits: Limits) -> Reply:
+        assert self._parent is not None
+        nonce = secrets.token_hex(16)
+        asked = {"kind": job.kind, "module": job.module, "source": job.source, "facts": job.facts}
+        deadline = time.monotonic() + limits.wall_s + GRACE_S
+        with self._fatal():
+            body = pack(asked, job.tensors)
+            self._parent.send({"nonce": nonce, "limits": asdict(limits)}, body, deadline)
+            report, reply = self._parent.receive(deadline, limits.reply_bytes)
+            if report.get("nonce") != nonce:
+                raise SandboxError("an answer to something that was not asked")
+            if report["ending"] == "fault":
+                raise SandboxError(report["why"])
+        if report["ending"] == "ended":
+            return read_reply(reply, report["printed"])
+        return Reply(report["ending"], printed=report["printed"])
+
+    @contextmanager
+    def _fatal(self) -> Iterator[None]:
+        """After a failure nobody knows the state of the pipes: the next job gets a new parent."""
+        try:
+            yield
+        except (OSError, EOFError, ValueError, SandboxError) as error:
+            said = self._parent.last_words() if self._parent else ""
+            self._stop()
+            raise SandboxError(f"{self.name}: {error}{f' ({said})' if said else ''}") from error
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        if self._parent is not None:
+            self._parent.kill()
+            self._parent = None
+
+    def close(self) -> None:
+        self._stop()
+        self._enclosure.remove()
+
+    def __enter__(self) -> WarmSandbox:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class Process:
+    """What the enclosure's command started, and the frames to and from it."""
+
+    def __init__(self, enclosure: Enclosure) -> None:
+        self._enclosure = enclosure
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115, closed by kill()
+        self._process = _started(enclosure, self._said)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
+        os.set_blocking(self._to, False)
+        os.set_blocking(self._from, False)
+
+    def send(self, header: dict[str, Any], body: bytes, deadline: float) -> None:
+        head = json.dumps(header).encode()
+        left = memoryview(FRAME.pack(len(head), len(body)) + head + body)
+        while left:
+            _wait(self._to, selectors.EVENT_WRITE, deadline)
+            left = left[os.write(self._to, left[:CHUNK]) :]
+
+    def receive(self, deadline: float, most: int) -> tuple[dict[str, Any], bytes]:
+        """A frame whose body has no more than that many bytes."""
+        head, body = FRAME.unpack(self._read(FRAME.size, deadline))
+        if head > LONGEST_HEADER or body > most:
+            raise ValueError("a frame that is too long")
+        return json.loads(self._read(head, deadline)), self._read(body, deadline)
+
+    def _read(self, count: int, deadline: float) -> bytes:
+        data = bytearray()
+        while len(data) < count:
+            _wait(self._from, selectors.EVENT_READ, deadline)
+            part = os.read(self._from, min(count - len(data), CHUNK))
+            if not part:
+                raise EOFError("it ended unasked")
+            data += part
+        return bytes(data)
+
+    def last_words(self) -> str:
+        """What it wrote to standard error, the end of it."""
+        self._process.poll()
+        size = self._said.seek(0, os.SEEK_END)
+        self._said.seek(max(0, size - LAST_WORDS))
+        return " ".join(self._said.read().decode("utf-8", "replace").split())
+
+    def kill(self) -> None:
+        self._enclosure.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+        self._process.wait()
+        self._said.close()
+
+
+def _started(enclosure: Enclosure, said: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start it from a thread that lives as long as it does.
+
+    The kernel's "die with the parent" means the thread that forked, and a caller's may end early.
+    """
+    made: list[subprocess.Popen[bytes] | OSError] = []
+    ready = threading.Event()
+
+    def live() -> None:
+        try:
+            process = subprocess.Popen(
+                enclosure.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env=enclosure.environment,
+                bufsize=0,
+                start_new_session=True,  # Ctrl-C is the grader's to handle
+            )
+        except OSError as error:
+            made.append(error)
+            ready.set()
+            return
+        made.append(process)
+        ready.set()
+        process.wait()
+
+    threading.Thread(target=live, daemon=True, name="sandbox").start()
+    ready.wait()
+    if isinstance(made[0], OSError):
+        raise SandboxError(f"{enclosure.command[0]} cannot be started: {made[0]}") from made[0]
+    return made[0]
+
+
+def _wait(fd: int, event: int, deadline: float) -> None:
+    with selectors.DefaultSelector() as selector:
+        selector.register(fd, event)
+        if not selector.select(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError("it did not answer in time")

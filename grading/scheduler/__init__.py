@@ -1,0 +1,1 @@
+"""A whole class in parallel: processes of this machine, or a cluster."""

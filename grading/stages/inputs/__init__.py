@@ -1,0 +1,1 @@
+"""What the inputs of all stages' checks are made from."""

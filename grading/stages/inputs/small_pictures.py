@@ -1,0 +1,91 @@
+"""The small pictures that the checks are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grading.stages.inputs.random_inputs import Chance
+
+COLOURS = {
+    ".": (0.1, 0.5, 0.85),  # sky
+    "~": (-0.7, -0.2, 0.4),  # water
+    "#": (0.8, -0.5, -0.6),  # red
+    "/": (0.95, 0.95, 0.9),  # sail
+    "o": (-0.1, -0.5, -0.75),  # wood
+}
+BOAT = """
+..............
+......o.......
+....../o......
+.....//o/.....
+....///o//....
+...////o///...
+.......o......
+..oooooooooo..
+~~~oooooooo~~~
+~~~~~~~~~~~~~~
+"""
+HEART = """
+..............
+...##....##...
+..####..####..
+..##########..
+..##########..
+...########...
+....######....
+.....####.....
+......##......
+..............
+"""
+GUIDANCE_SCALE = 7.5
+NAMES = ["a boat", "a heart"]
+
+
+def picture(rows: str) -> Tensor:
+    """A picture (3, h, w) in [-1, 1] from rows of the letters of COLOURS."""
+    pixels = [[COLOURS[letter] for letter in row] for row in rows.split()]
+    return torch.tensor(pixels).permute(2, 0, 1).contiguous()
+
+
+def pictures(chance: Chance, count: int = 2) -> Tensor:
+    """A boat and a heart, or `count` hidden pictures, patches of strong colour: (N, 3, h, w)."""
+    if chance.hidden:
+        return (2.5 * chance.smooth(100, count, 3)).tanh()
+    return torch.stack([picture(BOAT), picture(HEART)])
+
+
+def levels(chance: Chance) -> Tensor:
+    """Far from 0, 1 and a half, where mistakes would hide, and different for the latents."""
+    drawn = chance.numbers([0.85, 0.35], (0.75, 0.88), (0.25, 0.4))
+    return torch.tensor(drawn).view(-1, 1, 1, 1)
+
+
+def timesteps(chance: Chance) -> Tensor:
+    return torch.tensor(chance.wholes([350, 700], (280, 420), (620, 780)))
+
+
+def guidance_scale(chance: Chance) -> float:
+    return chance.number(GUIDANCE_SCALE, (5.0, 11.0))
+
+
+def asked(chance: Chance) -> list[int]:
+    """Which of the two pictures each latent is asked for; both are."""
+    return chance.wholes([0, 1], (0, 0), (1, 1))
+
+
+def mixed(means: Tensor, first: list[int], shares: list[float]) -> Tensor:
+    """Latents (B, C, h, w), each so much of one of the two means and the rest of the other."""
+    both = zip(first, shares, strict=True)
+    return torch.stack([share * means[i] + (1 - share) * means[1 - i] for i, share in both])
+
+
+def prompts(which: list[int], names: list[str] = NAMES) -> list[str]:
+    return [names[i] for i in which]
+
+
+def known(means: Tensor, names: list[str] = NAMES) -> dict[str, Any]:
+    """The exact prior that knows both pictures: what a case calls its mixture."""
+    return {"means": means, "std": 0.3, "names": {name: [i] for i, name in enumerate(names)}}

@@ -1,0 +1,166 @@
+"""What stage 2 is checked on, and every step from t to t_prev that pds_loss may mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distillery.course.observe import TOLERANCE, Case, CountingPrior, observe
+from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.small_pictures import (
+    NAMES,
+    asked,
+    guidance_scale,
+    levels,
+    mixed,
+    pictures,
+    prompts,
+)
+from reference import pds
+
+STRIDES = range(1, 21)  # t is at least 20
+FAINT = 0.25  # of the contrast of pictures
+MEMBERS = ["c0", "c1", "sigma"]
+PULLS = "(it pulls towards the source)."
+NO_PULL = "psi is zero, so nothing pulls towards the source; DDS weighted by chi(t)."
+
+
+def _step(chance: Chance) -> dict[str, Tensor]:
+    """Steps whose beta belongs to no jump between their levels."""
+    alpha_bar = levels(chance)
+    if not chance.hidden:
+        alpha_bar_prev = torch.tensor([0.91, 0.55]).view(2, 1, 1, 1)
+        beta = torch.tensor([0.04, 0.3]).view(2, 1, 1, 1)
+    else:
+        shares = torch.tensor(chance.numbers([], (0.3, 0.45))).view_as(alpha_bar)
+        alpha_bar_prev = alpha_bar + shares * (1 - alpha_bar)
+        shares = torch.tensor(chance.numbers([], (0.6, 0.85))).view_as(alpha_bar)
+        beta = shares * (1 - alpha_bar / alpha_bar_prev)
+    return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}
+
+
+def posterior_coefficients(seed: int = VISIBLE) -> Case:
+    tensors = _step(Chance(seed))
+    return Case("value", tuple(tensors), tensors, parts=tuple(MEMBERS))
+
+
+def stochastic_latent(seed: int = VISIBLE) -> Case:
+    """The noise given is not quite the noise put in, as with a network."""
+    chance = Chance(seed)
+    x0, step = pictures(chance, chance.batch), _step(chance)
+    eps = chance.noise(6, x0)
+    tensors = {
+        "xt": step["alpha_bar"].sqrt() * x0 + (1 - step["alpha_bar"]).sqrt() * eps,
+        "xt_prev": step["alpha_bar_prev"].sqrt() * x0
+        + (1 - step["alpha_bar_prev"]).sqrt() * chance.noise(7, x0),
+        "eps_hat": eps + 0.2 * chance.noise(8, x0),
+        "alpha_bar": step["alpha_bar"],
+        "posterior": torch.stack(pds.posterior_coefficients(**step)),
+    }
+    return Case("value", tuple(tensors), tensors, triples={"posterior": MEMBERS})
+
+
+def _edit(chance: Chance) -> dict[str, Any]:
+    """The sources show a little more of one picture, the edits already more of the other.
+
+    Contrast is low and the prior is broad, so that neither prompt is certain; the noise is as
+    faint, because z is a small difference and float32 rounds. The levels are low, where the pull
+    towards the source is strong. A prompt means a picture either way up: if it meant one picture,
+    the noise predicted would not depend on what is seen.
+    """
+    both, source = pictures(chance), asked(chance)
+    wanted = [1 - i for i in source]
+    x0_src = mixed(FAINT * both, source, chance.numbers([0.8, 0.75], (0.72, 0.83)))
+    x0 = mixed(FAINT * both, source, chance.numbers([0.3, 0.3], (0.25, 0.35)))
+    t = chance.wholes([120, 400], (90, 150), (350, 450))
+    return {
+        "tensors": {
+            "x0": x0,
+            "x0_src": x0_src,
+            "t": torch.tensor(t),
+            "eps": FAINT * chance.noise(9, x0),
+        },
+        "values": {"guidance_scale": 2 * guidance_scale(chance)},
+        "prompts": {
+            "text": prompts(wanted),
+            "text_src": prompts(source),
+            "uncond": [""] * len(x0),
+        },
+        "mixture": {
+            "means": FAINT * torch.cat([both, both.flip(2)]),
+            "std": 3 * FAINT,
+            "names": {name: [i, i + 2] for i, name in enumerate(NAMES)},
+        },
+        "with_graph": ("x0", "x0_src"),
+        "learns": "x0",
+    }
+
+
+ARGUMENTS = ("text", "text_src", "uncond", "guidance_scale")
+
+
+def pds_loss(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    edit = _edit(chance)
+    edit["tensors"]["eps_prev"] = FAINT * chance.noise(10, edit["tensors"]["eps"])
+    arguments = ("prior", "x0", "x0_src", "t", "eps", "eps_prev", *ARGUMENTS)
+    # z is a small difference of large numbers: of the right spellings one in 600 was off by 1.1e-4.
+    return Case("gradient", arguments, **edit, tolerance=4e-4 if chance.hidden else TOLERANCE)
+
+
+def dds_loss(seed: int = VISIBLE) -> Case:
+    arguments = ("prior", "x0", "x0_src", "t", "eps", *ARGUMENTS)
+    return Case("gradient", arguments, **_edit(Chance(seed)))
+
+
+def strides(seed: int = VISIBLE) -> tuple[list[str], Tensor, Tensor]:
+    """Every self-consistent choice of t_prev and beta, and the gradient that it gives.
+
+    All of them are sums psi (x0 - x0_src) + chi (eps_hat - eps_hat_src) with a psi and a chi of
+    their own, as `identity_pull` says.
+
+    Returns:
+        what each is called, its weights (N, 2, B) and the two directions (2, B, C, h, w).
+    """
+    case = dds_loss(seed)
+    x0, x0_src, t = (case.tensors[name] for name in ("x0", "x0_src", "t"))
+    difference = observe(pds.dds_loss, case).value
+    assert difference is not None
+    prior = CountingPrior(**case.mixture)
+    sentences, weights = [], []
+    for stride in STRIDES:
+        for jump in (False, True) if stride > 1 else (False,):
+            beta = 1 - prior.alpha_bar(t) / prior.alpha_bar(t - (stride if jump else 1))
+            sentences.append(_sentence(stride, jump=jump))
+            weights.append(_weights(prior.alpha_bar(t), prior.alpha_bar(t - stride), beta))
+    return sentences, torch.stack(weights), torch.stack([x0 - x0_src, difference])
+
+
+def _sentence(stride: int, *, jump: bool) -> str:
+    if stride == 1:
+        return f"t_prev = t - 1: {NO_PULL}"
+    if jump:
+        return f"t_prev = t - {stride} and the beta of that jump: {NO_PULL}"
+    pulls = PULLS.replace("(", "(the published code's; ") if stride == 2 else PULLS
+    return f"t_prev = t - {stride} and the beta of a single step {pulls}"
+
+
+def _weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, beta: Tensor) -> Tensor:
+    """psi and chi, (2, B), in float64 because psi is a small difference."""
+    alpha_bar, alpha_bar_prev, beta = alpha_bar.double(), alpha_bar_prev.double(), beta.double()
+    c0, c1, sigma = pds.posterior_coefficients(alpha_bar, alpha_bar_prev, beta)
+    psi = (alpha_bar_prev.sqrt() - c0 - c1 * alpha_bar.sqrt()) / sigma
+    chi = c0 * ((1 - alpha_bar) / alpha_bar).sqrt() / sigma
+    return torch.stack([psi, chi]).flatten(1).float()
+
+
+CASES: dict[str, Callable[[int], Case]] = {
+    "pds.posterior_coefficients": posterior_coefficients,
+    "pds.stochastic_latent": stochastic_latent,
+    "pds.pds_loss": pds_loss,
+    "pds.dds_loss": dds_loss,
+}
+ACCEPTED: dict[str, Callable[[int], tuple[list[str], Tensor, Tensor]]] = {"pds.pds_loss": strides}

@@ -1,0 +1,515 @@
+"""Wrong answers to stage 2."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from distillery.models.prior import cat
+from grading.stages.known_answers import wrong
+
+POSTERIOR = "pds.posterior_coefficients"
+LATENT = "pds.stochastic_latent"
+PDS = "pds.pds_loss"
+DDS = "pds.dds_loss"
+
+
+class Posterior(NamedTuple):
+    c0: torch.Tensor
+    c1: torch.Tensor
+    sigma: torch.Tensor
+
+
+def _posterior(alpha_bar, alpha_bar_prev, beta):
+    """As it should be."""
+    c0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
+    c1 = (1 - beta).sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    sigma = (beta * (1 - alpha_bar_prev) / (1 - alpha_bar)).sqrt()
+    return Posterior(c0, c1, sigma)
+
+
+@wrong(POSTERIOR, "the root of sigma is missing: what is returned is the variance.")
+def posterior_with_variance(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(sigma=right.sigma**2)
+
+
+@wrong(
+    POSTERIOR,
+    "sigma is sqrt(beta), the deviation of the step towards noise; the step back has less.",
+)
+def posterior_with_forward_sigma(alpha_bar, alpha_bar_prev, beta):
+    return _posterior(alpha_bar, alpha_bar_prev, beta)._replace(sigma=beta.sqrt())
+
+
+@wrong(POSTERIOR, "the factor 1 - alpha_bar_prev is missing in sigma.")
+def posterior_sigma_without_factor(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(sigma=(beta / (1 - alpha_bar)).sqrt())
+
+
+@wrong(POSTERIOR, "c1 holds sqrt(beta) where it should hold sqrt(alpha) = sqrt(1 - beta).")
+def posterior_with_beta_in_c1(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(c1=beta.sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar))
+
+
+@wrong(POSTERIOR, "c1 holds alpha, without the square root.")
+def posterior_c1_without_root(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(c1=(1 - beta) * (1 - alpha_bar_prev) / (1 - alpha_bar))
+
+
+@wrong(POSTERIOR, "c1 holds sqrt(alpha_bar), the product of all steps, in place of this step's.")
+def posterior_with_alpha_bar_in_c1(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(c1=alpha_bar.sqrt() * (1 - alpha_bar_prev) / (1 - alpha_bar))
+
+
+@wrong(POSTERIOR, "c0 holds alpha_bar_prev, without the square root.")
+def posterior_c0_without_root(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(c0=alpha_bar_prev * beta / (1 - alpha_bar))
+
+
+@wrong(POSTERIOR, "c0 holds sqrt(alpha_bar); it is the level of t_prev that belongs there.")
+def posterior_with_alpha_bar_in_c0(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(c0=alpha_bar.sqrt() * beta / (1 - alpha_bar))
+
+
+@wrong(POSTERIOR, "the two levels are swapped.")
+def posterior_with_swapped_levels(alpha_bar, alpha_bar_prev, beta):
+    return _posterior(alpha_bar_prev, alpha_bar, beta)
+
+
+@wrong(POSTERIOR, "c0 and c1 come in the wrong order: c0 belongs to x0_hat and is first.")
+def posterior_in_another_order(alpha_bar, alpha_bar_prev, beta):
+    c0, c1, sigma = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return c1, c0, sigma
+
+
+@wrong(POSTERIOR, "beta is worked out anew from the levels, and the one given is not used.")
+def posterior_with_own_beta(alpha_bar, alpha_bar_prev, beta):
+    return _posterior(alpha_bar, alpha_bar_prev, 1 - alpha_bar / alpha_bar_prev)
+
+
+@wrong(POSTERIOR, "the coefficients are flattened to (B,), and no longer fit (B, C, h, w).")
+def posterior_flattened(alpha_bar, alpha_bar_prev, beta):
+    return Posterior(*(c.flatten() for c in _posterior(alpha_bar, alpha_bar_prev, beta)))
+
+
+@wrong(POSTERIOR, "sigma is left out.")
+def posterior_without_sigma(alpha_bar, alpha_bar_prev, beta):
+    return _posterior(alpha_bar, alpha_bar_prev, beta)[:2]
+
+
+def _x0_hat(xt, eps_hat, alpha_bar):
+    return (xt - (1 - alpha_bar).sqrt() * eps_hat) / alpha_bar.sqrt()
+
+
+def _latent(xt, xt_prev, x0_hat, posterior):
+    return (xt_prev - posterior.c0 * x0_hat - posterior.c1 * xt) / posterior.sigma
+
+
+@wrong(LATENT, "the difference is divided by sigma^2, the variance.")
+def latent_over_variance(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    z = _latent(xt, xt_prev, _x0_hat(xt, eps_hat, alpha_bar), posterior)
+    return z / posterior.sigma
+
+
+@wrong(LATENT, "the division by sigma is missing.")
+def latent_without_sigma(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    z = _latent(xt, xt_prev, _x0_hat(xt, eps_hat, alpha_bar), posterior)
+    return z * posterior.sigma
+
+
+@wrong(LATENT, "the sign is flipped: the mean is taken from xt_prev, not the other way round.")
+def latent_flipped(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    return -_latent(xt, xt_prev, _x0_hat(xt, eps_hat, alpha_bar), posterior)
+
+
+@wrong(LATENT, "c0 and c1 are swapped in the mean.")
+def latent_with_swapped_coefficients(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    x0_hat = _x0_hat(xt, eps_hat, alpha_bar)
+    return (xt_prev - posterior.c1 * x0_hat - posterior.c0 * xt) / posterior.sigma
+
+
+@wrong(LATENT, "eps_hat stands in the mean where x0_hat should: work out the clean picture first.")
+def latent_of_predicted_noise(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    return _latent(xt, xt_prev, eps_hat, posterior)
+
+
+@wrong(LATENT, "x0_hat is not divided by sqrt(alpha_bar).")
+def latent_x0_without_division(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    return _latent(xt, xt_prev, xt - (1 - alpha_bar).sqrt() * eps_hat, posterior)
+
+
+@wrong(LATENT, "both square roots are missing in x0_hat.")
+def latent_x0_without_roots(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    return _latent(xt, xt_prev, (xt - (1 - alpha_bar) * eps_hat) / alpha_bar, posterior)
+
+
+@wrong(LATENT, "x0_hat is clamped to [-1, 1]; latents have no such range.")
+def latent_x0_clamped(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    return _latent(xt, xt_prev, _x0_hat(xt, eps_hat, alpha_bar).clamp(-1, 1), posterior)
+
+
+@wrong(LATENT, "c1 multiplies xt_prev; the mean is made of x0_hat and xt.")
+def latent_with_mean_of_xt_prev(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    mean = posterior.c0 * _x0_hat(xt, eps_hat, alpha_bar) + posterior.c1 * xt_prev
+    return (xt_prev - mean) / posterior.sigma
+
+
+@wrong(LATENT, "the step is taken from xt to xt: xt_prev is not used.")
+def latent_of_xt(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    return _latent(xt, xt, _x0_hat(xt, eps_hat, alpha_bar), posterior)
+
+
+@wrong(LATENT, "only the mean is divided by sigma: brackets are missing.")
+def latent_without_brackets(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    mean = posterior.c0 * _x0_hat(xt, eps_hat, alpha_bar) + posterior.c1 * xt
+    return xt_prev - mean / posterior.sigma
+
+
+@wrong(LATENT, "a new step is drawn with noise of its own; z is the noise that was drawn already.")
+def latent_drawn_anew(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    mean = posterior.c0 * _x0_hat(xt, eps_hat, alpha_bar) + posterior.c1 * xt
+    return mean + posterior.sigma * torch.randn_like(xt)
+
+
+@wrong(LATENT, "the mean is subtracted in place, so that xt_prev is no longer what it was.")
+def latent_in_place(xt, xt_prev, eps_hat, alpha_bar, posterior):
+    mean = posterior.c0 * _x0_hat(xt, eps_hat, alpha_bar) + posterior.c1 * xt
+    return xt_prev.sub_(mean) / posterior.sigma
+
+
+def _noised(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+
+
+def _loss(x0, grad):
+    return 0.5 * (x0 - (x0 - grad).detach()).square().sum()
+
+
+def _step(prior, t, t_prev=None, beta=None):
+    """Both levels and the coefficients, by default of the published code's step."""
+    alpha_bar, alpha_bar_prev = (
+        prior.alpha_bar(t),
+        prior.alpha_bar(t - 2 if t_prev is None else t_prev),
+    )
+    beta = 1 - alpha_bar / prior.alpha_bar(t - 1) if beta is None else beta
+    return alpha_bar, alpha_bar_prev, _posterior(alpha_bar, alpha_bar_prev, beta)
+
+
+def _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale, scale_src=None):
+    """The guided predictions for the edit and for the source, from one call."""
+    eps_uncond, eps_text = prior.predict_noise(
+        torch.cat([xt, xt_src]), t.repeat(2), cat([uncond, uncond]), cat([text, text_src])
+    )
+    scales = torch.tensor([scale, scale if scale_src is None else scale_src])
+    scales = scales.repeat_interleave(len(xt))[:, None, None, None]
+    return (eps_uncond + scales * (eps_text - eps_uncond)).chunk(2)
+
+
+@torch.no_grad()
+def _latents(
+    prior,
+    x0,
+    x0_src,
+    t,
+    eps,
+    eps_prev,
+    text,
+    text_src,
+    uncond,
+    scale,
+    *,
+    eps_src=None,
+    scale_src=None,
+    **step,
+):
+    """z of the edit and of the source, as they should be but for what is named."""
+    alpha_bar, alpha_bar_prev, posterior = _step(prior, t, **step)
+    xt = _noised(x0, eps, alpha_bar)
+    xt_src = _noised(x0_src, eps if eps_src is None else eps_src, alpha_bar)
+    hats = _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale, scale_src)
+    xt_prev, xt_prev_src = (_noised(x, eps_prev, alpha_bar_prev) for x in (x0, x0_src))
+    z = _latent(xt, xt_prev, _x0_hat(xt, hats[0], alpha_bar), posterior)
+    return z, _latent(xt_src, xt_prev_src, _x0_hat(xt_src, hats[1], alpha_bar), posterior)
+
+
+def _direction(*arguments, **named):
+    """z - z_src, as it should be but for what is named."""
+    z, z_src = _latents(*arguments, **named)
+    return z - z_src
+
+
+@wrong(PDS, "the sign is flipped, z_src - z: descending it leads away from the edit.")
+def pds_flipped(prior, x0, *others):
+    return _loss(x0, -_direction(prior, x0, *others))
+
+
+@wrong(PDS, "the squared difference is taken for the gradient: its sign is lost.")
+def pds_squared(prior, x0, *others):
+    return _loss(x0, _direction(prior, x0, *others).square())
+
+
+@wrong(PDS, "1/2 ||z - z_src||^2 is differentiated: the difference is itself the gradient wanted.")
+def pds_differentiated(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
+    alpha_bar, alpha_bar_prev, posterior = _step(prior, t)
+    x0_src = x0_src.detach()
+    xts = [_noised(x, eps, alpha_bar) for x in (x0, x0_src)]
+    hats = _eps_hats(prior, xts[0], xts[1], t, text, text_src, uncond, scale)
+    z, z_src = (
+        _latent(xt, _noised(x, eps_prev, alpha_bar_prev), _x0_hat(xt, hat, alpha_bar), posterior)
+        for x, xt, hat in zip((x0, x0_src), xts, hats, strict=True)
+    )
+    return 0.5 * (z - z_src).square().sum()
+
+
+@wrong(PDS, "the source gets noise of its own, drawn inside; both must share eps and eps_prev.")
+def pds_with_fresh_noise(prior, x0, *others):
+    return _loss(x0, _direction(prior, x0, *others, eps_src=torch.randn_like(x0)))
+
+
+@wrong(PDS, "the source is noised with eps_prev at t, where the edit is noised with eps.")
+def pds_with_other_noise(prior, x0, x0_src, t, eps, eps_prev, *others):
+    direction = _direction(prior, x0, x0_src, t, eps, eps_prev, *others, eps_src=eps_prev)
+    return _loss(x0, direction)
+
+
+@wrong(PDS, "the prompts are swapped: the edit is asked for what the source shows.")
+def pds_with_swapped_prompts(prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
+    return _loss(x0, _direction(prior, x0, x0_src, t, eps, eps_prev, text_src, text, *others))
+
+
+@wrong(PDS, "the edit's prompt describes the source too.")
+def pds_with_edit_prompt_twice(prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
+    return _loss(x0, _direction(prior, x0, x0_src, t, eps, eps_prev, text, text, *others))
+
+
+@wrong(PDS, "the source's prompt describes the edit too: nothing asks for a change.")
+def pds_with_source_prompt_twice(prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
+    return _loss(x0, _direction(prior, x0, x0_src, t, eps, eps_prev, text_src, text_src, *others))
+
+
+@wrong(PDS, "only the edit is guided; the source needs the same guidance scale.")
+def pds_with_unguided_source(prior, x0, *others):
+    return _loss(x0, _direction(prior, x0, *others, scale_src=1.0))
+
+
+@wrong(PDS, "there is no guidance: only the branches with a prompt are used.")
+def pds_without_guidance(prior, x0, *others):
+    return _loss(x0, _direction(prior, x0, *others[:-1], 1.0))
+
+
+@wrong(PDS, "the CFG branches are swapped: eps come back in the order the conditions went in.")
+def pds_with_swapped_branches(prior, x0, *others):
+    return _loss(x0, _direction(prior, x0, *others[:-1], 1 - others[-1]))
+
+
+@wrong(PDS, "t_prev is t + 1, as from a list of timesteps that falls: it pushes off the source.")
+def pds_one_step_up(prior, x0, x0_src, t, *others):
+    return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 1))
+
+
+@wrong(PDS, "t_prev is t + 2, on the wrong side of t: it pushes off the source.")
+def pds_two_steps_up(prior, x0, x0_src, t, *others):
+    return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 2))
+
+
+@wrong(PDS, "t_prev is t + 20, as from 50 timesteps that fall: it pushes off the source.")
+def pds_twenty_steps_up(prior, x0, x0_src, t, *others):
+    return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 20))
+
+
+@wrong(PDS, "beta belongs to the step that ends at t_prev; the step here begins at t.")
+def pds_with_beta_of_t_prev(prior, x0, x0_src, t, *others):
+    beta = 1 - prior.alpha_bar(t - 2) / prior.alpha_bar(t - 3)
+    return _loss(x0, _direction(prior, x0, x0_src, t, *others, beta=beta))
+
+
+@wrong(PDS, "beta is 1 - alpha_bar(t), the noise of all steps together.")
+def pds_with_beta_of_all_steps(prior, x0, x0_src, t, *others):
+    beta = 1 - prior.alpha_bar(t)
+    return _loss(x0, _direction(prior, x0, x0_src, t, *others, beta=beta))
+
+
+@wrong(PDS, "the first latent's timestep is used for the whole batch.")
+def pds_at_the_first_t(prior, x0, x0_src, t, *others):
+    return _loss(x0, _direction(prior, x0, x0_src, t[:1].expand_as(t), *others))
+
+
+@wrong(PDS, "the difference is not divided by sigma.")
+def pds_without_sigma(prior, x0, x0_src, t, *others):
+    sigma = _step(prior, t)[2].sigma
+    return _loss(x0, sigma * _direction(prior, x0, x0_src, t, *others))
+
+
+@wrong(PDS, "the weight 1 - alpha_bar of SDS is put on; PDS has no further weight.")
+def pds_weighted(prior, x0, x0_src, t, *others):
+    return _loss(x0, (1 - prior.alpha_bar(t)) * _direction(prior, x0, x0_src, t, *others))
+
+
+@wrong(PDS, "z_src is left out: the edit's own z is the gradient.")
+def pds_without_source(prior, x0, *others):
+    return _loss(x0, _latents(prior, x0, *others)[0])
+
+
+@wrong(PDS, "the predicted noises are compared, in place of the stochastic latents: that is DDS.")
+def pds_of_noises(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
+    with torch.no_grad():
+        xt, xt_src = (_noised(x, eps, prior.alpha_bar(t)) for x in (x0, x0_src))
+        eps_hat, eps_hat_src = _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale)
+    return _loss(x0, eps_hat - eps_hat_src)
+
+
+@wrong(PDS, "the two pictures are not noised to t_prev: they stand clean where xt_prev should be.")
+def pds_with_clean_xt_prev(prior, x0, x0_src, t, *others):
+    _, alpha_bar_prev, posterior = _step(prior, t)
+    missing = (1 - alpha_bar_prev.sqrt()) * (x0 - x0_src) / posterior.sigma
+    return _loss(x0, _direction(prior, x0, x0_src, t, *others) + missing)
+
+
+@wrong(PDS, "the edit's xt_prev serves for the source too.")
+def pds_with_shared_xt_prev(prior, x0, x0_src, t, *others):
+    _, alpha_bar_prev, posterior = _step(prior, t)
+    extra = alpha_bar_prev.sqrt() * (x0 - x0_src) / posterior.sigma
+    return _loss(x0, _direction(prior, x0, x0_src, t, *others) - extra)
+
+
+@wrong(PDS, "the squares are averaged: the gradient shrinks with the size of the picture.")
+def pds_averaged(prior, x0, *others):
+    return _loss(x0, _direction(prior, x0, *others)) / x0.numel()
+
+
+@wrong(PDS, "the half is missing: the derivative of a square brings a 2.")
+def pds_without_half(prior, x0, *others):
+    return 2 * _loss(x0, _direction(prior, x0, *others))
+
+
+@wrong(PDS, "the target is not detached: it moves along with x0, and the gradient is zero.")
+def pds_with_moving_target(prior, x0, *others):
+    return 0.5 * (x0 - (x0 - _direction(prior, x0, *others))).square().sum()
+
+
+@wrong(PDS, "x0 is detached along with the target, so nothing is left to differentiate.")
+def pds_detached(prior, x0, *others):
+    return _loss(x0.detach(), _direction(prior, x0, *others))
+
+
+@wrong(PDS, "the source is not held fast: it gets the opposite gradient.")
+def pds_moving_the_source(prior, x0, x0_src, *others):
+    return ((x0 - x0_src) * _direction(prior, x0, x0_src, *others)).sum()
+
+
+@wrong(PDS, "noise is written over x0_src: a source must stay what it is.")
+def pds_noising_in_place(prior, x0, x0_src, t, eps, *others):
+    loss = _loss(x0, _direction(prior, x0, x0_src, t, eps, *others))
+    with torch.no_grad():
+        x0_src.copy_(_noised(x0_src, eps, prior.alpha_bar(t)))
+    return loss
+
+
+@wrong(PDS, "edit and source are predicted one after the other; one call takes all four branches.")
+def pds_in_two_calls(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
+    alpha_bar, alpha_bar_prev, posterior = _step(prior, t)
+    latents = []
+    with torch.no_grad():
+        for x, prompt in ((x0, text), (x0_src, text_src)):
+            xt, xt_prev = _noised(x, eps, alpha_bar), _noised(x, eps_prev, alpha_bar_prev)
+            eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, prompt)
+            eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+            latents.append(_latent(xt, xt_prev, _x0_hat(xt, eps_hat, alpha_bar), posterior))
+    return _loss(x0, latents[0] - latents[1])
+
+
+@torch.no_grad()
+def _noise_difference(
+    prior, x0, x0_src, t, eps, text, text_src, uncond, scale, *, eps_src=None, scale_src=None
+):
+    """eps_hat - eps_hat_src, as it should be but for what is named."""
+    alpha_bar = prior.alpha_bar(t)
+    xt = _noised(x0, eps, alpha_bar)
+    xt_src = _noised(x0_src, eps if eps_src is None else eps_src, alpha_bar)
+    eps_hat, eps_hat_src = _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale, scale_src)
+    return eps_hat - eps_hat_src
+
+
+@wrong(DDS, "the sign is flipped: the source's prediction is what is subtracted.")
+def dds_flipped(prior, x0, *others):
+    return _loss(x0, -_noise_difference(prior, x0, *others))
+
+
+@wrong(DDS, "the prompts are swapped: the edit is asked for what the source shows.")
+def dds_with_swapped_prompts(prior, x0, x0_src, t, eps, text, text_src, *others):
+    return _loss(x0, _noise_difference(prior, x0, x0_src, t, eps, text_src, text, *others))
+
+
+@wrong(DDS, "the edit's prompt describes the source too.")
+def dds_with_edit_prompt_twice(prior, x0, x0_src, t, eps, text, text_src, *others):
+    return _loss(x0, _noise_difference(prior, x0, x0_src, t, eps, text, text, *others))
+
+
+@wrong(DDS, "only the edit is guided; the source needs the same guidance scale.")
+def dds_with_unguided_source(prior, x0, *others):
+    return _loss(x0, _noise_difference(prior, x0, *others, scale_src=1.0))
+
+
+@wrong(DDS, "there is no guidance: only the branches with a prompt are used.")
+def dds_without_guidance(prior, x0, x0_src, t, eps, text, text_src, uncond, scale):
+    return _loss(x0, _noise_difference(prior, x0, x0_src, t, eps, text, text_src, uncond, 1.0))
+
+
+@wrong(DDS, "the source gets noise of its own: the two predictions differ by the noises then.")
+def dds_with_fresh_noise(prior, x0, *others):
+    return _loss(x0, _noise_difference(prior, x0, *others, eps_src=torch.randn_like(x0)))
+
+
+@wrong(
+    DDS, "eps is subtracted, in place of the prediction for the source: that is SDS, unweighted."
+)
+def dds_against_the_noise(prior, x0, x0_src, t, eps, text, text_src, uncond, scale):
+    with torch.no_grad():
+        xt = _noised(x0, eps, prior.alpha_bar(t))
+        eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
+        direction = eps_uncond + scale * (eps_text - eps_uncond) - eps
+    return _loss(x0, direction)
+
+
+@wrong(DDS, "the source's prompt is asked about the edit: its own picture is not used.")
+def dds_without_source_picture(prior, x0, x0_src, *others):
+    return _loss(x0, _noise_difference(prior, x0, x0, *others))
+
+
+@wrong(DDS, "the weight 1 - alpha_bar of SDS is put on; here the weight is 1.")
+def dds_weighted(prior, x0, x0_src, t, *others):
+    return _loss(x0, (1 - prior.alpha_bar(t)) * _noise_difference(prior, x0, x0_src, t, *others))
+
+
+@wrong(DDS, "the squares are averaged: the gradient shrinks with the size of the picture.")
+def dds_averaged(prior, x0, *others):
+    return _loss(x0, _noise_difference(prior, x0, *others)) / x0.numel()
+
+
+@wrong(DDS, "the source is not held fast: it gets the opposite gradient.")
+def dds_moving_the_source(prior, x0, x0_src, *others):
+    return ((x0 - x0_src) * _noise_difference(prior, x0, x0_src, *others)).sum()
+
+
+@wrong(DDS, "1/2 ||eps_hat - eps_hat_src||^2 is the loss: no gradient comes through the network.")
+def dds_squared(prior, x0, *others):
+    return 0.5 * _noise_difference(prior, x0, *others).square().sum()
+
+
+@wrong(DDS, "edit and source are predicted one after the other; one call takes all four branches.")
+def dds_in_two_calls(prior, x0, x0_src, t, eps, text, text_src, uncond, scale):
+    hats = []
+    with torch.no_grad():
+        for x, prompt in ((x0, text), (x0_src, text_src)):
+            xt = _noised(x, eps, prior.alpha_bar(t))
+            eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, prompt)
+            hats.append(eps_uncond + scale * (eps_text - eps_uncond))
+    return _loss(x0, hats[0] - hats[1])

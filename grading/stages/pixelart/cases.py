@@ -1,0 +1,266 @@
+"""What stage 4 is checked on: two small drawings in four colours, wider than high."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distillery.course.observe import Case
+from grading.stages.inputs import random_inputs
+from grading.stages.inputs.random_inputs import VISIBLE
+from grading.stages.inputs.small_pictures import (
+    asked,
+    guidance_scale,
+    known,
+    mixed,
+    prompts,
+    timesteps,
+)
+
+# All four are equally far, in L1, from mid-grey: that pixel cannot be told which is nearest.
+COLOURS = {
+    ".": (0.25, 0.5, 1.0),  # sky
+    "#": (0.875, 0.25, 0.375),  # red
+    "o": (0.875, 0.75, 0.625),  # cream
+    "~": (0.25, 0.75, 0.25),  # grass
+}
+MUSHROOM = """
+.#####.
+##o##o#
+..ooo..
+..ooo..
+~~~~~~~
+"""
+HOUSE = """
+...#...
+.#####.
+.ooooo.
+.oo.oo.
+~~~.~~~
+"""
+
+
+NAMES = ["a mushroom", "a house"]
+
+
+class Chance(random_inputs.Chance):
+    """As for the other stages, with pictures of another size and a palette of K colours."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, (5, 7), (5, 7), (8, 10))
+        # Not 4 again: half of it is its root.
+        self.colours = self.whole(4, (5, 6))
+
+
+def palette(chance: Chance) -> Tensor:
+    """(K, 3) in [0, 1]"""
+    return torch.tensor(chance.one_of(list(COLOURS.values()), [_colours(chance)]))
+
+
+def _colours(chance: Chance) -> list[list[float]]:
+    """Some of all the colours in steps of 1/8 that are as far from mid-grey as those above."""
+    steps = range(-4, 5)
+    far = [rgb for rgb in product(steps, repeat=3) if sum(map(abs, rgb)) == 6 and 0 not in rgb]
+    chosen: list[tuple[int, ...]] = []
+    for rgb in chance.shuffled(far):
+        apart = all(
+            sum(abs(a - b) for a, b in zip(rgb, other, strict=True)) >= 5 for other in chosen
+        )
+        if apart and len(chosen) < chance.colours:
+            chosen.append(rgb)
+    return [[0.5 + step / 8 for step in rgb] for rgb in chosen]
+
+
+def chosen(chance: Chance, count: int | None = None) -> Tensor:
+    """One-hot weights of the two drawings, (2, 4, 5, 7), or of B hidden ones."""
+    if chance.hidden:
+        indices = chance.smooth(100, count or chance.batch, chance.colours).argmax(dim=1)
+    else:
+        letters = list(COLOURS)
+        drawings = [
+            [[letters.index(letter) for letter in row] for row in rows.split()]
+            for rows in (MUSHROOM, HOUSE)
+        ]
+        indices = torch.tensor(drawings)
+    return torch.nn.functional.one_hot(indices, chance.colours).movedim(-1, 1).float()
+
+
+def drawings(chance: Chance, count: int | None = None) -> Tensor:
+    """(B, 3, h, w) in [-1, 1], by default as many as a case has latents."""
+    return painted(chosen(chance, count), palette(chance))
+
+
+def painted(weights: Tensor, colours: Tensor) -> Tensor:
+    return 2 * torch.einsum("bkhw,kc->bchw", weights, colours) - 1
+
+
+def logits(chance: Chance, seed: int) -> Tensor:
+    """The drawings, not yet sure of themselves."""
+    return 2 * chosen(chance) + chance.noise(seed, chosen(chance))
+
+
+def paint(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    tensors = {"weights": logits(chance, 12).softmax(dim=1), "palette": palette(chance)}
+    return Case("value", tuple(tensors), tensors, with_graph=("weights",))
+
+
+def gumbel_softmax(seed: int = VISIBLE) -> Case:
+    """Shares of 24,000 pixels have standard deviations of 0.0028 and less; 0.02 passes."""
+    chance = Chance(seed)
+    taus = [chance.number(0.5, (0.4, 0.6)), chance.number(2.0, (1.6, 2.4))]
+    parts = [f"{what} at tau {tau:g}" for what in ("wins", "mean weight") for tau in taus]
+    wanted = [chance.number(at, (at - 0.2, at + 0.2)) for at in (2.5, 1.0, 0.0, -2.0)]
+    return Case(
+        "choices",
+        ("logits", "tau", "generator"),
+        {"logits": torch.tensor(chance.shuffled(wanted)).view(1, 4, 1, 1)},
+        values={"taus": taus},
+        parts=tuple(parts),
+        tolerance=0.03,
+    )
+
+
+def straight_through(seed: int = VISIBLE) -> Case:
+    tensors = {"logits": logits(Chance(seed), 13)}
+    return Case("passage", ("logits",), tensors, with_graph=("logits",))
+
+
+def logits_from_image(seed: int = VISIBLE) -> Case:
+    """Colours beside those of the palette, and one pixel at the same distance from all."""
+    chance = Chance(seed)
+    colours = palette(chance)
+    image = painted(chosen(chance), colours)
+    image = (image + 0.3 * chance.noise(14, image)).clamp(-1, 1)
+    image[0, :, chance.whole(1, (0, 4)), chance.whole(1, (0, 4))] = 0.0
+    tensors = {"image": image, "palette": colours}
+    return Case("value", tuple(tensors), tensors)
+
+
+def kmeans_step(seed: int = VISIBLE) -> Case:
+    """Pixels of two drawings, two centres that are the same and one that is nearest to none.
+
+    Their numbers are fractions of 32, so that distances that are equal are equal in float32; the
+    last pixel is as near to the first centre as to the third.
+    """
+    chance = Chance(seed)
+    pixels = drawings(chance, 2)[:, :, ::2, ::2].movedim(1, -1).flatten(0, 2)
+    pixels = pixels[: chance.whole(22, (19, 22))]
+    pixels = ((pixels + 0.5 * chance.noise(15, pixels)) * 32).round() / 32
+    centres = torch.tensor(
+        [
+            [-0.5, 0.25, 0.75],
+            [-0.5, 0.25, 0.75],
+            [0.5, -0.5, 0.25],
+            [-0.25, 0.5, -0.5],
+            [3.0, 3.0, -3.0],
+        ]
+    )
+    if chance.hidden:  # one more, with a single pixel
+        centres = torch.cat([centres, torch.tensor([[-2.0, -2.0, 2.0]])])
+        pixels = torch.cat([pixels, centres[-1:] + 0.25])
+    # Mirrored and with their colours swapped, the centres lie to each other as they did.
+    axes, signs = chance.shuffled(range(3)), torch.tensor(chance.signs(3))
+    between = (centres[:1] + centres[2:3]) / 2
+    pixels, between, centres = (points[:, axes] * signs for points in (pixels, between, centres))
+    tensors = {
+        "pixels": torch.cat([pixels, between]),
+        "centres": centres[chance.shuffled(range(len(centres)))],
+    }
+    return Case("value", ("pixels", "centres"), tensors)
+
+
+def fft_loss(seed: int = VISIBLE) -> Case:
+    """So wide that a circle of frequencies is an oval of lines of the transform.
+
+    Where both sides are multiples of 8, a frequency lies on the edge itself, and rounding decides.
+    """
+    chance = Chance(seed)
+    image = torch.nn.functional.pad(drawings(chance), (3, 3, 1, 0), mode="replicate")
+    if chance.hidden:
+        image = drawings(chance)
+        sides = ((7, 13), (6, 14), (7, 15), (6, 15), (13, 7), (15, 7), (14, 6))
+        image = torch.nn.functional.interpolate(image, chance.one_of((6, 13), sides))
+    image = image + 0.3 * chance.noise(16, image)
+    return Case("gradient", ("image",), {"image": image}, with_graph=("image",), loss_counts=True)
+
+
+def bounded_timesteps(seed: int = VISIBLE) -> Case:
+    """Bounds that are no halves; the first one between would be another if it were cut off."""
+    chance = Chance(seed)
+    t_min = chance.whole(20, (5, 60))
+    values = {"steps": 100, "between": [5, 20, 40, 70], "t_min": t_min, "t_max": t_min + 20}
+    values |= {"t_bound": t_min + 10, "bound_reached": 0.4}
+    if chance.hidden:
+        values |= _bounds(chance, t_min)
+    names = ("batch", "step", "steps", "t_min", "t_max", "t_bound", "bound_reached", "generator")
+    return Case("draws", names, values=values)
+
+
+def _bounds(chance: Chance, t_min: int) -> dict[str, Any]:
+    """A fall whose rounding is never in doubt, and steps on, at the end of and behind it."""
+    steps, reached = chance.one_of(100, (80, 120, 160)), chance.one_of(0.4, (0.25, 0.5, 0.75))
+    fall = chance.one_of(10, (7, 9, 11))
+    end = round(steps * reached)
+    left = {step: -fall * step / end % 1 for step in range(2, end)}  # what rounding takes or adds
+    up = [step for step in left if left[step] > 0.65 and step < end / 3]
+    down = [step for step in left if 0.1 < left[step] < 0.35 and step > end / 3]
+    between = [
+        chance.one_of(0, up),
+        chance.one_of(0, down),
+        end,
+        chance.whole(0, (end + 5, steps - 5)),
+    ]
+    return {
+        "steps": steps,
+        "between": between,
+        "t_bound": t_min + 20 - fall,
+        "bound_reached": reached,
+    }
+
+
+def sdxl_grad(seed: int = VISIBLE) -> Case:
+    """Each latent shows something of both drawings and is asked for the one it shows less of.
+
+    The depths act in the second half of the way alone: on the latents of small t.
+    """
+    chance = Chance(seed)
+    means, which = drawings(chance, 2), asked(chance)
+    x0 = mixed(means, which, chance.numbers([0.4, 0.4], (0.3, 0.45)))
+    height, width = chance.size
+    edges = (mixed(means, which, [1.0] * len(x0)) > 0).float()
+    depths = torch.linspace(0, 1, width).expand(len(x0), 3, height, width)
+    return Case(
+        "value",
+        ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale", "size", "controls"),
+        {
+            "x0": x0,
+            "t": timesteps(chance),
+            "eps": chance.noise(17, x0),
+            "controls": torch.stack([edges, depths]),
+        },
+        controls=[
+            {"kind": "canny", "scale": chance.number(0.5, (0.4, 0.7)), "window": [0.0, 1.0]},
+            {"kind": "depth", "scale": chance.number(0.3, (0.2, 0.4)), "window": [0.5, 1.0]},
+        ],
+        values={"guidance_scale": guidance_scale(chance), "size": [8 * height, 8 * width]},
+        prompts={"text": prompts(which, NAMES), "uncond": [""] * len(x0)},
+        mixture=known(means, NAMES),
+        with_graph=("x0",),
+    )
+
+
+CASES: dict[str, Callable[[int], Case]] = {
+    "pixelart.paint": paint,
+    "pixelart.gumbel_softmax": gumbel_softmax,
+    "pixelart.straight_through": straight_through,
+    "pixelart.logits_from_image": logits_from_image,
+    "pixelart.kmeans_step": kmeans_step,
+    "pixelart.fft_loss": fft_loss,
+    "pixelart.bounded_timesteps": bounded_timesteps,
+    "pixelart.sdxl_grad": sdxl_grad,
+}

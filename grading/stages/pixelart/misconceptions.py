@@ -1,0 +1,958 @@
+"""Wrong answers to stage 4."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from distillery.models.prior import Condition
+from grading.stages.known_answers import wrong
+
+PAINT = "pixelart.paint"
+GUMBEL = "pixelart.gumbel_softmax"
+THROUGH = "pixelart.straight_through"
+START = "pixelart.logits_from_image"
+KMEANS = "pixelart.kmeans_step"
+FFT = "pixelart.fft_loss"
+BOUNDED = "pixelart.bounded_timesteps"
+GRAD = "pixelart.sdxl_grad"
+
+
+def _mixed(weights, palette):
+    """The weighted mean of the colours in [0, 1], as it should be."""
+    return torch.einsum("bkhw,kc->bchw", weights, palette)
+
+
+@wrong(PAINT, "the colours stay in [0, 1]: pictures here run from -1 to 1, so it comes out pale.")
+def painted_from_zero(weights, palette):
+    return _mixed(weights, palette)
+
+
+@wrong(PAINT, "1 is subtracted and nothing is doubled, so no pixel is ever brighter than mid-grey.")
+def painted_too_dark(weights, palette):
+    return _mixed(weights, palette) - 1
+
+
+@wrong(PAINT, "the palette is divided by 255 though it is in [0, 1] already: all is nearly black.")
+def painted_from_bytes(weights, palette):
+    return 2 * _mixed(weights, palette / 255) - 1
+
+
+@wrong(PAINT, "the palette is taken to 0..255: the picture is blown out.")
+def painted_in_bytes(weights, palette):
+    return 255 * _mixed(weights, palette)
+
+
+@wrong(PAINT, "red and blue are swapped: the palette's columns are red, green and blue.")
+def painted_backwards(weights, palette):
+    return 2 * _mixed(weights, palette.flip(1)) - 1
+
+
+@wrong(PAINT, "the sum over the colours is divided by K; the weights already have the sum 1.")
+def painted_by_a_mean(weights, palette):
+    return 2 * _mixed(weights, palette) / len(palette) - 1
+
+
+@wrong(PAINT, "a softmax is taken of weights that are weights already: the colours turn greyish.")
+def painted_with_a_second_softmax(weights, palette):
+    return 2 * _mixed(weights.softmax(dim=1), palette) - 1
+
+
+@wrong(PAINT, "the nearest whole colour is taken; choosing has no gradient, so nothing can learn.")
+def painted_by_argmax(weights, palette):
+    return 2 * palette[weights.argmax(dim=1)].movedim(-1, 1) - 1
+
+
+@wrong(PAINT, "the weights are detached, so no gradient reaches the logits.")
+def painted_without_graph(weights, palette):
+    return 2 * _mixed(weights.detach(), palette) - 1
+
+
+@wrong(PAINT, "the channels come last; a picture is (B, 3, h, w).")
+def painted_channels_last(weights, palette):
+    return 2 * torch.einsum("bkhw,kc->bhwc", weights, palette) - 1
+
+
+@wrong(PAINT, "rows and columns are swapped.")
+def painted_sideways(weights, palette):
+    return 2 * torch.einsum("bkhw,kc->bcwh", weights, palette) - 1
+
+
+def _gumbel(logits, generator):
+    """Gumbel noise, as it should be."""
+    return -torch.log(-torch.log(_uniform(logits.shape, generator)))
+
+
+def _uniform(shape, generator):
+    return torch.rand(shape, generator=generator).clamp(min=1e-30)
+
+
+@wrong(GUMBEL, "there is no noise: it is a softmax with a temperature.")
+def gumbel_without_noise(logits, tau, generator):
+    return (logits / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "all colours of a pixel get the same noise, and a softmax does not feel it.")
+def gumbel_shared_by_the_colours(logits, tau, generator):
+    g = _gumbel(logits[:, :1], generator)
+    return ((logits + g) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "one noise a colour is used for all pixels: the whole picture sways together.")
+def gumbel_shared_by_the_pixels(logits, tau, generator):
+    g = _gumbel(logits[..., :1, :1], generator)
+    return ((logits + g) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "every picture of the batch gets the same noise.")
+def gumbel_shared_by_the_batch(logits, tau, generator):
+    g = _gumbel(logits[:1], generator)
+    return ((logits + g) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the generator is not handed on, so a seed no longer repeats a run.")
+def gumbel_without_generator(logits, tau, generator):
+    return F.gumbel_softmax(logits, tau, dim=1)
+
+
+@wrong(GUMBEL, "the generator is seeded anew inside, so that every step sees the same noise.")
+def gumbel_seeded_inside(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator.manual_seed(0))) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "g = -log(u): a logarithm is missing.")
+def gumbel_of_one_logarithm(logits, tau, generator):
+    g = -_uniform(logits.shape, generator).log()
+    return ((logits + g) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the outer minus is missing: g = log(-log(u)) has its long tail on the wrong side.")
+def gumbel_upside_down(logits, tau, generator):
+    return ((logits - _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the noise is normal, and colours are not chosen as often as they are wanted.")
+def gumbel_normal(logits, tau, generator):
+    g = torch.randn(logits.shape, generator=generator)
+    return ((logits + g) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "u itself is the noise; it takes -log(-log(u)).")
+def gumbel_uniform(logits, tau, generator):
+    return ((logits + _uniform(logits.shape, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "tau multiplies: a small tau makes the weights soft.")
+def gumbel_multiplied_by_tau(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) * tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "tau is not used.")
+def gumbel_without_tau(logits, tau, generator):
+    return (logits + _gumbel(logits, generator)).softmax(dim=1)
+
+
+@wrong(GUMBEL, "tau divides the logits alone: how often a colour wins then depends on tau.")
+def gumbel_with_tau_on_the_logits(logits, tau, generator):
+    return (logits / tau + _gumbel(logits, generator)).softmax(dim=1)
+
+
+@wrong(GUMBEL, "tau divides the noise alone: how often a colour wins then depends on tau.")
+def gumbel_with_tau_on_the_noise(logits, tau, generator):
+    return (logits + _gumbel(logits, generator) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the noise is added to softmax(logits); it belongs to the logits.")
+def gumbel_on_the_weights(logits, tau, generator):
+    return ((logits.softmax(dim=1) + _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the noise is added behind the softmax: these are no weights any more.")
+def gumbel_behind_the_softmax(logits, tau, generator):
+    return (logits / tau).softmax(dim=1) + _gumbel(logits, generator)
+
+
+@wrong(GUMBEL, "the logits are left out: every colour is as likely as any other.")
+def gumbel_without_logits(logits, tau, generator):
+    return ((0 * logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "one colour is taken whole; tau says how hard the weights become.")
+def gumbel_hard(logits, tau, generator):
+    soft = ((logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
+    hard = torch.zeros_like(soft).scatter_(1, soft.argmax(dim=1, keepdim=True), 1.0)
+    return hard + (soft - soft.detach())
+
+
+@wrong(GUMBEL, "the softmax runs over the columns, not over the colours: the picture gets stripes.")
+def gumbel_over_columns(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) / tau).softmax(dim=-1)
+
+
+@wrong(GUMBEL, "the softmax runs over the batch, not over the colours.")
+def gumbel_over_the_batch(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) / tau).softmax(dim=0)
+
+
+@wrong(GUMBEL, "it is computed under torch.no_grad(), so the logits never learn.")
+@torch.no_grad()
+def gumbel_without_graph(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+def _hard(logits, axis=1):
+    """One-hot weights of the largest logit along an axis."""
+    return torch.zeros_like(logits).scatter_(axis, logits.argmax(dim=axis, keepdim=True), 1.0)
+
+
+@wrong(THROUGH, "there is no way back: argmax has no gradient, and the picture never changes.")
+def through_argmax_alone(logits):
+    return _hard(logits.detach())
+
+
+@wrong(THROUGH, "the numbers of the colours are returned; weights have an axis of K colours.")
+def through_numbers(logits):
+    return logits.argmax(dim=1)
+
+
+@wrong(THROUGH, "the colours' axis comes last, as F.one_hot leaves it; weights are (B, K, h, w).")
+def through_colours_last(logits):
+    soft = logits.softmax(dim=1).movedim(1, -1)
+    return F.one_hot(logits.argmax(dim=1), logits.shape[1]) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the softmax itself is returned: every pixel is still a mixture of colours.")
+def through_softmax(logits):
+    return logits.softmax(dim=1)
+
+
+@wrong(THROUGH, "the largest logit is looked for along a row of the picture, not over the colours.")
+def through_along_a_row(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach(), axis=3) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the softmax, whose gradient is borrowed, runs over the columns.")
+def through_softmax_of_columns(logits):
+    soft = logits.softmax(dim=-1)
+    return _hard(logits.detach()) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the logits are passed through in place of their softmax: the gradient is raw.")
+def through_the_logits(logits):
+    return _hard(logits.detach()) + (logits - logits.detach())
+
+
+@wrong(THROUGH, "nothing is detached: soft - soft cancels on the way back too.")
+def through_nothing_detached(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach()) + (soft - soft)
+
+
+@wrong(THROUGH, "the detached one is added and the other subtracted: the gradient is flipped.")
+def through_flipped(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach()) + (soft.detach() - soft)
+
+
+@wrong(THROUGH, "soft is not subtracted again: the value is one-hot plus softmax, of sum 2.")
+def through_with_soft_on_top(logits):
+    return _hard(logits.detach()) + logits.softmax(dim=1)
+
+
+@wrong(THROUGH, "one-hot is multiplied with softmax: the chosen colour has its probability, not 1.")
+def through_a_product(logits):
+    return _hard(logits.detach()) * logits.softmax(dim=1)
+
+
+@wrong(THROUGH, "a weight above one half is taken for chosen: undecided pixels get no colour.")
+def through_a_threshold(logits):
+    soft = logits.softmax(dim=1)
+    return (soft > 0.5).float() + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the chosen colour comes from Gumbel noise; here the largest logit wins, always.")
+def through_gumbel(logits):
+    return F.gumbel_softmax(logits, hard=True, dim=1)
+
+
+def _distances(image, palette):
+    """L1 distances (B, K, h, w), as they should be."""
+    pixels = (image + 1) / 2
+    return (pixels[:, None] - palette[None, :, :, None, None]).abs().sum(dim=2)
+
+
+def _balanced(logits):
+    """Steps 2 and 3, as they should be."""
+    return _scaled(logits - logits.mean(dim=1, keepdim=True))
+
+
+def _scaled(logits, length=None):
+    length = logits.shape[1] ** 0.5 if length is None else length
+    return length * logits / logits.norm(dim=1, keepdim=True).clamp(min=1e-6)
+
+
+@wrong(START, "the distance is not negated: the farthest colour has the largest logit.")
+def start_with_the_farthest(image, palette):
+    return _balanced(_distances(image, palette))
+
+
+@wrong(START, "the image stays in [-1, 1] while the palette is in [0, 1]: dark colours win.")
+def start_from_minus_one(image, palette):
+    return _balanced(-_distances(2 * image - 1, palette))
+
+
+@wrong(START, "the distance is Euclidean; L1 is asked for, the sum of absolute differences.")
+def start_by_l2(image, palette):
+    pixels = (image + 1) / 2
+    return _balanced(-(pixels[:, None] - palette[None, :, :, None, None]).norm(dim=2))
+
+
+@wrong(START, "the differences are squared; L1 is asked for, the sum of absolute differences.")
+def start_by_squares(image, palette):
+    pixels = (image + 1) / 2
+    return _balanced(-(pixels[:, None] - palette[None, :, :, None, None]).square().sum(dim=2))
+
+
+@wrong(START, "the largest of the three differences is taken; L1 is their sum.")
+def start_by_the_largest(image, palette):
+    pixels = (image + 1) / 2
+    return _balanced(-(pixels[:, None] - palette[None, :, :, None, None]).abs().amax(dim=2))
+
+
+@wrong(START, "cosine similarity replaces the distance: it cannot tell a colour from a darker.")
+def start_by_cosine(image, palette):
+    pixels = (image + 1) / 2
+    return _balanced(
+        F.cosine_similarity(pixels[:, None], palette[None, :, :, None, None].clone(), dim=2)
+    )
+
+
+@wrong(START, "steps 2 and 3 are missing: the logits are the bare distances.")
+def start_unbalanced(image, palette):
+    return -_distances(image, palette)
+
+
+@wrong(START, "the mean over the colours is not subtracted before the scaling.")
+def start_uncentred(image, palette):
+    return _scaled(-_distances(image, palette))
+
+
+@wrong(START, "step 3 is missing: some pixels begin surer than others.")
+def start_unscaled(image, palette):
+    logits = -_distances(image, palette)
+    return logits - logits.mean(dim=1, keepdim=True)
+
+
+@wrong(START, "each vector of logits has the length 1; it is to have sqrt(K).")
+def start_of_length_one(image, palette):
+    logits = -_distances(image, palette)
+    return _scaled(logits - logits.mean(dim=1, keepdim=True), 1.0)
+
+
+@wrong(START, "each vector of logits has the length K; it is to have sqrt(K).")
+def start_of_length_k(image, palette):
+    logits = -_distances(image, palette)
+    return _scaled(logits - logits.mean(dim=1, keepdim=True), len(palette))
+
+
+@wrong(START, "it is divided by std, which divides by K - 1: the length is then sqrt(K - 1).")
+def start_by_std(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return logits / logits.std(dim=1, keepdim=True).clamp(min=1e-6)
+
+
+@wrong(START, "the mean is taken over the pixels; it belongs to the colours of one pixel.")
+def start_centred_over_pixels(image, palette):
+    logits = -_distances(image, palette)
+    return _scaled(logits - logits.mean(dim=(2, 3), keepdim=True))
+
+
+@wrong(START, "one length is taken for the whole picture; every pixel has its own.")
+def start_scaled_as_a_whole(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    length = logits.square().sum(dim=(1, 2, 3), keepdim=True).sqrt()
+    return (logits.numel() / len(logits)) ** 0.5 * logits / length
+
+
+@wrong(START, "a pixel as far from all colours divides by zero: keep the length away from 0.")
+def start_dividing_by_zero(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return len(palette) ** 0.5 * logits / logits.norm(dim=1, keepdim=True)
+
+
+@wrong(START, "a softmax is taken at the end: these are weights, and logits are asked for.")
+def start_as_weights(image, palette):
+    return _balanced(-_distances(image, palette)).softmax(dim=1)
+
+
+@wrong(START, "the nearest colour gets 1 and all the others 0: how near they are is lost.")
+def start_one_hot(image, palette):
+    return _hard(-_distances(image, palette))
+
+
+@wrong(START, "the colours' axis comes last; logits are (B, K, h, w).")
+def start_colours_last(image, palette):
+    return _balanced(-_distances(image, palette)).movedim(1, -1)
+
+
+def _nearest(pixels, centres):
+    return torch.cdist(pixels, centres).argmin(dim=1)
+
+
+@torch.no_grad()
+def _means(pixels, centres, belongs):
+    """The means by (N, K) of ones and zeros; a centre without pixels stays."""
+    count = belongs.sum(dim=0)[:, None]
+    return torch.where(count > 0, belongs.T @ pixels / count.clamp(min=1), centres)
+
+
+@wrong(KMEANS, "a centre without pixels becomes 0 / 0; it is to stay where it is.")
+def kmeans_with_nan(pixels, centres):
+    nearest = _nearest(pixels, centres)
+    return torch.stack([pixels[nearest == k].mean(dim=0) for k in range(len(centres))])
+
+
+@wrong(KMEANS, "a centre without pixels goes to zero; it is to stay where it is.")
+def kmeans_with_zeros(pixels, centres):
+    belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
+    return belongs.T @ pixels / belongs.sum(dim=0).clamp(min=1)[:, None]
+
+
+@wrong(KMEANS, "centres without pixels are left out; there must be K of them, in the same order.")
+def kmeans_of_the_lively(pixels, centres):
+    nearest = _nearest(pixels, centres)
+    return torch.stack([pixels[nearest == k].mean(dim=0) for k in nearest.unique()])
+
+
+@wrong(KMEANS, "a centre without pixels jumps to the mean of all; it is to stay where it is.")
+def kmeans_starting_anew(pixels, centres):
+    nearest = _nearest(pixels, centres)
+    own = [pixels[nearest == k] for k in range(len(centres))]
+    return torch.stack([(part if len(part) else pixels).mean(dim=0) for part in own])
+
+
+@wrong(KMEANS, "the median of the pixels is taken; Lloyd's centres are means.")
+def kmeans_by_median(pixels, centres):
+    nearest = _nearest(pixels, centres)
+    own = [pixels[nearest == k] for k in range(len(centres))]
+    pairs = zip(own, centres, strict=True)
+    return torch.stack([part.median(dim=0).values if len(part) else old for part, old in pairs])
+
+
+@wrong(KMEANS, "distances are L1; k-means, unlike the start of the logits, is Euclidean.")
+def kmeans_by_l1(pixels, centres):
+    nearest = torch.cdist(pixels, centres, p=1).argmin(dim=1)
+    return _means(pixels, centres, F.one_hot(nearest, len(centres)).float())
+
+
+@wrong(KMEANS, "every centre goes to the one pixel nearest to it: the argmin runs over the pixels.")
+def kmeans_to_the_nearest_pixel(pixels, centres):
+    return pixels[torch.cdist(pixels, centres).argmin(dim=0)]
+
+
+@wrong(KMEANS, "argmax in place of argmin: every pixel goes to the farthest centre.")
+def kmeans_by_the_farthest(pixels, centres):
+    nearest = torch.cdist(pixels, centres).argmax(dim=1)
+    return _means(pixels, centres, F.one_hot(nearest, len(centres)).float())
+
+
+@wrong(KMEANS, "a pixel between two centres counts for both; the first has it.")
+def kmeans_counting_twice(pixels, centres):
+    distances = torch.cdist(pixels, centres)
+    belongs = distances == distances.amin(dim=1, keepdim=True)
+    return _means(pixels, centres, belongs.float())
+
+
+@wrong(KMEANS, "of equally near centres the last has the pixel; it is the first.")
+def kmeans_with_the_last(pixels, centres):
+    nearest = len(centres) - 1 - torch.cdist(pixels, centres).flip(1).argmin(dim=1)
+    return _means(pixels, centres, F.one_hot(nearest, len(centres)).float())
+
+
+@wrong(KMEANS, "every pixel pulls at every centre by its nearness: these are soft clusters.")
+def kmeans_softly(pixels, centres):
+    belongs = (-torch.cdist(pixels, centres)).softmax(dim=1)
+    return belongs.T @ pixels / belongs.sum(dim=0)[:, None]
+
+
+@wrong(KMEANS, "the sums are not divided by how many pixels each centre has.")
+def kmeans_of_sums(pixels, centres):
+    belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
+    return torch.where(belongs.sum(dim=0)[:, None] > 0, belongs.T @ pixels, centres)
+
+
+@wrong(KMEANS, "the sums are divided by the number of all pixels, not by each centre's own.")
+def kmeans_of_shares(pixels, centres):
+    belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
+    means = belongs.T @ pixels / len(pixels)
+    return torch.where(belongs.sum(dim=0)[:, None] > 0, means, centres)
+
+
+@wrong(KMEANS, "the old centre is averaged in with its pixels.")
+def kmeans_with_the_old(pixels, centres):
+    belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
+    return (belongs.T @ pixels + centres) / (belongs.sum(dim=0)[:, None] + 1)
+
+
+@wrong(KMEANS, "the number of each pixel's centre is returned; the new centres are asked for.")
+def kmeans_of_numbers(pixels, centres):
+    return _nearest(pixels, centres)
+
+
+@wrong(KMEANS, "the centres are sorted by brightness; they are to keep their order.")
+def kmeans_sorted(pixels, centres):
+    belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
+    new = _means(pixels, centres, belongs)
+    return new[new.sum(dim=1).argsort(stable=True)]
+
+
+@wrong(KMEANS, "the means are written into `centres` itself; it is to stay as it is.")
+def kmeans_in_place(pixels, centres):
+    nearest = _nearest(pixels, centres)
+    for k in range(len(centres)):
+        if (nearest == k).any():
+            centres[k] = pixels[nearest == k].mean(dim=0)
+    return centres
+
+
+@wrong(KMEANS, "each centre moves before the next one's pixels are found; all move at once.")
+def kmeans_one_after_the_other(pixels, centres):
+    centres = centres.clone()
+    for k in range(len(centres)):
+        own = pixels[_nearest(pixels, centres) == k]
+        if len(own):
+            centres[k] = own.mean(dim=0)
+    return centres
+
+
+EDGE = 1 / (4 * 2**0.5)
+
+
+def _frequencies(image):
+    """|f| in cycles a pixel, (h, w), as it should be."""
+    height, width = image.shape[-2:]
+    return torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None])
+
+
+def _heights(image, norm="ortho"):
+    return torch.fft.fft2(image, norm=norm).abs()
+
+
+@wrong(FFT, 'norm="ortho" is missing: the loss grows with the number of pixels.')
+def fft_without_ortho(image):
+    return _heights(image, None)[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "the transform is divided by the number of pixels: the loss shrinks with the size.")
+def fft_forward(image):
+    return _heights(image, "forward")[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "the coarse frequencies are punished in place of the fine: all turns into one colour.")
+def fft_of_the_coarse(image):
+    return _heights(image)[..., _frequencies(image) <= EDGE].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "fftshift moved the mask's middle but not the spectrum's: coarse ones are punished.")
+def fft_with_a_shifted_mask(image):
+    fine = torch.fft.fftshift(_frequencies(image)) > EDGE
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "|f| is counted in lines of the transform, a circle: right for squares alone.")
+def fft_in_lines(image):
+    height, width = image.shape[-2:]
+    lines = torch.hypot(
+        torch.fft.fftfreq(height)[:, None] * height, torch.fft.fftfreq(width)[None] * width
+    )
+    fine = lines > min(height, width) * EDGE
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "no frequency is left out: the drawing itself is punished, its mean colour most.")
+def fft_of_everything(image):
+    return _heights(image).mean(dim=(1, 2, 3)).sum()
+
+
+@wrong(FFT, "the mean counts the coarse frequencies too, as zeros: it is over the fine ones alone.")
+def fft_masked_by_zeros(image):
+    return (_heights(image) * (_frequencies(image) > EDGE)).mean(dim=(1, 2, 3)).sum()
+
+
+@wrong(FFT, "the heights are squared: what is asked for is |F|, not the power.")
+def fft_squared(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].square().mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "it is averaged over the batch: each picture is smoothed less, the more there are.")
+def fft_averaged_over_batch(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].mean()
+
+
+@wrong(FFT, "the heights are summed: the loss is a mean over channels and frequencies.")
+def fft_summed(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].sum()
+
+
+@wrong(FFT, "it is summed over the three channels; the mean runs over them too.")
+def fft_summed_over_channels(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].mean(dim=2).sum()
+
+
+@wrong(FFT, "one loss for each picture is returned; they are to be summed.")
+def fft_for_each(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].mean(dim=(1, 2))
+
+
+@wrong(FFT, "only the real part is taken: speckle then costs by where it stands.")
+def fft_of_the_real_part(image):
+    spectrum = torch.fft.fft2(image, norm="ortho").real.abs()
+    return spectrum[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "only rows are transformed, with fft; a picture takes fft2.")
+def fft_of_rows(image):
+    fine = torch.fft.fftfreq(image.shape[-1]).abs() > EDGE
+    return torch.fft.fft(image, norm="ortho").abs()[..., fine].mean(dim=(1, 2, 3)).sum()
+
+
+@wrong(FFT, "the larger of the two frequencies is compared; |f| is the length of both.")
+def fft_in_a_box(image):
+    height, width = image.shape[-2:]
+    down, across = torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None]
+    fine = torch.maximum(down.abs(), across.abs()) > EDGE
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "the loss is a Python number, and the graph is lost with .item().")
+def fft_as_a_number(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum().item()
+
+
+def _bound(step, steps, t_max, t_bound, bound_reached):
+    way = min(1.0, step / (bound_reached * steps))
+    return round(t_max + way * (t_bound - t_max))
+
+
+def _between(low, high, batch, generator):
+    return torch.randint(low, high + 1, (batch,), generator=generator)
+
+
+@wrong(BOUNDED, "the bound does not fall: it is t_max all the way.")
+def bound_staying(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, t_max, batch, generator)
+
+
+@wrong(BOUNDED, "the bound is t_bound from the start.")
+def bound_from_the_start(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, t_bound, batch, generator)
+
+
+@wrong(BOUNDED, "the bound falls on past t_bound: min(1, ...) is missing.")
+def bound_falling_past(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = round(t_max + step / (bound_reached * steps) * (t_bound - t_max))
+    return _between(t_min, max(bound, t_min), batch, generator)
+
+
+@wrong(BOUNDED, "the bound falls over the whole run: bound_reached is not used.")
+def bound_over_the_run(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, _bound(step, steps, t_max, t_bound, 1.0), batch, generator)
+
+
+@wrong(BOUNDED, "bound_reached multiplies the way, so the bound falls slowly and never arrives.")
+def bound_slowed(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = round(t_max + bound_reached * step / steps * (t_bound - t_max))
+    return _between(t_min, bound, batch, generator)
+
+
+@wrong(BOUNDED, "the bound jumps to t_bound at once; it falls in a line.")
+def bound_jumping(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = t_max if step < bound_reached * steps else t_bound
+    return _between(t_min, bound, batch, generator)
+
+
+@wrong(BOUNDED, "the bound rises, from t_bound to t_max.")
+def bound_rising(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, _bound(step, steps, t_bound, t_max, bound_reached), batch, generator)
+
+
+@wrong(BOUNDED, "the bound falls to t_min in place of t_bound.")
+def bound_falling_to_t_min(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, _bound(step, steps, t_max, t_min, bound_reached), batch, generator)
+
+
+@wrong(BOUNDED, "the bound itself is left out: the upper end of torch.randint is exclusive.")
+def bound_exclusive(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, _bound(step, steps, t_max, t_bound, bound_reached) - 1, batch, generator)
+
+
+@wrong(BOUNDED, "the bound is cut off to a whole number; it is to be rounded.")
+def bound_cut_off(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    way = min(1.0, step / (bound_reached * steps))
+    return _between(t_min, int(t_max + way * (t_bound - t_max)), batch, generator)
+
+
+@wrong(BOUNDED, "what lies above the bound is clamped to it, so that the bound comes too often.")
+def bound_by_clamping(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    t = _between(t_min, t_max, batch, generator)
+    return t.clamp(max=_bound(step, steps, t_max, t_bound, bound_reached))
+
+
+@wrong(BOUNDED, "t is the bound itself; it is drawn from t_min to the bound.")
+def bound_itself(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return torch.full((batch,), _bound(step, steps, t_max, t_bound, bound_reached))
+
+
+@wrong(BOUNDED, "one timestep is drawn and repeated for the whole batch.")
+def bound_shared_by_the_batch(
+    batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator
+):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    return _between(t_min, bound, 1, generator).repeat(batch)
+
+
+@wrong(BOUNDED, "the generator is not handed on, so a seed no longer repeats a run.")
+def bound_without_generator(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, _bound(step, steps, t_max, t_bound, bound_reached), batch, None)
+
+
+@wrong(
+    BOUNDED, "the generator is seeded anew inside, so that every step sees the same noise levels."
+)
+def bound_seeded_inside(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    return _between(t_min, bound, batch, generator.manual_seed(0))
+
+
+@wrong(BOUNDED, "t is drawn as a real number: timesteps index a table, so they are int64.")
+def bound_real(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    return t_min + (bound - t_min) * torch.rand(batch, generator=generator)
+
+
+def _sized(condition, batch, *numbers):
+    """The condition with these numbers for each of B pictures."""
+    return replace(condition, time_ids=torch.tensor([numbers]).float().repeat(batch, 1))
+
+
+def _whole(x0, size, text, uncond):
+    """Both conditions told that the canvas is a whole picture, as it should be."""
+    numbers = (*size, 0, 0, *size)
+    return _sized(text, len(x0), *numbers), _sized(uncond, len(x0), *numbers)
+
+
+def _xt(prior, x0, t, eps):
+    alpha_bar = prior.alpha_bar(t)
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+
+
+@torch.no_grad()
+def _towards(prior, x0, t, eps, conditions, scale, controls):
+    """eps_hat - eps of two conditions that hold their numbers already, as it should be."""
+    text, uncond = conditions
+    xt = _xt(prior, x0, t, eps)
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+    return eps_uncond + scale * (eps_text - eps_uncond) - eps
+
+
+def _told(numbers):
+    """An answer that is right but for the six numbers that SDXL is told of a canvas of `size`."""
+
+    def answer(prior, x0, t, eps, text, uncond, scale, size, controls):
+        both = [_sized(condition, len(x0), *numbers(size)) for condition in (text, uncond)]
+        return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+    return answer
+
+
+@wrong(GRAD, "width stands before height: SDXL takes the canvas for upright.")
+def sdxl_with_width_first(*arguments):
+    return _told(lambda size: (size[1], size[0], 0, 0, size[1], size[0]))(*arguments)
+
+
+@wrong(GRAD, "the size stands where the crop belongs, which starts at 0, 0 on a whole picture.")
+def sdxl_with_the_size_as_crop(*arguments):
+    return _told(lambda size: (*size, *size, 0, 0))(*arguments)
+
+
+@wrong(GRAD, "the crop starts in the middle: SDXL draws what lies beyond it.")
+def sdxl_cropped(*arguments):
+    return _told(lambda size: (*size, size[0] // 2, size[1] // 2, *size))(*arguments)
+
+
+@wrong(GRAD, "the target's size is missing: the last two numbers are 0.")
+def sdxl_without_target(*arguments):
+    return _told(lambda size: (*size, 0, 0, 0, 0))(*arguments)
+
+
+@wrong(GRAD, "the original's size is missing: SDXL takes it for a tiny picture, and blurs.")
+def sdxl_without_original(*arguments):
+    return _told(lambda size: (0, 0, 0, 0, *size))(*arguments)
+
+
+@wrong(GRAD, "the target's size is left out, and four numbers are given in place of six.")
+def sdxl_with_four_numbers(*arguments):
+    return _told(lambda size: (*size, 0, 0))(*arguments)
+
+
+@wrong(GRAD, "the canvas is said to be 1024 × 1024, whatever its size.")
+def sdxl_of_full_size(*arguments):
+    return _told(lambda size: (1024, 1024, 0, 0, 1024, 1024))(*arguments)
+
+
+@wrong(GRAD, "the crop's place and the size are given as parts of the canvas; pixels are meant.")
+def sdxl_in_parts(*arguments):
+    return _told(lambda size: (1, 1, 0, 0, 1, 1))(*arguments)
+
+
+@wrong(GRAD, "the latents' height and width are told; the canvas is meant, in pixels.")
+def sdxl_of_the_latents_size(prior, x0, t, eps, text, uncond, scale, size, controls):
+    told = _told(lambda _: (*x0.shape[-2:], 0, 0, *x0.shape[-2:]))
+    return told(prior, x0, t, eps, text, uncond, scale, size, controls)
+
+
+@wrong(GRAD, "the six numbers are missing: SDXL guesses how large and how cropped the picture is.")
+def sdxl_without_numbers(prior, x0, t, eps, text, uncond, scale, size, controls):
+    direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the six numbers are given once; every latent of the batch needs its own row.")
+def sdxl_with_one_row(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = [_sized(condition, 1, *size, 0, 0, *size) for condition in (text, uncond)]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "only the prompt's branch knows the size; the other one is told zeros.")
+def sdxl_with_numbers_for_text_alone(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text = _sized(text, len(x0), *size, 0, 0, *size)
+    uncond = _sized(uncond, len(x0), *[0] * 6)
+    direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the pooled vectors get lost where the conditions are made anew: use `replace`.")
+def sdxl_without_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = [Condition(c.tokens, None, c.time_ids) for c in _whole(x0, size, text, uncond)]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the prompt's pooled vector is used for both branches; each has its own.")
+def sdxl_with_one_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    uncond = replace(uncond, pooled=text.pooled)
+    direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "`controls` is not handed on: nothing holds the drawing.")
+def sdxl_without_controls(prior, x0, t, eps, text, uncond, scale, size, controls):
+    direction = _towards(prior, x0, t, eps, _whole(x0, size, text, uncond), scale, ())
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "only the first of the controls is handed on.")
+def sdxl_with_one_control(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls[:1])
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the control pictures are taken to [-1, 1]; they are shown as they come, in [0, 1].")
+def sdxl_with_stretched_controls(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    stretched = [replace(control, image=2 * control.image - 1) for control in controls]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, stretched)
+
+
+@wrong(GRAD, "the controls hold the prompt's branch alone, in a call of its own.")
+@torch.no_grad()
+def sdxl_with_controls_for_text_alone(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    xt = _xt(prior, x0, t, eps)
+    (eps_uncond,) = prior.predict_noise(xt, t, uncond)
+    (eps_text,) = prior.predict_noise(xt, t, text, controls=controls)
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(
+    GRAD, "the branches are predicted one after the other; hand both conditions to a single call."
+)
+@torch.no_grad()
+def sdxl_in_two_calls(prior, x0, t, eps, text, uncond, scale, size, controls):
+    xt = _xt(prior, x0, t, eps)
+    both = _whole(x0, size, text, uncond)
+    eps_text, eps_uncond = (
+        prior.predict_noise(xt, t, condition, controls=controls)[0] for condition in both
+    )
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "guidance starts from eps_text, as in SD-πXL: one step stronger than our scale.")
+def sdxl_guided_from_text(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale + 1, controls)
+
+
+@wrong(GRAD, "the CFG branches are swapped: eps come back in the order the conditions went in.")
+def sdxl_with_swapped_branches(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, (uncond, text), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "there is no guidance: only the prompt's branch is used.")
+def sdxl_without_guidance(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, 1.0, controls)
+
+
+@wrong(GRAD, "the weight 1 - alpha_bar(t) is missing.")
+def sdxl_without_weight(prior, x0, t, eps, text, uncond, scale, size, controls):
+    return _towards(prior, x0, t, eps, _whole(x0, size, text, uncond), scale, controls)
+
+
+@wrong(GRAD, "the weight is alpha_bar where it should be 1 - alpha_bar.")
+def sdxl_weighted_by_signal(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    return prior.alpha_bar(t) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the sign is flipped: it climbs away from the prompt.")
+def sdxl_flipped(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    return (prior.alpha_bar(t) - 1) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "eps is not subtracted: the whole predicted noise is taken for the gradient.")
+def sdxl_without_eps(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls) + eps
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the noise is predicted at x0; the model must be asked at xt.")
+@torch.no_grad()
+def sdxl_predicted_at_x0(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    eps_uncond, eps_text = prior.predict_noise(x0, t, uncond, text, controls=controls)
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "it is computed through x0 with the graph on; put it under torch.no_grad().")
+def sdxl_with_graph(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    alpha_bar, xt = prior.alpha_bar(t), _xt(prior, x0, t, eps)
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    x0_hat = (xt - (1 - alpha_bar).sqrt() * eps_hat) / alpha_bar.sqrt()
+    return (alpha_bar * (1 - alpha_bar)).sqrt() * (x0 - x0_hat)

@@ -1,0 +1,59 @@
+"""What stage 1 is checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from distillery.course.observe import Case
+from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.small_pictures import (
+    asked,
+    guidance_scale,
+    known,
+    mixed,
+    pictures,
+    prompts,
+    timesteps,
+)
+
+
+def sample_timesteps(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    t_min = chance.whole(20, (5, 60))
+    values = {
+        "steps": chance.whole(100, (60, 200)),
+        "t_min": t_min,
+        "t_max": t_min + chance.whole(20, (15, 20)),
+    }
+    return Case("draws", ("batch", "step", "steps", "t_min", "t_max", "generator"), values=values)
+
+
+def sds_grad(seed: int = VISIBLE) -> Case:
+    """Each latent shows something of both pictures and is asked for the one it shows less of."""
+    chance = Chance(seed)
+    means, which = pictures(chance), asked(chance)
+    x0 = mixed(means, which, chance.numbers([0.4, 0.4], (0.3, 0.45)))
+    return Case(
+        "value",
+        ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
+        {"x0": x0, "t": timesteps(chance), "eps": chance.noise(5, x0)},
+        values={"guidance_scale": guidance_scale(chance)},
+        prompts={"text": prompts(which), "uncond": [""] * len(x0)},
+        mixture=known(means),
+        with_graph=("x0",),
+    )
+
+
+def sds_loss(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    x0 = pictures(chance, chance.batch)
+    return Case(
+        "gradient", ("x0", "grad"), {"x0": x0, "grad": x0 - x0.roll(1, 0)}, with_graph=("x0",)
+    )
+
+
+CASES: dict[str, Callable[[int], Case]] = {
+    "sds.sample_timesteps": sample_timesteps,
+    "sds.sds_grad": sds_grad,
+    "sds.sds_loss": sds_loss,
+}

@@ -1,0 +1,47 @@
+"""What stage 0 is checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from distillery.course.observe import Case
+from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.small_pictures import guidance_scale, levels, pictures
+
+
+def add_noise(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    x0 = pictures(chance, chance.batch)
+    tensors = {"x0": x0, "eps": chance.noise(1, x0), "alpha_bar": levels(chance)}
+    return Case("value", tuple(tensors), tensors)
+
+
+def predict_x0(seed: int = VISIBLE) -> Case:
+    """The noise given is not quite the noise put in, as with a network."""
+    chance = Chance(seed)
+    x0, alpha_bar = pictures(chance, chance.batch), levels(chance)
+    eps = chance.noise(2, x0)
+    xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+    tensors = {"xt": xt, "eps": eps + 0.2 * chance.noise(3, x0), "alpha_bar": alpha_bar}
+    return Case("value", tuple(tensors), tensors)
+
+
+def classifier_free_guidance(seed: int = VISIBLE) -> Case:
+    """The two branches differ by a picture."""
+    chance = Chance(seed)
+    difference = pictures(chance, chance.batch)
+    uncond = chance.noise(4, difference)
+    tensors = {"eps_uncond": uncond, "eps_text": uncond - 0.4 * difference}
+    return Case(
+        "value",
+        (*tensors, "guidance_scale"),
+        tensors,
+        values={"guidance_scale": guidance_scale(chance)},
+    )
+
+
+CASES: dict[str, Callable[[int], Case]] = {
+    "tour.add_noise": add_noise,
+    "tour.predict_x0": predict_x0,
+    "tour.classifier_free_guidance": classifier_free_guidance,
+}

@@ -1,0 +1,156 @@
+"""Wrong answers to stage 0."""
+
+from __future__ import annotations
+
+import torch
+
+from grading.stages.known_answers import wrong
+
+ADD_NOISE = "tour.add_noise"
+PREDICT_X0 = "tour.predict_x0"
+GUIDANCE = "tour.classifier_free_guidance"
+
+
+@wrong(ADD_NOISE, "both square roots are missing: 1 - alpha_bar is a variance, not a deviation.")
+def noise_without_roots(x0, eps, alpha_bar):
+    return alpha_bar * x0 + (1 - alpha_bar) * eps
+
+
+@wrong(ADD_NOISE, "the two factors are swapped: alpha_bar belongs to the signal.")
+def noise_with_swapped_factors(x0, eps, alpha_bar):
+    return (1 - alpha_bar).sqrt() * x0 + alpha_bar.sqrt() * eps
+
+
+@wrong(ADD_NOISE, "the noise is scaled by its variance, without the square root.")
+def noise_root_missing_on_noise(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar) * eps
+
+
+@wrong(ADD_NOISE, "the picture is scaled by alpha_bar, without the square root.")
+def noise_root_missing_on_signal(x0, eps, alpha_bar):
+    return alpha_bar * x0 + (1 - alpha_bar).sqrt() * eps
+
+
+@wrong(ADD_NOISE, "the noise gets 1 - sqrt(alpha_bar) in place of sqrt(1 - alpha_bar).")
+def noise_one_minus_root(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar.sqrt()) * eps
+
+
+@wrong(ADD_NOISE, "the picture is not scaled down while the noise is added.")
+def noise_on_unscaled_signal(x0, eps, alpha_bar):
+    return x0 + (1 - alpha_bar).sqrt() * eps
+
+
+@wrong(
+    ADD_NOISE,
+    "the noise is added in the variance-exploding form, as in EDM; this model wants DDPM's.",
+)
+def noise_exploding(x0, eps, alpha_bar):
+    return x0 + ((1 - alpha_bar) / alpha_bar).sqrt() * eps
+
+
+@wrong(ADD_NOISE, "the noise is subtracted.")
+def noise_subtracted(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 - (1 - alpha_bar).sqrt() * eps
+
+
+@wrong(ADD_NOISE, "the first latent's alpha_bar is used for the whole batch.")
+def noise_level_of_the_first(x0, eps, alpha_bar):
+    return alpha_bar[0].sqrt() * x0 + (1 - alpha_bar[0]).sqrt() * eps
+
+
+@wrong(ADD_NOISE, "new noise is drawn inside and eps is left aside.")
+def noise_drawn_inside(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * torch.randn_like(x0)
+
+
+@wrong(PREDICT_X0, "the division by sqrt(alpha_bar) is missing.")
+def x0_without_division(xt, eps, alpha_bar):
+    return xt - (1 - alpha_bar).sqrt() * eps
+
+
+@wrong(PREDICT_X0, "it is multiplied by sqrt(alpha_bar) where it should be divided.")
+def x0_multiplied(xt, eps, alpha_bar):
+    return (xt - (1 - alpha_bar).sqrt() * eps) * alpha_bar.sqrt()
+
+
+@wrong(PREDICT_X0, "it is divided by alpha_bar, without the square root.")
+def x0_divided_without_root(xt, eps, alpha_bar):
+    return (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar
+
+
+@wrong(PREDICT_X0, "the noise is scaled by its variance, without the square root.")
+def x0_root_missing_on_noise(xt, eps, alpha_bar):
+    return (xt - (1 - alpha_bar) * eps) / alpha_bar.sqrt()
+
+
+@wrong(PREDICT_X0, "both square roots are missing.")
+def x0_without_roots(xt, eps, alpha_bar):
+    return (xt - (1 - alpha_bar) * eps) / alpha_bar
+
+
+@wrong(PREDICT_X0, "the noise is added once more rather than taken away.")
+def x0_with_noise_added(xt, eps, alpha_bar):
+    return (xt + (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
+
+@wrong(PREDICT_X0, "the two factors are swapped: alpha_bar belongs to the signal.")
+def x0_with_swapped_factors(xt, eps, alpha_bar):
+    return (xt - alpha_bar.sqrt() * eps) / (1 - alpha_bar).sqrt()
+
+
+@wrong(PREDICT_X0, "only xt is divided by sqrt(alpha_bar): brackets are missing.")
+def x0_without_brackets(xt, eps, alpha_bar):
+    return xt / alpha_bar.sqrt() - (1 - alpha_bar).sqrt() * eps
+
+
+@wrong(PREDICT_X0, "the noise is subtracted at full strength, without its factor.")
+def x0_with_unscaled_noise(xt, eps, alpha_bar):
+    return (xt - eps) / alpha_bar.sqrt()
+
+
+@wrong(PREDICT_X0, "the guess is clamped to [-1, 1]; latents have no such range.")
+def x0_clamped(xt, eps, alpha_bar):
+    return ((xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()).clamp(-1, 1)
+
+
+@wrong(GUIDANCE, "the branches are swapped: it starts at the prompt and flees from it.")
+def guidance_swapped(eps_uncond, eps_text, guidance_scale):
+    return eps_text + guidance_scale * (eps_uncond - eps_text)
+
+
+@wrong(GUIDANCE, "guidance starts from eps_text: the paper's w, one step stronger than our scale.")
+def guidance_from_text(eps_uncond, eps_text, guidance_scale):
+    return eps_text + guidance_scale * (eps_text - eps_uncond)
+
+
+@wrong(GUIDANCE, "the scale multiplies eps_text alone; it belongs to the difference.")
+def guidance_of_text_alone(eps_uncond, eps_text, guidance_scale):
+    return eps_uncond + guidance_scale * eps_text
+
+
+@wrong(GUIDANCE, "the difference is taken the wrong way round.")
+def guidance_away_from_text(eps_uncond, eps_text, guidance_scale):
+    return eps_uncond - guidance_scale * (eps_text - eps_uncond)
+
+
+@wrong(GUIDANCE, "only the scaled difference is returned, and it is not added to eps_uncond.")
+def guidance_difference_alone(eps_uncond, eps_text, guidance_scale):
+    return guidance_scale * (eps_text - eps_uncond)
+
+
+@wrong(GUIDANCE, "brackets are missing, so that the scale meets only one of the two.")
+def guidance_without_brackets(eps_uncond, eps_text, guidance_scale):
+    return eps_uncond + guidance_scale * eps_text - eps_uncond
+
+
+@wrong(GUIDANCE, "the scale is not used.")
+def guidance_without_scale(eps_uncond, eps_text, guidance_scale):
+    return eps_uncond + (eps_text - eps_uncond)
+
+
+@wrong(
+    GUIDANCE, "the scale is lowered by one, as the paper's w is; the formula here wants s itself."
+)
+def guidance_one_weaker(eps_uncond, eps_text, guidance_scale):
+    return eps_uncond + (guidance_scale - 1) * (eps_text - eps_uncond)

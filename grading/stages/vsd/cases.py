@@ -1,0 +1,89 @@
+"""What stage 3 is checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from distillery.course.observe import Case
+from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.small_pictures import (
+    asked,
+    guidance_scale,
+    known,
+    mixed,
+    pictures,
+    prompts,
+)
+
+
+def _particles(chance: Chance) -> dict[str, Any]:
+    """Mixtures of both pictures, before a LoRA that believes in other mixtures and predicts v."""
+    means, which = pictures(chance), [1 - i for i in asked(chance)]
+    x0 = mixed(means, which, chance.numbers([0.3, 0.4], (0.25, 0.35), (0.38, 0.48)))
+    boat, heart = means
+    believed = [
+        chance.number(0.8, (0.7, 0.9)) * boat + chance.number(0.4, (0.3, 0.5)) * heart,
+        chance.number(0.2, (0.1, 0.3)) * boat + chance.number(0.5, (0.4, 0.6)) * heart,
+    ]
+    t = chance.wholes([300, 600], (250, 350), (550, 650))
+    return {
+        "tensors": {"x0": x0, "t": torch.tensor(t), "eps": chance.noise(11, x0)},
+        "prompts": {"text": prompts(which)},
+        "mixture": known(means) | {"std": chance.number(2.0, (1.6, 2.4))},
+        "denoiser": {
+            "means": torch.stack(believed),
+            "std": chance.number(0.5, (0.4, 0.6)),
+            "predicts_v": True,
+        },
+        "with_graph": ("x0",),
+    }
+
+
+def vsd_grad(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    particles = _particles(chance)
+    particles["prompts"]["uncond"] = [""] * chance.batch
+    return Case(
+        "value",
+        ("prior", "lora", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
+        values={"guidance_scale": guidance_scale(chance)},
+        **particles,
+    )
+
+
+def lora_loss(seed: int = VISIBLE) -> Case:
+    return Case(
+        "gradient",
+        ("lora", "x0", "t", "eps", "text"),
+        learns="lora",
+        loss_counts=True,
+        **_particles(Chance(seed)),
+    )
+
+
+def alternating_step(seed: int = VISIBLE) -> Case:
+    chance = Chance(seed)
+    return Case(
+        "alternation",
+        ("particle_loss", "lora_loss", "particle_optimiser", "lora_optimiser"),
+        values={
+            "steps": chance.whole(3, (3, 5)),
+            "start": [chance.number(1.0, (0.5, 1.5)), chance.number(-0.5, (-1.0, -0.3))],
+            "stale": [chance.number(0.7, (0.4, 1.0)), chance.number(-1.3, (-1.6, -1.0))],
+            "learning_rates": [
+                chance.number(0.11, (0.07, 0.13)),
+                chance.number(0.17, (0.15, 0.22)),
+            ],
+        },
+        parts=("particle", "LoRA", "loss returned"),
+    )
+
+
+CASES: dict[str, Callable[[int], Case]] = {
+    "vsd.vsd_grad": vsd_grad,
+    "vsd.lora_loss": lora_loss,
+    "vsd.alternating_step": alternating_step,
+}

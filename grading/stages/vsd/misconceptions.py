@@ -1,0 +1,387 @@
+"""Wrong answers to stage 3."""
+
+from __future__ import annotations
+
+import torch
+
+from grading.stages.known_answers import wrong
+
+GRAD = "vsd.vsd_grad"
+LORA = "vsd.lora_loss"
+STEP = "vsd.alternating_step"
+
+
+def _noised(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+
+
+def _guided(network, xt, t, text, uncond, scale):
+    eps_uncond, eps_text = network.predict_noise(xt, t, uncond, text)
+    return eps_uncond + scale * (eps_text - eps_uncond)
+
+
+def _predictions(prior, lora, x0, t, eps, text, uncond, scale):
+    """eps_prior and eps_lora, as they should be."""
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    return _guided(prior, xt, t, text, uncond, scale), lora.predict_noise(xt, t, text)[0]
+
+
+@torch.no_grad()
+def _direction(*arguments):
+    """eps_prior - eps_lora, as it should be."""
+    eps_prior, eps_lora = _predictions(*arguments)
+    return eps_prior - eps_lora
+
+
+@wrong(GRAD, "the sign is flipped: the particles climb away from the prior.")
+def grad_of_vsd_flipped(prior, lora, x0, t, *others):
+    return -(1 - prior.alpha_bar(t)) * _direction(prior, lora, x0, t, *others)
+
+
+@wrong(GRAD, "eps is subtracted in place of the LoRA's prediction: that is SDS.")
+@torch.no_grad()
+def grad_of_vsd_against_eps(prior, lora, x0, t, eps, text, uncond, scale):
+    eps_hat = _guided(prior, _noised(x0, eps, prior.alpha_bar(t)), t, text, uncond, scale)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "the LoRA answers for the prior too: what is left is guidance alone.")
+@torch.no_grad()
+def grad_of_vsd_with_lora_as_prior(prior, lora, x0, t, eps, text, uncond, scale):
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    (eps_lora,) = lora.predict_noise(xt, t, text)
+    return (1 - prior.alpha_bar(t)) * (_guided(lora, xt, t, text, uncond, scale) - eps_lora)
+
+
+@wrong(GRAD, "the prior's own branch for the prompt stands where the LoRA should: that is CSD.")
+@torch.no_grad()
+def grad_of_vsd_with_prior_as_lora(prior, lora, x0, t, eps, text, uncond, scale):
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
+    return (1 - prior.alpha_bar(t)) * (scale - 1) * (eps_text - eps_uncond)
+
+
+@wrong(GRAD, "the LoRA is guided as the prior is; its scale is 1.")
+@torch.no_grad()
+def grad_of_vsd_with_guided_lora(prior, lora, x0, t, eps, text, uncond, scale):
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    eps_prior, eps_lora = (_guided(n, xt, t, text, uncond, scale) for n in (prior, lora))
+    return (1 - prior.alpha_bar(t)) * (eps_prior - eps_lora)
+
+
+@wrong(GRAD, "the prior is not guided: only its branch with the prompt is used.")
+def grad_of_vsd_without_guidance(prior, lora, x0, t, eps, text, uncond, scale):
+    direction = _direction(prior, lora, x0, t, eps, text, uncond, 1.0)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the CFG branches are swapped: eps come back in the order the conditions went in.")
+def grad_of_vsd_with_swapped_branches(prior, lora, x0, t, eps, text, uncond, scale):
+    direction = _direction(prior, lora, x0, t, eps, text, uncond, 1 - scale)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "guidance starts from the LoRA's prediction; both branches are the prior's.")
+@torch.no_grad()
+def grad_of_vsd_guided_from_lora(prior, lora, x0, t, eps, text, uncond, scale):
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    eps_text = prior.predict_noise(xt, t, uncond, text)[1]
+    return (1 - prior.alpha_bar(t)) * scale * (eps_text - lora.predict_noise(xt, t, text)[0])
+
+
+@wrong(GRAD, "the LoRA is asked without the prompt.")
+@torch.no_grad()
+def grad_of_vsd_with_unconditional_lora(prior, lora, x0, t, eps, text, uncond, scale):
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    eps_prior = _guided(prior, xt, t, text, uncond, scale)
+    return (1 - prior.alpha_bar(t)) * (eps_prior - lora.predict_noise(xt, t, uncond)[0])
+
+
+@wrong(GRAD, "v is subtracted from eps: lora.predict gives v here, lora.predict_noise gives eps.")
+@torch.no_grad()
+def grad_of_vsd_minus_v(prior, lora, x0, t, eps, text, uncond, scale):
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    eps_prior = _guided(prior, xt, t, text, uncond, scale)
+    return (1 - prior.alpha_bar(t)) * (eps_prior - lora.predict(xt, t, text))
+
+
+@wrong(GRAD, "lora.predict is used, and the result carries a graph to the LoRA's weights.")
+def grad_of_vsd_with_graph(prior, lora, x0, t, eps, text, uncond, scale):
+    alpha_bar = prior.alpha_bar(t)
+    xt = _noised(x0, eps, alpha_bar)
+    v = lora.predict(xt, t, text)
+    eps_lora = alpha_bar.sqrt() * v + (1 - alpha_bar).sqrt() * xt
+    return (1 - alpha_bar) * (_guided(prior, xt, t, text, uncond, scale) - eps_lora)
+
+
+@wrong(GRAD, "the LoRA sees the particles with other noise than the prior does.")
+@torch.no_grad()
+def grad_of_vsd_with_fresh_noise(prior, lora, x0, t, eps, text, uncond, scale):
+    alpha_bar = prior.alpha_bar(t)
+    eps_prior = _guided(prior, _noised(x0, eps, alpha_bar), t, text, uncond, scale)
+    other = _noised(x0, torch.randn_like(eps), alpha_bar)
+    return (1 - alpha_bar) * (eps_prior - lora.predict_noise(other, t, text)[0])
+
+
+@wrong(GRAD, "the LoRA sees x0 itself; it must be asked at xt, as the prior is.")
+@torch.no_grad()
+def grad_of_vsd_with_lora_at_x0(prior, lora, x0, t, eps, text, uncond, scale):
+    alpha_bar = prior.alpha_bar(t)
+    eps_prior = _guided(prior, _noised(x0, eps, alpha_bar), t, text, uncond, scale)
+    return (1 - alpha_bar) * (eps_prior - lora.predict_noise(x0, t, text)[0])
+
+
+@wrong(GRAD, "the weight w(t) is missing.")
+def grad_of_vsd_without_weight(*arguments):
+    return _direction(*arguments)
+
+
+@wrong(GRAD, "w(t) is alpha_bar where it should be 1 - alpha_bar.")
+def grad_of_vsd_weighted_by_signal(prior, lora, x0, t, *others):
+    return prior.alpha_bar(t) * _direction(prior, lora, x0, t, *others)
+
+
+@wrong(GRAD, "the difference is squared: a loss has a square, its gradient has a sign.")
+def grad_of_vsd_squared(prior, lora, x0, t, *others):
+    return (1 - prior.alpha_bar(t)) * _direction(prior, lora, x0, t, *others).square()
+
+
+@wrong(GRAD, "the prior's branches are predicted one after the other; one call takes both.")
+@torch.no_grad()
+def grad_of_vsd_in_two_calls(prior, lora, x0, t, eps, text, uncond, scale):
+    xt = _noised(x0, eps, prior.alpha_bar(t))
+    (eps_uncond,), (eps_text,) = (prior.predict_noise(xt, t, c) for c in (uncond, text))
+    eps_prior = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_prior - lora.predict_noise(xt, t, text)[0])
+
+
+def _error(lora, x0, t, eps, text):
+    """Prediction minus target, as it should be but that x0 is not detached."""
+    xt = _noised(x0, eps, lora.alpha_bar(t))
+    return lora.predict(xt, t, text) - lora.target(x0, eps, t)
+
+
+@wrong(LORA, "x0 is not detached: learning to denoise them would move the particles too.")
+def lora_loss_moving_particles(lora, x0, t, eps, text):
+    return _error(lora, x0, t, eps, text).square().mean()
+
+
+@wrong(LORA, "eps is the target; this network predicts v, and lora.target knows.")
+def lora_loss_towards_eps(lora, x0, t, eps, text):
+    xt = _noised(x0.detach(), eps, lora.alpha_bar(t))
+    return (lora.predict(xt, t, text) - eps).square().mean()
+
+
+@wrong(LORA, "x0 is the target; lora.target says what should have been predicted.")
+def lora_loss_towards_x0(lora, x0, t, eps, text):
+    x0 = x0.detach()
+    return (lora.predict(_noised(x0, eps, lora.alpha_bar(t)), t, text) - x0).square().mean()
+
+
+@wrong(LORA, "x0 and eps are swapped in lora.target.")
+def lora_loss_with_swapped_target(lora, x0, t, eps, text):
+    x0 = x0.detach()
+    xt = _noised(x0, eps, lora.alpha_bar(t))
+    return (lora.predict(xt, t, text) - lora.target(eps, x0, t)).square().mean()
+
+
+@wrong(LORA, "no graph leads to the weights: lora.predict_noise was asked, or under no_grad.")
+def lora_loss_without_graph(lora, x0, t, eps, text):
+    xt = _noised(x0.detach(), eps, lora.alpha_bar(t))
+    return (lora.predict_noise(xt, t, text)[0] - eps).square().mean()
+
+
+@wrong(LORA, "the squares are summed; the learning rate is meant for their mean.")
+def lora_loss_summed(lora, x0, t, eps, text):
+    return _error(lora, x0.detach(), t, eps, text).square().sum()
+
+
+@wrong(LORA, "the squares are summed over each latent and averaged over the batch alone.")
+def lora_loss_averaged_over_batch(lora, x0, t, eps, text):
+    return _error(lora, x0.detach(), t, eps, text).square().sum() / len(x0)
+
+
+@wrong(LORA, "half the mean is taken.")
+def lora_loss_halved(lora, x0, t, eps, text):
+    return 0.5 * _error(lora, x0.detach(), t, eps, text).square().mean()
+
+
+@wrong(LORA, "the root of the mean is taken.")
+def lora_loss_with_root(lora, x0, t, eps, text):
+    return _error(lora, x0.detach(), t, eps, text).square().mean().sqrt()
+
+
+@wrong(LORA, "absolute differences are averaged in place of squares.")
+def lora_loss_absolute(lora, x0, t, eps, text):
+    return _error(lora, x0.detach(), t, eps, text).abs().mean()
+
+
+@wrong(LORA, "there is one loss for each latent; backward wants a single number.")
+def lora_loss_for_each(lora, x0, t, eps, text):
+    return _error(lora, x0.detach(), t, eps, text).square().mean(dim=(1, 2, 3))
+
+
+@wrong(LORA, "the weight 1 - alpha_bar is put on; learning has no weight.")
+def lora_loss_weighted(lora, x0, t, eps, text):
+    return ((1 - lora.alpha_bar(t)) * _error(lora, x0.detach(), t, eps, text).square()).mean()
+
+
+@wrong(LORA, "the LoRA is asked about x0, to which no noise was added.")
+def lora_loss_at_x0(lora, x0, t, eps, text):
+    x0 = x0.detach()
+    return (lora.predict(x0, t, text) - lora.target(x0, eps, t)).square().mean()
+
+
+@wrong(LORA, "the square roots are missing where x0 is noised.")
+def lora_loss_noised_without_roots(lora, x0, t, eps, text):
+    x0, alpha_bar = x0.detach(), lora.alpha_bar(t)
+    xt = alpha_bar * x0 + (1 - alpha_bar) * eps
+    return (lora.predict(xt, t, text) - lora.target(x0, eps, t)).square().mean()
+
+
+@wrong(LORA, "new noise is drawn inside and eps is left aside.")
+def lora_loss_with_fresh_noise(lora, x0, t, eps, text):
+    return _error(lora, x0.detach(), t, torch.randn_like(eps), text).square().mean()
+
+
+def _learn(loss, optimiser):
+    optimiser.zero_grad()
+    value = loss()
+    value.backward()
+    optimiser.step()
+    return value.detach()
+
+
+@wrong(STEP, "nothing is forgotten: neither optimiser's zero_grad is called.")
+def step_without_zero_grad(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    loss.backward()
+    particle_optimiser.step()
+    lora_loss().backward()
+    lora_optimiser.step()
+    return loss.detach()
+
+
+@wrong(STEP, "the particles keep old gradients: their optimiser's zero_grad is not called.")
+def step_with_stale_particles(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    loss.backward()
+    particle_optimiser.step()
+    _learn(lora_loss, lora_optimiser)
+    return loss.detach()
+
+
+@wrong(STEP, "the LoRA keeps old gradients: its optimiser's zero_grad is not called.")
+def step_with_stale_lora(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = _learn(particle_loss, particle_optimiser)
+    lora_loss().backward()
+    lora_optimiser.step()
+    return loss
+
+
+@wrong(STEP, "both are told to forget at the start only: the LoRA then follows both losses.")
+def step_forgetting_once(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    lora_optimiser.zero_grad()
+    loss = _learn(particle_loss, particle_optimiser)
+    lora_loss().backward()
+    lora_optimiser.step()
+    return loss
+
+
+@wrong(STEP, "zero_grad comes between backward and step: both forget what they have just learnt.")
+def step_forgetting_too_late(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    loss.backward()
+    particle_optimiser.zero_grad()
+    particle_optimiser.step()
+    lora_loss().backward()
+    lora_optimiser.zero_grad()
+    lora_optimiser.step()
+    return loss.detach()
+
+
+@wrong(STEP, "the LoRA steps first; the particles shall meet it as it is.")
+def step_of_lora_first(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    _learn(lora_loss, lora_optimiser)
+    return _learn(particle_loss, particle_optimiser)
+
+
+@wrong(STEP, "both losses are computed before either has stepped: the LoRA's is out of date.")
+def step_of_old_losses(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss, loss_of_lora = particle_loss(), lora_loss()
+    _learn(lambda: loss, particle_optimiser)
+    _learn(lambda: loss_of_lora, lora_optimiser)
+    return loss.detach()
+
+
+@wrong(STEP, "the losses are added up, so that each side follows the other's loss as well.")
+def step_of_the_sum(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    particle_optimiser.zero_grad()
+    lora_optimiser.zero_grad()
+    (loss + lora_loss()).backward()
+    particle_optimiser.step()
+    lora_optimiser.step()
+    return loss.detach()
+
+
+@wrong(STEP, "the LoRA never steps.")
+def step_of_particles_alone(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    return _learn(particle_loss, particle_optimiser)
+
+
+@wrong(STEP, "the LoRA's loss is computed but its optimiser never steps.")
+def step_without_lora_optimiser(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = _learn(particle_loss, particle_optimiser)
+    lora_optimiser.zero_grad()
+    lora_loss().backward()
+    return loss
+
+
+@wrong(STEP, "the particles never step.")
+def step_of_lora_alone(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    _learn(lora_loss, lora_optimiser)
+    return loss.detach()
+
+
+@wrong(STEP, "the particles step twice, once more after the LoRA's loss.")
+def step_of_particles_twice(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = _learn(particle_loss, particle_optimiser)
+    _learn(lora_loss, lora_optimiser)
+    particle_optimiser.step()
+    return loss
+
+
+@wrong(STEP, "the optimisers are swapped: each side descends the other's loss.")
+def step_with_swapped_optimisers(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = _learn(particle_loss, lora_optimiser)
+    _learn(lora_loss, particle_optimiser)
+    return loss
+
+
+@wrong(STEP, "nothing is returned.")
+def step_without_return(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    _learn(particle_loss, particle_optimiser)
+    _learn(lora_loss, lora_optimiser)
+
+
+@wrong(STEP, "the loss is returned with its graph, which then stays in memory.")
+def step_returning_a_graph(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    _learn(lambda: loss, particle_optimiser)
+    _learn(lora_loss, lora_optimiser)
+    return loss
+
+
+@wrong(STEP, "the loss is returned as a Python number: .item() waits for the device every time.")
+def step_returning_a_number(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = _learn(particle_loss, particle_optimiser)
+    _learn(lora_loss, lora_optimiser)
+    return loss.item()
+
+
+@wrong(STEP, "the LoRA's loss is returned; the curve is that of the particles.")
+def step_returning_the_loss_of_lora(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    _learn(particle_loss, particle_optimiser)
+    return _learn(lora_loss, lora_optimiser)

@@ -1,0 +1,1 @@
+"""What students run before they hand in, and the texts of their copy."""

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from distillery.methods.settings import Settings
     from distillery.runs.engine import Place
-    from distillery.runs.optimise import Settings
 
 PROMPTS = Path(__file__).parent / "data/prompts.json"
 STRIP = 6  # frames under each picture
@@ -67,8 +67,8 @@ def stop(sentence: str, status: int) -> int:
 
 def gallery_settings() -> list[Settings]:
     """A run of the embedded model for each prompt of the gallery."""
+    from distillery.methods.settings import Settings
     from distillery.models.presets import pick_device
-    from distillery.runs.optimise import Settings
 
     prompts, device = json.loads(PROMPTS.read_text(encoding="utf-8"))["gallery"], pick_device()
     return [Settings(prompt, implementation="reference", device=str(device)) for prompt in prompts]

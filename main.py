@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from distillery.core.cli import Arguments
 
 if TYPE_CHECKING:
-    from distillery.runs.optimise import Settings
+    from distillery.methods.settings import Settings
 
 TO_DO = "still to do"  # in the sentence of every stub
 
@@ -251,8 +251,8 @@ def has_to_dos(module: ModuleType) -> bool:
 
 def settings_from(flags: dict[str, Any]) -> Settings:
     """The settings of the flags, on top of those of `--config`; the device is the one found."""
+    from distillery.methods.settings import Settings
     from distillery.models.presets import pick_device
-    from distillery.runs.optimise import Settings
 
     config = flags.pop("config", None)
     settings = Settings.load(config, **flags) if config else Settings(**flags)

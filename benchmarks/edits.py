@@ -24,13 +24,14 @@ from torch import Tensor
 from distillery.core.files import atomic_write
 from distillery.core.images import from_pil
 from distillery.methods.sdedit import sdedit
+from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask, outside_mask
 from distillery.models.presets import PRESETS, load_prior
 from distillery.models.prior import Prior
 from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import Settings, Step, distill, objective
+from distillery.runs.optimise import Step, distill, objective
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw, held_out
 from reference import pds, sds
 

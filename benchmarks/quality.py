@@ -21,12 +21,13 @@ from torch import Tensor
 
 from distillery.core.files import REPOSITORY
 from distillery.core.images import grid, to_pil
+from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.presets import load_prior
 from distillery.models.prior import Prior
 from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import Settings, distill, objective
+from distillery.runs.optimise import distill, objective
 from distillery.toybox import Factors, all_factors
 from reference import sds
 

@@ -21,12 +21,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.priors import Bench, load
+from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.models.lora import LoraDenoiser
 from distillery.models.presets import pick_device
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_optimiser
-from distillery.runs.optimise import Companion, Settings, Step, distill
+from distillery.runs.optimise import Companion, Step, distill
 from reference import pds, sds, vsd
 
 REPEATS = {"tiny-sd": 60, "sd15": 4, "sdxl": 3}

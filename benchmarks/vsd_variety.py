@@ -21,13 +21,14 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.images import from_pil, grid, to_pil
+from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.presets import load_prior
 from distillery.models.prior import Prior
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import Settings, distill, objective
+from distillery.runs.optimise import distill, objective
 from distillery.toybox import Factors, all_factors, draw, held_out
 from reference import sds, vsd
 

@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import torch
 
+from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source, deaf
 from distillery.models.prior import Condition, Prior, cat
-from distillery.runs.optimise import Settings
 
 
 class Posterior(NamedTuple):

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import torch
 
+from distillery.methods.settings import Settings
 from distillery.models.prior import Condition, Prior
-from distillery.runs.optimise import Settings
 
 
 def sample_timesteps(

@@ -15,9 +15,9 @@ from collections.abc import Callable
 import torch
 
 from distillery.methods.gradient_loss import with_gradient
+from distillery.methods.settings import Settings
 from distillery.models.lora import LoraDenoiser
 from distillery.models.prior import Condition, Prior
-from distillery.runs.optimise import Settings
 
 
 def vsd_grad(

@@ -13,7 +13,7 @@ import pytest
 
 import demo
 from distillery.core.images import load_image
-from distillery.runs.optimise import Settings
+from distillery.methods.settings import Settings
 from distillery.toybox import COLOURS, SCENES, THINGS, all_factors, held_out
 
 PROMPTS = ["a red boat", "a cat at 100% <b>"]

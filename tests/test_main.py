@@ -19,9 +19,9 @@ from PIL import Image
 import main
 from distillery.core.files import prompt_to_filename
 from distillery.core.images import load_image, prompt_of
+from distillery.methods.settings import Settings
 from distillery.models.presets import PRESETS
 from distillery.runs import engine
-from distillery.runs.optimise import Settings
 from reference import sds
 
 ROOT = Path(__file__).resolve().parents[1]

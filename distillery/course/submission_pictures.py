@@ -34,12 +34,12 @@ from distillery.core.images import load_image
 from distillery.core.validation import check_real
 from distillery.course.student_files import course_root, student_file
 from distillery.methods.registry import METHODS
+from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.models.presets import load_prior
 from distillery.models.prior import Prior
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import engine
-from distillery.runs.optimise import Settings
 
 HAND_INS = REPOSITORY / "data" / "hand_in.yaml"
 THRESHOLDS = REPOSITORY / "data" / "thresholds.yaml"

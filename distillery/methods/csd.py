@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from distillery.methods.gradient_loss import with_gradient
+from distillery.methods.settings import Settings
 from distillery.models.prior import Condition, Prior
-from distillery.runs.optimise import Settings
 
 
 @torch.no_grad()

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from distillery.methods.ddim import ddim_step, invert
 from distillery.methods.gradient_loss import with_gradient
+from distillery.methods.settings import Settings
 from distillery.models.prior import Condition, Prior
-from distillery.runs.optimise import Settings
 
 DELTA_T = 50  # the interval of most of the authors' configurations
 INVERSION_STEPS = 2  # they climb in strides of 200, at most 5 of them

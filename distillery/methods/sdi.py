@@ -17,8 +17,8 @@ from torch import Tensor
 
 from distillery.methods.ddim import invert
 from distillery.methods.gradient_loss import with_gradient
+from distillery.methods.settings import Settings
 from distillery.models.prior import Condition, Prior
-from distillery.runs.optimise import Settings
 
 INVERSION_STEPS = 4  # 10 in the authors' code; they are nearly all of a step's cost
 

@@ -8,9 +8,10 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from distillery.methods.settings import Settings
 from distillery.models.lora import LoraDenoiser
 from distillery.models.prior import Prior
-from distillery.runs.optimise import Companion, Settings
+from distillery.runs.optimise import Companion
 
 
 def lora_optimiser(lora: nn.Module, learning_rate: float) -> torch.optim.Optimizer:

@@ -19,9 +19,9 @@ from types import ModuleType
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
+from distillery.methods.settings import Settings
 from distillery.methods.source_image import Pair, load_pairs
 from distillery.runs.engine import Place, check_edit
-from distillery.runs.optimise import Settings
 
 RECORD = "pairs~unfinished.json"
 

@@ -37,13 +37,13 @@ from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write, prompt_to_filename
 from distillery.core.images import from_pil, load_image, save_gif, save_png, to_png_bytes
 from distillery.methods.registry import METHODS
+from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source, drawn_source, load_source
 from distillery.models.presets import guidance_default
 from distillery.models.prior import Prior
 from distillery.runs.canvas import Canvas, LatentCanvas
 from distillery.runs.optimise import (
     Checkpoint,
-    Settings,
     Step,
     distill,
     load_checkpoint,

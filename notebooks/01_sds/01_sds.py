@@ -34,6 +34,7 @@ from distillery.core.images import from_pil, to_pil
 from distillery.course.check import check, compare_picture
 from distillery.course.line_up import LineUp
 from distillery.course.submission_pictures import hand_in
+from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.exact import GaussianMixturePrior
@@ -42,7 +43,7 @@ from distillery.models.prior import Prior
 from distillery.notebook.figures import curves, scatter, show
 from distillery.notebook.widgets import live
 from distillery.runs.canvas import LatentCanvas, PixelCanvas
-from distillery.runs.optimise import Settings, distill
+from distillery.runs.optimise import distill
 from distillery.toybox import Factors, draw
 from guidance import sds
 

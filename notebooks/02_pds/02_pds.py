@@ -38,6 +38,7 @@ from distillery.course.line_up import LineUp
 from distillery.course.submission_pictures import hand_in
 from distillery.methods.gradient_loss import with_gradient
 from distillery.methods.sdedit import sdedit
+from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask
@@ -45,7 +46,7 @@ from distillery.models.presets import find_preset, guidance_default, load_prior
 from distillery.notebook.figures import curves, frontier, overlaid, show
 from distillery.notebook.widgets import Explorer, Preview, Wipe
 from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import Settings, distill, objective
+from distillery.runs.optimise import distill, objective
 from distillery.toybox import Factors, draw
 from guidance import pds
 

@@ -38,6 +38,7 @@ from distillery.course.check import check, compare_picture
 from distillery.course.line_up import LineUp
 from distillery.course.submission_pictures import hand_in
 from distillery.methods.gradient_loss import with_gradient
+from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.exact import GaussianMixturePrior
@@ -48,7 +49,7 @@ from distillery.notebook.figures import scatter, show
 from distillery.notebook.widgets import live
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import Settings, Step, distill, objective
+from distillery.runs.optimise import Step, distill, objective
 from distillery.toybox import COLOURS, SCENES, Factors, draw
 from guidance import vsd
 

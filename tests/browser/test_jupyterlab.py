@@ -29,7 +29,8 @@ CELLS = {
         import torch
         from distillery.runs.canvas import LatentCanvas
         from distillery.course.check import check
-        from distillery.runs.optimise import Settings, distill
+        from distillery.methods.settings import Settings
+        from distillery.runs.optimise import distill
         from distillery.models.exact import demonstration_mixture
         from distillery.pixelart.canvas import PaletteCanvas
         from distillery.pixelart.indexed_png import indexed

@@ -9,12 +9,13 @@ import torch
 from diffusers import DDPMScheduler
 from torch import Tensor
 
+from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.prior import Condition
 from distillery.models.schedule import scaled_linear_alphas_cumprod
 from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import Settings, distill, objective
+from distillery.runs.optimise import distill, objective
 from grading.stages.known_answers import Answer
 from grading.stages.pds import variants as variants
 from reference import pds

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from distillery.methods.settings import Settings
 from distillery.models.exact import GaussianMixturePrior
 from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import Settings, distill, objective
+from distillery.runs.optimise import distill, objective
 from reference import sds, vsd
 
 T = torch.tensor([150, 620])

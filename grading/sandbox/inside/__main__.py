@@ -13,5 +13,5 @@ if __name__ == "__main__":
     if settings.get("program"):
         from inside.program import main
     else:
-        from inside.warm import main
+        from inside.fork_server import main
     main(settings)

@@ -30,12 +30,12 @@ from distillery.course.submission_pictures import (
     picture_name,
     share_of,
 )
+from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.models.presets import find_preset, load_prior
 from distillery.pixelart.indexed_png import enlarged, indexed
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import engine
-from distillery.runs.optimise import Settings
 from reference import sds
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from distillery.methods import csd, ism, sdi
 from distillery.methods.ddim import ddim_step, invert
+from distillery.methods.settings import Settings
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.prior import Condition
 from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import Settings, distill, objective
+from distillery.runs.optimise import distill, objective
 
 METHODS = pytest.mark.parametrize("method", [csd, sdi, ism], ids=["csd", "sdi", "ism"])
 BATCH, SHAPE, STD = 3, (4, 3, 5), 0.3

@@ -8,13 +8,14 @@ import pytest
 import torch
 
 from distillery.core.errors import CourseError
+from distillery.methods.settings import Settings
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.lora import LoraDenoiser
 from distillery.models.presets import load_prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import Settings, distill, objective
+from distillery.runs.optimise import distill, objective
 from reference import vsd
 
 T = torch.tensor([100, 700])

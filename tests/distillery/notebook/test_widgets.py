@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from distillery.core.errors import CourseError
+from distillery.methods.settings import Settings
 from distillery.models.exact import demonstration_mixture
 from distillery.notebook.widgets import Explorer, Preview, Wipe, live
 from distillery.runs.canvas import LatentCanvas, PixelCanvas
-from distillery.runs.optimise import Settings, distill
+from distillery.runs.optimise import distill
 
 
 def images(count: int) -> torch.Tensor:

@@ -10,11 +10,11 @@ import torch
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
+from distillery.methods.settings import Settings
 from distillery.models.exact import GaussianMixturePrior
 from distillery.runs.canvas import Canvas, LatentCanvas, PixelCanvas
 from distillery.runs.optimise import (
     LossFunction,
-    Settings,
     distill,
     learning_rate_at,
     load_checkpoint,

@@ -50,7 +50,7 @@ c = get_config()  # noqa: F821
 c.CourseDirectory.course_id = "stock"
 c.Execute.timeout = 300
 """
-Write = Callable[[Path, NotebookNode], None]
+Write = Callable[[Path, NotebookNode], object]
 
 
 def main() -> None:

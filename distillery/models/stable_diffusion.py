@@ -24,7 +24,8 @@ from diffusers import (
 from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
-from distillery.models.prior import Condition, Control, Prior, stack_branches
+from distillery.models.parameterization import eps_from_v
+from distillery.models.prior import Condition, Control, Prior, check_steps, stack_branches
 from distillery.models.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
 
 
@@ -175,9 +176,7 @@ class StableDiffusionPrior(Prior):
         xts, ts, condition = stack_branches(xt, t, conditions)
         prediction = self.network(xts, ts, condition, controls=controls)
         if self.predicts_v:
-            # Salimans and Ho 2022, appendix D: v = sqrt(ab) eps - sqrt(1 - ab) x0.
-            alpha_bar = self.alpha_bar(ts)
-            prediction = alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * xts
+            prediction = eps_from_v(xts, prediction, self.alpha_bar(ts))
         return prediction.chunk(len(conditions))
 
     def network(
@@ -257,6 +256,14 @@ class StableDiffusionPrior(Prior):
 
     def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Tensor] | None:
         return None
+
+    def timesteps(self, steps: int) -> Tensor:
+        """Those of diffusers' DDIM, spaced as the model's scheduler says."""
+        check_steps(steps, len(self.alphas_cumprod))
+        scheduler = DDIMScheduler.from_config(self.pipeline.scheduler.config)
+        scheduler.set_timesteps(steps)
+        after_last = torch.tensor([-1 if scheduler.config.set_alpha_to_one else 0])
+        return torch.cat([scheduler.timesteps, after_last]).to(self.device)
 
     @torch.no_grad()
     def sample(

@@ -84,7 +84,5 @@ def invert(
     asked `steps` times.
     """
     timesteps = torch.arange(steps + 1, device=t.device)[:, None] * t // steps  # (steps + 1, B)
-    xt = x0
-    for xt, _ in ddim(x0, timesteps, alpha_bar=prior.alpha_bar, predict=predict):
-        pass
+    *_, (xt, _) = ddim(x0, timesteps, alpha_bar=prior.alpha_bar, predict=predict)
     return xt

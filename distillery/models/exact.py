@@ -151,8 +151,7 @@ class GaussianMixturePrior(Prior):
         xt = torch.randn(shape, generator=generator, device=self.device)
         timesteps = self.timesteps(steps)[:, None].expand(-1, len(prompts))
         predict = guided_noise(self, text=text, uncond=uncond, guidance_scale=guidance_scale)
-        for _, x0 in ddim(xt, timesteps, alpha_bar=self.alpha_bar, predict=predict):
-            pass
+        *_, (_, x0) = ddim(xt, timesteps, alpha_bar=self.alpha_bar, predict=predict)
         return x0
 
     def timesteps(self, steps: int) -> Tensor:

@@ -8,6 +8,7 @@ Latents are `(B, C, h, w)`. A noise level is `alpha_bar` `(B, 1, 1, 1)`, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -70,7 +71,7 @@ def ddim(
     Yields:
         After each step the latents at the next timestep, and the estimate of x0.
     """
-    for t, t_next in zip(timesteps[:-1], timesteps[1:], strict=True):
+    for t, t_next in pairwise(timesteps):
         clean = (t_next < 0).view(-1, 1, 1, 1)
         alpha_bar_next = alpha_bar(t_next.clamp(min=0)).masked_fill(clean, 1.0)
         xt, x0 = ddim_step(xt, predict(xt, t), alpha_bar(t), alpha_bar_next)

@@ -41,7 +41,7 @@ def load(
 ) -> StableDiffusionPrior:
     """Load a hub id or a folder of the family "sd" or "sdxl", with another VAE if one is named.
 
-    What diffusers, the hub or safetensors raise goes through; `presets.load_prior` words it.
+    What diffusers, the hub or safetensors raise goes through; `load.load_prior` words it.
     """
     pipelines = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
     priors = {"sd": StableDiffusionPrior, "sdxl": StableDiffusionXLPrior}
@@ -234,7 +234,7 @@ class StableDiffusionPrior(Prior):
     def add_controlnet(self, kind: str, source: str, *, offline: bool = False) -> None:
         """Load a ControlNet from a hub id or a folder, frozen, in the UNet's precision.
 
-        What diffusers, the hub or safetensors raise goes through; `presets.load_controlnets` words
+        What diffusers, the hub or safetensors raise goes through; `load.load_controlnets` words
         it.
         """
         with _no_loading_bars():
@@ -246,7 +246,7 @@ class StableDiffusionPrior(Prior):
     def add_lora(self, source: str, *, scale: float) -> None:
         """Melt the LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
 
-        What peft, diffusers, the hub or safetensors raise goes through; `presets.load_lora` words
+        What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
         it.
         """
         self.pipeline.load_lora_weights(source)

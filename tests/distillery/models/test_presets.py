@@ -8,9 +8,10 @@ import torch
 
 from distillery.core.errors import CourseError
 from distillery.methods.registry import METHODS
-from distillery.models import presets, stable_diffusion
+from distillery.models import annotators, load, stable_diffusion
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import PRESETS, guidance_default, load_prior, pick_device
+from distillery.models.load import load_prior, pick_device
+from distillery.models.presets import PRESETS, find_preset, guidance_default
 from distillery.models.stable_diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 
 
@@ -37,6 +38,40 @@ def test_every_preset_has_a_guidance_scale_for_every_method() -> None:
 def test_the_original_assignments_scales_belong_to_stable_diffusion() -> None:
     assert guidance_default("sd21-base", "sds") == 25
     assert guidance_default("sd21-base", "pds") == 7.5
+
+
+def test_what_is_embedded_needs_nothing_from_the_hub() -> None:
+    embedded = [preset for preset in PRESETS.values() if preset.embedded]
+
+    assert [preset.name for preset in embedded] == ["tiny-sd", "tiny-sdxl"]
+    for preset in embedded:
+        assert preset.local
+        assert {preset.captioner, preset.depth_estimator} == set(annotators.EMBEDDED)
+        assert preset.clip_scorer == "tiny-clip"
+
+
+def test_every_preset_can_be_sampled_from_as_its_authors_do() -> None:
+    assert {name: preset.sampling_guidance for name, preset in PRESETS.items()} == {
+        "tiny-sd": 5.0,
+        "tiny-sdxl": 5.0,
+        "exact": 1.0,
+        **dict.fromkeys(["sd15", "sd21-base", "sd21", "ssd-1b", "sdxl"], 7.5),
+    }
+    assert all(preset.sampling_steps >= 30 for preset in PRESETS.values())
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("tiny_sd_folder", "sd15"), ("tiny_sdxl_folder", "sdxl")]
+)
+def test_a_local_folder_takes_after_its_family(
+    folder: str, name: str, request: pytest.FixtureRequest
+) -> None:
+    own, family = find_preset(request.getfixturevalue(folder)), PRESETS[name]
+
+    assert own.local
+    assert not own.embedded
+    for field in ("sampling_guidance", "sampling_steps", "captioner", "clip_scorer", "settings"):
+        assert getattr(own, field) == getattr(family, field)
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
@@ -69,7 +104,7 @@ def test_the_embedded_model_is_found_from_any_working_folder(
     tiny_sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(tiny_sd_folder, tmp_path / "repository/data/models/tiny-sd")
-    monkeypatch.setattr(presets, "REPOSITORY", tmp_path / "repository")
+    monkeypatch.setattr(load, "REPOSITORY", tmp_path / "repository")
     monkeypatch.chdir(tmp_path)
 
     assert isinstance(load_prior("tiny-sd", device="cpu"), StableDiffusionPrior)
@@ -78,7 +113,7 @@ def test_the_embedded_model_is_found_from_any_working_folder(
 def test_a_missing_embedded_model_says_how_to_make_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presets, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(load, "REPOSITORY", tmp_path)
 
     with pytest.raises(CourseError, match=r"cannot load tiny-sd: .* is missing; .*make train"):
         load_prior("tiny-sd", device="cpu")

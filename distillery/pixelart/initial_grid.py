@@ -15,7 +15,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.core.images import fit, from_pil, read_any
 from distillery.methods.source_image import load_source
-from distillery.models.presets import find_preset
+from distillery.models.presets import find_preset, suits
 from distillery.models.prior import Control, Prior
 from distillery.palettes import (
     Space,
@@ -273,12 +273,11 @@ def _input_picture(settings: PixelSettings) -> tuple[Tensor, Tensor | None]:
 
 def _drawings(prior: Prior, settings: PixelSettings, generator: torch.Generator) -> Tensor:
     """Samples of the model, as many as there are candidates, (N, 3, H, W) in [-1, 1]."""
-    preset = find_preset(settings.model)
-    suits = {"guidance_scale": preset.sampling_guidance, **preset.settings.get("initial_grid", {})}
+    suitable = suits(settings.model, "initial_grid")
     latents = prior.sample(
         [settings.prompt] * settings.candidates,
-        guidance_scale=suits["guidance_scale"],
-        steps=preset.sampling_steps,
+        guidance_scale=suitable["guidance_scale"],
+        steps=suitable["steps"],
         generator=generator,
         negative=settings.negative_prompt,
         size=settings.canvas,

@@ -11,7 +11,7 @@ from distillery.methods.registry import METHODS
 from distillery.models import annotators, load, stable_diffusion
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_prior, pick_device
-from distillery.models.presets import PRESETS, find_preset, guidance_default
+from distillery.models.presets import PRESETS, find_preset, guidance_default, suits
 from distillery.models.stable_diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 
 
@@ -40,38 +40,15 @@ def test_the_original_assignments_scales_belong_to_stable_diffusion() -> None:
     assert guidance_default("sd21-base", "pds") == 7.5
 
 
-def test_what_is_embedded_needs_nothing_from_the_hub() -> None:
-    embedded = [preset for preset in PRESETS.values() if preset.embedded]
+def test_every_preset_is_sampled_from_with_guidance_of_its_own() -> None:
+    scales = {name: suits(name, "sample")["guidance_scale"] for name in PRESETS}
 
-    assert [preset.name for preset in embedded] == ["tiny-sd", "tiny-sdxl"]
-    for preset in embedded:
-        assert preset.local
-        assert {preset.captioner, preset.depth_estimator} == set(annotators.EMBEDDED)
-        assert preset.clip_scorer == "tiny-clip"
-
-
-def test_every_preset_can_be_sampled_from_as_its_authors_do() -> None:
-    assert {name: preset.sampling_guidance for name, preset in PRESETS.items()} == {
+    assert scales == {
         "tiny-sd": 5.0,
         "tiny-sdxl": 5.0,
         "exact": 1.0,
         **dict.fromkeys(["sd15", "sd21-base", "sd21", "ssd-1b", "sdxl"], 7.5),
     }
-    assert all(preset.sampling_steps >= 30 for preset in PRESETS.values())
-
-
-@pytest.mark.parametrize(
-    ("folder", "name"), [("tiny_sd_folder", "sd15"), ("tiny_sdxl_folder", "sdxl")]
-)
-def test_a_local_folder_takes_after_its_family(
-    folder: str, name: str, request: pytest.FixtureRequest
-) -> None:
-    own, family = find_preset(request.getfixturevalue(folder)), PRESETS[name]
-
-    assert own.local
-    assert not own.embedded
-    for field in ("sampling_guidance", "sampling_steps", "captioner", "clip_scorer", "settings"):
-        assert getattr(own, field) == getattr(family, field)
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
@@ -243,3 +220,33 @@ def test_auto_prefers_cuda_then_mps(
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
     assert pick_device("auto") == torch.device(expected)
+
+
+def test_every_preset_says_what_suits_it_for_every_kind_of_run() -> None:
+    kinds = {kind: set(values) for kind, values in PRESETS["sdxl"].settings.items()}
+
+    assert set(kinds) >= {"draw", "pixelart"}
+    for preset in PRESETS.values():
+        assert {kind: set(values) for kind, values in preset.settings.items()} == kinds
+
+
+def test_what_suits_a_model_is_the_presets_and_a_folders_is_its_familys(
+    tiny_sdxl_folder: Path,
+) -> None:
+    assert suits("tiny-sdxl", "pixelart")["size"] == (32, 32)
+    assert suits("sdxl", "pixelart")["size"] == (64, 64)
+    assert suits("exact", "draw")["steps"] == 200
+    assert suits(tiny_sdxl_folder, "draw") == suits("sdxl", "draw")
+    with pytest.raises(CourseError, match="unknown model 'sd99'"):
+        suits("sd99", "draw")
+
+
+def test_an_embedded_model_needs_nothing_from_the_hub() -> None:
+    embedded = [preset for preset in PRESETS.values() if preset.embedded]
+
+    assert [preset.name for preset in embedded] == ["tiny-sd", "tiny-sdxl"]
+    assert not find_preset("data/models/tiny-sdxl").embedded
+    for preset in embedded:
+        assert preset.local
+        assert {preset.captioner, preset.depth_estimator} == set(annotators.EMBEDDED)
+        assert preset.clip_scorer == "tiny-clip"

@@ -28,6 +28,7 @@ TOOLS = (
     "__main__.py",
     "core/__init__.py",
     "core/manifest.py",
+    "core/notebook_cells.py",
     "stages/__init__.py",
     "stages/stage.py",
     "stages/*/__init__.py",

@@ -532,7 +532,7 @@ def test_a_changed_file_differs_with_its_lines_and_a_missing_one_where_all_must_
     released, unpacked
 ):
     manifest = Manifest.load(released / "manifest.json")
-    path = unpacked / "distillery" / "schedule.py"
+    path = unpacked / "distillery" / "models" / "schedule.py"
     path.write_text(path.read_text("utf-8").replace("import torch", "import torch as t"), "utf-8")
     (unpacked / "main.py").unlink()
     (one,) = manifest.differences(unpacked, TOUR.folder)

@@ -29,10 +29,6 @@ TOOLS = (
     "core/__init__.py",
     "core/manifest.py",
     "core/notebook_cells.py",
-    "stages/__init__.py",
-    "stages/stage.py",
-    "stages/*/__init__.py",
-    "stages/*/stage.py",
     "student/*.py",
 )
 CODE = (".py", ".js", ".css")

@@ -21,11 +21,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.cli import Arguments
+from distillery.core.errors import STILL_TO_DO
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
-
-TO_DO = "still to do"  # in the sentence of every stub
 
 
 def arguments() -> Arguments:
@@ -179,7 +178,7 @@ def stop(sentence: str, status: int) -> int:
 
 def is_to_do(error: NotImplementedError) -> bool:
     """Whether it is the calm sentence of a stub."""
-    return TO_DO in str(error)
+    return STILL_TO_DO in str(error)
 
 
 def draw(flags: dict[str, Any]) -> None:
@@ -246,7 +245,7 @@ def with_either_code(
 
 
 def has_to_dos(module: ModuleType) -> bool:
-    return module.__file__ is not None and TO_DO in Path(module.__file__).read_text("utf-8")
+    return module.__file__ is not None and STILL_TO_DO in Path(module.__file__).read_text("utf-8")
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:

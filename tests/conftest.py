@@ -19,7 +19,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from distillery.models import annotators, presets
+from distillery.models import annotators, load
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MOST_WORKERS = 4  # each has torch and its models in memory
@@ -226,7 +226,7 @@ def tiny_repository(
     def ramp(images: torch.Tensor, *, model: str) -> torch.Tensor:
         return torch.linspace(0, 1, images.shape[-1]).expand_as(images)
 
-    monkeypatch.setattr(presets, "REPOSITORY", repository)
+    monkeypatch.setattr(load, "REPOSITORY", repository)
     monkeypatch.setattr(annotators, "depths", ramp)
     return repository
 

@@ -65,7 +65,7 @@ def show_gallery(out: Path) -> None:
 def gallery_settings() -> list[Settings]:
     """A run of the embedded model for each prompt of the gallery."""
     from distillery.methods.settings import Settings
-    from distillery.models.presets import pick_device
+    from distillery.models.load import pick_device
 
     prompts, device = json.loads(PROMPTS.read_text(encoding="utf-8"))["gallery"], pick_device()
     return [Settings(prompt, implementation="reference", device=str(device)) for prompt in prompts]
@@ -79,7 +79,7 @@ def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
     """
     from distillery.core.images import load_image
     from distillery.metrics.clip_score import ClipScorer
-    from distillery.models.presets import load_prior
+    from distillery.models.load import load_prior
     from distillery.runs import engine
     from reference import sds
 

@@ -22,7 +22,7 @@ from .supervisor import Order, see_through, tidy
 MODULES = (
     "distillery.runs.optimise",
     "distillery.methods.source_image",
-    "distillery.course.record",
+    "distillery.course.kinds",
     "distillery.pixelart.augment",
     "distillery.pixelart.settings",
     "distillery.pixelart.smoothness_losses",

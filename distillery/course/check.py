@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from distillery.core.errors import STILL_TO_DO
 from distillery.course.observe import observe
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
@@ -80,7 +81,7 @@ def _student_function(task: str) -> Callable[..., Any]:
     function = getattr(student_module(stage), name, None)
     if function is None:
         raise NotImplementedError(
-            f"guidance/{stage}.py holds no {name}, so it is still to do: run its %%todo cell."
+            f"guidance/{stage}.py holds no {name}, so it {STILL_TO_DO}: run its %%todo cell."
         )
     return function
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillery.core.errors import STILL_TO_DO, to_do_sentence
 from distillery.course.case import Case
 from distillery.course.tasks import Comparison, Task
 
@@ -72,11 +73,11 @@ def unfinished(wrong: Sequence[str]) -> list[str]:
 
 def says_to_do(message: str) -> bool:
     """Whether this is a NotImplementedError of a function that nobody has written yet."""
-    return not message or "still to do" in message
+    return not message or STILL_TO_DO in message
 
 
 def still_to_do(task: Task) -> str:
-    return f"{task.name} is still to do: {task.notebook}, task {task.number}."
+    return to_do_sentence(task.name, task.notebook, task.number)
 
 
 def stopped(task: Task, kind: str, message: str, line: str) -> tuple[str, ...]:

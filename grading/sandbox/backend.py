@@ -1,4 +1,4 @@
-"""An enclosure: how the warm parent is started, and what is then around it."""
+"""An backend: how the fork server is started, and what is then around it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Enclosure:
-    """One way to start the warm parent.
+class Backend:
+    """One way to start the fork server.
 
     name:        of the sandbox that it makes.
     command:     what to start, its last argument the settings of `inside` as JSON.

@@ -1,6 +1,6 @@
-"""The sandbox of choice: bubblewrap around the warm parent, and namespaces around each job.
+"""The sandbox of choice: bubblewrap around the fork server, and namespaces around each job.
 
-Bubblewrap needs no rights and no daemon. It shows the warm parent a file system that holds only
+Bubblewrap needs no rights and no daemon. It shows the fork server a file system that holds only
 what it is given here, all of it read-only, and takes its network and its view of other processes.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from grading.sandbox import mounts
-from grading.sandbox.backend import Enclosure, inside_settings
+from grading.sandbox.backend import Backend, inside_settings
 from grading.sandbox.jobs import SandboxError
 
 COURSE = "/course"  # where it stands inside, wherever it lies
@@ -25,7 +25,7 @@ SCRATCH = "/scratch"  # of the inside's own `cell`, too
 FIRST_USER, USERS = 2**30, 2**28  # numbers that no account on a real machine has
 
 
-def enclosure(*, program: bool = False) -> Enclosure:
+def backend(*, program: bool = False) -> Backend:
     """The command line of bubblewrap.
 
     Raises:
@@ -38,7 +38,7 @@ def enclosure(*, program: bool = False) -> Enclosure:
     settings = inside_settings("namespaces", COURSE, user=user, program=program)
     given = mounts.environment(SCRATCH) | ({"PYTHONPATH": COURSE} if program else {})
     command = [found, *_away_from_everything(user), *_file_system(), *_environment(given)]
-    return Enclosure("bubblewrap", [*command, *python_command(settings, INSIDE)])
+    return Backend("bubblewrap", [*command, *python_command(settings, INSIDE)])
 
 
 def python_command(settings: dict[str, Any], inside: str) -> list[str]:
@@ -104,7 +104,7 @@ def _file_system() -> list[str]:
         "--perms",
         "1777",
         "--tmpfs",
-        SCRATCH,  # the warm parent's; each job gets one of its own on top
+        SCRATCH,  # the fork server's; each job gets one of its own on top
         # Against leaving anything behind for the next job, and against filling memory with it.
         "--remount-ro",
         "/dev",

@@ -1,4 +1,4 @@
-"""Docker or podman around the warm parent, where an engine answers and has an image for it.
+"""Docker or podman around the fork server, where an engine answers and has an image for it.
 
 The image brings Python with what the course depends on, such as
 
@@ -22,7 +22,7 @@ import shutil
 import subprocess
 
 from grading.sandbox import mounts
-from grading.sandbox.backend import Enclosure, inside_settings
+from grading.sandbox.backend import Backend, inside_settings
 from grading.sandbox.jobs import SandboxError
 
 COURSE, INSIDE, HOME = "/course", "/sandbox/inside", "/scratch"
@@ -30,7 +30,7 @@ NOBODY = 65534
 ANSWERS_S = 20
 LEAVES_OPEN = (
     "Jobs of one container share its processes: the filter of system calls and Landlock, and no "
-    "namespaces, stand between a job and the warm parent.",
+    "namespaces, stand between a job and the fork server.",
     "The jobs of one container share the size of its scratch.",
 )
 # What a job opens in the image, beside its Python.
@@ -38,7 +38,7 @@ READABLE = (COURSE, INSIDE, "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
-def enclosure() -> Enclosure:
+def backend() -> Backend:
     """The command line of the first engine that answers.
 
     Raises:
@@ -53,7 +53,7 @@ def enclosure() -> Enclosure:
     name = f"sandbox-{secrets.token_hex(8)}"
     settings = inside_settings("landlock", COURSE, scratch=HOME, readable=[*READABLE, *DEVICES])
     python = ["python", "-I", "-u", INSIDE, json.dumps(settings)]
-    return Enclosure(
+    return Backend(
         engine,
         [engine, "run", *_options(name), *_volumes(), *_environment(), image, *python],
         environment={key: os.environ[key] for key in _ENGINES_OWN if key in os.environ},

@@ -24,8 +24,8 @@ from safetensors import SafetensorError, safe_open
 from distillery.core.errors import CourseError, in_short
 from grading.sandbox import mounts, select_backend
 from grading.sandbox.escapes import attempt_all, laid_bait
-from grading.sandbox.fixes import remedy
-from grading.sandbox.fork_server_client import WarmSandbox
+from grading.sandbox.fixes import fix_for
+from grading.sandbox.fork_server_client import ForkServerSandbox
 from grading.sandbox.jobs import Job, SandboxError
 from grading.sandbox.program import run_program
 
@@ -73,7 +73,7 @@ class Finding:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 0 if the sandbox holds, else 1."""
     parser = argparse.ArgumentParser("python -m grading doctor", description=__doc__)
-    parser.add_argument("--sandbox", choices=select_backend.ENCLOSURES, help="try this one")
+    parser.add_argument("--sandbox", choices=select_backend.BACKENDS, help="try this one")
     asked = parser.parse_args(arguments)
     _section("This machine", machine())
     with laid_bait() as bait:
@@ -98,7 +98,7 @@ def _section(title: str, findings: Iterable[Finding]) -> list[Finding]:
     return shown
 
 
-def _verdict(sandbox: WarmSandbox, escapes: list[Finding]) -> int:
+def _verdict(sandbox: ForkServerSandbox, escapes: list[Finding]) -> int:
     out = [escape for escape in escapes if escape.state == "NO"]
     if out:
         print(f"\nThe sandbox {sandbox.name} DOES NOT HOLD: {len(out)} of {len(escapes)} ways out.")
@@ -188,22 +188,22 @@ def _is_readable(file: Path) -> bool:
         return False
 
 
-def find_sandbox(name: str | None) -> tuple[WarmSandbox | None, list[Finding]]:
+def find_sandbox(name: str | None) -> tuple[ForkServerSandbox | None, list[Finding]]:
     """The one that grading would use, and why the stronger ones are not it."""
     tried = []
     for one in (
-        [name] if name else [n for n in select_backend.ENCLOSURES if n != select_backend.ON_REQUEST]
+        [name] if name else [n for n in select_backend.BACKENDS if n != select_backend.ON_REQUEST]
     ):
         try:
             sandbox = select_backend.tried(one)
         except SandboxError as error:
-            tried.append(Finding(one, "NO", in_short(error), remedy(str(error))))
+            tried.append(Finding(one, "NO", in_short(error), fix_for(str(error))))
         else:
             return sandbox, [*tried, Finding(sandbox.name, "ok", "a job came through it")]
     return None, tried
 
 
-def about(sandbox: WarmSandbox) -> Iterator[Finding]:
+def about(sandbox: ForkServerSandbox) -> Iterator[Finding]:
     """What it costs, and what it says itself that it leaves open."""
     times = []
     for _ in range(TIMED):
@@ -217,7 +217,7 @@ def about(sandbox: WarmSandbox) -> Iterator[Finding]:
         yield Finding("LEFT OPEN", "open", "", sentence)
 
 
-def _models_inside(sandbox: WarmSandbox) -> Finding:
+def _models_inside(sandbox: ForkServerSandbox) -> Finding:
     """Whoever a job runs as inside, it has to read the weights."""
     what = "the models, read from inside"
     unread = sandbox.run(Job("probe", "probe", READS_MODELS, {})).facts.get("found")
@@ -233,11 +233,11 @@ def _whole_program() -> Finding:
         try:
             ran = run_program([sys.executable, "-c", "print('here')"], Path(folder))
         except SandboxError as error:
-            return Finding(what, "NO", in_short(error), remedy(str(error)))
+            return Finding(what, "NO", in_short(error), fix_for(str(error)))
     return Finding(what, "ok" if ran.printed == "here\n" else "NO", f"it {ran.ending}")
 
 
-def ways_out(sandbox: WarmSandbox, bait: dict[str, object]) -> Iterator[Finding]:
+def ways_out(sandbox: ForkServerSandbox, bait: dict[str, object]) -> Iterator[Finding]:
     """Each escape, and whether it was held."""
     try:
         for escape, found in attempt_all(sandbox, bait):

@@ -33,7 +33,7 @@ FORBIDDEN = (
 )
 
 
-def remedy(reason: str) -> str:
+def fix_for(reason: str) -> str:
     """What to do about a sandbox that does not work for that reason; empty if nobody knows."""
     if "is not installed" in reason:
         return INSTALL

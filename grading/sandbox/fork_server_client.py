@@ -1,4 +1,4 @@
-"""The outer half of a sandbox: starts the warm parent, hands it jobs, reads what it reports."""
+"""The outer half of a sandbox: starts the fork server, hands it jobs, reads what it reports."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import IO, Any
 
-from grading.sandbox.backend import Enclosure
+from grading.sandbox.backend import Backend
 from grading.sandbox.inside.frames import FRAME, LONGEST_HEADER
 from grading.sandbox.inside.payload import pack
 from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
 
 START_S = 300.0  # a cold disk, and models to be loaded
-# Slow to import; the warm parent has them from the first job on that needs them.
+# Slow to import; the fork server has them from the first job on that needs them.
 WHEN_NAMED = ("distillery.models.lora",)
 FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
-# The keeper ends a job that takes too long; a keeper that does not is no fault of the job's.
+# The supervisor ends a job that takes too long; a supervisor that does not is no fault of the job's.
 GRACE_S = 60.0
 USUAL = Limits()
 CHUNK = 1 << 16
 LAST_WORDS = 2000
 
 
-class WarmSandbox:
-    """A `Sandbox` that keeps one warm parent; it starts with the first job."""
+class ForkServerSandbox:
+    """A `Sandbox` that keeps one fork server; it starts with the first job."""
 
-    def __init__(self, enclosure: Enclosure, preload: Iterable[str] = ()) -> None:
+    def __init__(self, backend: Backend, preload: Iterable[str] = ()) -> None:
         """preload: names of models, and of slow modules, to load once and not in every job."""
-        self.name = enclosure.name
-        self.leaves_open = enclosure.leaves_open
-        self._enclosure = enclosure
+        self.name = backend.name
+        self.leaves_open = backend.leaves_open
+        self._backend = backend
         self._wanted = set(preload)
         self._warm: set[str] = set()
         self._parent: Process | None = None
@@ -57,7 +57,7 @@ class WarmSandbox:
 
     def _make_warm(self) -> None:
         if self._parent is None:
-            self._parent, self._warm = Process(self._enclosure), set()
+            self._parent, self._warm = Process(self._backend), set()
         elif self._wanted <= self._warm:
             return
         with self._fatal():
@@ -104,9 +104,9 @@ class WarmSandbox:
 
     def close(self) -> None:
         self._stop()
-        self._enclosure.remove()
+        self._backend.remove()
 
-    def __enter__(self) -> WarmSandbox:
+    def __enter__(self) -> ForkServerSandbox:
         return self
 
     def __exit__(
@@ -119,12 +119,12 @@ class WarmSandbox:
 
 
 class Process:
-    """What the enclosure's command started, and the frames to and from it."""
+    """What the backend's command started, and the frames to and from it."""
 
-    def __init__(self, enclosure: Enclosure) -> None:
-        self._enclosure = enclosure
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._said = tempfile.TemporaryFile()  # noqa: SIM115, closed by kill()
-        self._process = _started(enclosure, self._said)
+        self._process = _started(backend, self._said)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -163,7 +163,7 @@ class Process:
         return " ".join(self._said.read().decode("utf-8", "replace").split())
 
     def kill(self) -> None:
-        self._enclosure.kill()
+        self._backend.kill()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         for pipe in (self._process.stdin, self._process.stdout):
@@ -174,7 +174,7 @@ class Process:
         self._said.close()
 
 
-def _started(enclosure: Enclosure, said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(backend: Backend, said: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start it from a thread that lives as long as it does.
 
     The kernel's "die with the parent" means the thread that forked, and a caller's may end early.
@@ -185,11 +185,11 @@ def _started(enclosure: Enclosure, said: IO[bytes]) -> subprocess.Popen[bytes]:
     def live() -> None:
         try:
             process = subprocess.Popen(
-                enclosure.command,
+                backend.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
-                env=enclosure.environment,
+                env=backend.environment,
                 bufsize=0,
                 start_new_session=True,  # Ctrl-C is the grader's to handle
             )
@@ -204,7 +204,7 @@ def _started(enclosure: Enclosure, said: IO[bytes]) -> subprocess.Popen[bytes]:
     threading.Thread(target=live, daemon=True, name="sandbox").start()
     ready.wait()
     if isinstance(made[0], OSError):
-        raise SandboxError(f"{enclosure.command[0]} cannot be started: {made[0]}") from made[0]
+        raise SandboxError(f"{backend.command[0]} cannot be started: {made[0]}") from made[0]
     return made[0]
 
 

@@ -1,6 +1,6 @@
 """Where bubblewrap may not be used: Landlock around each job, or nothing but limits.
 
-Both start the warm parent as an ordinary process of the grader's user. Each job then shuts itself
+Both start the fork server as an ordinary process of the grader's user. Each job then shuts itself
 in; what that leaves open stands beside it, for a person to read.
 """
 
@@ -11,7 +11,7 @@ import shutil
 import tempfile
 
 from grading.sandbox import mounts
-from grading.sandbox.backend import Enclosure, inside_settings
+from grading.sandbox.backend import Backend, inside_settings
 from grading.sandbox.bubblewrap_backend import python_command
 from grading.sandbox.inside import landlock as inside_landlock
 from grading.sandbox.inside.seccomp import MACHINES
@@ -39,7 +39,7 @@ NO_FILTER = (
 )
 
 
-def landlock() -> Enclosure:
+def landlock() -> Backend:
     """Landlock, the filter of system calls, and limits.
 
     Raises:
@@ -54,16 +54,16 @@ def landlock() -> Enclosure:
     return _shared("landlock", leaves_open)
 
 
-def limits() -> Enclosure:
+def limits() -> Backend:
     """Limits, and where there is one the filter of system calls."""
     filtered = platform.system() == "Linux" and platform.machine() in MACHINES
     return _shared("limits", NOTHING_BUT_LIMITS if filtered else NOTHING_BUT_LIMITS + NO_FILTER)
 
 
-def _shared(name: str, leaves_open: tuple[str, ...]) -> Enclosure:
+def _shared(name: str, leaves_open: tuple[str, ...]) -> Backend:
     scratch = tempfile.mkdtemp(prefix="sandbox-")
     settings = inside_settings(name, str(mounts.COURSE), scratch=scratch, readable=readable_paths())
-    return Enclosure(
+    return Backend(
         name,
         python_command(settings, str(mounts.INSIDE)),
         environment=mounts.environment(scratch),

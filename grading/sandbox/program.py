@@ -50,7 +50,7 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits = USUAL) -> Ra
     nonce = secrets.token_hex(16)
     header = {"nonce": nonce, "limits": asdict(limits), "argv": list(argv)}
     deadline = time.monotonic() + limits.wall_s + GRACE_S
-    process = Process(bubblewrap_backend.enclosure(program=True))
+    process = Process(bubblewrap_backend.backend(program=True))
     try:
         process.send(header, pack_files(_files(folder)), deadline)
         report, body = process.receive(deadline, 2 * limits.reply_bytes)

@@ -1,4 +1,4 @@
-"""The warm parent: imports everything once, and then forks a keeper for each job.
+"""The fork server: imports everything once, and then forks a supervisor for each job.
 
 It never starts a thread and never runs anything of a student, so that a fork is a faithful copy.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from . import isolation, limits
 from .frames import read_exactly, read_header, write_frame
 from .huge_pages import into_large_pages
-from .supervisor import Order, see_through, tidy
+from .supervisor import Order, supervise, tidy
 
 # What the students' modules import, so that no job waits for it; distillery.models.lora, which
 # takes longer than all of these and makes every fork slower, only when it is asked for.
@@ -45,11 +45,11 @@ def main(settings: dict[str, Any]) -> None:
             _warm_up(header["warm"])
             write_frame(goes_out, {"ready": True})
             continue
-        keeper = os.fork()
-        if keeper == 0:
-            _keep(settings, header, length, came_in, goes_out)
-        if os.waitpid(keeper, 0)[1] != 0:
-            sys.exit("a keeper failed")  # nobody knows what it left in the pipes
+        supervisor = os.fork()
+        if supervisor == 0:
+            _supervise(settings, header, length, came_in, goes_out)
+        if os.waitpid(supervisor, 0)[1] != 0:
+            sys.exit("a supervisor failed")  # nobody knows what it left in the pipes
 
 
 def _channel() -> tuple[int, int]:
@@ -78,7 +78,7 @@ def _warm_up(named: list[str]) -> None:
     into_large_pages()
 
 
-def _keep(
+def _supervise(
     settings: dict[str, Any], header: dict[str, Any], length: int, came_in: int, goes_out: int
 ) -> None:
     """See one job through, write one frame on what became of it, and end."""
@@ -102,7 +102,7 @@ def _report(order: Order) -> tuple[dict[str, Any], bytes]:
     try:
         taken = limits.address_space()
         folder = isolation.prepare(order.settings, order.bounds)
-        end = see_through(order, folder, taken)
+        end = supervise(order, folder, taken)
     except OSError as error:
         return {"ending": "fault", "why": str(error)}, b""
     finally:

@@ -1,8 +1,8 @@
-"""What one job's process is shut into. Two halves: what its keeper prepares, and what it does last.
+"""What one job's process is shut into. Two halves: what its supervisor prepares, and what it does last.
 
 A cell is one of
     "namespaces"  the job has users, processes, mounts, network and IPC of its own;
-    "landlock"    it shares them with the keeper, but opens only the files that it is given;
+    "landlock"    it shares them with the supervisor, but opens only the files that it is given;
     "limits"      it has nothing but limits and the filter of system calls.
 """
 
@@ -26,7 +26,7 @@ MOST_FILES = 4096
 
 
 def prepare(settings: dict[str, Any], bounds: dict[str, Any]) -> str:
-    """Called by the keeper before it forks the job; returns the folder that the job may fill."""
+    """Called by the supervisor before it forks the job; returns the folder that the job may fill."""
     if settings["cell"] != "namespaces":
         return tempfile.mkdtemp(dir=settings["scratch"])
     _own_namespaces()
@@ -74,7 +74,7 @@ def _own_mounts(scratch_mb: int) -> None:
     # Memory with a size: an untouched scratch for each job, and a filled one fills no disk.
     options = f"size={scratch_mb}m,nr_inodes={MOST_FILES},mode=0700"
     kernel.mount("tmpfs", SCRATCH, bare, options)
-    # Against reading other processes' memory, environment and open files, the keeper's above all.
+    # Against reading other processes' memory, environment and open files, the supervisor's above all.
     # What is left of /proc is one file, without which torch complains and calculates more slowly.
     processor = Path("/proc/cpuinfo").read_bytes()
     hidden = bare | kernel.NO_PROGRAMS
@@ -86,7 +86,7 @@ def _own_mounts(scratch_mb: int) -> None:
 def keep_only(printed: int, *kept: int) -> None:
     """An empty standard input, both outputs into `printed`, then `kept`, and no other open file.
 
-    Whatever else the keeper has open, the way back to the grader above all, is closed here.
+    Whatever else the supervisor has open, the way back to the grader above all, is closed here.
     """
     empty = os.open(os.devnull, os.O_RDONLY)
     # First out of the way of the places that they are copied to.
@@ -112,6 +112,6 @@ def become(user: int | None) -> None:
 
 
 def die_with_parent() -> None:
-    """Against a job that outlives its keeper, a keeper its warm parent, and that one the grader."""
+    """Against a job that outlives its supervisor, a supervisor its fork server, and that one the grader."""
     if IS_LINUX:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -17,7 +17,7 @@ from typing import Any
 
 from . import isolation
 from .frames import FRAME, read_exactly, read_header, write_frame
-from .supervisor import Order, see_through
+from .supervisor import Order, supervise
 
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 LENGTH = struct.Struct("!I")
@@ -38,7 +38,7 @@ def main(settings: dict[str, Any]) -> None:
         folder = isolation.prepare(settings, order.bounds)
         _loopback_up()
         _put(files, Path(folder))
-        end = see_through(order, folder, 0)
+        end = supervise(order, folder, 0)
     except OSError as error:
         write_frame(goes_out, {"nonce": header["nonce"], "ending": "fault", "why": str(error)})
         return

@@ -1,7 +1,7 @@
-"""The keeper: one process for each job, which shuts the job in, feeds it, bounds it, and reports.
+"""The supervisor: one process for each job, which shuts the job in, feeds it, bounds it, and reports.
 
-The warm parent sees nothing of a job, neither what goes in nor what comes out, so that no later job
-can find it in the memory that it is forked from. The keeper sees it, and ends with the job.
+The fork server sees nothing of a job, neither what goes in nor what comes out, so that no later job
+can find it in the memory that it is forked from. The supervisor sees it, and ends with the job.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class Order:
-    """One job, as its keeper knows it.
+    """One job, as its supervisor knows it.
 
     settings:  of the sandbox; see grading/sandbox/bubblewrap_backend.py.
     bounds:    the fields of grading.sandbox.jobs.Limits.
@@ -63,7 +63,7 @@ class Stream:
         self.kept += part[: max(0, self.most - len(self.kept))]
 
 
-def see_through(order: Order, folder: str, taken: int | None) -> End:
+def supervise(order: Order, folder: str, taken: int | None) -> End:
     """Fork the job, and stay until it is gone.
 
     folder: what `isolation.prepare` gave.

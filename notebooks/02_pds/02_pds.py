@@ -42,7 +42,7 @@ from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask
-from distillery.models.presets import find_preset, guidance_default, load_prior
+from distillery.models.presets import guidance_default, load_prior, suits
 from distillery.notebook.figures import curves, frontier, overlaid, show
 from distillery.notebook.widgets import Explorer, Preview, Wipe
 from distillery.runs.canvas import LatentCanvas
@@ -896,7 +896,7 @@ show(
 # there is nothing to multiply, and $k$ changes nothing.)
 
 # %%
-LIGHT = find_preset(MODEL).identity
+LIGHT = suits(MODEL, "draw")["identity"]
 by_light = film(edited(identity=LIGHT))
 free, held = (film(edited(which=FEW, identity=k))[STEPS] for k in (0.0, 3.0))
 rows = [before[list(FEW)], free, by_light[STEPS][list(FEW)], by_pds[STEPS][list(FEW)], held]

@@ -1,6 +1,6 @@
-"""Docker or podman around the fork server, where an engine answers and has an image for it.
+"""Docker or podman around the fork server, if an engine answers and has an image for it.
 
-The image brings Python with what the course depends on, such as
+The image contains Python and the packages that the course depends on, for example
 
     FROM python:3.11-slim
     COPY pyproject.toml constraints.txt ./
@@ -8,9 +8,9 @@ The image brings Python with what the course depends on, such as
         accelerate diffusers numpy opencv-python-headless peft pillow pyyaml safetensors \\
         torch torchvision transformers
 
-It is built with `docker build -t score-distillery .`; another name goes in $SCORE_DISTILLERY_IMAGE.
-A CPU build of torch makes it several GB smaller.
-Engines forbid namespaces within a container, so each job is shut in by Landlock there.
+Build it with `docker build -t score-distillery .`; for another name set $SCORE_DISTILLERY_IMAGE. A
+CPU build of torch makes it several GB smaller. Engines forbid namespaces within a container, so
+Landlock isolates each job there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LEAVES_OPEN = (
     "namespaces, stand between a job and the fork server.",
     "The jobs of one container share the size of its scratch.",
 )
-# What a job opens in the image, beside its Python.
+# What a job may open in the image, in addition to its Python.
 READABLE = (COURSE, INSIDE, "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
@@ -42,7 +42,7 @@ def backend() -> Backend:
     """The command line of the first engine that answers.
 
     Raises:
-        SandboxError: none does, or it has no such image.
+        SandboxError: no engine answers, or it does not have the image.
     """
     engine, image = _engine(), os.environ.get("SCORE_DISTILLERY_IMAGE", "score-distillery")
     if not _succeeds(engine, "image", "inspect", image):
@@ -63,7 +63,7 @@ def backend() -> Backend:
     )
 
 
-# Where the engine is and how it is reached; none of it gets into the container.
+# Where the engine is and how to reach it; the container does not get these.
 _ENGINES_OWN = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
 
 
@@ -86,7 +86,7 @@ def _options(name: str) -> list[str]:
         "--security-opt=no-new-privileges",
         f"--user={NOBODY}:{NOBODY}",
         "--pids-limit=256",  # against fork bombs
-        # An engine's own may be more than it is allowed to give.
+        # An engine's default may be more than it is allowed to give.
         "--ulimit=nofile=1024:1024",
         "--ulimit=nproc=4096:4096",
         "--memory=4g",  # against memory hogs

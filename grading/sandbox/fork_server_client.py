@@ -1,4 +1,4 @@
-"""The outer half of a sandbox: starts the fork server, hands it jobs, reads what it reports."""
+"""The outer half of a sandbox: starts the fork server, sends it jobs, reads its reports."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
 
 START_S = 300.0  # a cold disk, and models to be loaded
-# Slow to import; the fork server has them from the first job on that needs them.
+# Slow to import; the fork server loads them before the first job that needs them.
 WHEN_NAMED = ("distillery.models.lora",)
 FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
-# The supervisor ends a job that takes too long; a supervisor that does not is no fault of the job's.
+# The supervisor ends a job that takes too long. If it does not, the sandbox is at fault, not the
+# job.
 GRACE_S = 60.0
 USUAL = Limits()
 CHUNK = 1 << 16
 LAST_WORDS = 2000
 
 
-class ForkServerSandbox:
-    """A `Sandbox` that keeps one fork server; it starts with the first job."""
+class ForkServer:
+    """A `Sandbox` with one fork server, which starts with the first job."""
 
     def __init__(self, backend: Backend, preload: Iterable[str] = ()) -> None:
-        """preload: names of models, and of slow modules, to load once and not in every job."""
+        """preload: names of models and of slow modules to load once instead of in every job."""
         self.name = backend.name
         self.leaves_open = backend.leaves_open
         self._backend = backend
@@ -48,7 +49,7 @@ class ForkServerSandbox:
         self._lock = threading.Lock()
 
     def run(self, job: Job, limits: Limits = USUAL) -> Reply:
-        """One job, on its own; see `Sandbox.run`."""
+        """Run one job; see `Sandbox.run`."""
         with self._lock:
             self._wanted |= {name for name in WHEN_NAMED if name in job.source}
             self._wanted |= {*FOR_PICTURES} if job.kind == "picture" else set()
@@ -64,7 +65,7 @@ class ForkServerSandbox:
             deadline = time.monotonic() + START_S
             self._parent.send({"warm": sorted(self._wanted)}, b"", deadline)
             if self._parent.receive(deadline, 0)[0] != {"ready": True}:
-                raise SandboxError("it said something else than that it is ready")
+                raise SandboxError("it did not report that it is ready")
             self._warm = set(self._wanted)
 
     def _run(self, job: Job, limits: Limits) -> Reply:
@@ -77,7 +78,7 @@ class ForkServerSandbox:
             self._parent.send({"nonce": nonce, "limits": asdict(limits)}, body, deadline)
             report, reply = self._parent.receive(deadline, limits.reply_bytes)
             if report.get("nonce") != nonce:
-                raise SandboxError("an answer to something that was not asked")
+                raise SandboxError("it answered another request")
             if report["ending"] == "fault":
                 raise SandboxError(report["why"])
         if report["ending"] == "ended":
@@ -86,7 +87,7 @@ class ForkServerSandbox:
 
     @contextmanager
     def _fatal(self) -> Iterator[None]:
-        """After a failure nobody knows the state of the pipes: the next job gets a new parent."""
+        """After a failure the pipes are unusable: the next job gets a new fork server."""
         try:
             yield
         except (OSError, EOFError, ValueError, SandboxError) as error:
@@ -106,7 +107,7 @@ class ForkServerSandbox:
         self._stop()
         self._backend.remove()
 
-    def __enter__(self) -> ForkServerSandbox:
+    def __enter__(self) -> ForkServer:
         return self
 
     def __exit__(
@@ -139,7 +140,7 @@ class Process:
             left = left[os.write(self._to, left[:CHUNK]) :]
 
     def receive(self, deadline: float, most: int) -> tuple[dict[str, Any], bytes]:
-        """A frame whose body has no more than that many bytes."""
+        """A frame whose body has at most `most` bytes."""
         head, body = FRAME.unpack(self._read(FRAME.size, deadline))
         if head > LONGEST_HEADER or body > most:
             raise ValueError("a frame that is too long")
@@ -151,12 +152,12 @@ class Process:
             _wait(self._from, selectors.EVENT_READ, deadline)
             part = os.read(self._from, min(count - len(data), CHUNK))
             if not part:
-                raise EOFError("it ended unasked")
+                raise EOFError("it ended unexpectedly")
             data += part
         return bytes(data)
 
     def last_words(self) -> str:
-        """What it wrote to standard error, the end of it."""
+        """The last characters that it wrote to standard error."""
         self._process.poll()
         size = self._said.seek(0, os.SEEK_END)
         self._said.seek(max(0, size - LAST_WORDS))
@@ -177,7 +178,8 @@ class Process:
 def _started(backend: Backend, said: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start it from a thread that lives as long as it does.
 
-    The kernel's "die with the parent" means the thread that forked, and a caller's may end early.
+    For the kernel's "die with the parent" the parent is the thread that forked, and a caller's
+    thread may end early.
     """
     made: list[subprocess.Popen[bytes] | OSError] = []
     ready = threading.Event()

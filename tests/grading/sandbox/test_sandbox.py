@@ -25,7 +25,7 @@ from distillery.course.observe import conclude, load_task
 from distillery.course.record import Recording, to_wire
 from grading.sandbox import container_backend, doctor, fixes, mounts, open_sandbox, select_backend
 from grading.sandbox.escapes import ESCAPES, LEAVES, LOOKS, TIGHT, Escape, laid_bait
-from grading.sandbox.fork_server_client import ForkServerSandbox
+from grading.sandbox.fork_server_client import ForkServer
 from grading.sandbox.inside import payload, seccomp
 from grading.sandbox.jobs import Job, Limits, Raised, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
@@ -35,7 +35,7 @@ FAST = [escape for escape in ESCAPES if "timed out" not in escape.endings]
 NAMES = [escape.name for escape in ESCAPES]
 
 
-def opened(name: str) -> ForkServerSandbox:
+def opened(name: str) -> ForkServer:
     try:
         return select_backend.tried(name)
     except SandboxError as error:
@@ -49,13 +49,13 @@ def bait() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def sandbox(bait: dict[str, Any]) -> Iterator[ForkServerSandbox]:
+def sandbox(bait: dict[str, Any]) -> Iterator[ForkServer]:
     with opened("bubblewrap") as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def landlock(bait: dict[str, Any]) -> Iterator[ForkServerSandbox]:
+def landlock(bait: dict[str, Any]) -> Iterator[ForkServer]:
     with opened("landlock") as one:
         yield one
 
@@ -71,7 +71,9 @@ def task(source: str, name: str = "sds.sds_grad") -> tuple[Job, Any]:
     return Job("task", module, source, {"function": function, "case": facts}, tensors), stored
 
 
-def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(sandbox: ForkServerSandbox) -> None:
+def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(
+    sandbox: ForkServer,
+) -> None:
     job, stored = task((mounts.COURSE / "reference" / "sds.py").read_text())
 
     reply = sandbox.run(job)
@@ -81,7 +83,7 @@ def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(sandbox: ForkSe
 
 
 def test_an_exception_comes_with_its_message_and_the_students_own_line(
-    sandbox: ForkServerSandbox,
+    sandbox: ForkServer,
 ) -> None:
     source = "def sds_grad(*arguments):\n    here = {}\n    return here['gone']\n"
 
@@ -107,7 +109,7 @@ def test_an_exception_comes_with_its_message_and_the_students_own_line(
     ],
 )
 def test_a_module_that_cannot_be_used_says_why(
-    sandbox: ForkServerSandbox, source: str, kind: str, line: str
+    sandbox: ForkServer, source: str, kind: str, line: str
 ) -> None:
     reply = sandbox.run(task(source)[0])
 
@@ -115,7 +117,7 @@ def test_a_module_that_cannot_be_used_says_why(
     assert (reply.raised.kind, reply.raised.line) == (kind, line)
 
 
-def test_what_is_printed_is_kept_up_to_its_limit(sandbox: ForkServerSandbox) -> None:
+def test_what_is_printed_is_kept_up_to_its_limit(sandbox: ForkServer) -> None:
     source = "import sys\ndef probe():\n    print('out' * 9); print('err', file=sys.stderr)\n"
 
     reply = sandbox.run(probe(source), replace(TIGHT, printed_bytes=12))
@@ -123,7 +125,7 @@ def test_what_is_printed_is_kept_up_to_its_limit(sandbox: ForkServerSandbox) -> 
     assert reply.printed == "err\noutoutou" or reply.printed == "outoutoutout"
 
 
-def test_a_job_computes_gradients_and_starts_threads(sandbox: ForkServerSandbox) -> None:
+def test_a_job_computes_gradients_and_starts_threads(sandbox: ForkServer) -> None:
     source = """
 import threading, torch
 def probe():
@@ -137,7 +139,7 @@ def probe():
     assert sandbox.run(probe(source)).facts == {"found": [2 * 2.0 * 27, [1]]}
 
 
-def test_a_job_finds_the_models_of_the_course(sandbox: ForkServerSandbox) -> None:
+def test_a_job_finds_the_models_of_the_course(sandbox: ForkServer) -> None:
     source = """
 from distillery.core.files import REPOSITORY
 from distillery.models.presets import find_preset
@@ -150,7 +152,7 @@ def probe():
 
 
 @pytest.mark.parametrize("escape", [*ESCAPES, LOOKS], ids=[*NAMES, LOOKS.name])
-def test_bubblewrap_holds(escape: Escape, sandbox: ForkServerSandbox, bait: dict[str, Any]) -> None:
+def test_bubblewrap_holds(escape: Escape, sandbox: ForkServer, bait: dict[str, Any]) -> None:
     if escape is LOOKS:
         LEAVES.attempt(sandbox, bait)
 
@@ -167,20 +169,20 @@ def test_bubblewrap_finds_a_python_that_is_known_by_a_link(tmp_path: Path) -> No
     opened("bubblewrap").close()
     (tmp_path / "linked").symlink_to(sys.prefix)
     program = tmp_path / "linked" / Path(sys.executable).relative_to(sys.prefix)
-    code = "from grading.sandbox import opening; opening.tried('bubblewrap').close()"
+    code = "from grading.sandbox import select_backend; select_backend.tried('bubblewrap').close()"
     ran = subprocess.run(
         [program, "-c", code], cwd=mounts.COURSE, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
 
 
-def test_bubblewrap_leaves_nothing_open(sandbox: ForkServerSandbox) -> None:
+def test_bubblewrap_leaves_nothing_open(sandbox: ForkServer) -> None:
     assert sandbox.leaves_open == ()
 
 
 @pytest.mark.parametrize("escape", [*FAST, LOOKS], ids=lambda escape: escape.name)
 def test_landlock_holds_what_it_promises(
-    escape: Escape, landlock: ForkServerSandbox, bait: dict[str, Any]
+    escape: Escape, landlock: ForkServer, bait: dict[str, Any]
 ) -> None:
     if "landlock" in escape.open_in:
         assert landlock.leaves_open
@@ -191,7 +193,7 @@ def test_landlock_holds_what_it_promises(
     assert escape.attempt(landlock, bait) == ""
 
 
-def test_two_sandboxes_do_not_see_each_other(sandbox: ForkServerSandbox, bait: dict[str, Any]) -> None:
+def test_two_sandboxes_do_not_see_each_other(sandbox: ForkServer, bait: dict[str, Any]) -> None:
     stay = "import time\ndef probe():\n    open('/scratch/left-' + BAIT['token'], 'w').close()\n"
     stay = f"BAIT = {bait!r}\n{stay}    time.sleep(2)\n    return 'still here'\n"
     replies: list[Reply] = []
@@ -211,20 +213,20 @@ def test_two_sandboxes_do_not_see_each_other(sandbox: ForkServerSandbox, bait: d
     assert replies[0].facts == {"found": "still here"}
 
 
-def _fork_server(sandbox: ForkServerSandbox) -> psutil.Process:
+def _fork_server(sandbox: ForkServer) -> psutil.Process:
     assert sandbox._parent is not None
     started = psutil.Process(sandbox._parent._process.pid)
     family = [started, *started.children(recursive=True)]
     return next(one for one in family if "python" in one.name())
 
 
-def _jobs_of(sandbox: ForkServerSandbox) -> list[psutil.Process]:
+def _jobs_of(sandbox: ForkServer) -> list[psutil.Process]:
     if sandbox._parent is None:
         return []
     return _fork_server(sandbox).children(recursive=True)
 
 
-def test_fifty_jobs_leave_the_warm_parent_as_large_as_it_was(sandbox: ForkServerSandbox) -> None:
+def test_fifty_jobs_leave_the_warm_parent_as_large_as_it_was(sandbox: ForkServer) -> None:
     payload = {"x": torch.randn(256, 1000)}
     job = Job("probe", "probe", f"def probe():\n    return {'y' * 100_000!r}\n", {}, payload)
     sandbox.run(job)
@@ -237,7 +239,9 @@ def test_fifty_jobs_leave_the_warm_parent_as_large_as_it_was(sandbox: ForkServer
     assert len(parent.children()) <= 1  # the last supervisor, which may be about to end
 
 
-def test_a_sandbox_whose_parent_was_killed_says_so_and_works_again(landlock: ForkServerSandbox) -> None:
+def test_a_sandbox_whose_parent_was_killed_says_so_and_works_again(
+    landlock: ForkServer,
+) -> None:
     parent = _fork_server(landlock)
     parent.kill()
     with pytest.raises(SandboxError, match="landlock: "):
@@ -251,7 +255,7 @@ SUPERVISOR = """
 import sys
 from grading.sandbox import select_backend
 from grading.sandbox.jobs import Job, Limits
-sandbox = opening.tried(sys.argv[1])
+sandbox = select_backend.tried(sys.argv[1])
 print("open", flush=True)
 sandbox.run(Job("probe", "probe", "def probe():\\n    while True: pass\\n", {}), Limits(wall_s=60))
 """
@@ -277,7 +281,7 @@ def test_killing_the_grader_kills_everything(
     assert alive == []
 
 
-def test_a_sandbox_opened_in_a_thread_outlives_it(sandbox: ForkServerSandbox) -> None:
+def test_a_sandbox_opened_in_a_thread_outlives_it(sandbox: ForkServer) -> None:
     """The kernel's "die with the parent" means the thread; sandboxes are started by one that stays.
 
     The module's own was opened by the main thread, so a fresh parent is started by another.
@@ -294,7 +298,7 @@ def test_a_sandbox_opened_in_a_thread_outlives_it(sandbox: ForkServerSandbox) ->
 
 
 def test_a_program_runs_in_a_copy_of_its_folder_and_hands_back_what_it_made(
-    sandbox: ForkServerSandbox, tmp_path: Path, bait: dict[str, Any]
+    sandbox: ForkServer, tmp_path: Path, bait: dict[str, Any]
 ) -> None:
     (tmp_path / "in.txt").write_text("given")
     (tmp_path / "gone.txt").symlink_to(bait["gradebook"])
@@ -324,7 +328,7 @@ sys.exit(3)
     ],
 )
 def test_a_program_that_does_not_end_well_is_ended(
-    sandbox: ForkServerSandbox, tmp_path: Path, source: str, ending: str
+    sandbox: ForkServer, tmp_path: Path, source: str, ending: str
 ) -> None:
     limits = Limits(wall_s=2, cpu_s=2, memory_mb=4096, scratch_mb=64, reply_bytes=2**20)
 

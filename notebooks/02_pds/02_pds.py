@@ -640,8 +640,8 @@ for name, choice in STRIDES.items():
 
 
 # %%
-class Deaf:
-    """A prior that predicts no noise at all, so that only the pull is left."""
+class ZeroNoise:
+    """A prior that always predicts zero noise, so that only the pull is left."""
 
     alphas_cumprod, device = prior.alphas_cumprod, prior.device
 
@@ -657,7 +657,7 @@ def your_pull(t: torch.Tensor) -> torch.Tensor:
     source, n = torch.zeros(len(t), 1, 1, 1, device=t.device), len(t)
     x0 = (source + 1).requires_grad_()
     empty = prior.embed([""] * n)
-    loss = pds.pds_loss(Deaf(), x0, source, t, source, source, empty, empty, empty, 7.5)
+    loss = pds.pds_loss(ZeroNoise(), x0, source, t, source, source, empty, empty, empty, 7.5)
     return torch.autograd.grad(loss, x0)[0].flatten()
 
 

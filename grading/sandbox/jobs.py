@@ -32,7 +32,7 @@ class Job:
     facts: plain JSON; for a "task" {"function": name, "case": the case's facts}.
     tensors: for a "task", those of the case.
 
-    distillery.course.record.to_wire makes a case's facts and tensors.
+    distillery.course.kinds.to_wire makes a case's facts and tensors.
     """
 
     kind: str

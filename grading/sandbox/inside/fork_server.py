@@ -23,7 +23,7 @@ from .supervisor import Order, supervise, tidy
 MODULES = (
     "distillery.runs.optimise",
     "distillery.methods.source_image",
-    "distillery.course.record",
+    "distillery.course.kinds",
     "distillery.pixelart.augment",
     "distillery.pixelart.settings",
     "distillery.pixelart.smoothness_losses",

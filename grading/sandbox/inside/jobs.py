@@ -16,7 +16,8 @@ from typing import Any
 
 from torch import Tensor
 
-from distillery.course.record import from_wire, record
+from distillery.course.kinds import from_wire
+from distillery.course.record import record
 
 from .frames import write_all
 from .payload import pack, unpack

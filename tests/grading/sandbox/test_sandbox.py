@@ -21,8 +21,10 @@ import pytest
 import torch
 
 from distillery.core.errors import CourseError
-from distillery.course.observe import conclude, load_task
-from distillery.course.record import Recording, to_wire
+from distillery.course.kinds import to_wire
+from distillery.course.observe import conclude
+from distillery.course.record import Recording
+from distillery.course.tasks import load_task
 from grading.sandbox import container_backend, doctor, fixes, mounts, open_sandbox, select_backend
 from grading.sandbox.escapes import ESCAPES, LEAVES, LOOKS, TIGHT, Escape, laid_bait
 from grading.sandbox.fork_server_client import ForkServer

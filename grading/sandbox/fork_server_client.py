@@ -22,10 +22,10 @@ from grading.sandbox.inside.frames import FRAME, LONGEST_HEADER
 from grading.sandbox.inside.payload import pack
 from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
+from grading.stages import imports_of
 
 START_S = 300.0  # a cold disk, and models to be loaded
-# Slow to import; the warm parent has them from the first job on that needs them.
-WHEN_NAMED = ("distillery.models.lora",)
+# The warm parent has them from the first job on that needs them.
 FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
 # The keeper ends a job that takes too long; a keeper that does not is no fault of the job's.
 GRACE_S = 60.0
@@ -50,7 +50,7 @@ class WarmSandbox:
     def run(self, job: Job, limits: Limits = USUAL) -> Reply:
         """One job, on its own; see `Sandbox.run`."""
         with self._lock:
-            self._wanted |= {name for name in WHEN_NAMED if name in job.source}
+            self._wanted |= imports_of(job.module)
             self._wanted |= {*FOR_PICTURES} if job.kind == "picture" else set()
             self._make_warm()
             return self._run(job, limits)

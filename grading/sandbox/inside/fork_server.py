@@ -17,18 +17,7 @@ from .frames import read_exactly, read_header, write_frame
 from .huge_pages import into_large_pages
 from .supervisor import Order, see_through, tidy
 
-# What the students' modules import, so that no job waits for it; distillery.models.lora, which
-# takes longer than all of these and makes every fork slower, only when it is asked for.
-MODULES = (
-    "distillery.runs.optimise",
-    "distillery.methods.source_image",
-    "distillery.course.record",
-    "distillery.pixelart.augment",
-    "distillery.pixelart.settings",
-    "distillery.pixelart.smoothness_losses",
-    "distillery.methods.gradient_loss",
-    "distillery.models.prior",
-)
+RECORD = "distillery.course.record"  # what every job imports
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -68,7 +57,7 @@ def _warm_up(named: list[str]) -> None:
 
     torch.set_num_threads(1)
     modules = [name for name in named if "." in name]
-    for module in (*MODULES, *modules):
+    for module in (RECORD, *modules):
         importlib.import_module(module)
     from . import jobs
 

@@ -167,7 +167,7 @@ def test_bubblewrap_finds_a_python_that_is_known_by_a_link(tmp_path: Path) -> No
     opened("bubblewrap").close()
     (tmp_path / "linked").symlink_to(sys.prefix)
     program = tmp_path / "linked" / Path(sys.executable).relative_to(sys.prefix)
-    code = "from grading.sandbox import opening; opening.tried('bubblewrap').close()"
+    code = "from grading.sandbox import select_backend; select_backend.tried('bubblewrap').close()"
     ran = subprocess.run(
         [program, "-c", code], cwd=mounts.COURSE, capture_output=True, text=True, check=False
     )
@@ -251,7 +251,7 @@ SUPERVISOR = """
 import sys
 from grading.sandbox import select_backend
 from grading.sandbox.jobs import Job, Limits
-sandbox = opening.tried(sys.argv[1])
+sandbox = select_backend.tried(sys.argv[1])
 print("open", flush=True)
 sandbox.run(Job("probe", "probe", "def probe():\\n    while True: pass\\n", {}), Limits(wall_s=60))
 """

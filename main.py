@@ -182,7 +182,7 @@ def is_to_do(error: NotImplementedError) -> bool:
 
 
 def draw(flags: dict[str, Any]) -> None:
-    from distillery.models.presets import load_prior
+    from distillery.models.load import load_prior
     from distillery.runs import engine
 
     out = flags.pop("out")
@@ -200,7 +200,7 @@ def draw(flags: dict[str, Any]) -> None:
 
 
 def edit_pairs(flags: dict[str, Any]) -> None:
-    from distillery.models.presets import load_prior
+    from distillery.models.load import load_prior
     from distillery.runs import edit_pairs, engine
 
     out, path = flags.pop("out"), flags.pop("pairs")
@@ -251,7 +251,7 @@ def has_to_dos(module: ModuleType) -> bool:
 def settings_from(flags: dict[str, Any]) -> Settings:
     """The settings of the flags, on top of those of `--config`; the device is the one found."""
     from distillery.methods.settings import Settings
-    from distillery.models.presets import pick_device
+    from distillery.models.load import pick_device
 
     config = flags.pop("config", None)
     settings = Settings.load(config, **flags) if config else Settings(**flags)

@@ -36,7 +36,7 @@ from distillery.course.student_files import course_root, student_file
 from distillery.methods.registry import METHODS
 from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import engine

@@ -155,9 +155,9 @@ def hand_in_arguments() -> Arguments:
 
 def hand_in(stage: str) -> None:
     """Draw what is not drawn yet, and score all of it."""
-    import eval as evaluation
     from distillery.course.student_files import course_root
     from distillery.course.submission_pictures import EVALUATION, draw_all, load_hand_in
+    from distillery.metrics import evaluate as evaluation
 
     wanted, root = load_hand_in(stage), course_root()
     for picture in draw_all(wanted, module_named, root):

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from distillery.core.images import save_png, to_pil
+from distillery.core.images import enlarged, save_png, to_pil
 from distillery.pixelart.augment import augment
-from distillery.pixelart.indexed_png import enlarged, indexed
+from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.settings import PixelSettings
 
 if TYPE_CHECKING:

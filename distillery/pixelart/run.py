@@ -32,7 +32,15 @@ from tqdm import tqdm
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write
-from distillery.core.images import Picture, read_any, save_gif, save_png, to_png_bytes, to_rgb
+from distillery.core.images import (
+    Picture,
+    enlarged,
+    read_any,
+    save_gif,
+    save_png,
+    to_png_bytes,
+    to_rgb,
+)
 from distillery.core.settings import Real
 from distillery.core.video import save_mp4
 from distillery.models.exact import GaussianMixturePrior
@@ -44,7 +52,7 @@ from distillery.palettes import save_palette
 from distillery.pixelart import debug_pictures
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.clip_choice import favourite, moments
-from distillery.pixelart.indexed_png import enlarged, indexed, layers
+from distillery.pixelart.indexed_png import indexed, layers
 from distillery.pixelart.initial_grid import Start, begin, controls_for
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.engine import (

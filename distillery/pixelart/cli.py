@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
 from distillery.core.cli import Arguments
-from distillery.runs.cli import add_run_flags, pair
+from distillery.pixelart.settings import PixelSettings
+from distillery.runs.cli import run_arguments
+
+FLAGS = (
+    "prompt",
+    "negative_prompt",
+    "input_image",
+    "size",
+    "palette",
+    "colours",
+    "start",
+    "model",
+    "steps",
+    "seed",
+    "memory",
+    "device",
+    "implementation",
+)
 
 
 def arguments() -> Arguments:
-    """The parser; a flag that is not given leaves no trace, so that it cannot overrule --config."""
-    parser = Arguments(
-        prog="main.py pixelart",
-        description="Make a picture whose every pixel is one of K palette colours.",
-        argument_default=argparse.SUPPRESS,
-        epilog="Every other setting: --set NAME=VALUE; data/configs/ holds commented ones.",
+    """The parser of `pixelart`."""
+    parser = run_arguments(
+        "main.py pixelart",
+        "Make a picture whose every pixel is one of K palette colours.",
+        PixelSettings,
+        FLAGS,
     )
-    parser.add_argument("-pt", "--prompt", help="what to draw; default: the image's caption")
-    parser.add_argument("-npt", "--negative_prompt", help="what to steer away from")
-    parser.add_argument("--input_image", help="start from this picture")
-    parser.add_argument("--size", type=pair, metavar="H,W", help="the grid (default: the model's)")
-    parser.add_argument("--palette", help="a name, rgb-N or a file (default: found by k-means)")
-    parser.add_argument("-knc", "--colours", type=int, help="how many to find (default: 8)")
-    parser.add_argument("--start", help="generated, image, painted or noise")
-    parser.add_argument("--model", help="a preset or a diffusers folder (default: tiny-sdxl)")
-    parser.add_argument("--steps", type=int, help="default: what suits the model")
-    parser.add_argument("-d", "--seed", type=int, help="default: 0")
-    parser.add_argument("--memory", type=int, help="GB of the accelerator: 8, 12, 16 or 24")
-    parser.add_argument("--device", help="auto, cpu, cuda or mps")
-    parser.add_argument("--implementation", help="guidance (your code) or reference (the course's)")
     parser.add_argument("--verbose", action="store_true", help="keep pictures of the inside")
-    add_run_flags(parser)
     return parser
 
 

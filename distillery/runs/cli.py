@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from distillery.core.cli import Arguments, pair
+from distillery.core.settings import Declared, add_flags
 
 if TYPE_CHECKING:
     from distillery.runs.engine import Extras
@@ -16,8 +20,23 @@ if TYPE_CHECKING:
 EXTRAS = ("verbose", "make_video", "video_size", "fps", "tensorboard")
 
 
-def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that are no settings: where the files go, and which there are."""
+def run_arguments(
+    prog: str, description: str, settings: type[Declared], names: Sequence[str]
+) -> Arguments:
+    """The parser of a kind of run.
+
+    A flag that is not given leaves no trace, so that it cannot overrule --config.
+
+    Args:
+        names: the settings that have a flag of their own; the others are reached by --set.
+    """
+    parser = Arguments(
+        prog=prog,
+        description=description,
+        argument_default=argparse.SUPPRESS,
+        epilog="Every other setting: --set NAME=VALUE. --print-config shows them all.",
+    )
+    add_flags(parser, settings, names)
     parser.add_argument(
         "--set", action="append", type=_assignment, metavar="NAME=VALUE", help="any setting"
     )
@@ -29,23 +48,18 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
         help="settings, such as the run.yaml of a run to repeat; flags prevail over it",
     )
     parser.add_argument(
+        "--print-config",
+        action="store_true",
+        help="print the settings as YAML, each under what it is, and draw nothing",
+    )
+    parser.add_argument(
         "--out", type=Path, default=Path("outputs"), help="folder of the files (default: outputs)"
     )
     parser.add_argument("-mv", "--make_video", action="store_true", help="also as an MP4")
     parser.add_argument("--video_size", type=pair, metavar="H,W", help="default: the picture's")
-    parser.add_argument("--fps", type=float, help="of GIF and MP4 (default: 12)")
+    parser.add_argument("--fps", type=float, help="frames a second of GIF and MP4 (default: 12)")
     parser.add_argument("--tensorboard", action="store_true", help="write scalars for TensorBoard")
-
-
-def pair(text: str) -> tuple[int, int]:
-    """Height and width from a flag's text, such as "32,48"."""
-    try:
-        height, width = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"write height and width as H,W, for example 32,48, not {text!r}"
-        ) from None
-    return height, width
+    return parser
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -75,15 +89,9 @@ def settings_from(kind: Kind, flags: dict[str, Any]) -> Any:
     Raises:
         CourseError: one of them is unknown or unfit.
     """
-    from distillery.core.errors import CourseError
     from distillery.models.presets import pick_device
 
-    wanted = {name: value for name, value in flags.items() if name not in ("config", "set")}
-    wanted.update(flags.get("set", []))
-    known = kind.SETTINGS.__dataclass_fields__
-    for name in wanted:
-        if name not in known:
-            raise CourseError(f"there is no setting {name!r}; the settings are {', '.join(known)}.")
-    config, make = flags.get("config"), kind.SETTINGS
-    settings = make(**wanted) if config is None else make.load(config, **wanted)
+    changes = {name: value for name, value in flags.items() if name not in ("config", "set")}
+    changes.update(flags.get("set", []))
+    settings = kind.SETTINGS.load(flags.get("config"), **changes)
     return replace(settings, device=str(pick_device(settings.device)))

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.core.images import Picture, save_gif, to_png_bytes
-from distillery.core.validation import check_real
+from distillery.core.settings import Real
 from distillery.core.video import save_mp4
 from distillery.runs.checkpoint import (
     RunSettings,
@@ -61,7 +61,7 @@ class Extras:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        check_real("fps", self.fps, low=1, high=60)
+        Real(low=1, high=60).check("fps", self.fps)
         if self.video_size is not None and not all(
             16 <= side <= 4096 and side % 2 == 0 for side in self.video_size
         ):

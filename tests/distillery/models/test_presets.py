@@ -10,7 +10,14 @@ from distillery.core.errors import CourseError
 from distillery.methods.registry import METHODS
 from distillery.models import presets, stable_diffusion
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import PRESETS, guidance_default, load_prior, pick_device
+from distillery.models.presets import (
+    PRESETS,
+    find_preset,
+    guidance_default,
+    load_prior,
+    pick_device,
+    suits,
+)
 from distillery.models.stable_diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 
 
@@ -208,3 +215,29 @@ def test_auto_prefers_cuda_then_mps(
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
     assert pick_device("auto") == torch.device(expected)
+
+
+def test_every_preset_says_what_suits_it_for_every_kind_of_run() -> None:
+    kinds = {kind: set(values) for kind, values in PRESETS["sdxl"].settings.items()}
+
+    assert set(kinds) >= {"draw", "pixelart"}
+    for preset in PRESETS.values():
+        assert {kind: set(values) for kind, values in preset.settings.items()} == kinds
+
+
+def test_what_suits_a_model_is_the_presets_and_a_folders_is_its_familys(
+    tiny_sdxl_folder: Path,
+) -> None:
+    assert suits("tiny-sdxl", "pixelart")["size"] == (32, 32)
+    assert suits("sdxl", "pixelart")["size"] == (64, 64)
+    assert suits("exact", "draw")["steps"] == 200
+    assert suits(tiny_sdxl_folder, "draw") == suits("sdxl", "draw")
+    with pytest.raises(CourseError, match="unknown model 'sd99'"):
+        suits("sd99", "draw")
+
+
+def test_the_embedded_models_are_those_whose_weights_come_with_the_course() -> None:
+    embedded = {preset.name for preset in PRESETS.values() if preset.embedded}
+
+    assert embedded == {"tiny-sd", "tiny-sdxl"}
+    assert not find_preset("data/models/tiny-sdxl").embedded

@@ -4,6 +4,7 @@ python main.py --prompt "a red boat on a frozen river" --loss_type sds --guidanc
 python main.py --prompt "a red boat" --loss_type pds --edit_prompt "a blue boat" --src_img_path IMG
 python main.py --pairs data/prompt_img_pairs.json
 python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
+python main.py sample --prompt "a red boat" --count 4
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
 """
@@ -20,10 +21,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.cli import Arguments, exit_status, stop
-from distillery.methods.settings import Settings
 from distillery.pixelart import cli as pixelart_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
-from distillery.runs.registry import kind_named
+from distillery.runs.registry import kind_named, settings_of
 
 if TYPE_CHECKING:
     from distillery.runs.kind import Kind
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
 
 
-FLAGS = (
+DRAW_FLAGS = (
     "prompt",
     "edit_prompt",
     "src_img_path",
@@ -81,10 +81,13 @@ FLAGS = (
 )
 
 
-def arguments() -> Arguments:
+def draw_arguments() -> Arguments:
     """The parser of a drawing, of an edit, and of many edits."""
     parser = run_arguments(
-        "main.py", "Distil a picture from a prompt, or edit one.", Settings, FLAGS
+        "main.py",
+        "Distil a picture from a prompt, or edit one.",
+        settings_of("draw"),
+        DRAW_FLAGS,
     )
     parser.add_argument(
         "--pairs",
@@ -95,9 +98,35 @@ def arguments() -> Arguments:
     return parser
 
 
+SAMPLE_FLAGS = (
+    "prompt",
+    "negative_prompt",
+    "guidance_scale",
+    "model",
+    "steps",
+    "seed",
+    "count",
+    "size",
+    "device",
+)
+
+
+def sample_flags(argv: Sequence[str]) -> dict[str, Any]:
+    parser = run_arguments(
+        "main.py sample",
+        "Draw pictures of a prompt by DDIM, the plain sampler that all else is compared with.",
+        settings_of("sample"),
+        SAMPLE_FLAGS,
+    )
+    flags = vars(parser.parse_args(argv))
+    if "prompt" not in flags and "config" not in flags:
+        parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
+    return flags
+
+
 def draw_flags(argv: Sequence[str]) -> dict[str, Any]:
     """The flags of a drawing or an edit, or of many edits."""
-    parser = arguments()
+    parser = draw_arguments()
     flags = vars(parser.parse_args(argv))
     if "pairs" in flags:
         if {"prompt", "edit_prompt", "src_img_path"} & set(flags):
@@ -138,7 +167,7 @@ def carry_out(name: str, flags: dict[str, Any]) -> None:
     nobody_chose = not {"implementation", "config"} & set(flags)
     only_print = flags.pop("print_config", False)
     with warnings_in_a_line():
-        settings = settings_from(kind, flags)
+        settings = settings_from(settings_of(name), flags)
         if only_print:
             return print(settings.to_yaml(), end="")
         kind.check(settings)
@@ -168,7 +197,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
         flags = {"loss_type": "pds", **flags}
     # Each pair puts its own in the place of these three.
     common = {**flags, "prompt": "source", "edit_prompt": "", "src_img_path": ""}
-    settings = settings_from(kind, common)
+    settings = settings_from(settings_of("draw"), common)
     edits = edit_pairs.edits_of(edit_pairs.pairs_for(path, settings.model), settings)
     method_of(kind, settings)
     prior = kind.load(settings)
@@ -263,6 +292,7 @@ def hand_in(flags: dict[str, Any]) -> None:
 COMMANDS = {
     "draw": Command(draw_flags, draw),
     "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
+    "sample": Command(sample_flags, partial(carry_out, "sample")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
 }

@@ -140,9 +140,9 @@ def test_every_setting_counts(
 def test_the_guidance_scale_is_the_presets_unless_a_flag_says_otherwise() -> None:
     flags = {"prompt": "a boat", "model": "tiny-sd", "loss_type": "sds"}
 
-    chosen = cli.settings_from(latents, dict(flags))
+    chosen = cli.settings_from(Settings, dict(flags))
     assert chosen.guidance_scale == PRESETS["tiny-sd"].guidance["sds"]
-    assert cli.settings_from(latents, {**flags, "guidance_scale": 0.0}).guidance_scale == 0
+    assert cli.settings_from(Settings, {**flags, "guidance_scale": 0.0}).guidance_scale == 0
 
 
 def test_a_runs_settings_repeat_it_to_the_byte(
@@ -158,10 +158,10 @@ def test_a_runs_settings_repeat_it_to_the_byte(
 def test_flags_prevail_over_the_settings_they_stand_beside(tmp_path: Path) -> None:
     Settings("a boat", model="exact", steps=100, seed=3, device="cpu").save(tmp_path / "run.yaml")
     words = ["--config", str(tmp_path / "run.yaml"), "--steps", "5"]
-    flags = vars(main.arguments().parse_args([*words, "--implementation", "reference"]))
+    flags = vars(main.draw_arguments().parse_args([*words, "--implementation", "reference"]))
     del flags["out"]
 
-    settings = cli.settings_from(latents, flags)
+    settings = cli.settings_from(Settings, flags)
 
     assert (settings.seed, settings.steps, settings.warmup) == (3, 5, 0)
     assert settings.implementation == "reference"
@@ -351,7 +351,7 @@ def test_before_there_is_students_code_the_reference_draws_and_says_so(
 
 
 def test_the_students_own_code_draws_unless_a_flag_says_otherwise() -> None:
-    own = cli.settings_from(latents, {"prompt": "a boat", "model": "exact"})
+    own = cli.settings_from(Settings, {"prompt": "a boat", "model": "exact"})
     courses = cli.settings_from(
         latents, {"prompt": "a boat", "model": "exact", "implementation": "reference"}
     )
@@ -414,7 +414,7 @@ def test_a_prompt_longer_than_the_model_reads_is_drawn_with_a_note(
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import main, sys; main.arguments().format_help(); print('torch' in sys.modules)"
+    code = "import main, sys; main.draw_arguments().format_help(); print('torch' in sys.modules)"
 
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
 

@@ -23,6 +23,7 @@ import main
 from distillery.core.images import load_image, prompt_of
 from distillery.palettes import from_hex, load_palette, save_palette
 from distillery.pixelart import begin, cli, clip_choice
+from distillery.pixelart.settings import PixelSettings
 from distillery.runs import cli as runs_cli
 from distillery.runs import engine, optimise
 from reference import pixelart
@@ -485,7 +486,7 @@ def test_what_is_still_to_do_ends_the_run_where_the_students_code_was_asked_for(
 def settings_of(*words: str):
     flags = vars(cli.arguments().parse_args(words))
     del flags["out"]
-    return runs_cli.settings_from(begin, flags)
+    return runs_cli.settings_from(PixelSettings, flags)
 
 
 def test_the_published_flags_are_understood(tmp_path: Path) -> None:

@@ -31,12 +31,12 @@ from torch import Tensor
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
 from distillery.core.images import load_image
-from distillery.core.settings import Real
+from distillery.core.settings import Declared, Real
 from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
 from distillery.models.prior import Prior
 from distillery.runs import kind as runs
-from distillery.runs.registry import kind_named, kind_of, name_of
+from distillery.runs.registry import kind_of, name_of, settings_of
 
 HAND_INS = REPOSITORY / "data" / "hand_in.yaml"
 THRESHOLDS = REPOSITORY / "data" / "thresholds.yaml"
@@ -120,7 +120,7 @@ def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
         )
     try:
         entry = entries[stage]
-        make = _kind(entry.get("kind", "picture")).SETTINGS
+        make = _settings(entry.get("kind", "picture"))
         pictures = [make(**{**entry["settings"], **picture}) for picture in entry["pictures"]]
         height, width = map(int, entry["size"])
         rooted = tuple(map(_rooted, pictures))
@@ -134,9 +134,9 @@ def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
     return hand_in
 
 
-def _kind(name: str) -> runs.Kind:
-    """The kind of run of a name in data/hand_in.yaml or in a grade's records."""
-    return kind_named(KIND_NAMES.get(name, name))
+def _settings(name: str) -> type[Declared]:
+    """The settings of a kind of run by its name in data/hand_in.yaml or in a grade's records."""
+    return settings_of(KIND_NAMES.get(name, name))
 
 
 def _rooted(settings: PictureSettings) -> PictureSettings:
@@ -192,7 +192,7 @@ def from_facts(facts: Mapping[str, Any]) -> PictureSettings:
     Raises:
         CourseError: a value is unfit.
     """
-    return _rooted(_kind(facts["kind"]).SETTINGS(**facts["settings"]))
+    return _rooted(_settings(facts["kind"])(**facts["settings"]))
 
 
 def load_model(settings: PictureSettings) -> Prior:

@@ -36,7 +36,6 @@ from distillery.pixelart.settings import PixelSettings
 from distillery.runs.optimise import CanvasStep, LossFunction, distill
 from distillery.runs.run import PICTURE, Checkpoint, Run
 
-SETTINGS = PixelSettings
 SOURCE_FIELDS = ("input_image",)
 OWN_PRIOR = True  # ControlNets and a LoRA are added to it
 

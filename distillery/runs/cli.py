@@ -15,7 +15,6 @@ from distillery.core.settings import Declared, add_flags
 
 if TYPE_CHECKING:
     from distillery.runs.engine import Extras
-    from distillery.runs.kind import Kind
 
 EXTRAS = ("verbose", "make_video", "video_size", "fps", "tensorboard")
 
@@ -83,8 +82,10 @@ def extras_from(flags: dict[str, Any]) -> Extras:
     return Extras(**{name: flags.pop(name) for name in EXTRAS if name in flags})
 
 
-def settings_from(kind: Kind, flags: dict[str, Any]) -> Any:
-    """The settings of the flags, on top of those of `--config`; the device is the one found.
+def settings_from(settings: type[Declared], flags: dict[str, Any]) -> Any:
+    """Settings of that class by the flags, on top of those of `--config`.
+
+    The device is the one found.
 
     Raises:
         CourseError: one of them is unknown or unfit.
@@ -93,5 +94,5 @@ def settings_from(kind: Kind, flags: dict[str, Any]) -> Any:
 
     changes = {name: value for name, value in flags.items() if name not in ("config", "set")}
     changes.update(flags.get("set", []))
-    settings = kind.SETTINGS.load(flags.get("config"), **changes)
-    return replace(settings, device=str(pick_device(settings.device)))
+    made: Any = settings.load(flags.get("config"), **changes)
+    return replace(made, device=str(pick_device(made.device)))

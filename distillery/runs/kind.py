@@ -18,12 +18,10 @@ from distillery.runs.run import Run
 class Kind(Protocol):
     """A module of these names; `distillery.runs.registry` lists them all.
 
-    SETTINGS:      the class of its settings.
     SOURCE_FIELDS: the settings that name a file.
     OWN_PRIOR:     whether `load` adds something to the model's prior that other runs must not meet.
     """
 
-    SETTINGS: Any
     SOURCE_FIELDS: Sequence[str]
     OWN_PRIOR: bool
 

@@ -32,7 +32,6 @@ from distillery.runs.optimise import (
 )
 from distillery.runs.run import PICTURE, Checkpoint, Run
 
-SETTINGS = Settings
 SOURCE_FIELDS = ("src_img_path",)
 OWN_PRIOR = False
 

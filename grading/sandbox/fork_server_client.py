@@ -26,7 +26,11 @@ from grading.sandbox.parse_reply import read_reply
 START_S = 300.0  # a cold disk, and models to be loaded
 # Slow to import; the warm parent has them from the first job on that needs them.
 WHEN_NAMED = ("distillery.models.lora",)
-FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
+FOR_PICTURES = (
+    "distillery.models.stable_diffusion",
+    "distillery.course.submission_pictures",
+    "distillery.runs.latents",
+)
 # The keeper ends a job that takes too long; a keeper that does not is no fault of the job's.
 GRACE_S = 60.0
 USUAL = Limits()

@@ -68,7 +68,7 @@ def stop(sentence: str, status: int) -> int:
 def gallery_settings() -> list[Settings]:
     """A run of the embedded model for each prompt of the gallery."""
     from distillery.methods.settings import Settings
-    from distillery.models.presets import pick_device
+    from distillery.models.load import pick_device
 
     prompts, device = json.loads(PROMPTS.read_text(encoding="utf-8"))["gallery"], pick_device()
     return [Settings(prompt, implementation="reference", device=str(device)) for prompt in prompts]

@@ -21,14 +21,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.cli import Arguments, exit_status, stop
+from distillery.core.errors import STILL_TO_DO
 from distillery.pixelart import cli as pixelart_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
 from distillery.runs.registry import kind_named, settings_of
 
 if TYPE_CHECKING:
     from distillery.runs.kind import Kind
-
-TO_DO = "still to do"  # in the sentence of every stub
 
 
 @dataclass(frozen=True)
@@ -235,11 +234,11 @@ def with_either_code(
 
 def is_to_do(error: NotImplementedError) -> bool:
     """Whether it is the calm sentence of a stub."""
-    return TO_DO in str(error)
+    return STILL_TO_DO in str(error)
 
 
 def has_to_dos(module: ModuleType) -> bool:
-    return module.__file__ is not None and TO_DO in Path(module.__file__).read_text("utf-8")
+    return module.__file__ is not None and STILL_TO_DO in Path(module.__file__).read_text("utf-8")
 
 
 def method_of(kind: Kind, settings: Any) -> Any:

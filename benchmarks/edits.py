@@ -28,7 +28,8 @@ from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask, outside_mask
-from distillery.models.presets import load_prior, suits
+from distillery.models.load import load_prior
+from distillery.models.presets import suits
 from distillery.models.prior import Prior
 from distillery.runs.latents import LatentMethod, from_source
 from distillery.runs.optimise import CanvasStep

@@ -15,7 +15,7 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from distillery.models import annotators, presets
+from distillery.models import annotators, load
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LONGEST = ("answered_runs_to_its_end", "nothing_to_say")  # in the names of those that take minutes
@@ -221,7 +221,7 @@ def tiny_repository(
     def ramp(images: torch.Tensor, *, model: str) -> torch.Tensor:
         return torch.linspace(0, 1, images.shape[-1]).expand_as(images)
 
-    monkeypatch.setattr(presets, "REPOSITORY", repository)
+    monkeypatch.setattr(load, "REPOSITORY", repository)
     monkeypatch.setattr(annotators, "depths", ramp)
     return repository
 

@@ -21,7 +21,8 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.core.images import Picture, read_any, to_png_bytes, to_rgb
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import load_controlnets, load_lora, load_prior
+from distillery.models.load import load_controlnets, load_lora, load_prior
+from distillery.models.presets import find_preset
 from distillery.models.prior import Control, Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.palettes import to_hex
@@ -186,8 +187,7 @@ def completed(settings: PixelSettings) -> PixelSettings:
     from distillery.models.annotators import caption
 
     picture = to_rgb(read_any(Path(settings.input_image)))
-    model = "tiny-caption" if settings.model.startswith("tiny") else "blip"
-    words = caption(picture, model=model)
+    words = caption(picture, model=find_preset(settings.model).captioner)
     if not words:
         raise CourseError(
             f"no caption was found for {settings.input_image}; say in the prompt what to draw."

@@ -90,7 +90,7 @@ def settings_from(settings: type[Declared], flags: dict[str, Any]) -> Any:
     Raises:
         CourseError: one of them is unknown or unfit.
     """
-    from distillery.models.presets import pick_device
+    from distillery.models.load import pick_device
 
     changes = {name: value for name, value in flags.items() if name not in ("config", "set")}
     changes.update(flags.get("set", []))

@@ -19,7 +19,7 @@ from distillery.core.images import to_png_bytes
 from distillery.core.notes import warnings_in_a_line
 from distillery.methods import ddim
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step
 from distillery.runs.sample_settings import SampleSettings

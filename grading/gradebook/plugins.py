@@ -31,6 +31,7 @@ from traitlets import Bool, Unicode
 from traitlets.config import Config
 
 from distillery.core.errors import CourseError
+from grading.core.notebook_cells import grade_id_of, task_of
 from grading.core.records import Record, Store, Verdict
 from grading.core.rules import NAME, settle
 from grading.feedback.sanitise import FOR_INSTRUCTOR
@@ -194,7 +195,7 @@ def points(record: Record, cell: NotebookNode) -> float | None:
 
 def verdict_for(record: Record, cell: NotebookNode) -> Verdict | None:
     """The verdict that belongs to a check: of sds.sds_grad, "sds-sds_grad-check"."""
-    task = cell.metadata["nbgrader"]["grade_id"].removesuffix("-check").replace("-", ".", 1)
+    task = task_of(grade_id_of(cell))
     return next((verdict for verdict in record.verdicts if verdict.task == task), None)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from grading.core.notebook_cells import answer_in, code_below, grade_id_of, task_named
 from grading.core.records import Flag
 from grading.intake.archives import HandInError, shown
 
@@ -27,10 +28,6 @@ LARGEST = 64 * 2**20  # bytes of a notebook's file, its pictures included
 LONGEST_CELL = 2**18  # characters
 MOST_CELLS = 2000
 MOST_BRACKETS = 2_000_000  # each becomes an object, of many times its size
-# What a comment may stand above, as it may in a notebook, and a magic that runs all below it.
-ABOVE = r"[ \t]*(?:#[^\n]*|%%(?:time|timeit|capture)\b[^\n]*)?\n"
-TODO_LINE = re.compile(rf"\A((?:{ABOVE})*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*\n?")
-MAGIC = re.compile(r"^[ \t]*(?=%%)", re.MULTILINE)
 KINDS = ("code", "markdown", "raw")
 FIXED = ("grade", "solution", "locked", "task", "points")
 HIDDEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -202,15 +199,14 @@ class _Released:
         return bool(self.cell.metadata.nbgrader.get("locked"))
 
     @property
-    def task(self) -> tuple[str, str] | None:
-        """Module and function that the cell asks for."""
-        match = TODO_LINE.match(self.cell.source) if self.cell.cell_type == "code" else None
-        return (match[2], match[3]) if match else None
+    def task(self) -> str | None:
+        """The task that the cell asks for."""
+        return _asked(self.cell)
 
 
 def grade_ids(notebook: Mapping[str, Any]) -> set[str]:
     """What nbgrader knows the cells of a notebook by."""
-    return {name for cell in notebook["cells"] if (name := mark_of(cell))}
+    return {name for cell in notebook["cells"] if (name := grade_id_of(cell))}
 
 
 def belongs(notebook: Mapping[str, Any], released: NotebookNode) -> bool:
@@ -248,13 +244,13 @@ def mend(notebook: Mapping[str, Any], released: NotebookNode) -> tuple[NotebookN
             places[one.grade_id] = _chosen(one, [cells[index] for index in found], found, flags)
     flags += _unknown(cells, known) + _odd(cells)
     mended = copy.deepcopy(released)
-    given = [cell for cell in released.cells if not mark_of(cell)]
+    given = [cell for cell in released.cells if not grade_id_of(cell)]
     mended.cells = _named(_assembled(cells, known, places), given)
     return mended, flags
 
 
 def _released_cells(released: NotebookNode) -> list[_Released]:
-    marked = [bool(mark_of(cell)) for cell in released.cells]
+    marked = [bool(grade_id_of(cell)) for cell in released.cells]
     follows = [False, *(before for before, _ in pairwise(marked))]
     return [
         _Released(cell, after)
@@ -263,16 +259,9 @@ def _released_cells(released: NotebookNode) -> list[_Released]:
     ]
 
 
-def mark_of(cell: Mapping[str, Any]) -> str:
-    """The grade id by which nbgrader knows a cell, or ""."""
-    name = cell["metadata"].get("nbgrader", {}).get("grade_id")
-    return name if isinstance(name, str) else ""
-
-
-def _asked(cell: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Module and function of the cell's `%%todo` line."""
-    match = TODO_LINE.match(cell["source"]) if cell["cell_type"] == "code" else None
-    return (match[2], match[3]) if match else None
+def _asked(cell: Mapping[str, Any]) -> str | None:
+    """The task that the cell's `%%todo` line names."""
+    return task_named(cell["source"]) if cell["cell_type"] == "code" else None
 
 
 def _answers(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[int]:
@@ -280,12 +269,12 @@ def _answers(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[int]:
         index
         for index, cell in enumerate(cells)
         if cell["cell_type"] == "code"
-        and (_asked(cell) or (one.task if mark_of(cell) == one.grade_id else None)) == one.task
+        and (_asked(cell) or (one.task if grade_id_of(cell) == one.grade_id else None)) == one.task
     ]
 
 
 def _copies(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[int]:
-    return [index for index, cell in enumerate(cells) if mark_of(cell) == one.grade_id]
+    return [index for index, cell in enumerate(cells) if grade_id_of(cell) == one.grade_id]
 
 
 def _chosen(
@@ -302,16 +291,13 @@ def _chosen(
     if len(cells) > 1:
         sentence = f"{one.grade_id} is answered {len(cells)} times; the last answer was graded."
         flags.append(Flag("copied cell", sentence))
-    stub = _code(one.cell.source)
+    stub = answer_in(one.cell.source).strip()
     written = [
-        place for cell, place in zip(cells, places, strict=True) if _code(cell["source"]) != stub
+        place
+        for cell, place in zip(cells, places, strict=True)
+        if answer_in(cell["source"]).strip() != stub
     ]
     return (written or places)[-1]
-
-
-def _code(source: str) -> str:
-    """A TODO cell without its first line and without the comments above that."""
-    return TODO_LINE.sub("", source).strip()
 
 
 def _is_same(one: _Released, cell: Mapping[str, Any]) -> bool:
@@ -338,7 +324,7 @@ def _change(one: _Released, cell: Mapping[str, Any]) -> str:
 
 
 def _missing(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[Flag]:
-    if any(mark_of(cell) == one.grade_id for cell in cells):
+    if any(grade_id_of(cell) == one.grade_id for cell in cells):
         return [Flag("cell type", f"{one.grade_id} is no cell of code for its task any more.")]
     kind = "locked cell" if one.locked else "missing cell"
     return [Flag(kind, f"{one.grade_id} was missing, and was put back as released.")]
@@ -346,7 +332,7 @@ def _missing(one: _Released, cells: Sequence[Mapping[str, Any]]) -> list[Flag]:
 
 def _unknown(cells: Sequence[Mapping[str, Any]], known: list[_Released]) -> list[Flag]:
     names = {one.grade_id for one in known}
-    strange = sorted({name for cell in cells if (name := mark_of(cell)) and name not in names})
+    strange = sorted({name for cell in cells if (name := grade_id_of(cell)) and name not in names})
     if not strange:
         return []
     listed = shorten(", ".join(map(shown, strange)), 160, placeholder=" ...")
@@ -392,12 +378,12 @@ def _named(cells: list[NotebookNode], given: list[NotebookNode]) -> list[Noteboo
     named = []
     for cell in cells:
         same = [one for one in left if _is_as_given(cell, one)]
-        if same and not mark_of(cell):
+        if same and not grade_id_of(cell):
             left.remove(same[0])
             cell = same[0]
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
-        elif not mark_of(cell):
+        elif not grade_id_of(cell):
             cell.id, own = f"own-{own}", own + 1
         named.append(cell)
     return named
@@ -415,10 +401,7 @@ def _filled(one: _Released, cell: dict[str, Any] | None) -> NotebookNode:
     if cell is None or one.locked:
         return filled
     if one.task:
-        match = TODO_LINE.match(cell["source"])
-        comments = MAGIC.sub("# ", match[1]) if match else ""
-        code = TODO_LINE.sub("", cell["source"])
-        filled.source = f"%%todo {one.task[0]}.{one.task[1]}\n{comments}{code}"
+        filled.source = f"%%todo {one.task}\n{code_below(cell['source'])}"
     elif cell["cell_type"] == filled.cell_type:
         filled.source = cell["source"]
     return filled

@@ -33,11 +33,12 @@ from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from grading.core.manifest import NAME as MANIFEST
 from grading.core.manifest import Manifest
+from grading.core.notebook_cells import grade_id_of, task_of
 from grading.core.records import Flag
 from grading.core.rules import NAME as RULES
 from grading.core.rules import Rules
 from grading.intake.archives import OURS, Caps, HandInError, is_archive, shown, take
-from grading.intake.repair_notebook import belongs, mark_of, mend, read_notebook, tidied
+from grading.intake.repair_notebook import belongs, mend, read_notebook, tidied
 from grading.stages import stage_of
 from grading.stages.stage import Stage
 
@@ -373,7 +374,7 @@ def check_released(course: Path, assignment: str, rules: Rules) -> None:
     """
     for cell in load_released(course, assignment).cells:
         its = cell.metadata.get("nbgrader", {})
-        task = its.get("grade_id", "").removesuffix("-check").replace("-", ".", 1)
+        task = task_of(grade_id_of(cell))
         if cell.cell_type == "code" and its.get("grade") and its["points"] != rules.maximum(task):
             raise CourseError(
                 f"{task} was released for {its['points']:g} points, and {RULES} says "
@@ -613,8 +614,8 @@ class _HandIn:
         """Answers that were written into the module itself, and not into their cells."""
         path = self.root / "guidance" / f"{self.stage.module}.py"
         written = _written(path) if path in self._all else set()
-        stubs = {mark_of(cell): cell.source for cell in self._released.cells}
-        its = {mark_of(cell): cell.source for cell in self._mended.cells}
+        stubs = {grade_id_of(cell): cell.source for cell in self._released.cells}
+        its = {grade_id_of(cell): cell.source for cell in self._mended.cells}
         names = [
             name
             for name in self.stage.points

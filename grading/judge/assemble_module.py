@@ -13,8 +13,8 @@ from distillery.core.errors import CourseError
 from distillery.course.todo_magic import check_cell, replaced
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import function_text, stub, stub_module
+from grading.core.notebook_cells import code_below, grade_id_of, task_named, todo_id
 from grading.core.records import Outcome, Verdict
-from grading.intake.repair_notebook import TODO_LINE
 from grading.stages.stage import Stage
 
 LONGEST = 100_000  # characters of one answer
@@ -120,12 +120,12 @@ def released_module(stage: Stage) -> str:
 
 def _answer(stage: Stage, function: str, notebook: Any) -> str:
     """The code of the cell that answers a function; "" where there is none."""
+    task = f"{stage.module}.{function}"
     by_id, by_line = "", ""
     for cell in notebook["cells"]:
-        match = TODO_LINE.match(cell["source"]) if cell["cell_type"] == "code" else None
-        if match and (match[2], match[3]) == (stage.module, function):
-            by_line = match[1] + TODO_LINE.sub("", cell["source"])
-            if cell["metadata"].get("nbgrader", {}).get("grade_id") == f"{stage.module}-{function}":
+        if cell["cell_type"] == "code" and task_named(cell["source"]) == task:
+            by_line = code_below(cell["source"])
+            if grade_id_of(cell) == todo_id(task):
                 by_id = by_line
     return by_id or by_line
 

@@ -27,6 +27,7 @@ from tempfile import TemporaryDirectory
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
+from grading.core.notebook_cells import answer_in, grade_id_of, source_of
 from grading.judge.assemble_module import released_module
 from grading.stages import STAGES, stage_of
 from grading.stages.stage import Stage
@@ -254,11 +255,7 @@ def _likeness(texts: Answers) -> dict[tuple[str, str], float]:
 def _cells(course: Path, stage: Stage, student: str) -> dict[str, str]:
     """grade_id -> code of a student's cells, without the %%todo line."""
     path = course / "submitted" / student / stage.folder / f"{stage.folder}.ipynb"
-    return {
-        name: code.partition("\n")[2] if code.startswith("%%todo") else code
-        for name, code in _sources(path).items()
-        if name
-    }
+    return {name: answer_in(code) for name, code in _sources(path).items() if name}
 
 
 def _prose(course: Path, stage: Stage) -> str:
@@ -274,11 +271,7 @@ def _prose(course: Path, stage: Stage) -> str:
 def _sources(path: Path) -> dict[str, str]:
     try:
         cells = json.loads(path.read_text("utf-8"))["cells"]
-        return {
-            cell["metadata"].get("nbgrader", {}).get("grade_id", ""): "".join(cell["source"])
-            for cell in cells
-            if cell["cell_type"] == "code"
-        }
+        return {grade_id_of(cell): source_of(cell) for cell in cells if cell["cell_type"] == "code"}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 

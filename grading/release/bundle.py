@@ -28,10 +28,7 @@ TOOLS = (
     "__main__.py",
     "core/__init__.py",
     "core/manifest.py",
-    "stages/__init__.py",
-    "stages/stage.py",
-    "stages/*/__init__.py",
-    "stages/*/stage.py",
+    "core/notebook_cells.py",
     "student/*.py",
 )
 CODE = (".py", ".js", ".css")

@@ -24,14 +24,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillery.core.errors import CourseError, in_short
+from distillery.core.errors import STILL_TO_DO, CourseError, in_short
 from distillery.course.student_files import course_root
 from grading.core.manifest import IN_BUNDLE, Cell, Manifest, StageManifest
+from grading.core.notebook_cells import (
+    check_id,
+    code_below,
+    grade_id_of,
+    source_of,
+    task_named,
+    todo_id,
+)
 
-# What a comment may stand above, as it may in a notebook, and a magic that runs all below it.
-ABOVE = r"[ \t]*(?:#[^\n]*|%%(?:time|timeit|capture)\b[^\n]*)?\n"
-TODO_LINE = re.compile(rf"\A((?:{ABOVE})*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*(?:\n|\Z)")
-MAGIC = re.compile(r"^[ \t]*(?=%%)", re.MULTILINE)
 ABSOLUTE = re.compile(r"^(/(home|Users|content|tmp|mnt|kaggle|root)\b|[A-Za-z]:[\\/]|~/|\\\\)")
 INSTALLS = re.compile(r"^[ \t]*[!%][ \t]*(pip|conda|mamba|uv|apt|apt-get)\b", re.MULTILINE)
 OUTSIDE = {"socket", "urllib", "http", "requests", "httpx", "ftplib", "huggingface_hub", "wget"}
@@ -66,12 +70,13 @@ class Work:
         """Task -> points of its check."""
         checks = {cell.grade_id: cell.points for cell in self.fixed.cells}
         module = self.fixed.module
-        return {f"{module}.{f}": checks[f"{module}-{f}-check"] for f in self.fixed.functions}
+        tasks = [f"{module}.{function}" for function in self.fixed.functions]
+        return {task: checks[check_id(task)] for task in tasks}
 
     @property
     def pictures(self) -> float:
         """Points of the pictures; 0 for a stage that hands in none."""
-        name = f"{self.fixed.module}-pictures"
+        name = todo_id(f"{self.fixed.module}.pictures")
         return sum(cell.points for cell in self.fixed.cells if cell.grade_id == name)
 
 
@@ -192,28 +197,21 @@ def read_cells(stage: Work) -> list[dict[str, Any]]:
     language = stored.get("metadata", {}).get("kernelspec", {}).get("language", "python")
     if language != "python":
         raise CourseError(f"{name} has a kernel for {language}; choose one for Python and save it.")
-    ids = {_grade_id(cell) for cell in cells}
+    ids = {grade_id_of(cell) for cell in cells}
     if not ids & {cell.grade_id for cell in stage.fixed.cells}:
         raise CourseError(f"{name} has none of the cells of {stage.name}; is it another notebook?")
     return cells
 
 
 def _cell(stored: Mapping[str, Any]) -> dict[str, Any]:
-    source = stored["source"]
-    text = source if isinstance(source, str) else "".join(source)
     kind, metadata = stored["cell_type"], stored.get("metadata", {})
-    return {"cell_type": kind, "source": text, "metadata": dict(metadata)}
-
-
-def _grade_id(cell: Mapping[str, Any]) -> str:
-    its = cell["metadata"].get("nbgrader", {})
-    return str(its.get("grade_id", "")) if isinstance(its, dict) else ""
+    return {"cell_type": kind, "source": source_of(stored), "metadata": dict(metadata)}
 
 
 def _about_cells(stage: Work, cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What is not as it must be about the cells that were given."""
     for cell in stage.fixed.cells:
-        came = [one for one in cells if _grade_id(one) == cell.grade_id]
+        came = [one for one in cells if grade_id_of(one) == cell.grade_id]
         what = f"the {'check' if cell.locked else 'TODO cell'} {cell.grade_id}"
         if not came:
             yield f"{what} is missing; copy it from the notebook in the zip."
@@ -237,8 +235,9 @@ def codes_of(stage: Work, cells: Sequence[Mapping[str, Any]]) -> tuple[dict[str,
     module, text = stage.fixed.module, stage.fixed.stub
     released = {cell.grade_id: cell for cell in stage.fixed.cells}
     for function in stage.fixed.functions:
-        task, grade_id = f"{module}.{function}", f"{module}-{function}"
-        came = next((cell for cell in cells if _grade_id(cell) == grade_id), None)
+        task = f"{module}.{function}"
+        grade_id = todo_id(task)
+        came = next((cell for cell in cells if grade_id_of(cell) == grade_id), None)
         if came is None or came["cell_type"] != "code" or _is_untouched(came, released[grade_id]):
             continue
         try:
@@ -256,10 +255,9 @@ def _is_untouched(cell: Mapping[str, Any], released: Cell) -> bool:
 
 
 def _code_of(task: str, source: str) -> str:
-    match = TODO_LINE.match(source)
-    if match is None or f"{match[2]}.{match[3]}" != task:
+    if task_named(source) != task:
         raise CourseError(f"the cell of {task} must begin with the line %%todo {task}.")
-    return MAGIC.sub("# ", match[1]) + source[match.end() :]
+    return code_below(source)
 
 
 def assembled(stage: Work, codes: Mapping[str, str]) -> str:
@@ -343,7 +341,7 @@ def _about_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 
 def _what_to_do(one: Checked) -> str:
-    if "still to do" in one.lines[0]:
+    if STILL_TO_DO in one.lines[0]:
         return one.lines[0]
     return f"{one.task} is not right yet; its check above says what came."
 

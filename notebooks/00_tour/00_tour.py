@@ -34,7 +34,7 @@ from distillery.core.images import from_pil
 from distillery.course.check import check, compare_picture
 from distillery.course.line_up import LineUp
 from distillery.metrics.judge import Judge
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.notebook.figures import curves, show
 from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw

@@ -38,7 +38,8 @@ from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import guidance_default, load_prior
+from distillery.models.load import load_prior
+from distillery.models.presets import guidance_default
 from distillery.models.prior import Prior
 from distillery.notebook.figures import curves, scatter, show
 from distillery.notebook.widgets import live

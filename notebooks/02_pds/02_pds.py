@@ -42,7 +42,8 @@ from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask
-from distillery.models.presets import guidance_default, load_prior, suits
+from distillery.models.load import load_prior
+from distillery.models.presets import guidance_default, suits
 from distillery.notebook.figures import curves, frontier, overlaid, show
 from distillery.notebook.widgets import Explorer, Preview, Wipe
 from distillery.runs.canvas import LatentCanvas

@@ -42,8 +42,9 @@ from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.exact import GaussianMixturePrior
+from distillery.models.load import load_prior
 from distillery.models.lora import LoraDenoiser
-from distillery.models.presets import guidance_default, load_prior
+from distillery.models.presets import guidance_default
 from distillery.models.prior import Condition, Prior
 from distillery.notebook.figures import scatter, show
 from distillery.notebook.widgets import live

@@ -53,7 +53,7 @@ from distillery.methods.gradient_loss import with_gradient
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, edges
-from distillery.models.presets import load_controlnets, load_prior
+from distillery.models.load import load_controlnets, load_prior
 from distillery.models.prior import Control
 from distillery.notebook.figures import curves, overlaid, show
 from distillery.notebook.pixelart.widgets import (

@@ -177,11 +177,13 @@ def test_a_fixed_file_that_was_changed_is_flagged_with_its_change(released_cours
     course = released_course
     release = nbformat.read(course / "release" / NAME / f"{NAME}.ipynb", as_version=4)
     save(folder, solved(release), f"notebooks/{NAME}/{NAME}.ipynb")
-    (folder / "distillery").mkdir()
+    (folder / "distillery" / "models").mkdir(parents=True)
     changed = (
-        (ROOT / "distillery" / "schedule.py").read_text("utf-8").replace("import", "impart", 1)
+        (ROOT / "distillery" / "models" / "schedule.py")
+        .read_text("utf-8")
+        .replace("import", "impart", 1)
     )
-    (folder / "distillery" / "schedule.py").write_text(changed, "utf-8")
+    (folder / "distillery" / "models" / "schedule.py").write_text(changed, "utf-8")
     intake = come(folder, course)
     (flag,) = intake.flags
     assert flag.kind == "fixed file"

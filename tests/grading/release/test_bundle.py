@@ -29,8 +29,10 @@ from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
 from grading.intake.take_in import take_in
 from grading.release.bundle import check_no_answers, contents
-from grading.stages import STAGES, misconceptions
+from grading.stages import STAGES
 from grading.stages.known_answers import answers_in
+from grading.stages.sds import misconceptions as sds_mistakes
+from grading.stages.tour import misconceptions as tour_mistakes
 from grading.student import pack, validate
 from grading.student.validate import Work, find_stages, look
 
@@ -40,7 +42,16 @@ PROMPTS = (
     "a yellow castle in the night sky",
     "a blue mushroom in the forest",
 )
-KNOWN = {"__init__.py", "__main__.py", "manifest.py", "pack.py", "stages.py", "validate.py"}
+KNOWN = {
+    "__init__.py",
+    "__main__.py",
+    "core/__init__.py",
+    "core/manifest.py",
+    "core/notebook_cells.py",
+    "student/__init__.py",
+    "student/pack.py",
+    "student/validate.py",
+}
 INSTRUCTORS = (
     "reference",
     "cases",
@@ -179,7 +190,7 @@ def test_no_answer_of_any_stage_is_in_a_bundle(released):
 
 
 def test_no_misconception_and_no_hidden_seed_is_in_a_bundle(released):
-    names = {one.name for one in answers_in(misconceptions.tour, misconceptions.sds)}
+    names = {one.name for one in answers_in(tour_mistakes, sds_mistakes)}
     assert len(names) > 40
     hidden = str(Rules.load(released / "rules.yaml").seed)
     assert len(hidden) > 4
@@ -375,7 +386,7 @@ def test_a_cell_that_was_written_and_never_run_is_noticed(unpacked):
 
 def test_a_changed_fixed_file_is_named_and_no_obstacle(unpacked):
     write_all(unpacked)
-    (unpacked / "distillery" / "check.py").write_text("def check(*_): return True\n")
+    (unpacked / "distillery" / "course" / "check.py").write_text("def check(*_): return True\n")
     (unpacked / "data" / "prompts.json").unlink()
     report = look(work(unpacked), run=False)
     assert "distillery/course/check.py is not as it was released." in report.to_know
@@ -532,7 +543,7 @@ def test_a_changed_file_differs_with_its_lines_and_a_missing_one_where_all_must_
     released, unpacked
 ):
     manifest = Manifest.load(released / "manifest.json")
-    path = unpacked / "distillery" / "schedule.py"
+    path = unpacked / "distillery" / "models" / "schedule.py"
     path.write_text(path.read_text("utf-8").replace("import torch", "import torch as t"), "utf-8")
     (unpacked / "main.py").unlink()
     (one,) = manifest.differences(unpacked, TOUR.folder)

@@ -353,7 +353,7 @@ def test_before_there_is_students_code_the_reference_draws_and_says_so(
 def test_the_students_own_code_draws_unless_a_flag_says_otherwise() -> None:
     own = cli.settings_from(Settings, {"prompt": "a boat", "model": "exact"})
     courses = cli.settings_from(
-        latents, {"prompt": "a boat", "model": "exact", "implementation": "reference"}
+        Settings, {"prompt": "a boat", "model": "exact", "implementation": "reference"}
     )
 
     assert main.method_of(latents, own).__name__ == "guidance.sds"

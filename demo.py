@@ -11,10 +11,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from distillery.core.cli import exit_status
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
@@ -43,26 +46,20 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     options = arguments().parse_args(argv)
-    try:
-        # Importing torch takes seconds, which --help should not wait for.
-        from distillery.core.errors import CourseError
+    return exit_status(
+        partial(show_gallery, options.out),
+        interrupted="interrupted: the pictures drawn so far are kept.",
+    )
 
-        works = distil(gallery_settings(), clip="tiny-clip", out=options.out / "gallery")
-        page = hang(works, options.out / "gallery.html")
-    except KeyboardInterrupt:
-        return stop("interrupted: the pictures drawn so far are kept.", 130)
-    except CourseError as error:
-        return stop(f"error: {error}", 2)
+
+def show_gallery(out: Path) -> None:
+    """Draw the gallery into the folder `out` and print the scores and the page."""
+    works = distil(gallery_settings(), clip="tiny-clip", out=out / "gallery")
+    page = hang(works, out / "gallery.html")
     for work in works:
         print(f"{work.score:7.4f}  {work.place.prompt}")
     print(f"{fmean(work.score for work in works):7.4f}  mean, by tiny-clip")
     print(page)
-    return 0
-
-
-def stop(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
-    return status
 
 
 def gallery_settings() -> list[Settings]:

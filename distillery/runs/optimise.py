@@ -113,6 +113,7 @@ def distill(
     companion: Companion | None = None,
     resume: Checkpoint | None = None,
     picture: Callable[[], Picture] | None = None,
+    effort: float = 1.0,
 ) -> Iterator[CanvasStep]:
     """Optimise `canvas` with AdamW, one step at a time.
 
@@ -123,6 +124,8 @@ def distill(
         companion: learns in turn with the canvas.
         resume: goes on after that step, and gives the same picture bit for bit.
         picture: what the steps show of the canvas; by default its images.
+        effort: the share of the steps that are computed, evenly spread; at the others the canvas
+            stays as it is. For trying out what watches a run.
 
     Raises:
         CourseError: the state of `resume` does not fit the canvas or the companion.
@@ -142,9 +145,10 @@ def distill(
         _restore(resume.state, canvas, optimiser, generator, companion)
         start = resume.index + 1
     for index in range(start, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(index, settings)
-        loss = _step(canvas, loss_fn, index, prior, optimiser, companion)
+        if index == start or int((index + 1) * effort) > int(index * effort):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate_at(index, settings)
+            loss = _step(canvas, loss_fn, index, prior, optimiser, companion)
         yield CanvasStep(
             index,
             settings.steps,

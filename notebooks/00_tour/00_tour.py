@@ -30,12 +30,7 @@ from itertools import pairwise
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.metrics.judge import Judge
-from distillery.models.load import load_prior
-from distillery.notebook.figures import curves, show
+from distillery import Judge, LineUp, check, compare_picture, curves, from_pil, load_prior, show
 from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from guidance import tour

@@ -30,26 +30,35 @@ from collections.abc import Callable
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil, to_pil
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.course.submission_pictures import hand_in
-from distillery.methods.settings import Settings
-from distillery.metrics.clip_score import ClipScorer
-from distillery.metrics.judge import Judge
-from distillery.models.exact import GaussianMixturePrior
-from distillery.models.load import load_prior
-from distillery.models.presets import guidance_default
+from distillery import (
+    ClipScorer,
+    GaussianMixturePrior,
+    Judge,
+    LatentCanvas,
+    LineUp,
+    Settings,
+    check,
+    compare_picture,
+    curves,
+    distill,
+    from_pil,
+    guidance_default,
+    hand_in,
+    live,
+    load_prior,
+    show,
+    to_pil,
+)
 from distillery.models.prior import Prior
-from distillery.notebook.figures import curves, scatter, show
-from distillery.notebook.widgets import live
-from distillery.runs.canvas import LatentCanvas, PixelCanvas
-from distillery.runs.optimise import distill
+from distillery.notebook.effort import effort
+from distillery.notebook.figures import scatter
+from distillery.runs.canvas import PixelCanvas
 from distillery.toybox import Factors, draw
 from guidance import sds
 
 prior = load_prior(MODEL)
 scorer, judge = ClipScorer(CLIP), Judge.load()
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 
 # %% [markdown]
 # ## The idea
@@ -390,7 +399,9 @@ def distilled(
             generator=generator,
         )
 
-    return distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator)
+    return distill(
+        canvas, loss_fn, prior=prior, settings=settings, generator=generator, effort=EFFORT
+    )
 
 
 # %% [markdown]

@@ -32,27 +32,37 @@ from itertools import islice
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil, grid
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.course.submission_pictures import hand_in
+from distillery import (
+    Judge,
+    LatentCanvas,
+    LineUp,
+    Settings,
+    check,
+    compare_picture,
+    curves,
+    distill,
+    from_pil,
+    guidance_default,
+    hand_in,
+    load_prior,
+    objective,
+    show,
+)
+from distillery.core.images import grid
 from distillery.methods.gradient_loss import with_gradient
 from distillery.methods.sdedit import sdedit
-from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
-from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask
-from distillery.models.load import load_prior
-from distillery.models.presets import guidance_default, suits
-from distillery.notebook.figures import curves, frontier, overlaid, show
+from distillery.models.presets import suits
+from distillery.notebook.effort import effort
+from distillery.notebook.figures import frontier, overlaid
 from distillery.notebook.widgets import Explorer, Preview, Wipe
-from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import distill, objective
 from distillery.toybox import Factors, draw
 from guidance import pds
 
 prior = load_prior(MODEL)
 judge = Judge.load()
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 
 # %% [markdown]
 # ## Eight edits
@@ -264,7 +274,9 @@ def edited(
         source=source,
     )
     canvas = LatentCanvas.starting_at(source.x0)
-    return distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator)
+    return distill(
+        canvas, loss_fn, prior=prior, settings=settings, generator=generator, effort=EFFORT
+    )
 
 
 def film(steps) -> dict[int, torch.Tensor]:

@@ -33,29 +33,38 @@ from types import SimpleNamespace
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil, to_pil
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.course.submission_pictures import hand_in
+from distillery import (
+    ClipScorer,
+    GaussianMixturePrior,
+    Judge,
+    LatentCanvas,
+    LineUp,
+    Settings,
+    check,
+    compare_picture,
+    distill,
+    from_pil,
+    guidance_default,
+    hand_in,
+    live,
+    load_prior,
+    objective,
+    show,
+    to_pil,
+)
 from distillery.methods.gradient_loss import with_gradient
-from distillery.methods.settings import Settings
-from distillery.metrics.clip_score import ClipScorer
-from distillery.metrics.judge import Judge
-from distillery.models.exact import GaussianMixturePrior
-from distillery.models.load import load_prior
 from distillery.models.lora import LoraDenoiser
-from distillery.models.presets import guidance_default
 from distillery.models.prior import Condition, Prior
-from distillery.notebook.figures import scatter, show
-from distillery.notebook.widgets import live
-from distillery.runs.canvas import LatentCanvas
+from distillery.notebook.effort import effort
+from distillery.notebook.figures import scatter
 from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import Step, distill, objective
+from distillery.runs.optimise import Step
 from distillery.toybox import COLOURS, SCENES, Factors, draw
 from guidance import vsd
 
 prior = load_prior(MODEL)
 scorer, judge = ClipScorer(CLIP), Judge.load()
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 
 # %% [markdown]
 # ## The idea
@@ -234,7 +243,13 @@ def distilled(
         lora=companion.model if companion else second(prior, canvas),
     )
     return distill(
-        canvas, loss_fn, prior=prior, settings=settings, generator=generator, companion=companion
+        canvas,
+        loss_fn,
+        prior=prior,
+        settings=settings,
+        generator=generator,
+        companion=companion,
+        effort=EFFORT,
     )
 
 

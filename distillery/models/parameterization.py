@@ -16,12 +16,14 @@ from torch import Tensor
 
 def add_noise(x0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
     """xt, which is x0 noised by eps (Ho et al. 2020, equation 4)."""
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+    signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    return signal * x0 + noise * eps
 
 
 def x0_from_eps(xt: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
     """The x0 that eps implies (Ho et al. 2020, equation 15)."""
-    return (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+    signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+    return (xt - noise * eps) / signal
 
 
 def eps_from_v(xt: Tensor, v: Tensor, alpha_bar: Tensor) -> Tensor:

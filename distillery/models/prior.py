@@ -284,7 +284,8 @@ def guided_noise(
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
         eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
-        return eps_uncond + guidance_scale * (eps_text - eps_uncond)
+        towards_text = eps_text - eps_uncond
+        return eps_uncond + guidance_scale * towards_text
 
     return predict
 

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Stage 1 · Score distillation: asking a denoiser what is wrong with a picture
 #
-# *About 80 minutes, three exercises, 9 points, and 4 for pictures. Everything here runs on
+# *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
 # A sampler walks from noise to a picture and lets you choose where it starts. But suppose that you
@@ -113,7 +113,7 @@ EFFORT = effort()  # share of each run's steps to compute; 1 unless the environm
 #
 # ### Exercise 1 · `sds.sample_timesteps`
 #
-# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+# > **5 minutes · difficulty ●○○ · {points of sample_timesteps} · CPU**
 #
 # **Contract.** Return `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device,
 # each of $t_{\min}, \dots, t_{\max}$ equally likely and *both ends included*. All the randomness
@@ -169,7 +169,7 @@ sds.sample_timesteps(8, step=0, steps=400, t_min=20, t_max=980, generator=genera
 #
 # ### Exercise 2 · `sds.sds_grad`
 #
-# > **15 minutes · difficulty ●●○ · 4 points · CPU**
+# > **15 minutes · difficulty ●●○ · {points of sds_grad} · CPU**
 #
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second)` gives two predictions `(B, C, h, w)`, in the order of
@@ -305,7 +305,7 @@ show(
 #
 # ### Exercise 3 · `sds.sds_loss`
 #
-# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of sds_loss} · CPU**
 #
 # **Contract.** Given `x0` `(B, C, h, w)`, which has a graph, and `grad` of the same shape,
 # return a scalar whose gradient with respect to `x0` is *exactly* `grad`: not half of it, not
@@ -773,7 +773,7 @@ show(
 # %% [markdown]
 # ## What you hand in
 #
-# > **a minute or two of waiting · 4 points · CPU**
+# > **a minute or two of waiting · {points of pictures} · CPU**
 #
 # Together with this notebook you hand in  three pictures, drawn by your own functions, and their
 # CLIP scores. Prompts, seeds and settings are the same for everybody; they are in

@@ -37,19 +37,19 @@ from distillery.toybox import Factors
 from distillery.toybox import draw as toybox_draw
 from grading.core.records import Flag, Record, Store, Verdict
 from grading.core.rules import Rules
-from grading.judge import pictures as grading_pictures
+from grading.core.submission import Submission
+from grading.judge import redraw as redrawing
 from grading.judge.copied_pictures import COPIED, Gallery, course_pictures, find_copies, flag_copies
-from grading.judge.pictures import (
+from grading.judge.open_pictures import SubmittedPictures, open_pictures
+from grading.judge.pictures import SCORES, Scoring, grade_pictures
+from grading.judge.redraw import (
     NOT_COMPARED,
     NOT_REDRAWN,
     PICTURES_DIFFER,
-    SCORES,
-    Handed,
+    Redrawing,
     expected_pictures,
-    grade_pictures,
-    open_pictures,
-    score_class,
 )
+from grading.judge.score_pictures import score_class
 from grading.sandbox.decode_png import LONGEST_SIDE, decode
 from grading.sandbox.inside.pictures import draw
 from grading.sandbox.jobs import Ending, Job, Limits, Raised, Reply
@@ -152,10 +152,22 @@ def graded(folder: Path, scorer: ClipScorer) -> Callable[..., tuple[Verdict, lis
     """Grade the folder by thresholds just below what the right pictures score."""
     level = sum(scored(folder, scorer=scorer).values()) / 2 - 1e-3
 
-    def grade(**options: Any) -> tuple[Verdict, list[Flag]]:
-        options = {"rules": Rules(), "scorer": scorer, **options}
-        options.setdefault("thresholds", {scorer.id: Thresholds(level, level - 0.1)})
-        verdict, flags = grade_pictures(folder, STAGE, **options)
+    def grade(
+        *,
+        rules: Rules | None = None,
+        thresholds: dict[str, Thresholds] | None = None,
+        scores: dict[str, float] | None = None,
+        **redrawing: Any,
+    ) -> tuple[Verdict, list[Flag]]:
+        verdict, flags = grade_pictures(
+            folder,
+            STAGE,
+            rules=rules or Rules(),
+            scoring=Scoring(
+                scorer, thresholds or {scorer.id: Thresholds(level, level - 0.1)}, scores
+            ),
+            redrawing=Redrawing(**redrawing) if redrawing else None,
+        )
         assert verdict is not None
         return verdict, flags
 
@@ -465,7 +477,7 @@ def test_what_right_code_draws_need_not_be_drawn_again(
     report(folder)
     graded(sandbox=sandbox, source=RIGHT, expected=expected)
     assert sandbox.drawn == ["a red boat"]
-    monkeypatch.setattr(grading_pictures, "drawn", lambda *_: pytest.fail("kept in vain"))
+    monkeypatch.setattr(redrawing, "drawn", lambda *_: pytest.fail("kept in vain"))
     kept = expected_pictures(STAGE, tmp_path / "expected")
     assert all(np.array_equal(kept[name], expected[name]) for name in expected)
 
@@ -493,7 +505,7 @@ def test_a_class_is_scored_at_once_as_each_would_be_alone(folder: Path, scorer) 
     for each, scores in zip((folder, empty, one), together, strict=True):
         assert scores == pytest.approx(scored(each, scorer=scorer), abs=2e-5)
     assert [list(scores) for scores in together] == [[RED, BLUE], [], [RED]]
-    assert handed[1] == Handed()
+    assert handed[1] == SubmittedPictures()
 
 
 def test_scores_that_were_measured_ahead_are_taken_and_half_of_them_are_not(
@@ -508,14 +520,17 @@ def test_scores_that_were_measured_ahead_are_taken_and_half_of_them_are_not(
 def test_the_batch_of_a_class_leaves_scores_where_grading_finds_them(folder: Path, scorer) -> None:
     course, other = folder.parents[2], folder.parents[1] / "bob" / STAGE.folder
     save_png(other / "pictures" / RED, fill(16))
-    score_class_ahead.score([("ada", "d1"), ("bob", "d2"), ("eve", "d3")], STAGE, course)
+    submissions = [
+        Submission(course, student, STAGE.folder, digest)
+        for student, digest in (("ada", "d1"), ("bob", "d2"), ("eve", "d3"))
+    ]
+    score_class_ahead.score(submissions, STAGE)
     store, name = Store(course), load_hand_in(STAGE.folder).scorer
-    for student, digest in (("ada", "d1"), ("bob", "d2"), ("eve", "d3")):
-        its = scored(folder.parents[1] / student / STAGE.folder, scorer=scorer)
-        found = store.scores(STAGE.folder, student, digest, name)
-        assert found == pytest.approx(its, abs=2e-5)
-        assert store.scores(STAGE.folder, student, digest, "another") is None
-    assert store.scores(STAGE.folder, "ada", "d2", name) is None
+    for one in submissions:
+        found = store.scores(one, name)
+        assert found == pytest.approx(scored(one.folder, scorer=scorer), abs=2e-5)
+        assert store.scores(one, "another") is None
+    assert store.scores(replace(submissions[0], digest="d2"), name) is None
     assert store.all(STAGE.folder) == []
 
 

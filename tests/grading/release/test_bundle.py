@@ -27,6 +27,7 @@ from grading.authoring.build import ROOT, student_text
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text, stub_module
 from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
+from grading.core.submission import Submission
 from grading.intake.take_in import take_in
 from grading.release.bundle import check_no_answers, contents
 from grading.stages import STAGES, misconceptions
@@ -468,9 +469,7 @@ def test_what_was_packed_is_taken_in_without_a_word(unpacked, released_course):
     file = pack.pack(work(unpacked), "Ada", "al1815", unpacked)
     intake = take_in(
         file,
-        released_course,
-        student="al1815",
-        assignment=TOUR.folder,
+        Submission(released_course, "al1815", TOUR.folder),
         received=datetime(2026, 1, 1, tzinfo=timezone.utc),
     )
     assert (intake.rejected, intake.flags, intake.missing) == ("", (), ())

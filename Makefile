@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# Threads that wait sleep: beside other work, waiting awake made `make run` take twice as long.
-export OMP_WAIT_POLICY ?= passive
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: run test lab notebooks train measure bench lint build clean
 
@@ -15,7 +15,7 @@ run: $(READY)  ## distil a gallery with the embedded model
 test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lab: $(READY)  ## open JupyterLab on the course
 	$(BIN)/jupyter lab notebooks

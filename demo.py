@@ -11,10 +11,13 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from distillery.core.cli import exit_status
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
@@ -43,32 +46,26 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     options = arguments().parse_args(argv)
-    try:
-        # Importing torch takes seconds, which --help should not wait for.
-        from distillery.core.errors import CourseError
+    return exit_status(
+        partial(show_gallery, options.out),
+        interrupted="interrupted: the pictures drawn so far are kept.",
+    )
 
-        works = distil(gallery_settings(), clip="tiny-clip", out=options.out / "gallery")
-        page = hang(works, options.out / "gallery.html")
-    except KeyboardInterrupt:
-        return stop("interrupted: the pictures drawn so far are kept.", 130)
-    except CourseError as error:
-        return stop(f"error: {error}", 2)
+
+def show_gallery(out: Path) -> None:
+    """Draw the gallery into the folder `out` and print the scores and the page."""
+    works = distil(gallery_settings(), clip="tiny-clip", out=out / "gallery")
+    page = hang(works, out / "gallery.html")
     for work in works:
         print(f"{work.score:7.4f}  {work.place.prompt}")
     print(f"{fmean(work.score for work in works):7.4f}  mean, by tiny-clip")
     print(page)
-    return 0
-
-
-def stop(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
-    return status
 
 
 def gallery_settings() -> list[Settings]:
     """A run of the embedded model for each prompt of the gallery."""
     from distillery.methods.settings import Settings
-    from distillery.models.presets import pick_device
+    from distillery.models.load import pick_device
 
     prompts, device = json.loads(PROMPTS.read_text(encoding="utf-8"))["gallery"], pick_device()
     return [Settings(prompt, implementation="reference", device=str(device)) for prompt in prompts]
@@ -82,7 +79,7 @@ def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
     """
     from distillery.core.images import load_image
     from distillery.metrics.clip_score import ClipScorer
-    from distillery.models.presets import load_prior
+    from distillery.models.load import load_prior
     from distillery.runs import engine
     from reference import sds
 

@@ -26,6 +26,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from distillery.core.cli import exit_status
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -56,23 +58,13 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     options = arguments().parse_args(argv)
-    try:
-        # Importing torch takes seconds, which --help should not wait for.
-        from distillery.core.errors import CourseError
 
+    def work() -> None:
         evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
         write(options.fdir1 / "eval.json", evaluation)
-    except KeyboardInterrupt:
-        return stop("interrupted: nothing was written.", 130)
-    except CourseError as error:
-        return stop(f"error: {error}", 2)
-    print(table(evaluation))
-    return 0
+        print(table(evaluation))
 
-
-def stop(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
-    return status
+    return exit_status(work, interrupted="interrupted: nothing was written.")
 
 
 def evaluate(folder: Path, clip: str, *, lpips: bool = False) -> dict[str, Any]:

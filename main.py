@@ -21,11 +21,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.cli import Arguments
+from distillery.core.errors import STILL_TO_DO
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
-
-TO_DO = "still to do"  # in the sentence of every stub
 
 
 def arguments() -> Arguments:
@@ -179,11 +178,11 @@ def stop(sentence: str, status: int) -> int:
 
 def is_to_do(error: NotImplementedError) -> bool:
     """Whether it is the calm sentence of a stub."""
-    return TO_DO in str(error)
+    return STILL_TO_DO in str(error)
 
 
 def draw(flags: dict[str, Any]) -> None:
-    from distillery.models.presets import load_prior
+    from distillery.models.load import load_prior
     from distillery.runs import engine
 
     out = flags.pop("out")
@@ -201,7 +200,7 @@ def draw(flags: dict[str, Any]) -> None:
 
 
 def edit_pairs(flags: dict[str, Any]) -> None:
-    from distillery.models.presets import load_prior
+    from distillery.models.load import load_prior
     from distillery.runs import edit_pairs, engine
 
     out, path = flags.pop("out"), flags.pop("pairs")
@@ -246,13 +245,13 @@ def with_either_code(
 
 
 def has_to_dos(module: ModuleType) -> bool:
-    return module.__file__ is not None and TO_DO in Path(module.__file__).read_text("utf-8")
+    return module.__file__ is not None and STILL_TO_DO in Path(module.__file__).read_text("utf-8")
 
 
 def settings_from(flags: dict[str, Any]) -> Settings:
     """The settings of the flags, on top of those of `--config`; the device is the one found."""
     from distillery.methods.settings import Settings
-    from distillery.models.presets import pick_device
+    from distillery.models.load import pick_device
 
     config = flags.pop("config", None)
     settings = Settings.load(config, **flags) if config else Settings(**flags)

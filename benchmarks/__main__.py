@@ -7,7 +7,7 @@ import argparse
 import torch
 
 from benchmarks import step_cost
-from distillery.models.presets import pick_device
+from distillery.models.load import pick_device
 
 
 def main() -> None:

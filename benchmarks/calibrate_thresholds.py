@@ -98,7 +98,7 @@ def with_mistake(module: str, name: str) -> ModuleType:
     assert spec.loader is not None
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
-    wrong = importlib.import_module(f"grading.stages.misconceptions.{module}")
+    wrong = importlib.import_module(f"grading.stages.{module}.misconceptions")
     (answer,) = (answer for answer in answers_in(wrong) if answer.name == name)
     setattr(copy, answer.task.split(".")[1], answer.function)
     return copy

@@ -28,7 +28,8 @@ from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask, outside_mask
-from distillery.models.presets import PRESETS, load_prior
+from distillery.models.load import load_prior
+from distillery.models.presets import suits
 from distillery.models.prior import Prior
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.optimise import Step, distill, objective
@@ -40,7 +41,7 @@ CHAINS: dict[str, Callable[..., Tensor]] = {"sds": sds.loss, "pds": pds.loss, "d
 WORDS = {"thing": THINGS, "colour": COLOURS, "scene": SCENES}
 KINDS = (("colour",), ("thing",), ("scene",), ("colour", "thing"), ("colour",), ("thing",))
 STRENGTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-IDENTITIES = (0.05, PRESETS["tiny-sd"].identity, 0.5)
+IDENTITIES = (0.05, suits("tiny-sd", "draw")["identity"], 0.5)
 FRONTIER_EDITS = 8
 MARGIN = 2  # pixels about a thing that still count to it: its outline is blurred
 
@@ -240,7 +241,7 @@ def main() -> None:
         draw_frontier(found, options.frontier)
         return
     edits = fresh_edits(options.count, judge)
-    ((_, _, ours),) = shown(with_pds(prior, edits, judge, [PRESETS["tiny-sd"].identity]))
+    ((_, _, ours),) = shown(with_pds(prior, edits, judge, [suits("tiny-sd", "draw")["identity"]]))
     theirs = [came for _, _, came in shown(with_sdedit(prior, edits, judge))]
     ratio = ours.outside / least_change(theirs, ours.edited)
     print(f"PDS changes {ratio:.2f} of what the best SDEdit changes that edits as often")

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from benchmarks.priors import SDXL, random_weights
 from benchmarks.step_cost import Call, clock, peak_memory
-from distillery.models.presets import pick_device
+from distillery.models.load import pick_device
 from distillery.models.prior import Condition, Control
 from distillery.models.stable_diffusion import StableDiffusionXLPrior
 from distillery.pixelart.canvas import PaletteCanvas

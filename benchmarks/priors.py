@@ -15,7 +15,7 @@ from diffusers import (
     UNet2DConditionModel,
 )
 
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.models.prior import Condition, Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 

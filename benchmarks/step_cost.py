@@ -23,8 +23,8 @@ from torch import Tensor
 from benchmarks.priors import Bench, load
 from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
+from distillery.models.load import pick_device
 from distillery.models.lora import LoraDenoiser
-from distillery.models.presets import pick_device
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_optimiser
 from distillery.runs.optimise import Companion, Step, distill

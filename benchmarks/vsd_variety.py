@@ -24,7 +24,7 @@ from distillery.core.images import from_pil, grid, to_pil
 from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_companion

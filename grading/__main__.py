@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 
-from distillery.core.errors import CourseError
+from distillery.core.cli import exit_status, stop
 
 COMMANDS = {  # name -> its module, and what it does
     "doctor": ("grading.sandbox.doctor", "what works on this machine"),
@@ -36,17 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if command not in offered:
         typed = f"there is no command {command!r}; " if command else ""
-        print(f"error: {typed}choose a command: {', '.join(offered)}.", file=sys.stderr)
-        return 2
-    try:
-        # Only what was asked for is imported: a student's copy lacks the rest.
-        return importlib.import_module(COMMANDS[command][0]).main(rest)
-    except CourseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted.", file=sys.stderr)
-        return 130
+        return stop(f"error: {typed}choose a command: {', '.join(offered)}.", 2)
+    # Only what was asked for is imported: a student's copy lacks the rest.
+    return exit_status(lambda: importlib.import_module(COMMANDS[command][0]).main(rest))
 
 
 def here() -> dict[str, str]:

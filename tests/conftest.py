@@ -8,6 +8,10 @@ import string
 from collections.abc import Callable
 from pathlib import Path
 
+# Before torch is loaded, for this process and all that tests start: tensors of tests are small, and
+# threads of several workers would wait for each other's processors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import diffusers
 import open_clip
 import pytest
@@ -15,15 +19,16 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from distillery.models import annotators, presets
+from distillery.models import annotators, load
 
 START, END = "<|startoftext|>", "<|endoftext|>"
+MOST_WORKERS = 4  # each has torch and its models in memory
 LONGEST = ("answered_runs_to_its_end", "nothing_to_say")  # in the names of those that take minutes
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors, because many tests wait for a process or a limit."""
-    return (os.cpu_count() or 1) + 1
+    return min((os.cpu_count() or 1) + 1, MOST_WORKERS)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -221,7 +226,7 @@ def tiny_repository(
     def ramp(images: torch.Tensor, *, model: str) -> torch.Tensor:
         return torch.linspace(0, 1, images.shape[-1]).expand_as(images)
 
-    monkeypatch.setattr(presets, "REPOSITORY", repository)
+    monkeypatch.setattr(load, "REPOSITORY", repository)
     monkeypatch.setattr(annotators, "depths", ramp)
     return repository
 

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import main
-from distillery.models import presets
+from distillery.models import load
 
 ROOT = Path(__file__).resolve().parents[1]
 Tree = Callable[[Path], dict[str, bytes]]
@@ -200,7 +200,7 @@ def test_missing_weights(refusal: Refusal, tiny_sd_folder: Path, tmp_path: Path)
 def test_missing_weights_of_the_embedded_model(
     refusal: Refusal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presets, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(load, "REPOSITORY", tmp_path)
 
     sentence = refusal("--model", "tiny-sd")
 

@@ -19,7 +19,7 @@ from distillery.core.files import REPOSITORY
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, depths
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.toybox import all_factors, draw, held_out
 from training import measure_controls, measure_sd
 from training.data import to_images

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.toybox import Drawing, Factors, all_factors, draw, held_out
 from training.data import to_images

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import depths, edges, stretched
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.toybox import Drawing, all_factors, draw, held_out
 from training.data import to_images
 from training.measure_sd import FRESH, SCALES, fraction, psnr, report, sample, spread

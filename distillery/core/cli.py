@@ -1,9 +1,13 @@
-"""A command line that answers a wrong flag in one sentence."""
+"""What every command line shares: a parser with short errors, and the exit status."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
 from typing import NoReturn
+
+from distillery.core.errors import CourseError
 
 
 class Arguments(argparse.ArgumentParser):
@@ -12,3 +16,34 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with status 2."""
         self.exit(2, f"error: {message}; see {self.prog} --help.\n")
+
+
+def exit_status(work: Callable[[], int | None], *, interrupted: str = "interrupted.") -> int:
+    """Run a program and return its exit status: its own or 0, 2 for bad input, 130 for Ctrl-C.
+
+    Args:
+        interrupted: the sentence after Ctrl-C.
+    """
+    try:
+        return work() or 0
+    except KeyboardInterrupt:
+        return stop(interrupted, 130)
+    except CourseError as error:
+        return stop(f"error: {error}", 2)
+
+
+def stop(sentence: str, status: int) -> int:
+    """Print the sentence to stderr; returns the status."""
+    print(sentence, file=sys.stderr)
+    return status
+
+
+def pair(text: str) -> tuple[int, int]:
+    """Height and width from a flag's text, such as "32,48"."""
+    try:
+        height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"write height and width as H,W, for example 32,48, not {text!r}"
+        ) from None
+    return height, width

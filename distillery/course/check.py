@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from distillery.core.errors import STILL_TO_DO, to_do_sentence
 from distillery.course.observe import (
     DRAWS,
     UNREADABLE,
@@ -152,18 +153,18 @@ def _student_function(task: str) -> Callable[..., Any]:
     function = getattr(student_module(stage), name, None)
     if function is None:
         raise NotImplementedError(
-            f"guidance/{stage}.py holds no {name}, so it is still to do: run its %%todo cell."
+            f"guidance/{stage}.py holds no {name}, so it {STILL_TO_DO}: run its %%todo cell."
         )
     return function
 
 
 def says_to_do(message: str) -> bool:
     """Whether that is a NotImplementedError of a function that nobody has written yet."""
-    return not message or "still to do" in message
+    return not message or STILL_TO_DO in message
 
 
 def still_to_do(task: Task) -> str:
-    return f"{task.name} is still to do: {task.notebook}, task {task.number}."
+    return to_do_sentence(task.name, task.notebook, task.number)
 
 
 def _stopped(task: Task, error: BaseException) -> Result:

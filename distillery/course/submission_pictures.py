@@ -31,12 +31,12 @@ from torch import Tensor
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
 from distillery.core.images import load_image
-from distillery.core.validation import check_real
+from distillery.core.settings import Real
 from distillery.course.student_files import course_root, student_file
 from distillery.methods.registry import METHODS
 from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import engine
@@ -156,8 +156,8 @@ def load_thresholds(path: Path | None = None) -> dict[str, Thresholds]:
             f"{path} must give each scorer its thresholds 'full' and 'half' ({in_short(error)})."
         ) from error
     for scorer, thresholds in found.items():
-        check_real(f"half of {scorer}", thresholds.half, low=-1, high=1)
-        check_real(f"full of {scorer}", thresholds.full, low=thresholds.half, high=1)
+        Real(low=-1, high=1).check(f"half of {scorer}", thresholds.half)
+        Real(low=thresholds.half, high=1).check(f"full of {scorer}", thresholds.full)
     return found
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING
 
-from distillery.core.errors import CourseError
+from distillery.core.errors import STILL_TO_DO, CourseError
 from distillery.core.files import atomic_write
 from distillery.course.observe import split_task, task_names
 from distillery.course.student_files import (
@@ -29,7 +29,6 @@ from distillery.course.student_files import (
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-STILL_TO_DO = "is still to do: "  # in every stub's own sentence
 ALLOWED = (
     ast.Import,
     ast.ImportFrom,

@@ -9,16 +9,12 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from distillery.core.cli import Arguments, exit_status
 from distillery.core.errors import CourseError
 
 SUFFIXES = {"cross_stitch": ".pdf", "pes": ".pes", "dst": ".dst", "beads": ".pdf", "bricks": ".ldr"}
-
-
-class Arguments(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message}; see {self.prog} --help.\n")
 
 
 def arguments() -> Arguments:
@@ -50,15 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = {name: path for name in SUFFIXES if (path := getattr(chosen, name)) is not None}
     if not wanted:
         parser.error("say what to make, for example --cross-stitch chart.pdf")
-    try:
-        make(chosen, wanted)
-    except KeyboardInterrupt:
-        print("interrupted: what was written is whole.", file=sys.stderr)
-        return 130
-    except CourseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(
+        lambda: make(chosen, wanted), interrupted="interrupted: what was written is complete."
+    )
 
 
 def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:

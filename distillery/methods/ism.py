@@ -13,9 +13,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from distillery.methods.ddim import ddim_step, invert
+from distillery.methods.ddim import invert
 from distillery.methods.gradient_loss import with_gradient
 from distillery.methods.settings import Settings
+from distillery.models.parameterization import ddim_step
 from distillery.models.prior import Condition, Prior
 
 DELTA_T = 50  # the interval of most of the authors' configurations
@@ -55,7 +56,7 @@ def ism_grad(
     alpha_bar = prior.alpha_bar(t)
     xs = invert(prior, x0, s, steps=INVERSION_STEPS, predict=predict)
     eps_s = predict(xs, s)
-    xt = ddim_step(xs, eps_s, prior.alpha_bar(s), alpha_bar)
+    xt, _ = ddim_step(xs, eps_s, prior.alpha_bar(s), alpha_bar)
     eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
     eps_hat = eps_uncond + guidance_scale * (eps_text - eps_uncond)
     return (1 - alpha_bar) * (eps_hat - eps_s)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from distillery.core.errors import CourseError
+from distillery.methods.ddim import sample
+from distillery.models.parameterization import add_noise, even_timesteps
 from distillery.models.prior import Prior
 
 
@@ -29,7 +31,7 @@ def sdedit(
 
     Args:
         x0_src: the sources' latents `(B, C, h, w)`.
-        prompts: what each of the B shall become.
+        prompts: what each of the B should become.
         strength: how far up the schedule to begin, above 0 and up to 1; 1 forgets the source.
         steps: of a whole way from pure noise; fewer are taken for a smaller strength.
 
@@ -41,14 +43,11 @@ def sdedit(
     text, uncond = prior.embed(prompts), prior.embed([negative] * len(prompts))
     last = round(strength * (len(prior.alphas_cumprod) - 1))
     count = max(1, round(strength * steps))
-    levels = torch.linspace(last, 0, count + 1, device=prior.device).round().long()
+    timesteps = even_timesteps(last, count, device=prior.device)
     eps = torch.randn(x0_src.shape, generator=generator, device=prior.device)
-    alpha_bar = prior.alpha_bar(levels[:1])
-    xt = alpha_bar.sqrt() * x0_src + (1 - alpha_bar).sqrt() * eps
-    for t, t_next in zip(levels[:-1].split(1), levels[1:].split(1), strict=True):
-        eps_uncond, eps_text = prior.predict_noise(xt, t.expand(len(xt)), uncond, text)
-        eps = eps_uncond + guidance_scale * (eps_text - eps_uncond)
-        alpha_bar, alpha_bar_next = prior.alpha_bar(t), prior.alpha_bar(t_next)
-        x0 = (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
-        xt = alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next).sqrt() * eps
+    xt = add_noise(x0_src, eps, prior.alpha_bar(timesteps[:1]))
+    for step in sample(
+        prior, xt, text=text, uncond=uncond, guidance_scale=guidance_scale, timesteps=timesteps
+    ):
+        x0 = step.x0
     return x0

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY
-from distillery.models.presets import pick_device
+from distillery.models.load import pick_device
 
 TINY_CLIP = REPOSITORY / "data/models/tiny-clip"
 BATCH = 64

@@ -20,11 +20,13 @@ from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY
 from distillery.core.images import Picture, to_pil
 
-MODELS = {
+EMBEDDED = {  # folders of the repository
     "tiny-depth": "data/models/tiny-depth",
+    "tiny-caption": "data/models/tiny-caption",
+}
+HUB_IDS = {
     "dpt-hybrid": "Intel/dpt-hybrid-midas",
     "dpt-large": "Intel/dpt-large",
-    "tiny-caption": "data/models/tiny-caption",
     "blip": "Salesforce/blip-image-captioning-base",
     "blip-large": "Salesforce/blip-image-captioning-large",
 }
@@ -78,8 +80,8 @@ def depths(images: Tensor, *, model: str | Path = "tiny-depth") -> Tensor:
 
     Args:
         images: (B, 3, H, W) in [-1, 1]; the model runs on their device.
-        model: a name of `MODELS`, a folder that transformers saved, or a hub id of a depth
-            estimator.
+        model: a name of `EMBEDDED` or `HUB_IDS`, a folder that transformers saved, or a hub id of a
+            depth estimator.
 
     Returns:
         (B, 3, H, W) float32 in [0, 1], on the images' device.
@@ -113,8 +115,8 @@ def caption(image: Picture, *, model: str | Path = "tiny-caption") -> str:
 
     Args:
         image: a PIL image, or (1, 3, H, W) in [-1, 1]; the model runs on its device.
-        model: a name of `MODELS`, a folder that transformers saved, or a hub id of an
-            image-to-text model such as BLIP (Li et al. 2022).
+        model: a name of `EMBEDDED` or `HUB_IDS`, a folder that transformers saved, or a hub id of
+            an image-to-text model such as BLIP (Li et al. 2022).
 
     Raises:
         CourseError: the model is unknown or cannot be had, or there is more than one image.
@@ -147,7 +149,7 @@ def _load(
     except Exception as error:
         remedy = (
             "fetch the repository's files again, or make the model with `make train`"
-            if name.startswith("tiny-")
+            if name in EMBEDDED
             else "connect to the internet, or give the folder of a model of this kind"
         )
         raise CourseError(f"cannot load {name} ({in_short(error)}); {remedy}.") from error
@@ -155,15 +157,15 @@ def _load(
 
 def _find(name: str) -> tuple[str, bool]:
     """A folder or a hub id, and whether it is a folder."""
-    if name.startswith("tiny-") and name in MODELS:
-        return str(REPOSITORY / MODELS[name]), True
+    if name in EMBEDDED:
+        return str(REPOSITORY / EMBEDDED[name]), True
     if name and Path(name).is_dir():
         return str(Path(name).resolve()), True
-    hub_id = MODELS.get(name, name)
+    hub_id = HUB_IDS.get(name, name)
     if hub_id.count("/") != 1:
         raise CourseError(
-            f"unknown model {name!r}: choose {', '.join(MODELS)}, a folder that transformers "
-            "saved, or a hub id such as Intel/dpt-large."
+            f"unknown model {name!r}: choose {', '.join([*EMBEDDED, *HUB_IDS])}, a folder that "
+            "transformers saved, or a hub id such as Intel/dpt-large."
         )
     return hub_id, False
 

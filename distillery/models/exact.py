@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
-from distillery.models.prior import Condition, Control, Prior, stack_branches
+from distillery.models.parameterization import ddim, even_timesteps, v_from_eps, x0_from_eps
+from distillery.models.prior import (
+    Condition,
+    Control,
+    Prior,
+    check_steps,
+    guided_noise,
+    stack_branches,
+)
 from distillery.models.schedule import scaled_linear_alphas_cumprod
 
 
@@ -141,16 +149,14 @@ class GaussianMixturePrior(Prior):
         text, uncond = self.embed(prompts), self.embed([negative] * len(prompts))
         shape = (len(prompts), self.latent_channels, *self.latent_size)
         xt = torch.randn(shape, generator=generator, device=self.device)
-        last = len(self.alphas_cumprod) - 1
-        levels = torch.linspace(last, 0, steps + 1, device=self.device).round().long()
-        for t, t_next in zip(levels[:-1].split(1), levels[1:].split(1), strict=True):
-            t, t_next = t.expand(len(prompts)), t_next.expand(len(prompts))
-            eps_uncond, eps_text = self.predict_noise(xt, t, uncond, text)
-            eps = eps_uncond + guidance_scale * (eps_text - eps_uncond)
-            alpha_bar, alpha_bar_next = self.alpha_bar(t), self.alpha_bar(t_next)
-            x0 = (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
-            xt = alpha_bar_next.sqrt() * x0 + (1 - alpha_bar_next).sqrt() * eps
+        timesteps = self.timesteps(steps)[:, None].expand(-1, len(prompts))
+        predict = guided_noise(self, text=text, uncond=uncond, guidance_scale=guidance_scale)
+        *_, (_, x0) = ddim(xt, timesteps, alpha_bar=self.alpha_bar, predict=predict)
         return x0
+
+    def timesteps(self, steps: int) -> Tensor:
+        check_steps(steps, len(self.alphas_cumprod))
+        return even_timesteps(len(self.alphas_cumprod) - 1, steps, device=self.device)
 
 
 class GaussianDenoiser(nn.Module):
@@ -193,18 +199,11 @@ class GaussianDenoiser(nn.Module):
         if not self.predicts_v:
             return eps
         alpha_bar = self.alpha_bar(t)
-        x0 = (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
-        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
+        return v_from_eps(x0_from_eps(xt, eps, alpha_bar), eps, alpha_bar)
 
     def target(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """What `predict` should have given for x0 noised by `eps` to `t`: eps, or v.
-
-        v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0 (Salimans and Ho 2022, appendix D).
-        """
-        if not self.predicts_v:
-            return eps
-        alpha_bar = self.alpha_bar(t)
-        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
+        """What `predict` should have given for x0 noised by `eps` to `t`: eps, or v."""
+        return v_from_eps(x0, eps, self.alpha_bar(t)) if self.predicts_v else eps
 
     def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
         alpha_bar = self.alpha_bar(t)

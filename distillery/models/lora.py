@@ -16,6 +16,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
+from distillery.models.parameterization import v_from_eps
 from distillery.models.prior import Condition, Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 
@@ -69,14 +70,8 @@ class LoraDenoiser(nn.Module):
             return self._prior.network(xt, t, text)
 
     def target(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """What `predict` should have given for x0 noised by `eps` to `t`: eps, or v.
-
-        v = sqrt(alpha_bar) eps - sqrt(1 - alpha_bar) x0 (Salimans and Ho 2022, appendix D).
-        """
-        if not self._prior.predicts_v:
-            return eps
-        alpha_bar = self.alpha_bar(t)
-        return alpha_bar.sqrt() * eps - (1 - alpha_bar).sqrt() * x0
+        """What `predict` should have given for x0 noised by `eps` to `t`: eps, or v."""
+        return v_from_eps(x0, eps, self.alpha_bar(t)) if self._prior.predicts_v else eps
 
     @contextmanager
     def _adapted(self) -> Iterator[None]:

@@ -154,6 +154,17 @@ class Prior(Protocol):
         """
         ...
 
+    def timesteps(self, steps: int) -> Tensor:
+        """The way of a DDIM sampler from noise to a picture, int64 `(steps + 1,)`, falling.
+
+        The network is asked at all of them but the last, which is the level of the finished
+        latents; -1 there is no noise.
+
+        Raises:
+            CourseError: `steps` is below 1 or above the number of noise levels.
+        """
+        ...
+
     def sample(
         self,
         prompts: Sequence[str],
@@ -169,3 +180,34 @@ class Prior(Protocol):
         `guidance_scale` s means eps_uncond + s * (eps_text - eps_uncond), as everywhere here.
         """
         ...
+
+
+def guided_noise(
+    prior: Prior,
+    *,
+    text: Condition,
+    uncond: Condition,
+    guidance_scale: float,
+    controls: Sequence[Control] = (),
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """The noise that a sampler follows, as a function of xt `(B, C, h, w)` and t `(B,)`.
+
+    Classifier-free guidance (Ho and Salimans 2022), as everywhere here
+    eps_uncond + guidance_scale * (eps_text - eps_uncond).
+    """
+
+    def predict(xt: Tensor, t: Tensor) -> Tensor:
+        eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+        return eps_uncond + guidance_scale * (eps_text - eps_uncond)
+
+    return predict
+
+
+def check_steps(steps: int, levels: int) -> None:
+    """Refuse a number of sampling steps that the noise schedule does not have.
+
+    Raises:
+        CourseError: `steps` is below 1 or above `levels`.
+    """
+    if not 1 <= steps <= levels:
+        raise CourseError(f"a sampler takes from 1 to {levels} steps; {steps} were asked for.")

@@ -24,7 +24,8 @@ from diffusers import (
 from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
-from distillery.models.prior import Condition, Control, Prior, stack_branches
+from distillery.models.parameterization import eps_from_v
+from distillery.models.prior import Condition, Control, Prior, check_steps, stack_branches
 from distillery.models.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
 
 
@@ -40,7 +41,7 @@ def load(
 ) -> StableDiffusionPrior:
     """Load a hub id or a folder of the family "sd" or "sdxl", with another VAE if one is named.
 
-    What diffusers, the hub or safetensors raise goes through; `presets.load_prior` words it.
+    What diffusers, the hub or safetensors raise goes through; `load.load_prior` words it.
     """
     pipelines = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
     priors = {"sd": StableDiffusionPrior, "sdxl": StableDiffusionXLPrior}
@@ -175,9 +176,7 @@ class StableDiffusionPrior(Prior):
         xts, ts, condition = stack_branches(xt, t, conditions)
         prediction = self.network(xts, ts, condition, controls=controls)
         if self.predicts_v:
-            # Salimans and Ho 2022, appendix D: v = sqrt(ab) eps - sqrt(1 - ab) x0.
-            alpha_bar = self.alpha_bar(ts)
-            prediction = alpha_bar.sqrt() * prediction + (1 - alpha_bar).sqrt() * xts
+            prediction = eps_from_v(xts, prediction, self.alpha_bar(ts))
         return prediction.chunk(len(conditions))
 
     def network(
@@ -235,7 +234,7 @@ class StableDiffusionPrior(Prior):
     def add_controlnet(self, kind: str, source: str, *, offline: bool = False) -> None:
         """Load a ControlNet from a hub id or a folder, frozen, in the UNet's precision.
 
-        What diffusers, the hub or safetensors raise goes through; `presets.load_controlnets` words
+        What diffusers, the hub or safetensors raise goes through; `load.load_controlnets` words
         it.
         """
         with _no_loading_bars():
@@ -247,7 +246,7 @@ class StableDiffusionPrior(Prior):
     def add_lora(self, source: str, *, scale: float) -> None:
         """Melt the LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
 
-        What peft, diffusers, the hub or safetensors raise goes through; `presets.load_lora` words
+        What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
         it.
         """
         self.pipeline.load_lora_weights(source)
@@ -257,6 +256,14 @@ class StableDiffusionPrior(Prior):
 
     def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Tensor] | None:
         return None
+
+    def timesteps(self, steps: int) -> Tensor:
+        """Those of diffusers' DDIM, spaced as the model's scheduler says."""
+        check_steps(steps, len(self.alphas_cumprod))
+        scheduler = DDIMScheduler.from_config(self.pipeline.scheduler.config)
+        scheduler.set_timesteps(steps)
+        after_last = torch.tensor([-1 if scheduler.config.set_alpha_to_one else 0])
+        return torch.cat([scheduler.timesteps, after_last]).to(self.device)
 
     @torch.no_grad()
     def sample(

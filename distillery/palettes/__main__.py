@@ -7,31 +7,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillery.core.errors import CourseError
+from distillery.core.cli import exit_status
 from distillery.core.images import save_png
 from distillery.palettes import load_palette, palette_names, sheet, to_hex
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, or 2 for bad input."""
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m distillery.palettes", description=__doc__)
     parser.add_argument("palettes", nargs="*", help="names or files (default: our own, all)")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of them, PNG")
     options = parser.parse_args(argv)
-    try:
-        names = options.palettes or sorted(
-            palette_names(), key=lambda name: -len(load_palette(name))
-        )
-        palettes = {name: load_palette(name) for name in names}
-        for name, colours in palettes.items():
-            print(f"{name:12} {len(colours):5,}  {' '.join(to_hex(colours))}")
-        if options.sheet:
-            save_png(options.sheet, sheet(palettes))
-            print(options.sheet)
-    except CourseError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: show(options.palettes, options.sheet))
+
+
+def show(palettes: list[str], sheet_file: Path | None) -> None:
+    """Print these palettes, or all of the course, and draw them into a PNG.
+
+    Raises:
+        CourseError: a palette cannot be read, or the picture cannot be written.
+    """
+    names = palettes or sorted(palette_names(), key=lambda name: -len(load_palette(name)))
+    colours_of = {name: load_palette(name) for name in names}
+    for name, colours in colours_of.items():
+        print(f"{name:12} {len(colours):5,}  {' '.join(to_hex(colours))}")
+    if sheet_file:
+        save_png(sheet_file, sheet(colours_of))
+        print(sheet_file)
 
 
 if __name__ == "__main__":

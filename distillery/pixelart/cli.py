@@ -128,7 +128,7 @@ def settings_from(flags: dict[str, Any]) -> PixelSettings:
         CourseError: one of them is unknown or unfit.
     """
     from distillery.core.errors import CourseError
-    from distillery.models.presets import pick_device
+    from distillery.models.load import pick_device
     from distillery.pixelart.settings import PixelSettings
 
     config = flags.pop("config", None)

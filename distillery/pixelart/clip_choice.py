@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from distillery.metrics.clip_score import ClipScorer
+from distillery.models.presets import find_preset
 from distillery.pixelart.indexed_png import enlarged
 from distillery.pixelart.settings import PixelSettings
 
@@ -24,8 +25,7 @@ def favourite(
     """
     if len(pictures) == 1:
         return 0
-    tiny = settings.model.startswith("tiny")
-    scorer = ClipScorer("tiny-clip" if tiny else "ViT-B-32:openai", device=device)
+    scorer = ClipScorer(find_preset(settings.model).clip_scorer, device=device)
     large = [enlarged(picture).convert("RGB") for picture in pictures]
     scores = scorer.score(large, [settings.prompt] * len(large))
     return max(range(len(scores)), key=lambda number: (scores[number], number))

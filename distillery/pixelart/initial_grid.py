@@ -15,6 +15,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.core.images import fit, from_pil, read_any
 from distillery.methods.source_image import load_source
+from distillery.models.presets import find_preset, suits
 from distillery.models.prior import Control, Prior
 from distillery.palettes import (
     Space,
@@ -31,7 +32,6 @@ from distillery.pixelart.indexed_png import check_rows, indexed
 from distillery.pixelart.settings import PixelSettings
 
 KMEANS_STARTS, KMEANS_STEPS = 4, 100
-SAMPLE_GUIDANCE = {"tiny": 4.0, "real": 7.5}
 OPAQUE = 0.5  # of a cell, from which on it is drawn
 
 
@@ -273,11 +273,11 @@ def _input_picture(settings: PixelSettings) -> tuple[Tensor, Tensor | None]:
 
 def _drawings(prior: Prior, settings: PixelSettings, generator: torch.Generator) -> Tensor:
     """Samples of the model, as many as there are candidates, (N, 3, H, W) in [-1, 1]."""
-    tiny = settings.model.startswith("tiny")
+    suitable = suits(settings.model, "initial_grid")
     latents = prior.sample(
         [settings.prompt] * settings.candidates,
-        guidance_scale=SAMPLE_GUIDANCE["tiny" if tiny else "real"],
-        steps=30 if tiny else 50,
+        guidance_scale=suitable["guidance_scale"],
+        steps=suitable["steps"],
         generator=generator,
         negative=settings.negative_prompt,
         size=settings.canvas,
@@ -299,6 +299,6 @@ def controls_for(picture: Tensor | None, settings: PixelSettings) -> list[Contro
     if settings.canny:
         controls.append(Control("canny", edges(picture), settings.canny, window))
     if settings.depth:
-        model = "tiny-depth" if settings.model.startswith("tiny") else "dpt-hybrid"
+        model = find_preset(settings.model).depth_estimator
         controls.append(Control("depth", depths(picture, model=model), settings.depth, window))
     return controls

@@ -33,10 +33,11 @@ from tqdm import tqdm
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write
 from distillery.core.images import Picture, read_any, save_gif, save_png, to_png_bytes, to_rgb
-from distillery.core.validation import check_real
+from distillery.core.settings import Real
 from distillery.core.video import save_mp4
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import load_controlnets, load_lora, load_prior
+from distillery.models.load import load_controlnets, load_lora, load_prior
+from distillery.models.presets import find_preset
 from distillery.models.prior import Control, Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.palettes import save_palette
@@ -84,7 +85,7 @@ class Extras:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        check_real("fps", self.fps, low=1, high=60)
+        Real(low=1, high=60).check("fps", self.fps)
         if self.video_size is not None and not all(
             16 <= side <= 4096 and side % 2 == 0 for side in self.video_size
         ):
@@ -115,8 +116,7 @@ def with_prompt(settings: PixelSettings) -> PixelSettings:
     from distillery.models.annotators import caption
 
     picture = to_rgb(read_any(Path(settings.input_image)))
-    model = "tiny-caption" if settings.model.startswith("tiny") else "blip"
-    words = caption(picture, model=model)
+    words = caption(picture, model=find_preset(settings.model).captioner)
     if not words:
         raise CourseError(
             f"no caption was found for {settings.input_image}; say in the prompt what to draw."

@@ -39,7 +39,7 @@ from distillery.core.images import from_pil, load_image, save_gif, save_png, to_
 from distillery.methods.registry import METHODS
 from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source, drawn_source, load_source
-from distillery.models.presets import guidance_default
+from distillery.models.presets import suits
 from distillery.models.prior import Prior
 from distillery.runs.canvas import Canvas, LatentCanvas
 from distillery.runs.optimise import (
@@ -254,8 +254,7 @@ def _drawn(prior: Prior, settings: Settings, out: Path) -> Path:
         prior,
         settings.prompt,
         model=settings.model,
-        # SDI distils along DDIM's own path (arXiv 2405.15891), so a model's scale for it is DDIM's.
-        guidance_scale=guidance_default(settings.model, "sdi"),
+        guidance_scale=suits(settings.model, "sample")["guidance_scale"],
         cache=out / "sources",
         seed=settings.seed,
     )

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from distillery.core.cli import exit_status
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
 from distillery.core.images import save_png
 from distillery.toybox import Drawing, Factors, draw
@@ -115,12 +118,13 @@ def write(root: Path) -> Path:
     return file
 
 
-def main() -> None:
-    """Parse the command line and write the files."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m distillery.toybox.pairs", description=__doc__)
     parser.add_argument("--root", type=Path, default=REPOSITORY, help="the folder above data/")
-    print(write(parser.parse_args().root))
+    root = parser.parse_args(argv).root
+    return exit_status(lambda: print(write(root)))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 
 from distillery.core.errors import CourseError
 from grading.authoring.make_stubs import answered_functions, function_text, stub, unreached
+from grading.core.notebook_cells import check_id, grade_id_of, todo_id
 from grading.stages.stage import Stage
 
 TODO_CELL = re.compile(r"# TODO (\w+)\.(\w+)")
@@ -48,15 +49,15 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
         if todo:
             answer = function_text(reference, todo)
             cell.source = f"%%todo {stage.module}.{todo}\n" + fill(answer, stage.sentence(todo))
-            cell.metadata["nbgrader"] = _nbgrader(stage, todo, solution=True)
+            cell.metadata["nbgrader"] = _nbgrader(todo_id(f"{stage.module}.{todo}"), solution=True)
         if check:
             points = stage.points[check]
             cell.source += f".points({points:g})"
-            cell.metadata["nbgrader"] = _nbgrader(stage, check, solution=False) | {"points": points}
+            cell.metadata["nbgrader"] = _graded(check_id(f"{stage.module}.{check}"), points)
         if _is_hand_in(cell):
             cell.source += f".points({stage.pictures:g})"
-            its = {"grade_id": f"{stage.module}-pictures", "points": stage.pictures}
-            cell.metadata["nbgrader"] = _nbgrader(stage, "pictures", solution=False) | its
+            pictures = todo_id(f"{stage.module}.pictures")
+            cell.metadata["nbgrader"] = _graded(pictures, stage.pictures)
     _identify(stage, notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
@@ -99,11 +100,16 @@ def _check_tasks(stage: Stage, notebook: NotebookNode, reference: str) -> None:
         )
 
 
-def _nbgrader(stage: Stage, function: str, *, solution: bool) -> dict[str, object]:
-    """nbgrader's metadata of an answer cell, or of the locked check that grades it."""
+def _graded(grade_id: str, points: float) -> dict[str, object]:
+    """nbgrader's metadata of a locked cell that earns points."""
+    return _nbgrader(grade_id, solution=False) | {"points": points}
+
+
+def _nbgrader(grade_id: str, *, solution: bool) -> dict[str, object]:
+    """nbgrader's metadata of an answer cell, or of a locked one."""
     return {
         "grade": not solution,
-        "grade_id": f"{stage.module}-{function}{'' if solution else '-check'}",
+        "grade_id": grade_id,
         "locked": not solution,
         "schema_version": 3,
         "solution": solution,
@@ -115,7 +121,7 @@ def _identify(stage: Stage, notebook: NotebookNode) -> None:
     """Ids that depend on the stage and the cell's text alone, so that an edit changes one id."""
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
-        text = cell.metadata.get("nbgrader", {}).get("grade_id", cell.cell_type + cell.source)
+        text = grade_id_of(cell) or cell.cell_type + cell.source
         seen[text] += 1
         key = f"{stage.folder}\n{seen[text]}\n{text}"
         cell.id = hashlib.sha256(key.encode()).hexdigest()[:12]

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from distillery.core.errors import CourseError
+from grading.core.notebook_cells import grade_id_of, source_of
 
 NAME = "manifest.json"
 IN_BUNDLE = PurePosixPath("data/manifests")  # <stage>.json, so that stages can share a folder
@@ -227,7 +228,7 @@ def cells_in(notebook: Mapping[str, Any]) -> tuple[Cell, ...]:
     for cell in notebook["cells"]:
         its = cell["metadata"].get("nbgrader", {})
         if "grade_id" in its:
-            source = _source(cell)
+            source = source_of(cell)
             known.append(
                 Cell(
                     grade_id=its["grade_id"],
@@ -248,7 +249,7 @@ def notebook_differences(
     """Locked cells that are missing, changed, doubled, or of another type."""
     by_id: dict[str, list[Mapping[str, Any]]] = {}
     for cell in cells:
-        by_id.setdefault(_grade_id(cell), []).append(cell)
+        by_id.setdefault(grade_id_of(cell), []).append(cell)
     return [one for cell in stage.cells for one in _of_cell(stage, cell, by_id)]
 
 
@@ -266,11 +267,11 @@ def _of_cell(
             yield Difference(
                 stage.notebook, f"the cell {cell.grade_id} is no {cell.cell_type} cell any more."
             )
-        elif cell.locked and _source(came) != cell.source:
+        elif cell.locked and source_of(came) != cell.source:
             yield Difference(
                 stage.notebook,
                 f"the locked cell {cell.grade_id} was changed.",
-                _diff(cell.grade_id, cell.source, _source(came)),
+                _diff(cell.grade_id, cell.source, source_of(came)),
             )
 
 
@@ -333,21 +334,6 @@ def _stage_from(stored: Mapping[str, Any]) -> StageManifest:
 def _cells_of(notebook: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     cells = notebook.get("cells")
     return [cell for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
-
-
-def _grade_id(cell: Mapping[str, Any]) -> str:
-    """What nbgrader knows the cell by; "" where that is nothing, or nonsense."""
-    metadata = cell.get("metadata")
-    its = metadata.get("nbgrader") if isinstance(metadata, dict) else None
-    grade_id = its.get("grade_id") if isinstance(its, dict) else None
-    return grade_id if isinstance(grade_id, str) else ""
-
-
-def _source(cell: Mapping[str, Any]) -> str:
-    source = cell.get("source", "")
-    if isinstance(source, list):
-        return "".join(line for line in source if isinstance(line, str))
-    return source if isinstance(source, str) else ""
 
 
 def _is_plain(path: Path, folder: Path) -> bool:

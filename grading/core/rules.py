@@ -1,24 +1,26 @@
-"""The rules of a course: what counts how much, what costs points, and what code may use."""
+"""The rules of a course: points, what costs points, and the limits on student code."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import secrets
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
-from distillery.core.validation import (
-    check_choice,
-    check_real,
-    check_truth,
-    check_whole,
-    read_settings,
+from distillery.core.settings import (
+    LARGEST_SEED,
+    Choice,
+    Declared,
+    Kind,
+    Real,
+    Truth,
+    Whole,
+    setting,
 )
 from grading.stages import STAGES
 
@@ -26,55 +28,86 @@ NAME = "rules.yaml"
 NO_SEED = re.compile(r"^seed:[ \t]*(null|~)?[ \t]*(#.*)?$", re.MULTILINE)
 
 
-def _said(default: Any, says: str) -> Any:
-    return field(default=default, metadata={"says": says})
+@dataclass(frozen=True)
+class Seed(Kind):
+    """A seed, or None while none is drawn."""
+
+    def check(self, name: str, value: Any, among: object = None) -> int | None:
+        return None if value is None else Whole(0, LARGEST_SEED).check(name, value)
 
 
 @dataclass(frozen=True)
-class Rules:
-    """Everything that an instructor decides; every field says in its metadata what it is.
+class Points(Kind):
+    """A mapping of tasks to points from 0 to 1000."""
+
+    def check(self, name: str, value: Any, among: object = None) -> dict[str, float]:
+        if not isinstance(value, dict):
+            raise CourseError(
+                f"{name} must map tasks to points, e.g. {{sds.sds_grad: 6}}; it is {value!r}."
+            )
+        Tasks().check(name, list(value))
+        for task, worth in value.items():
+            Real(low=0, high=1000).check(f"{name} of {task}", worth)
+        return dict(value)
+
+
+@dataclass(frozen=True)
+class Tasks(Kind):
+    """A list of tasks, stored as a tuple."""
+
+    def check(self, name: str, value: Any, among: object = None) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise CourseError(f"{name} must be a list of tasks; it is {value!r}.")
+        each = Choice(tuple(_known_points()))
+        return tuple(each.check(f"{name}: each task", task) for task in value)
+
+
+@dataclass(frozen=True)
+class Rules(Declared):
+    """Everything that an instructor decides.
 
     Raises:
         CourseError: a value is of the wrong kind or out of its range.
     """
 
-    seed: int | None = _said(None, "of the hidden inputs; null: drawn once, and written here")
-    points: dict[str, float] = field(
-        default_factory=dict,
-        metadata={"says": "of tasks that differ, such as {sds.sds_grad: 6}"},
+    seed: int | None = setting(
+        None, Seed(), "seed of the hidden inputs; null: drawn once and written here"
     )
-    optional: tuple[str, ...] = _said((), "tasks that only add points, such as [vsd.vsd_grad]")
-    partial_credit: bool = _said(True, "some points for a task that is partly right")
-
-    missing_item_off: float = _said(0.1, "part of the pictures' points, for each item missing")
-    not_reproduced: Literal["pictures", "all"] = _said(
-        "pictures", "what is zero where reported scores do not reproduce: pictures, or all"
+    points: dict[str, float] = setting(  # noqa: RUF009  # it makes a factory
+        dict, Points(), "tasks worth other points than usual, such as {sds.sds_grad: 6}"
     )
-    regenerate: int = _said(2, "pictures of each hand-in that are drawn anew by the student's code")
+    optional: tuple[str, ...] = setting(
+        (), Tasks(), "tasks that earn extra credit, such as [vsd.vsd_grad]"
+    )
+    partial_credit: bool = setting(True, Truth(), "some points for a task that is partly right")
 
-    late_grace_minutes: int = _said(0, "that cost nothing after the due date")
-    late_off_per_day: float = _said(0.1, "part of the points reached, for each day begun")
-    late_most_off: float = _said(1.0, "part of the points reached that being late can cost")
+    missing_item_off: float = setting(
+        0.1, Real(low=0, high=1), "fraction of the pictures' points lost for each missing item"
+    )
+    not_reproduced: Literal["pictures", "all"] = setting(
+        "pictures",
+        Choice(("pictures", "all")),
+        "what earns no points where reported scores are not reproduced: pictures, or all",
+    )
+    regenerate: int = setting(
+        2, Whole(0, 100), "pictures of each submission that the student's code draws again"
+    )
 
-    wall_s: float = _said(20.0, "seconds that one task may take")
-    cpu_s: int = _said(20, "seconds of processor time that one task may use")
-    memory_mb: int = _said(1024, "MB that one task may use beside the course's models")
+    late_grace_minutes: int = setting(
+        0, Whole(0, 60 * 24 * 365), "minutes after the due date without a late penalty"
+    )
+    late_off_per_day: float = setting(
+        0.1, Real(low=0, high=1), "late penalty for each day begun, as a fraction of the points"
+    )
+    late_most_off: float = setting(
+        1.0, Real(low=0, high=1), "largest late penalty, as a fraction of the points"
+    )
 
-    def __post_init__(self) -> None:
-        if self.seed is not None:
-            check_whole("seed", self.seed, 0, 2**63 - 1)
-        object.__setattr__(self, "points", _checked_points(self.points))
-        object.__setattr__(self, "optional", _checked_tasks("optional", self.optional))
-        check_truth("partial_credit", self.partial_credit)
-        check_real("missing_item_off", self.missing_item_off, low=0, high=1)
-        check_choice("not_reproduced", self.not_reproduced, ("pictures", "all"))
-        check_whole("regenerate", self.regenerate, 0, 100)
-        check_whole("late_grace_minutes", self.late_grace_minutes, 0, 60 * 24 * 365)
-        check_real("late_off_per_day", self.late_off_per_day, low=0, high=1)
-        check_real("late_most_off", self.late_most_off, low=0, high=1)
-        check_real("wall_s", self.wall_s, above=0, high=86_400)
-        check_whole("cpu_s", self.cpu_s, 1, 86_400)
-        check_whole("memory_mb", self.memory_mb, 64, 2**20)
+    wall_s: float = setting(20.0, Real(above=0, high=86_400), "seconds that one task may take")
+    cpu_s: int = setting(20, Whole(1, 86_400), "seconds of processor time that one task may use")
+    memory_mb: int = setting(
+        1024, Whole(64, 2**20), "MB that one task may use, not counting the course's models"
+    )
 
     def worth(self, task: str) -> float:
         """What a task can earn, such as "sds.sds_grad" or "sds.pictures".
@@ -93,38 +126,25 @@ class Rules:
 
     @property
     def digest(self) -> str:
-        """Of all of them (hexadecimal SHA-256): other rules have another one."""
-        return hashlib.sha256(self.to_yaml().encode()).hexdigest()
-
-    def to_yaml(self) -> str:
-        """The rules as YAML, each under what it is."""
-        lines = []
-        for f in fields(self):
-            value = getattr(self, f.name)
-            value = list(value) if isinstance(value, tuple) else value
-            written = yaml.safe_dump(value, default_flow_style=True, width=10**6)
-            text = written.removesuffix("...\n").strip()
-            lines.append(f"# {f.metadata['says']}\n{f.name}: {text}\n")
-        return "\n".join(lines)
-
-    def save(self, path: Path) -> None:
-        """Write the rules as YAML; raises `CourseError` if that is impossible."""
-        atomic_write(path, self.to_yaml())
+        """Of all values (hexadecimal SHA-256): other rules have another digest."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     @classmethod
-    def load(cls, path: Path) -> Rules:
+    def load(cls, path: Path | None, **changes: Any) -> Rules:
         """Read rules that `save` wrote, or some of them written by hand.
 
         Raises:
             CourseError: the file is missing, is not YAML, or holds an unknown or unfit rule.
         """
+        if path is None:
+            return super().load(path, **changes)
+        if not Path(path).exists():
+            raise CourseError(
+                f"there is no {path}: name a course folder that python -m grading release made."
+            )
         try:
-            return cls(**read_settings(path, [f.name for f in fields(cls)]))
+            return super().load(path, **changes)
         except CourseError as error:
-            if not Path(path).exists():
-                raise CourseError(
-                    f"there is no {path}: name a course folder that python -m grading release made."
-                ) from None
             raise CourseError(_at(path, error)) from None
 
 
@@ -154,21 +174,3 @@ def _known_points() -> dict[str, float]:
     known = {f"{stage.module}.{name}": p for stage in STAGES for name, p in stage.points.items()}
     pictures = {f"{stage.module}.pictures": stage.pictures for stage in STAGES}
     return known | pictures
-
-
-def _checked_points(points: Any) -> dict[str, float]:
-    if not isinstance(points, dict):
-        raise CourseError(f"points must be a list of 'task: points'; it is {points!r}.")
-    _checked_tasks("points", list(points))
-    for task, worth in points.items():
-        check_real(f"points of {task}", worth, low=0, high=1000)
-    return dict(points)
-
-
-def _checked_tasks(name: str, tasks: Any) -> tuple[str, ...]:
-    known = _known_points()
-    if not isinstance(tasks, (list, tuple)):
-        raise CourseError(f"{name} must be a list of tasks; it is {tasks!r}.")
-    for task in tasks:
-        check_choice(f"{name}: each task", task, list(known))
-    return tuple(tasks)

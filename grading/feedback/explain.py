@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from distillery.core.errors import CourseError
+from grading.core.notebook_cells import code_below, task_of
 from grading.core.records import Record, Store, Verdict
 from grading.core.submission import Submission
 from grading.feedback.pages import highlighted, picture
@@ -143,11 +144,6 @@ def _cards(nb: NotebookNode, record: Record | None, store: Store) -> list[Card]:
     return cards
 
 
-def task_of(grade_id: str) -> str:
-    """ "sds-sds_grad-check" -> "sds.sds_grad"."""
-    return grade_id.removesuffix("-check").replace("-", ".", 1)
-
-
 def _card(
     cell: NotebookNode,
     answer: NotebookNode,
@@ -237,8 +233,7 @@ def _comments(cells: list[NotebookNode]) -> Iterator[Markup]:
 def _shown(cell: NotebookNode) -> Markup:
     """A cell of the student's: code in colours, all else as harmless HTML."""
     if cell.cell_type == "code":
-        first, _, rest = cell.source.partition("\n")
-        code = highlighted(rest if first.startswith("%%todo") else cell.source)
+        code = highlighted(code_below(cell.source))
         return Markup('<pre class="code">{}</pre>').format(code)
     return Markup('<div class="prose">{}</div>').format(Markup(safe_markdown(cell.source)))
 

@@ -27,7 +27,7 @@ from tempfile import TemporaryDirectory
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
-from grading.core.notebook_cells import grade_id_of, source_of
+from grading.core.notebook_cells import answer_in, grade_id_of, source_of
 from grading.core.submission import Submission, released_notebook, submissions
 from grading.judge.assemble_module import released_module
 from grading.stages import STAGES, stage_of
@@ -257,11 +257,7 @@ def _similarity(texts: Answers) -> dict[tuple[str, str], float]:
 
 def _cells(submission: Submission) -> dict[str, str]:
     """grade_id -> code of a student's cells, without the %%todo line."""
-    return {
-        name: code.partition("\n")[2] if code.startswith("%%todo") else code
-        for name, code in _sources(submission.notebook).items()
-        if name
-    }
+    return {name: answer_in(code) for name, code in _sources(submission.notebook).items() if name}
 
 
 def _prose(course: Path, stage: Stage) -> str:

@@ -39,6 +39,7 @@ from grading.authoring.make_stubs import stub_module
 from grading.core.manifest import NAME, Manifest, StageManifest, bundle_of
 from grading.core.nbgrader_config import NAME as SETTINGS
 from grading.core.nbgrader_config import settings_of, write_settings
+from grading.core.notebook_cells import grade_id_of, task_of
 from grading.core.rules import NAME as RULES
 from grading.core.rules import Rules, settle
 from grading.release.bundle import bundle, contents
@@ -204,8 +205,7 @@ def _with_optional(notebook: bytes, stage: Stage, rules: Rules) -> bytes:
     """The notebook whose optional checks add nothing to the points that can be reached."""
     cells = nbformat.reads(notebook.decode(), as_version=4)
     for cell in cells.cells:
-        its = cell.metadata.get("nbgrader", {})
-        task = its.get("grade_id", "").removesuffix("-check").replace("-", ".", 1)
+        its, task = cell.metadata.get("nbgrader", {}), task_of(grade_id_of(cell))
         if "points" in its and task in rules.optional:
             its["points"] = rules.maximum(task)
     return (nbformat.writes(cells) + "\n").encode()

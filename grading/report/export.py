@@ -18,9 +18,9 @@ from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 from nbgrader.plugins import ExportPlugin
 
 from distillery.core.files import atomic_write
+from grading.core.notebook_cells import task_of
 from grading.core.records import Record, Store
 from grading.core.submission import Submission
-from grading.feedback.explain import task_of
 from grading.feedback.text import one_line
 from grading.intake.clean_folder import load_intake
 

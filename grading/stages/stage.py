@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from distillery.core.errors import to_do_sentence
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -28,4 +30,4 @@ class Stage:
     def sentence(self, function: str) -> str:
         """What a stub says when it is called."""
         number = list(self.points).index(function) + 1
-        return f"{self.module}.{function} is still to do: {self.notebook}, task {number}."
+        return to_do_sentence(f"{self.module}.{function}", self.notebook, number)

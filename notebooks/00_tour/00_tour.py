@@ -9,14 +9,16 @@
 # - take it **out** again, with a network that guesses what the noise was,
 # - make the network **listen** to a prompt more closely than it does by itself,
 #
-# and you will have written the three lines that every later stage stands on.
+# and you will have written the three lines that every later stage builds on. (Words that are the
+# course's own, such as *prior* or *toybox*, are explained in the
+# [glossary](../../docs/glossary.md).)
 
 # %% [markdown]
 # ## A picture first
 #
-# One cell names the model. `tiny-sd` is a real Stable Diffusion pipeline, only small: it came with
-# the course and draws 64 × 64 pixels. If you have a GPU, write `"sd15"`, and every cell below does
-# the same with Stable Diffusion 1.5.
+# One cell names the model. `tiny-sd` is a real Stable Diffusion pipeline, only a small one: it came
+# with the course and draws 64 × 64 pixels. If you have a GPU, write `"sd15"`, and every cell below
+# does the same with Stable Diffusion 1.5.
 
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
@@ -32,7 +34,7 @@ from distillery.core.images import from_pil
 from distillery.course.check import check, compare_picture
 from distillery.course.line_up import LineUp
 from distillery.metrics.judge import Judge
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.notebook.figures import curves, show
 from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
@@ -65,7 +67,7 @@ show(prior.decode(latents), columns=6)
 # %% [markdown]
 # ### The world it comes from
 #
-# The toybox draws its scenes from code, so each drawing comes with its truth: what it shows, in
+# The toybox draws its scenes from code, so we know the truth about each drawing: what it shows, in
 # which colour, and where. These are some of the pictures that `tiny-sd` learnt from.
 
 # %%
@@ -126,7 +128,7 @@ curves(
 )
 
 # %% [markdown]
-# The noisy latent at any level has a closed form; nobody has to add noise a thousand times:
+# The noisy latent at any level has a closed form; you need not add noise a thousand times:
 #
 # $$q(x_t \mid x_0) = \mathcal N\!\left(\sqrt{\bar\alpha_t}\,x_0,\; (1 - \bar\alpha_t)\,I\right)$$
 #
@@ -139,8 +141,8 @@ curves(
 # > **5 minutes · difficulty ●○○ · 2 points · CPU**
 #
 # **Contract.** Given `x0` and `eps` `(B, C, h, w)` and `alpha_bar` `(B, 1, 1, 1)`, one level for
-# each latent of the batch, return the `xt` that `eps` draws from this distribution. The arguments
-# stay as they are. If you are stuck for ten minutes, unfold a hint; that is what they are for.
+# each latent of the batch, return the `xt` that `eps` draws from this distribution. Do not change
+# the arguments. If you are stuck for ten minutes, unfold a hint; that is what they are for.
 #
 # Running the cell saves your function into `guidance/tour.py`. There is no second copy: the later
 # cells, the other notebooks and the command line all use what you write here.
@@ -155,8 +157,8 @@ check("tour.add_noise")
 compare_picture("tour.add_noise")
 
 # %% [markdown]
-# **What you should see.** A boat behind a veil of noise, and a heart that has all but drowned in
-# it: the two latents have different levels. The last column is black.
+# **What you should see.** A boat behind a veil of noise, and a heart that has almost drowned in it:
+# the two latents have different levels. The last column is black.
 #
 # <details><summary>Help: I don't know where to begin.</summary>
 #
@@ -178,7 +180,7 @@ compare_picture("tour.add_noise")
 # %% [markdown]
 # ### Your noise at work
 #
-# The red house, at six levels. From which $t$ on could you no longer say what it is?
+# The red house, at six levels. From which $t$ on can you no longer say what it is?
 
 # %%
 levels = torch.tensor([0, 150, 350, 550, 750, 980], device=prior.device)
@@ -199,8 +201,7 @@ show(prior.decode(xt), [f"t = {t}" for t in levels.tolist()])
 # ## 2 · The way back
 #
 # The network $\hat\varepsilon(x_t, t)$ was trained on one task: look at $x_t$ and say which noise
-# is in it. Whoever knows the noise knows the picture; it takes only the formula above, solved for
-# $x_0$.
+# is in it. If you know the noise, you know the picture: solve the formula above for $x_0$.
 #
 # $$x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon
 # \qquad\Longrightarrow\qquad \hat x_0 = \;?$$
@@ -223,13 +224,13 @@ check("tour.predict_x0")
 compare_picture("tour.predict_x0")
 
 # %% [markdown]
-# **What you should see.** Boat and heart are back, though not quite clean: the check hands you
-# noise that is slightly wrong, as a network's always is. The error is larger on the heart, which
-# had more noise.
+# **What you should see.** Boat and heart are back, though not quite clean: the check gives you
+# noise that is slightly wrong, as a network's guess always is. The error is larger on the heart,
+# which had more noise.
 #
 # <details><summary>Help: I get the right picture, only too faint or too strong.</summary>
 #
-# Something is still multiplied to $x_0$. Subtract first, then divide *all* of it.
+# $x_0$ is still multiplied by something. Subtract first, then divide *all* of it.
 #
 # </details>
 # <details><summary>Help: how can I test it without the check?</summary>
@@ -242,16 +243,15 @@ compare_picture("tour.predict_x0")
 # %% [markdown]
 # ### With the true noise, and with a guess
 #
-# With the very noise that you put in, the way back is exact. That is no achievement: you told it
+# With exactly the noise that you put in, the way back is exact. That is no achievement: you told it
 # the answer.
 
 # %%
 back = tour.predict_x0(xt, eps, prior.alpha_bar(levels))
 print(f"largest error: {(back - clean).abs().max():.1e}")
 
-# %% [markdown]
-# Now let the network guess. Above: what it is given. Below: the picture it believes to be behind
-# it.
+# %% [markdown] Now let the network guess. Above: what it is given. Below: the picture that it
+# guesses behind the noise.
 
 # %%
 text = prior.embed(["a red house in the snow"] * len(levels))
@@ -267,11 +267,11 @@ show(
 
 # %% [markdown]
 # **What you should see.** At low $t$ the guess is the drawing. Further right it is *a* red house in
-# the snow, of roughly the right place and size, with details of its own. At $t = 980$ there is
-# nothing left to go by but the prompt, and the guess turns soft: it is the *average* of all
-# pictures that could be behind this noise. A network trained on squared error cannot do better than
-# the average, and averages are blurred. The whole art of diffusion is to ask again and again at
-# lower and lower $t$, so that the average narrows down to one picture.
+# the snow, of roughly the right place and size, with details of its own. At $t = 980$ only the
+# prompt is left to go by, and the guess turns soft: it is the *average* of all pictures that could
+# be behind this noise. A network trained on squared error cannot do better than the average, and
+# averages are blurred. The whole art of diffusion is to ask again and again at lower and lower $t$,
+# so that the average narrows down to one picture.
 #
 # ### Explore: the noise level
 #
@@ -332,7 +332,7 @@ show(
 # $\hat\varepsilon_{\text{text}}
 # - \hat\varepsilon_{\text{uncond}}$, is what the prompt says *on top* of everything else.
 #   **Classifier-free guidance** walks along that difference, and further than the network would by
-#   itself. Written with a scale $s$ such that
+#   itself. It has a scale $s$ such that
 #
 # - $s = 0$ is the prediction without the prompt,
 # - $s = 1$ is the prediction with it, and
@@ -358,8 +358,8 @@ check("tour.classifier_free_guidance")
 compare_picture("tour.classifier_free_guidance")
 
 # %% [markdown]
-# **What you should see.** Out of what looks like plain noise step a boat and a heart, in reversed
-# colours: the difference between the branches was faint, and guidance made it loud.
+# **What you should see.** A boat and a heart, in reversed colours, step out of what looks like
+# plain noise: the difference between the branches was faint, and guidance made it loud.
 #
 # <details><summary>Help: how do three sentences give a formula?</summary>
 #
@@ -465,7 +465,7 @@ show(
 # Two numbers say the same. The *judge* is a small classifier that reads thing, colour and scene off
 # a toybox picture; it counts in how many all three are right. The second number is the share of
 # values that the VAE had to put outside $[-1, 1]$, more than black or more than white: saturation.
-# (The judge has seen nothing but the toybox. With `"sd15"`, believe your eyes.)
+# (The judge has seen only the toybox. With `"sd15"`, believe your eyes.)
 
 # %%
 judge = Judge.load()
@@ -487,11 +487,11 @@ curves(
 )
 
 # %% [markdown]
-# **What you should see.** At $s = 0$ the prompt is not heard at all: these are pictures of
-# anything. At $s = 1$ the model says honestly what it learnt, mistakes included. Somewhere above
-# that nearly every picture is right, and far above it colours burn out. Guidance buys agreement
-# with the prompt and pays with variety and colour. In the next stage the price will be much higher,
-# so remember what a good scale is *here*.
+# **What you should see.** At $s = 0$ the prompt has no effect: these are pictures of anything. At
+# $s = 1$ the model shows honestly what it learnt, mistakes included. Somewhere above that nearly
+# every picture is right, and far above it colours burn out. Guidance buys agreement with the prompt
+# and pays with variety and colour. In the next stage the price will be much higher, so remember
+# what a good scale is *here*.
 
 # %% [markdown]
 # ## Bug hunt
@@ -501,7 +501,7 @@ curves(
 # ### Case 1 · The line-up
 #
 # Five students wrote `add_noise`, each with one mistake. Here is what each function makes of the
-# check's two pictures, and what the five did. Who did what?
+# check's two pictures, and a list of the five mistakes. Who made which?
 
 # %%
 suspects = LineUp(
@@ -556,9 +556,9 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 # %% [markdown]
 # <details><summary>Help: I don't know how to look for a bug in such a thing.</summary>
 #
-# Take what should be true and test one thing at a time. With `strength=0.05` hardly anything may
-# change: does it? With `guidance_scale=0` the prompt may play no part: does it? At every use of a
-# noise level: which level does `xt` really have there?
+# Take what should be true and test one thing at a time. With `strength=0.05` almost nothing should
+# change: does it? With `guidance_scale=0` the prompt should have no effect: does it? Wherever a
+# noise level is used: which level does `xt` really have there?
 #
 # </details>
 # <details><summary>Help: which lines deserve suspicion?</summary>
@@ -578,10 +578,10 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 #    house"` there and ask for `"in the snow"`. What is drawn in a world where houses are forbidden?
 # 2. **A restless sampler.** In `sample`, put *fresh* noise on the guess in place of `eps_hat`. Is
 #    that a bug? Look at the pictures before you answer.
-# 3. **Guidance only where it matters.** Use the scale only while $200 < t < 800$ and $s = 1$
-#    elsewhere. How far up can you go before colours burn?
-# 4. **Never seen.** A tenth of the combinations was kept out of all training
-#    (`distillery.toybox.held_out` tells which). Does the model compose them all the same?
+# 3. **Guidance only where it matters.** Use the scale only for $200 < t < 800$, and $s = 1$
+#    elsewhere. How large can the scale be before colours burn?
+# 4. **Never seen.** A tenth of the combinations was left out of all training
+#    (`distillery.toybox.held_out` tells which). Can the model compose them anyway?
 # 5. **One step.** How good a picture can you get from a single call of the network? From two, from
 #    four?
 

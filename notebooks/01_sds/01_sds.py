@@ -5,7 +5,7 @@
 # a laptop's CPU.*
 #
 # A sampler walks from noise to a picture and lets you choose where it starts. But suppose that you
-# hold something of your own, a latent, a grid of pixels, one day a palette or a 3D scene, and want
+# have something of your own, a latent, a grid of pixels, one day a palette or a 3D scene, and want
 # to make *that* fit a prompt. You need a gradient. In this stage you
 #
 # - derive the gradient that **DreamFusion** (arXiv 2209.14988) takes out of a frozen denoiser,
@@ -13,7 +13,7 @@
 # - **distil** pictures with it, and find out what it is good at, what it costs, and why its colours
 #   burn.
 #
-# The stage stands alone. If you have not done stage 0, you only need to know that $x_t =
+# You can start with this stage. If you have not done stage 0, you only need to know that $x_t =
 # \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$ is a picture with noise in it,
 # that the network's $\hat\varepsilon(x_t, t)$ is its guess of that noise, and that guidance is
 # $\hat\varepsilon = \hat\varepsilon_{\text{uncond}} + s\,(\hat\varepsilon_{\text{text}} -
@@ -38,7 +38,8 @@ from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import guidance_default, load_prior
+from distillery.models.load import load_prior
+from distillery.models.presets import guidance_default
 from distillery.models.prior import Prior
 from distillery.notebook.figures import curves, scatter, show
 from distillery.notebook.widgets import live
@@ -59,9 +60,9 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # \big\|\hat\varepsilon(x_t; y, t) - \varepsilon\big\|^2\Big],
 # \qquad x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\varepsilon ,$$
 #
-# over the network's weights, with pictures $x_0$ from the data and their captions $y$. Now turn the
-# table: freeze the network and let the *picture* move. A picture on which the network predicts the
-# noise well is one that it believes in. The gradient is three factors long:
+# over the network's weights, with pictures $x_0$ from the data and their captions $y$. Now turn it
+# round: freeze the network and let the *picture* move. A picture on which the network predicts the
+# noise well is one that it believes in. The gradient has three factors:
 #
 # $$\nabla_{x_0}\mathcal L = \mathbb E_{t,\varepsilon}\Big[\; w(t)\,
 # \underbrace{\big(\hat\varepsilon(x_t; y, t) - \varepsilon\big)}_{\text{what is wrong}}\;
@@ -85,19 +86,19 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # - **It is still a gradient.** Not of the loss above, but of a distance between distributions,
 #   $\mathbb E_t\big[\,c(t)\;\mathrm{KL}\big(q(x_t \mid x_0)\,\|\,p(x_t \mid y)\big)\big]$: make the
 #   noisy versions of *your one picture* likely under the model (appendix A.4 of the paper).
-#   Remember which way round this KL stands. It is why the method behaves as it does at the end of
-#   this notebook.
+#   Remember the order of the two in this KL. It explains what you will see at the end of this
+#   notebook.
 #
-# And the $-\varepsilon$? Its expectation is zero, so it does not change the mean direction at all.
-# It takes out most of the *variance*: where the picture is already right, $\hat\varepsilon$ is
-# nearly $\varepsilon$, and the two cancel sample by sample.
+# And the $-\varepsilon$? Its expectation is zero, so it does not change the mean direction. But it
+# removes most of the *variance*: where the picture is already right, $\hat\varepsilon$ is nearly
+# $\varepsilon$, and the two cancel sample by sample.
 
 # %% [markdown]
 # ## 1 · Which noise levels?
 #
 # Every step asks the network at one random noise level. High $t$ speaks about the layout, low $t$
-# about details, and a picture needs both. The two ends are left out: at $t < 20$ there is no noise
-# to speak of, and above 980 nothing but noise.
+# about details, and a picture needs both. The two ends are left out: below $t = 20$ there is almost
+# no noise, and above 980 almost only noise.
 #
 # $$t \sim \mathcal U\{t_{\min}, \dots, t_{\max}\}, \qquad t_{\min} = 20,\quad t_{\max} = 980$$
 #
@@ -108,7 +109,7 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # **Contract.** Return `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device,
 # each of $t_{\min}, \dots, t_{\max}$ equally likely and *both ends included*. All the randomness
 # comes from `generator`: the same state, the same timesteps. `step` and `steps` tell how far the
-# run has come; uniform sampling takes no notice, later schedules will.
+# run has come; uniform sampling ignores them, later schedules will use them.
 
 # %%
 # TODO sds.sample_timesteps
@@ -120,8 +121,8 @@ check("sds.sample_timesteps")
 compare_picture("sds.sample_timesteps")
 
 # %% [markdown]
-# **What you should see.** Orange bars about as high as the line, from 20 to 40, the two outermost
-# ones as high as the others.
+# **What you should see.** Orange bars about as high as the line, from 20 to 40; the first and the
+# last one are as high as the others.
 #
 # <details><summary>Help: which function draws whole numbers?</summary>
 #
@@ -130,8 +131,8 @@ compare_picture("sds.sample_timesteps")
 # </details>
 # <details><summary>Help: it works here, but what is the generator for?</summary>
 #
-# Without it the numbers come from a global source that everything else draws from too, and no seed
-# repeats your picture. Hand it on to the function that draws, and say on which device to draw: a
+# Without it the numbers come from a global generator that all other code uses too, and no seed
+# repeats your picture. Pass it to the function that draws, and say on which device to draw: a
 # generator has a `.device`.
 #
 # </details>
@@ -140,10 +141,9 @@ compare_picture("sds.sample_timesteps")
 generator = torch.Generator(prior.device).manual_seed(0)
 sds.sample_timesteps(8, step=0, steps=400, t_min=20, t_max=980, generator=generator)
 
-# %% [markdown]
-# Eight pictures of a batch, eight noise levels of their own. Sharing one among the batch would be
-# no error in the mean, but all pictures would work on their layout or on their details at the same
-# time, and the gradient would be noisier than it has to be.
+# %% [markdown] Eight pictures in a batch, each with its own noise level. One level for the whole
+# batch would be right on average. But then all pictures would work on their layout, or on their
+# details, at the same time, and the gradient would be noisier than necessary.
 
 # %% [markdown]
 # ## 2 · The gradient
@@ -165,7 +165,7 @@ sds.sample_timesteps(8, step=0, steps=400, t_min=20, t_max=980, generator=genera
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second)` gives two predictions `(B, C, h, w)`, in the order of
 # the conditions, for the price of a single call. Return `(B, C, h, w)` *without a graph*: nothing
-# in here is differentiated. `x0` stays as it is.
+# in here is differentiated. Do not change `x0`.
 
 # %%
 # TODO sds.sds_grad
@@ -177,28 +177,28 @@ check("sds.sds_grad")
 compare_picture("sds.sds_grad")
 
 # %% [markdown]
-# **What you should see.** The check hands in a boat that is half a heart, and a heart that is half
-# a boat, and asks for the one that is shown less. In the first row the heart stands as it is and
-# the boat in reversed colours: descending, that is *subtracting* this picture, takes the heart away
-# and brings the boat out. The second row is the other way round.
+# **What you should see.** The check gives your function a boat that is half a heart, and a heart
+# that is half a boat, and asks for the one that is shown less. In the first row the heart has its
+# own colours and the boat has reversed colours: gradient descent *subtracts* this picture, so it
+# removes the heart and brings out the boat. The second row is the other way round.
 #
 # <details><summary>Help: where do I start?</summary>
 #
-# Write the five lines in words first: what is the level of each latent? What does the network get
-# to see? Whom does it hear? How are the two answers joined? What is compared with what?
+# Write the five lines in words first: what is the level of each latent? What does the network see?
+# Which prompts does it get? How are the two answers combined? What is compared with what?
 #
 # </details>
 # <details><summary>Help: the check says that a graph comes along.</summary>
 #
-# `x0` arrives with `requires_grad`, so whatever you compute from it is recorded. `torch.no_grad()`
-# works as a `with` block and as a decorator.
+# `x0` arrives with `requires_grad`, so PyTorch records everything that you compute from it.
+# `torch.no_grad()` works as a `with` block and as a decorator.
 #
 # </details>
 # <details><summary>Help: the numbers differ, and I can't see why.</summary>
 #
-# Look at the last line of the check first: it knows two dozen ways to go wrong by name. If it stays
-# silent, set things to simple values. With $s = 0$ the prompt must not matter. With $t$ near 0 the
-# weight is nearly 0. And the noise that you subtract must be the noise that you put in.
+# Look at the last line of the check first: it knows two dozen mistakes by name. If it names none,
+# set things to simple values. With $s = 0$ the prompt must not matter. With $t$ near 0 the weight
+# is nearly 0. And the noise that you subtract must be the noise that you put in.
 #
 # </details>
 
@@ -238,7 +238,7 @@ show(torch.cat([house, heat]), ["the picture", *(wish.replace(" in", "\nin") for
 # %% [markdown]
 # **What you should see.** The drawing's own prompt leaves it nearly in peace. Another colour lights
 # up the walls, another thing the whole outline. Another scene is a fainter complaint, spread over
-# the picture. Nobody told the model where the house is.
+# the picture. The model was never told where the house is.
 
 # %% [markdown]
 # ### What one step wants
@@ -249,8 +249,8 @@ show(torch.cat([house, heat]), ["the picture", *(wish.replace(" in", "\nin") for
 #
 # $$\text{grad} = \sqrt{\bar\alpha_t\,(1 - \bar\alpha_t)}\;\big(x_0 - \hat x_0\big) .$$
 #
-# *Each step pulls your picture towards the network's one-step guess $\hat x_0$.* And so the guess
-# can be had from your gradient:
+# *Each step pulls your picture towards the network's one-step guess $\hat x_0$.* So you can compute
+# the guess from your gradient:
 
 
 # %%
@@ -275,17 +275,17 @@ show(
 )
 
 # %% [markdown]
-# Towards these pictures the red house is pulled. At low $t$ the guess keeps the house and can only
+# The red house is pulled towards these pictures. At low $t$ the guess keeps the house and can only
 # repaint; at high $t$ it forgets the house and sees what it wants to see. A run draws from all of
 # them in turn.
 
 # %% [markdown]
 # ## 3 · From a gradient to a loss
 #
-# PyTorch's optimisers want a scalar to call `backward()` on. We hold a gradient, and no scalar is
-# known that it belongs to: $\hat\varepsilon - \varepsilon$ is not the derivative of anything we
-# could write down in `x0`. The way out is short enough for a postcard. Half the squared distance to
-# a point that *stands still* has a simple gradient,
+# PyTorch's optimisers want a scalar to call `backward()` on. We have a gradient, but we know no
+# scalar that it belongs to: $\hat\varepsilon - \varepsilon$ is not the derivative of anything that
+# we could write down in `x0`. The way out is short enough for a postcard. Half the squared distance
+# to a point that *stands still* has a simple gradient,
 #
 # $$\ell(x_0) = \tfrac12\,\big\|x_0 - \text{target}\big\|^2
 # \qquad\Longrightarrow\qquad \frac{\partial\ell}{\partial x_0} = x_0 - \text{target},$$
@@ -298,7 +298,7 @@ show(
 #
 # > **10 minutes · difficulty ●●○ · 3 points · CPU**
 #
-# **Contract.** Given `x0` `(B, C, h, w)`, which carries a graph, and `grad` of the same shape,
+# **Contract.** Given `x0` `(B, C, h, w)`, which has a graph, and `grad` of the same shape,
 # return a scalar whose gradient with respect to `x0` is *exactly* `grad`: not half of it, not
 # divided by the batch or by the number of pixels.
 
@@ -312,8 +312,8 @@ check("sds.sds_loss")
 compare_picture("sds.sds_loss")
 
 # %% [markdown]
-# **What you should see.** What autograd returns for your loss, and it is the very gradient that was
-# handed in: a heart less a boat, and a boat less a heart.
+# **What you should see.** What autograd returns for your loss. It is exactly the gradient that was
+# given: a heart minus a boat, and a boat minus a heart.
 #
 # <details><summary>Help: what does "stands still" mean?</summary>
 #
@@ -323,14 +323,14 @@ compare_picture("sds.sds_loss")
 # </details>
 # <details><summary>Help: my gradient is right except for a factor.</summary>
 #
-# Which factor? 2: the half is missing. The number of values, or of pictures: a mean where the
-# formula has a sum. `mse_loss` averages unless told otherwise.
+# Which factor? If it is 2, the half is missing. If it is the number of values, or of pictures, you
+# have a mean where the formula has a sum. `mse_loss` averages by default.
 #
 # </details>
 # <details><summary>Help: why not simply <code>(x0 * grad).sum()</code>?</summary>
 #
-# With `grad` constant, its derivative is the same, and the check takes it. The squared form tells
-# you a little more: its value is the squared size of the gradient.
+# With `grad` constant, its derivative is the same, and the check accepts it. The squared form tells
+# you a little more: its value is half the squared length of the gradient.
 #
 # </details>
 
@@ -349,9 +349,9 @@ print("largest difference:", (x0.grad - grad).abs().max().item())
 # canvas.render() ─ x0 ─ sample_timesteps ─ sds_grad ─ sds_loss ─ backward ─ AdamW
 # ```
 #
-# `sds.loss` in your module chains your three functions. `distill` is the loop; it hands out one
-# step after the other, and whoever asks for them decides when to look and when to stop. The next
-# cell is the whole program.
+# `sds.loss` in your module chains your three functions. `distill` is the loop. It gives you one
+# step after the other, and you decide when to look and when to stop. The next cell is the whole
+# program.
 
 
 # %%
@@ -408,18 +408,17 @@ def clip_score(images: torch.Tensor) -> float:
 
 run = live(distilled([PROMPT]), prior, every=20, score=clip_score)
 
-# %% [markdown]
-# No sampler was involved. The network never drew anything; it was asked some hundred times what was
-# wrong with a picture, and the picture listened. Drag through the run (without a live kernel you
-# see all frames on one sheet):
+# %% [markdown] No sampler was involved. The network never drew anything. It was asked a few hundred
+# times what was wrong with a picture, and the picture listened. Drag through the run (without a
+# live kernel you see all frames on one sheet):
 
 # %%
 run.film()
 
 # %% [markdown]
-# **What you should see.** The layout comes first and out of a fog, colours next, edges last. If
-# yours is neon, look at your guidance; if it stays noise, look at signs; if it is grey mush, the
-# prompt is not heard.
+# **What you should see.** The layout comes first, out of a fog; then colours; edges come last. If
+# your picture is neon, look at your guidance. If it stays noise, look at signs. If it is grey mush,
+# the prompt has no effect.
 #
 # ### The loss says nothing
 #
@@ -435,15 +434,14 @@ curves(
     x_label="step",
 )
 
-# %% [markdown]
-# The loss jumps about by orders of magnitude and hardly falls, because it mostly reports which $t$
-# was drawn. It is a carrier for a gradient; its value means nothing. Judge a run by its pictures,
-# or by a score made for that.
+# %% [markdown] The loss jumps by orders of magnitude and hardly falls, because it mostly shows
+# which $t$ was drawn. It only carries a gradient; its value means nothing. Judge a run by its
+# pictures, or by a score made for that.
 #
 # ### What the network believed on the way
 #
-# The same run once more, stopped at six moments. Above the canvas itself; below what the network,
-# shown this canvas with noise in it, believes to be behind it, at a high and at a low level.
+# The same run once more, stopped at six moments. Above is the canvas itself. Below, the network
+# sees this canvas with noise in it, at a high and at a low level, and guesses the clean picture.
 
 # %%
 moments = [0, 30, 80, 150, 250, 399]
@@ -461,19 +459,18 @@ show(
     row_titles=["canvas", "guess at\nt = 800", "guess at\nt = 300"],
 )
 
-# %% [markdown]
-# At the first moment the guess at $t = 800$ already shows what the prompt asks for, wherever it
-# happens to see it. The canvas goes there; the guess then sees it *there*, more surely; and so the
-# two talk themselves into a picture. By the end they agree, and the gradient has little left to
-# say.
+# %% [markdown] At the first moment the guess at $t = 800$ already shows what the prompt asks for,
+# in whatever place it happens to see it. The canvas follows; then the guess sees it *there*, with
+# more certainty; and so the two talk themselves into a picture. By the end they agree, and the
+# gradient has little left to say.
 
 # %% [markdown]
 # ## 5 · What it looks for: modes
 #
 # Let us look at the same thing in a world so small that it can be drawn: "pictures" of two numbers.
 # The exact prior is a mixture of Gaussians whose denoiser is a closed formula, so nothing below is
-# a network's fault. The prompt stands for three of its five clouds. They lie far apart, as
-# different pictures do among their many dimensions, and the runs start from everywhere.
+# the fault of a network. The prompt means three of its five clouds. They are far apart, as
+# different pictures are in their many dimensions, and the runs start from everywhere.
 
 # %%
 centres = 8 * torch.tensor([[-2.0, 1.0], [0.0, -1.6], [2.0, 1.2], [-1.0, 3.2], [3.4, -1.5]])
@@ -502,7 +499,7 @@ scatter({name: x0.flatten(1) for name, x0 in worlds.items()}, centres[:3], centr
 #   that your one picture be likely, and the likeliest picture of a cloud is its centre. This is
 #   **mode seeking**: smooth, typical, without variety.
 # - *Guidance* drives the points away from the grey clouds, and in doing so past the red ones, to
-#   places where no picture of this world lies. This is **saturation**: in a latent, such places are
+#   places where this world has no pictures. This is **saturation**: in a latent, such places are
 #   colours that no picture has.
 #
 # Now in pictures. A prompt that leaves much open, six seeds each:
@@ -519,16 +516,16 @@ show(torch.cat([sampled, modes]), columns=6, row_titles=["sampled", "distilled"]
 for name, images in {"sampled": sampled, "distilled": modes}.items():
     print(f"{name}: mean distance between two pictures {torch.pdist(images.flatten(1)).mean():.1f}")
 
-# %% [markdown]
-# The six distilled pictures are closer to one another than the six samples, and calmer. Each starts
-# from other noise and sees other draws; still they end up at the same typical places.
+# %% [markdown] The six distilled pictures are closer to each other than the six samples, and
+# calmer. Each starts from different noise and sees different draws; still they end at the same
+# typical places.
 
 # %% [markdown]
 # ## 6 · How much guidance?
 #
 # With a sampler, a scale of 3 or 4 was plenty. DreamFusion used 100. The reason is in the picture
 # above: at a low scale the gradient is weak compared with its own noise and the typical picture of
-# *anything* is a good compromise, so little is decided; a large scale makes the prompt win, and
+# *anything* is a good compromise, so little is decided. A large scale makes the prompt win, and
 # pays with colour. Where the balance lies depends on the model, and the way to find it is to look.
 # Four prompts, five scales:
 
@@ -552,12 +549,11 @@ show(
     row_titles=[f"s = {s:g}" for s in scales],
 )
 
-# %% [markdown]
-# Three numbers for each row. The *judge* reads thing, colour and scene off a toybox picture and
-# counts where all three are right; *CLIP* compares picture and prompt; and the share of values
-# outside $[-1, 1]$ measures burnt colour. The dashed line is the default that the course uses for
-# this model. It was found by a sweep like this one, with more prompts and more steps. (The judge
-# has seen nothing but the toybox: with `"sd15"`, trust CLIP and your eyes.)
+# %% [markdown] Three numbers for each row. The *judge* finds thing, colour and scene in a toybox
+# picture, and we count how often all three are right; *CLIP* compares picture and prompt; and the
+# share of values outside $[-1, 1]$ measures burnt colour. The dashed line is the default that the
+# course uses for this model. It was found by a sweep like this one, with more prompts and more
+# steps. (The judge has seen only the toybox: with `"sd15"`, trust CLIP and your eyes.)
 
 
 # %%
@@ -592,7 +588,7 @@ curves(
 # ### Case 1 · The line-up
 #
 # Five students wrote `sds_grad`, each with one mistake. Here is what their functions return on the
-# check's two latents, and what the five did. Who did what?
+# check's two latents, and a list of the five mistakes. Who made which?
 
 # %%
 suspects = LineUp(
@@ -616,8 +612,7 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 #
 # A colleague does not trust generators and wrote the loop by hand, with your three functions, which
 # are right. The result is below; it should be a red boat on a frozen river. There are **three**
-# bugs in the loop. None of them raises an error, and one of them can hide behind AdamW for a long
-# time.
+# bugs in the loop. None of them raises an error, and AdamW can hide one of them for a long time.
 
 
 # %%
@@ -644,7 +639,7 @@ show(hunted, columns=1)
 # %% [markdown]
 # <details><summary>Help: how do I find out which line it is?</summary>
 #
-# One suspicion at a time, one experiment each. Does the prompt matter at all, and in which
+# Test one suspicion at a time, with one experiment each. Does the prompt matter, and in which
 # direction? Is anything the same in all steps that should be new in each? Print `x0.grad` at two
 # consecutive steps with the same `t`: what else is in it?
 #
@@ -652,7 +647,7 @@ show(hunted, columns=1)
 # <details><summary>Help: I have two of the three.</summary>
 #
 # The one that hides is about what `backward()` does to a gradient that is already there. Adam
-# divides by the size of the gradient, so sums that grow look harmless; they are a momentum that
+# divides by the size of the gradient, so growing sums look harmless. They act as a momentum that
 # never forgets.
 #
 # </details>
@@ -664,8 +659,8 @@ show(hunted, columns=1)
 #
 # ### Dare 1 · Another weight
 #
-# $w(t) = 1 - \bar\alpha_t$ is a choice. Divide it out, put another in, and compare. What does each
-# weight make the run care about?
+# $w(t) = 1 - \bar\alpha_t$ is a choice. Divide it out, multiply another in, and compare. What does
+# the run care about with each weight?
 
 # %%
 WEIGHTS = {
@@ -705,10 +700,10 @@ show(torch.cat(rows), columns=3, row_titles=list(WEIGHTS))
 # \;+\; s\; w(t)\,(\hat\varepsilon_{\text{text}} - \hat\varepsilon_{\text{uncond}})$$
 #
 # With $s = 100$ the second term is nearly all of it. *Classifier score distillation* (arXiv
-# 2310.19415) keeps that term alone, with no noise residual at all. Its author's line and yours
-# differ only in what is subtracted; here it is made from your own gradient, as the slope of the
-# line. Write it with one call of the network, then find out what it does to colours, and whether a
-# little of the other term repairs them.
+# 2310.19415) keeps only that term, without the noise residual. The authors' line and yours differ
+# only in what is subtracted. Here it is made from your own gradient, as the slope of the line.
+# Write it with one call of the network. Then find out what it does to colours, and whether a little
+# of the other term repairs them.
 
 
 # %%
@@ -729,8 +724,8 @@ show(torch.cat([rows[0], prior.decode(last.canvas.render())]), columns=3, row_ti
 # ### Dare 3 · Pixels in place of latents
 #
 # Nothing in your functions knows what a canvas is. Optimise pixels, encode them, and let autograd
-# take the gradient through the VAE. Same seed, same prompts. The third row shows the pixels once
-# more, encoded and decoded: what the network gets to see of them.
+# take the gradient through the VAE. Same seed, same prompts. The third row shows the pixels again,
+# encoded and decoded: this is what the network sees of them.
 
 # %%
 generator = torch.Generator(prior.device).manual_seed(0)
@@ -744,8 +739,8 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** Confetti, and behind the confetti a picture. The gradient asks that the
-# *latent* be right, and thousands of pixel patterns share one latent; nothing prefers the smooth
+# **What you should see.** Confetti, and behind the confetti a picture. The gradient only asks for
+# the right *latent*, and thousands of pixel patterns share one latent; nothing prefers the smooth
 # ones. What would? The stage on pixel art has three answers.
 
 # %% [markdown]
@@ -769,17 +764,17 @@ show(
 #
 # > **a minute or two of waiting · 4 points · CPU**
 #
-# Beside this notebook the stage hands in three pictures, drawn by your own functions, and their
-# CLIP scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them.
-# In a terminal, in the course folder:
+# Together with this notebook you hand in  three pictures, drawn by your own functions, and their
+# CLIP scores. Prompts, seeds and settings are the same for everybody; they are in
+# `data/hand_in.yaml`. In a terminal, in the course folder:
 #
 # ```sh
 # python main.py hand_in 01_sds
 # ```
 #
-# The pictures and `eval.json` then lie in `outputs/01_sds/`. A run that is stopped goes on where it
-# stopped, and pictures that are done are drawn again only when your code has changed. The grader
-# scores them anew, and draws some of them again by the code that you hand in.
+# Then the pictures and `eval.json` are in `outputs/01_sds/`. A run that was stopped continues where
+# it stopped. Finished pictures are drawn again only if your code has changed. The grader scores the
+# pictures again, and draws some of them again with the code that you hand in.
 
 # %%
 hand_in("01_sds")
@@ -787,9 +782,9 @@ hand_in("01_sds")
 # %% [markdown]
 # ## What you now have
 #
-# - You derived a gradient that asks a frozen denoiser **what is wrong** with a picture, and know
-#   why the Jacobian may go.
-# - You wrote a **loss** that carries any gradient you like into autograd.
+# - You derived a gradient that asks a frozen denoiser **what is wrong** with a picture, and you
+#   know why the Jacobian can be left out.
+# - You wrote a **loss** that passes any gradient you like to autograd.
 # - You distilled pictures, saw that the method **seeks modes**, and found by a sweep where guidance
 #   helps and where it burns.
 #

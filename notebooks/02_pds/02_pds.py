@@ -8,18 +8,18 @@
 # windows, same snow. A prompt cannot say all that must stay; only the picture can. In this stage
 # you
 #
-# - find out why score distillation, begun at your picture, **loses** it,
+# - find out why score distillation **loses** your picture when it starts there,
 # - repair that with a second branch that looks at the source (**DDS**, arXiv 2304.07090),
 # - compare the two pictures in a better place, the noise of a denoising step (**PDS**, arXiv
 #   2311.13831), and discover in its formula a pull that holds on to the source, and the accident
-#   that it hangs on.
+#   that it depends on.
 #
-# The stage stands alone. If you come straight here, you need to know three things. A picture with
-# noise in it is $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$, and a
+# You can start with this stage. If you come straight here, you need to know three things. A picture
+# with noise in it is $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$, and a
 # network guesses that noise: $\hat\varepsilon(x_t, t)$. Guidance is $\hat\varepsilon =
 # \hat\varepsilon_{\text{uncond}} + s\,(\hat\varepsilon_{\text{text}} -
-# \hat\varepsilon_{\text{uncond}})$. And any gradient can be carried into PyTorch by a scalar, half
-# the squared distance from $x_0$ to a target that stands still.
+# \hat\varepsilon_{\text{uncond}})$. And a scalar can pass any gradient to PyTorch: half the squared
+# distance from $x_0$ to a target that does not move.
 
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
@@ -42,7 +42,8 @@ from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
 from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask
-from distillery.models.presets import find_preset, guidance_default, load_prior
+from distillery.models.load import load_prior
+from distillery.models.presets import guidance_default, suits
 from distillery.notebook.figures import curves, frontier, overlaid, show
 from distillery.notebook.widgets import Explorer, Preview, Wipe
 from distillery.runs.canvas import LatentCanvas
@@ -91,12 +92,11 @@ def title(source: Factors, target: Factors) -> str:
 titles = [title(*edit) for edit in EDITS]
 show(sources, titles)
 
-# %% [markdown]
-# Two numbers judge an edit. The *judge* reads thing, colour and scene off a picture, and an edit is
-# right where all three are what the edit's prompt says. And what should have *stayed* is compared
-# with the source: everything but the thing if the thing or its colour was to change, the thing
-# itself if its scene was. (The judge has seen nothing but the toybox. With `"sd15"`, trust the
-# second number and your eyes.)
+# %% [markdown] Two numbers judge an edit. The *judge* finds thing, colour and scene in a picture,
+# and an edit is right if all three are what the edit's prompt says. The second number compares what
+# should have *stayed* with the source: everything but the thing if the thing or its colour should
+# change, the thing itself if its scene should change. (The judge has seen only the toybox. With
+# `"sd15"`, trust the second number and your eyes.)
 
 # %%
 masks = torch.stack([torch.from_numpy(drawing.mask)[None] for drawing in drawings])
@@ -118,7 +118,7 @@ def measured(images: torch.Tensor) -> tuple[float, float]:
 # ### The simplest way: SDEdit
 #
 # SDEdit (arXiv 2108.01073) noises the picture part of the way, so that only its rough layout
-# survives, and samples back with the edit's prompt. Its one knob is how far: the *strength*. Move
+# survives, and samples back with the edit's prompt. It has one knob, how far: the *strength*. Move
 # the slider (without a live kernel you see a sheet with a row for each strength).
 
 # %%
@@ -147,8 +147,8 @@ for strength, images in by_sdedit.items():
 
 # %% [markdown]
 # **What you should see.** A small strength keeps everything, the old colour too. A large one gives
-# what the prompt says, in another place, of another shape. There is hardly a strength that does
-# both, because noise does not know which part of the picture you meant.
+# what the prompt says, but in another place and with another shape. Hardly any strength does both,
+# because noise does not know which part of the picture you meant.
 #
 # Can *optimisation* do better? It begins at the source and moves only as far as it is told to.
 
@@ -157,7 +157,7 @@ for strength, images in by_sdedit.items():
 #
 # One step of score distillation (SDS, arXiv 2209.14988; you need not have done stage 1) noises the
 # picture, asks the network, and follows $\hat\varepsilon - \varepsilon$. Solved for pictures, that
-# is a pull towards the clean picture $\hat x_0$ that the network believes to be behind the noise:
+# is a pull towards the clean picture $\hat x_0$ that the network guesses behind the noise:
 #
 # $$\text{grad}_{\text{SDS}} \;\propto\; \hat\varepsilon - \varepsilon \;\propto\; x_0 - \hat x_0$$
 #
@@ -212,12 +212,12 @@ show(
 
 # %% [markdown]
 # **What you should see.** The guess should be the source: the picture *is* what the prompt says.
-# But it is soft, its colours are louder and its details gone, for it is an average of all pictures
-# that the noise could hide. So SDS pulls at a picture that is right already; the third row shows
-# where, and bright is strong. This error has nothing to do with the edit, and in the fourth row,
-# where the edit is asked for, it is still there, with the edit added.
+# But it is soft, its colours are louder and its details are gone, because it is an average of all
+# pictures that the noise could hide. So SDS pulls at a picture that is right already; the third row
+# shows where, and bright is strong. This error has nothing to do with the edit, and in the fourth
+# row, where the edit is asked for, it is still there, with the edit added.
 #
-# So subtract the one from the other: the last row. What is left lies where the edit is. This is the
+# So subtract one from the other: the last row. What is left is where the edit is. This is the
 # idea of **delta denoising score** (DDS): a second branch, which looks at the source with the
 # source's own prompt, measures the bias, and we take it away.
 #
@@ -227,13 +227,13 @@ show(
 # \varepsilon\big)}_{\text{SDS of the source: all bias}}
 # = \hat\varepsilon(x_t; y) - \hat\varepsilon(x_t^{\text{src}}; y^{\text{src}})$$
 #
-# Both branches must see the *same* $\varepsilon$, or they do not make the same error.
+# Both branches must see the *same* $\varepsilon$; otherwise they do not make the same error.
 
 # %% [markdown]
 # ### A run of it
 #
-# First SDS without the second branch. All runs of this notebook go through one function: it begins
-# at the sources and moves towards the edits, by whatever loss it is given.
+# First SDS without the second branch. All runs of this notebook use one function: it starts at the
+# sources and moves towards the edits, with the loss that it is given.
 
 # %%
 STEPS = 100
@@ -300,8 +300,8 @@ show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 
 # %% [markdown]
 # **What you should see.** The edits come, and the pictures go: clouds and trees are wiped away, the
-# ground turns smooth, things lose their windows and their shape. This is the bias at work, a
-# hundred times over.
+# ground turns smooth, things lose their windows and their shape. This is the bias at work, in a
+# hundred steps.
 
 # %% [markdown]
 # ## 2 · A denoising step, and the noise in it
@@ -312,15 +312,15 @@ show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 #
 # $$x_{t_{\text{prev}}} \sim \mathcal N\big(c_0\,\hat x_0 + c_1\,x_t,\; \sigma^2 I\big),$$
 #
-# a mixture of the picture it believes in and the noisy one that it has. The mixture is Bayes' rule
+# a mixture of the picture it guesses and the noisy one that it has. The mixture is Bayes' rule
 # for Gaussians (Ho et al. 2020, equations 6 and 7). With $\alpha = 1 - \beta$,
 #
 # $$c_0 = \frac{\sqrt{\bar\alpha_{\text{prev}}}\;\beta}{1 - \bar\alpha_t}, \qquad
 # c_1 = \frac{\sqrt{\alpha}\,(1 - \bar\alpha_{\text{prev}})}{1 - \bar\alpha_t}, \qquad
 # \sigma^2 = \frac{\beta\,(1 - \bar\alpha_{\text{prev}})}{1 - \bar\alpha_t}.$$
 #
-# Three kinds of $\alpha$ are about. $\bar\alpha_t$ and $\bar\alpha_{\text{prev}}$ are levels, the
-# share of the picture at two places of the schedule; $\beta$ is the noise that *one step* puts on,
+# There are three kinds of $\alpha$ here. $\bar\alpha_t$ and $\bar\alpha_{\text{prev}}$ are levels,
+# the share of the picture at two places of the schedule; $\beta$ is the noise that *one step* adds,
 # a small number.
 #
 # ### Exercise 1 · `pds.posterior_coefficients`
@@ -329,7 +329,7 @@ show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 #
 # **Contract.** Given `alpha_bar`, `alpha_bar_prev` and `beta`, each `(B, 1, 1, 1)`, return the
 # three, `(c0, c1, sigma)`, in the same shape. `sigma` is the standard deviation. Use the `beta`
-# that you are given: who calls decides which step it belongs to. You will see why.
+# that you are given: the caller decides which step it belongs to. You will see why.
 
 # %%
 # TODO pds.posterior_coefficients
@@ -341,14 +341,13 @@ check("pds.posterior_coefficients")
 compare_picture("pds.posterior_coefficients")
 
 # %% [markdown]
-# **What you should see.** Three numbers for each of two steps, yours on the wanted ones. These
-# steps are large, and their `beta` belongs to no jump between their levels: you are to use it all
-# the same.
+# **What you should see.** Three numbers for each of two steps, yours on top of the target. These
+# steps are large, and their `beta` does not belong to the jump between their levels: use it anyway.
 #
 # <details><summary>Help: which alpha is which?</summary>
 #
 # `alpha_bar` belongs to $t$, `alpha_bar_prev` to the lower level, where there is more picture, so
-# it is the larger number. A plain $\alpha$ is $1 - \beta$ and stands in one place only.
+# it is the larger number. A plain $\alpha$ is $1 - \beta$, and it occurs in one place only.
 #
 # </details>
 # <details><summary>Help: the check says that I return a variance.</summary>
@@ -360,9 +359,9 @@ compare_picture("pds.posterior_coefficients")
 # %% [markdown]
 # ### Does it fit together?
 #
-# A step that takes back exactly the noise between two levels has to land on the right level. Its
-# mean must have the factor $\sqrt{\bar\alpha_{\text{prev}}}$ before the picture, and its variance
-# must be $1 - \bar\alpha_{\text{prev}}$. With $\beta$ of the very jump, both come out:
+# A step that removes exactly the noise between two levels has to land on the right level. Its mean
+# must have the factor $\sqrt{\bar\alpha_{\text{prev}}}$ before the picture, and its variance must
+# be $1 - \bar\alpha_{\text{prev}}$. With the $\beta$ of exactly this jump, both are right:
 
 # %%
 t = torch.tensor([40, 200, 500, 900], device=prior.device)
@@ -382,20 +381,19 @@ steps = prior.alpha_bar(t), prior.alpha_bar(t - 1), 1 - prior.alpha_bar(t) / pri
 lines = zip(("c0", "c1", "sigma"), pds.posterior_coefficients(*steps), strict=True)
 curves(t.tolist(), {name: values.flatten().tolist() for name, values in lines}, x_label="t")
 
-# %% [markdown]
-# One step is nearly nothing: it keeps $x_t$, mixes in a little of the belief, most at low noise,
-# and adds a little noise.
+# %% [markdown] One step does very little: it keeps $x_t$, mixes in a little of the guess, most at
+# low noise, and adds a little noise.
 #
 # ### The noise that would have been drawn
 #
-# Now turn it round. Take a picture, and put noise in it at *both* levels, so that $x_t$ and
-# $x_{t_{\text{prev}}}$ are there already. Which noise $z$ would the sampler have had to draw, to
-# step from the one exactly to the other?
+# Now turn it round. Take a picture, and put noise in it at *both* levels, so that you already have
+# $x_t$ and $x_{t_{\text{prev}}}$. Which noise $z$ would the sampler have had to draw to step
+# exactly from one to the other?
 #
 # $$x_{t_{\text{prev}}} = c_0\,\hat x_0 + c_1\,x_t + \sigma z$$
 #
 # This $z$ is the picture's **stochastic latent** (after Huberman-Spiegelglas et al. 2023). It holds
-# what the prompt does *not* explain: were the network right about everything, $z$ would be plain
+# what the prompt does *not* explain: if the network were right about everything, $z$ would be plain
 # noise. Where the picture is not what the network expects, $z$ has to make up for it, and you can
 # see the picture in it.
 #
@@ -405,8 +403,8 @@ curves(t.tolist(), {name: values.flatten().tolist() for name, values in lines}, 
 #
 # **Contract.** Given `xt`, `xt_prev` and the predicted noise `eps_hat`, each `(B, C, h, w)`, the
 # level `alpha_bar` `(B, 1, 1, 1)` and the three coefficients in `posterior`, return $z$, `(B, C, h,
-# w)`. The clean picture $\hat x_0$ is the one that `eps_hat` leaves of `xt`. Nothing that you are
-# given may change.
+# w)`. The clean picture $\hat x_0$ is the one that `eps_hat` leaves of `xt`. Do not change the
+# arguments.
 
 # %%
 # TODO pds.stochastic_latent
@@ -418,8 +416,8 @@ check("pds.stochastic_latent")
 compare_picture("pds.stochastic_latent")
 
 # %% [markdown]
-# **What you should see.** Mostly noise, and no boat, no heart: this `eps_hat` is nearly right, so
-# hardly anything of the two pictures is left unexplained. The last column is black.
+# **What you should see.** Mostly noise, with neither boat nor heart: this `eps_hat` is nearly
+# right, so hardly anything of the two pictures is left unexplained. The last column is black.
 #
 # <details><summary>Help: where does the clean picture come from?</summary>
 #
@@ -429,7 +427,7 @@ compare_picture("pds.stochastic_latent")
 # </details>
 # <details><summary>Help: it is a hundred times too small, or too large.</summary>
 #
-# $\sigma$ is small. Is the *whole* difference divided by it, and by it alone, not by its square?
+# $\sigma$ is small. Is the *whole* difference divided by it, and only by it, not by its square?
 #
 # </details>
 # <details><summary>Help: how can I test it without the check?</summary>
@@ -452,19 +450,19 @@ print(f"largest error: {(back - z).abs().max():.1e}")
 # %% [markdown]
 # ## 3 · Posterior distillation
 #
-# Two pictures, the source and the edit that we are making. Noise both with the *same* $\varepsilon$
-# at $t$ and the same $\varepsilon_{\text{prev}}$ at $t_{\text{prev}}$. Ask the network about each
-# with its own prompt. Each has a stochastic latent: what its prompt does not explain. Of the
-# source, that is everything that makes it *this* picture. PDS moves the edit until its latent is
-# the source's:
+# There are two pictures, the source and the edit that we are making. Noise both with the *same*
+# $\varepsilon$ at $t$ and the same $\varepsilon_{\text{prev}}$ at $t_{\text{prev}}$. Ask the
+# network about each with its own prompt. Each has a stochastic latent: what its prompt does not
+# explain. For the source, that is everything that makes it *this* picture. PDS moves the edit until
+# its latent equals the source's:
 #
 # $$\text{grad} = z\big(x_0;\, y\big) - z\big(x_0^{\text{src}};\, y^{\text{src}}\big)$$
 #
 # Which step from $t$ to $t_{\text{prev}}$? The authors' code makes a sampler of 500 steps out of
 # the schedule of 1000, so $t_{\text{prev}} = t - 2$, but takes the $\beta$ of the *single* step
 # from $t - 1$ to $t$, which is $1 - \bar\alpha_t / \bar\alpha_{t-1}$. Do the same for now. The
-# check takes other steps too, if levels and $\beta$ are chosen consistently, and tells you which it
-# saw.
+# check also accepts other steps, if levels and $\beta$ are chosen consistently, and tells you which
+# it saw.
 #
 # ### Exercise 3 · `pds.pds_loss`
 #
@@ -487,30 +485,30 @@ check("pds.pds_loss")
 compare_picture("pds.pds_loss")
 
 # %% [markdown]
-# **What you should see.** A source that is nearly a boat and shall become a heart, and one the
-# other way round; both edits are under way, half of each. Descending means *subtracting* these
-# pictures. In both rows the heart stands as it is and the boat in reversed colours, so both steps
-# take the heart away. In the second row that is the edit. But in the first, at a lower $t$, it is
-# the way *back* to the source! Section 4 says why.
+# **What you should see.** A source that is nearly a boat and should become a heart, and one the
+# other way round. Both edits are half done. Gradient descent *subtracts* these pictures. In both
+# rows the heart has its own colours and the boat has reversed colours, so both steps remove the
+# heart. In the second row that is the edit. But in the first, at a lower $t$, it is the way *back*
+# to the source! Section 4 says why.
 #
 # <details><summary>Help: where do I start?</summary>
 #
 # Write the lines in words first. The two levels, and the beta. The coefficients. Both pictures,
 # noised to both levels. One call of the network. Guidance. Two latents $z$. Their difference, and a
-# loss that carries it. Your functions of above do a third of this.
+# loss that has it as its gradient. Your functions from above do a third of this.
 #
 # </details>
 # <details><summary>Help: how do I ask for two pictures and two prompts in one call?</summary>
 #
-# Put the source under the edit along the batch, 2B latents, and repeat `t` likewise. The first
-# condition is then the empty prompt for all 2B, the second is the edit's prompts followed by the
-# source's. What comes back is 2B long, and `chunk(2)` cuts it.
+# Put the source after the edit along the batch, 2B latents, and repeat `t` in the same way. The
+# first condition is then the empty prompt for all 2B, the second is the edit's prompts followed by
+# the source's. The result has length 2B, and `chunk(2)` cuts it in two.
 #
 # </details>
 # <details><summary>Help: what is the loss of a gradient?</summary>
 #
-# $\tfrac12\|x_0 - \text{target}\|^2$ has the gradient $x_0 - \text{target}$ if the target stands
-# still. Choose it such that this is what you want, and detach it.
+# $\tfrac12\|x_0 - \text{target}\|^2$ has the gradient $x_0 - \text{target}$ if the target does not
+# depend on $x_0$. Choose the target such that this is the gradient you want, and detach it.
 #
 # </details>
 # <details><summary>Help: the check says that a graph comes along.</summary>
@@ -522,8 +520,8 @@ compare_picture("pds.pds_loss")
 # %% [markdown]
 # ### What the gradient sees
 #
-# At the very beginning the edit *is* the source. The gradient is then nothing but the difference
-# that the other prompt makes. Bright is strong:
+# At the very beginning the edit *is* the source. The gradient is then only the difference that the
+# other prompt makes. Bright is strong:
 
 
 # %%
@@ -549,8 +547,8 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** New colours and new things light up the thing alone; new scenes light up
-# everything around it. Nobody gave the method a mask.
+# **What you should see.** New colours and new things light up only the thing; new scenes light up
+# everything around it. The method was never given a mask.
 
 # %% [markdown]
 # ### Eight edits
@@ -572,9 +570,9 @@ for name, images in results.items():
     print(f"{name}: {right:4.0%} right, change of the rest {change:.3f}")
 
 # %% [markdown]
-# **What you should see.** Where PDS has changed something, the rest stands as it stood, clouds,
-# cacti and all. It is also careful: half of the edits it has not dared to finish. Both have one
-# reason, and it hides in the formula.
+# **What you should see.** Where PDS has changed something, the rest is as it was, clouds, cacti and
+# all. It is also careful: it has not dared to finish half of the edits. Both have the same reason,
+# and it hides in the formula.
 
 # %% [markdown]
 # ## 4 · What the difference is made of
@@ -594,7 +592,8 @@ for name, images in results.items():
 # \chi = \frac{c_0}{\sigma}\sqrt{\frac{1 - \bar\alpha_t}{\bar\alpha_t}}$$
 #
 # The second term is DDS, with a weight. The first is new: descending it leads *back to the source*.
-# How strong is it? That depends on the step which was meant. Here are some that one finds in code.
+# How strong is it? That depends on which step was meant. Here are some that you find in published
+# code.
 
 # %%
 STRIDES = {  # name -> how far t_prev lies below t, and whether beta belongs to that jump
@@ -619,9 +618,8 @@ def psi_and_chi(alpha_bar, alpha_bar_prev, beta):
     return psi, c0 * ((1 - alpha_bar) / alpha_bar).sqrt() / sigma
 
 
-# %% [markdown]
-# First the claim. Any two differences will do; on the left your `stochastic_latent`, on the right
-# the two terms.
+# %% [markdown] First the claim. Any two differences will do. On the left is your
+# `stochastic_latent`, on the right are the two terms.
 
 # %%
 t = torch.tensor([30, 300, 600, 900], device=prior.device)
@@ -637,9 +635,8 @@ for name, choice in STRIDES.items():
     error = (left - (psi * dx0 + chi * deps)).abs().max() / left.abs().max()
     print(f"{name:45} relative error {error:.1e}")
 
-# %% [markdown]
-# Now $\psi$ and $\chi$ over $t$, and with them what *your* `pds_loss` does. To see its pull alone,
-# let it speak to a deaf network, which predicts no noise whatever it is shown.
+# %% [markdown] Now $\psi$ and $\chi$ over $t$, and with them what *your* `pds_loss` does. To see
+# only its pull, call it with a prior that always predicts zero noise.
 
 
 # %%
@@ -681,23 +678,24 @@ overlaid(
 # **What you should see.** $\chi$ is much the same for all of them. But look at $\psi$:
 #
 # - With *stride 1*, or with any stride whose $\beta$ belongs to the jump, it is **zero**. You saw
-#   why in exercise 1: such a step lands on the right level, and the numerator of $\psi$ is what it
-#   misses it by. PDS is then DDS with the weight $\chi$, and nothing pulls towards the source.
-# - The *published* code goes down two levels and takes back the noise of one. What it misses is the
-#   pull. It is strong at low $t$, where the details are, and faint at high $t$.
-# - With *stride 20* it misses by so much that nothing can be edited any more.
-# - Whoever walks along a list of timesteps that *falls*, as samplers' lists do, finds $t + 1$
-#   before $t$. The pull turns into a push.
+#   why in exercise 1: such a step lands on the right level, and the numerator of $\psi$ is the
+#   amount by which a step misses it. PDS is then DDS with the weight $\chi$, and nothing pulls
+#   towards the source.
+# - The *published* code goes down two levels and removes the noise of one. The miss is the pull. It
+#   is strong at low $t$, where the details are, and faint at high $t$.
+# - With *stride 20* it misses by so much that almost nothing can be edited.
+# - A sampler's list of timesteps *falls*. If you take the previous entry of such a list, you get $t
+#   + 1$. The pull turns into a push.
 #
 # The black dots are yours. A method's best property may be an accident of bookkeeping. It is better
-# to know of it, and better still to make it a knob; in section 7 it is one.
+# to know this, and even better to make it a knob; section 7 does.
 
 # %% [markdown]
 # ### Which noise cancels?
 #
 # $\varepsilon_{\text{prev}}$ is in neither term: it cancels, whatever it is. And $\varepsilon$ is
 # there only inside $\hat\varepsilon$, because the network sees it. Try both with your function, on
-# an edit that is under way:
+# a half-done edit:
 
 # %%
 t = torch.full((len(edits),), 300, device=prior.device)
@@ -713,14 +711,13 @@ size = first.abs().max()
 print(f"another eps_prev changes the gradient by {(other_prev - first).abs().max() / size:.1e}")
 print(f"another eps      changes the gradient by {(other_eps - first).abs().max() / size:.1e}")
 
-# %% [markdown]
-# The second noise need not have been drawn at all. It stands in the paper, and in your function's
-# arguments, because without it there is no $z$ to speak of.
+# %% [markdown] So the second noise is not needed. It is in the paper, and in your function's
+# arguments, because $z$ is defined with it.
 #
 # ## 5 · DDS, the case it contains
 #
-# You know enough to write DDS in a minute: no step, no pull, the difference of the predictions
-# alone, with the weight 1 that its authors' code has. It will serve as the last of the baselines.
+# You know enough to write DDS in a minute: no step, no pull, only the difference of the
+# predictions, with the weight 1 of its authors' code. It is the last of our baselines.
 #
 # ### Exercise 4 · `pds.dds_loss`
 #
@@ -740,14 +737,13 @@ check("pds.dds_loss")
 compare_picture("pds.dds_loss")
 
 # %% [markdown]
-# **What you should see.** The same two edits as in exercise 3. The second row is much as it was; in
-# the first the signs have changed, and now both steps lead towards the edit. The last column is
+# **What you should see.** The same two edits as in exercise 3. The second row has hardly changed.
+# In the first the signs are reversed, and now both steps lead towards the edit. The last column is
 # black.
 #
 # <details><summary>Help: is it not just a part of what I have?</summary>
 #
-# It is. Take `pds_loss` and leave things out, until the only thing compared is what the network
-# said.
+# It is. Take `pds_loss` and leave things out, until only the network's predictions are compared.
 #
 # </details>
 # <details><summary>Help: which weight?</summary>
@@ -757,7 +753,7 @@ compare_picture("pds.dds_loss")
 # </details>
 
 # %% [markdown]
-# Your two losses on the real network, at the edit under way: PDS is the pull plus $\chi$ times DDS.
+# Your two losses on the real network, at the half-done edit: PDS is the pull plus $\chi$ times DDS.
 
 # %%
 delta = gradient(pds.dds_loss, x0, x0_src, t, noises[0], *conditions)
@@ -782,16 +778,16 @@ for name, images in rows.items():
     print(f"{name:7} {right:4.0%} right, change of the rest {change:.3f}")
 
 # %% [markdown]
-# **What you should see.** DDS edits about as much as SDS and changes less: the bias is gone. Still
-# it lets go of the source a little in every step, and nothing ever pulls it back. PDS holds on.
+# **What you should see.** DDS edits about as much as SDS and changes less: the bias is gone. But it
+# moves away from the source a little in every step, and nothing ever pulls it back. PDS holds on.
 
 # %% [markdown]
 # ## 6 · Three traps
 #
 # ### The sign
 #
-# There is a university's assignment on PDS whose text gives the gradient the other way round, the
-# source's latent minus the edit's. Whoever then *descends* it, as one does with gradients, goes
+# There is a university assignment on PDS whose text gives the gradient the other way round, the
+# source's latent minus the edit's. If you then *descend* it, as one does with gradients, you go
 # uphill. A few dozen steps are enough to see it:
 
 # %%
@@ -811,15 +807,14 @@ show(
     row_titles=["source", "source minus\nedit", "edit minus\nsource"],
 )
 
-# %% [markdown]
-# The red house has become redder, and the pull, its sign turned round as well, pushes off the rest
-# of the source. The loss is of no help here: its value is half the squared length of the gradient,
-# and the same with either sign. Only pictures tell.
+# %% [markdown] The red house has become redder. The pull has the wrong sign too, so it pushes the
+# rest away from the source. The loss does not help here: its value is half the squared length of
+# the gradient, and the same with either sign. Only pictures tell.
 #
 # ### Separate noises
 #
-# $\varepsilon_{\text{prev}}$ cancels because both pictures have the same. Give the source one of
-# its own, and the difference of the two latents has a term more: it is zero on average, but
+# $\varepsilon_{\text{prev}}$ cancels because both pictures have the same one. Give the source a
+# different one, and the difference of the two latents has one more term: it is zero on average, but
 # $\sigma$ is small.
 #
 # $$\frac{\sqrt{1 - \bar\alpha_{\text{prev}}}}{\sigma}\;\big(\varepsilon_{\text{prev}} -
@@ -847,13 +842,13 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** Nothing is edited, and grain comes up: the term that should not be there
-# is many times as large as the gradient, and all that the optimiser does is to walk at random.
+# **What you should see.** Nothing is edited, and grain appears: the term that should not be there
+# is many times as large as the gradient, and the optimiser only walks at random.
 #
 # ### The stride
 #
 # The five lines of the figure above, as pictures. With $\psi$ and $\chi$ every convention is made
-# of two parts that you have, so all can run in one batch: two edits, four strides.
+# of two parts that you have, so they can all run in one batch: two edits, four strides.
 
 # %%
 PAIRS = (0, 2)
@@ -896,13 +891,13 @@ show(
 #
 # Better than an accident is a number. In your module `pds.loss` is given: it draws $t$ and the
 # noises, calls your `pds_loss`, and adds $(k - 1)\,\psi(t)\,\Delta x_0$. So `settings.identity`,
-# our $k$, multiplies the pull: 1 is your `pds_loss` as it is, 0 is without any pull, and more holds
-# on more tightly. The $\psi$ is that of your own step: your `pds_loss` is asked about two pictures
-# that differ by 1, with a prior that predicts no noise. (If your step has no pull, there is nothing
-# to multiply, and $k$ changes nothing.)
+# our $k$, multiplies the pull: 1 is your `pds_loss` as it is, 0 is without any pull, and a larger
+# value holds on more tightly. The $\psi$ is that of your own step: your `pds_loss` is asked about
+# two pictures that differ by 1, with a prior that predicts no noise. (If your step has no pull,
+# there is nothing to multiply, and $k$ changes nothing.)
 
 # %%
-LIGHT = find_preset(MODEL).identity
+LIGHT = suits(MODEL, "draw")["identity"]
 by_light = film(edited(identity=LIGHT))
 free, held = (film(edited(which=FEW, identity=k))[STEPS] for k in (0.0, 3.0))
 rows = [before[list(FEW)], free, by_light[STEPS][list(FEW)], by_pds[STEPS][list(FEW)], held]
@@ -919,14 +914,13 @@ for name, images in {"0 (DDS)": by_dds, f"{LIGHT:g}": by_light, "1 (published)":
     print(f"identity {name:13} {right:4.0%} right, change of the rest {change:.3f}")
 
 # %% [markdown]
-# **What you should see.** From left to right the edits fade and the sources return. Somewhere
-# between nothing and all of the published pull lies the best of both; the second value is the one
+# **What you should see.** From left to right the edits fade and the sources return. The best
+# compromise is somewhere between none and all of the published pull. The second value is the one
 # that the course uses for this model. It was found by trying.
 
-# %% [markdown]
-# Guidance says how much you want the edit, identity how much you want the source. Turn both and
-# press the button; press it again to stop. The picture changes while it runs. (Without widgets the
-# cell runs once, with the defaults. No lesson needs it.)
+# %% [markdown] Guidance says how much you want the edit, identity how much you want the source.
+# Turn both and press the button; press it again to stop. The picture changes while it runs.
+# (Without widgets the cell runs once, with the defaults. You can skip it.)
 
 # %%
 guidance = sorted({2.5, 7.5, 15.0, 30.0, guidance_default(MODEL, "pds")})
@@ -948,10 +942,10 @@ Preview(
 # %% [markdown]
 # ## 8 · The frontier
 #
-# Any method can be made to edit more, and any can be made to keep more. To compare two of them at
-# one setting each says nothing. Turn the knob of each all the way, and draw what it pays against
-# what it gets: each line below is one method. Its knob is the strength for SDEdit, and the number
-# of steps taken for the others.
+# Any method can be made to edit more, and any can be made to keep more. So a comparison of two
+# methods at one setting each says nothing. Turn the knob of each all the way, and draw what it pays
+# against what it gets: each line below is one method. Its knob is the strength for SDEdit, and the
+# number of steps taken for the others.
 
 # %%
 lines = {"SDEdit": by_sdedit, "SDS": by_sds, "DDS": by_dds}
@@ -965,9 +959,8 @@ frontier(
 
 # %% [markdown]
 # **What you should see.** Up and to the left is good: all edits right, nothing else changed. The
-# further a line reaches into that corner, the better the method, whatever its settings. Eight edits
-# make a coarse figure, of steps of one eighth. `python -m benchmarks.edits` draws it with many
-# more.
+# further a line reaches into that corner, the better the method, for any setting. Eight edits give
+# a coarse figure, in steps of one eighth. `python -m benchmarks.edits` draws it with many more.
 
 # %% [markdown]
 # ## Bug hunt
@@ -977,7 +970,7 @@ frontier(
 # ### Case 1 · The line-up
 #
 # Five students wrote `pds_loss`, each with one mistake. Here are the gradients of their losses on
-# the check's two edits, and what the five did. Who did what?
+# the check's two edits, and a list of the five mistakes. Who made which?
 
 # %%
 suspects = LineUp(
@@ -1000,8 +993,9 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 # ### Case 2 · The edit that ran away
 #
 # A colleague wrote the loop by hand, with your functions, which are right. A red house in the snow
-# shall become blue and nothing else shall change. There are **three** bugs in the loop. None of
-# them raises an error. With all three gone the house is blue, and the second number is below 0.1.
+# should become blue, and nothing else should change. There are **three** bugs in the loop. None of
+# them raises an error. Once all three are gone, the house is blue, and the second number is below
+# 0.1.
 
 
 # %%
@@ -1030,9 +1024,9 @@ show(torch.cat([before[:1], hunted]), ["before", "edited?"])
 # %% [markdown]
 # <details><summary>Help: how do I find out which line it is?</summary>
 #
-# One suspicion at a time, one experiment each. In which direction does it go: what happens with ten
-# times the guidance? Print `t`. At the end of the loop, compare `x0_src` with a fresh
-# `prior.encode(image)`.
+# Test one suspicion at a time, with one experiment each. In which direction does it go: what
+# happens with ten times the guidance? Print `t`. At the end of the loop, compare `x0_src` with a
+# fresh `prior.encode(image)`.
 #
 # </details>
 # <details><summary>Help: it is blue now, but everything has changed.</summary>
@@ -1049,8 +1043,8 @@ show(torch.cat([before[:1], hunted]), ["before", "edited?"])
 #
 # ### Dare 1 · Only above
 #
-# $\psi$ is large where $t$ is low. The authors of PDS advise to leave out low $t$ where an edit is
-# too timid. Is that the same as a smaller identity? Look at the outlines before you answer.
+# $\psi$ is large where $t$ is low. The authors of PDS advise to leave out low $t$ if an edit is too
+# timid. Is that the same as a smaller identity? Look at the outlines before you answer.
 
 # %%
 above = film(edited(which=FEW, t_min=200, identity=1.0))[STEPS]
@@ -1065,20 +1059,18 @@ show(
 # %% [markdown]
 # ### Seven more
 #
-# 2. **Your own picture.** `distillery.methods.source_image.load_source` reads and fits any
-#    picture. Draw a house in a paint program, with a red roof; what does `tiny-sd` make of your
-#    style?
+# 2. **Your own picture.** `distillery.methods.source_image.load_source` reads any picture and fits
+#    it to the model. Draw a house in a paint program, with a red roof; what does `tiny-sd` make of
+#    your style?
 # 3. **Forth and back.** Edit red into blue, and the result back into red. How far from the source
-#    do
-#    you land with SDEdit, with DDS, with PDS?
+#    do you land with SDEdit, with DDS, with PDS?
 # 4. **A source without words.** Give the source the empty prompt. Which edits suffer, and why does
 #    the bias come back?
-# 5. **A mask of one's own making.** The heat map above knows where the edit is. Multiply the
-#    gradient
-#    by it. What improves for colours, and what breaks for things?
-# 6. **Another psi.** $\psi(t)$ is strong at low $t$ by accident. Put a constant in its place, or
-#    one
-#    that rises over the run. (`by_formula` has the two terms apart.) Can you beat the frontier?
+# 5. **Your own mask.** The heat map above knows where the edit is. Multiply the gradient by it.
+#    What improves for colours, and what breaks for things?
+# 6. **Another psi.** $\psi(t)$ is strong at low $t$ by accident. Put a constant in its place, or a
+#    value that rises during the run. (`by_formula` has the two terms apart.) Can you beat the
+#    frontier?
 # 7. **Two steps at once.** Change colour, thing and scene together; then one after the other.
 #    `data/prompt_img_pairs.json` has pairs for trying.
 # 8. **From SDEdit's result.** Begin the canvas at an SDEdit of strength 0.5, and keep the source in
@@ -1089,17 +1081,17 @@ show(
 #
 # > **a minute or two of waiting · 4 points · CPU**
 #
-# Beside this notebook the stage hands in two edits, drawn by your own functions, and their CLIP
-# scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them. In a
-# terminal, in the course folder:
+# Together with this notebook you hand in  two edits, drawn by your own functions, and their CLIP
+# scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.
+# In a terminal, in the course folder:
 #
 # ```sh
 # python main.py hand_in 02_pds
 # ```
 #
-# The pictures and `eval.json` then lie in `outputs/02_pds/`. A run that is stopped goes on where it
-# stopped, and pictures that are done are drawn again only when your code has changed. The grader
-# scores them anew, and draws some of them again by the code that you hand in.
+# Then the pictures and `eval.json` are in `outputs/02_pds/`. A run that was stopped continues where
+# it stopped. Finished pictures are drawn again only if your code has changed. The grader scores the
+# pictures again, and draws some of them again with the code that you hand in.
 
 # %%
 hand_in("02_pds")
@@ -1107,7 +1099,7 @@ hand_in("02_pds")
 # %% [markdown]
 # ## What you now have
 #
-# - You saw the **bias** of score distillation, and took it away with a second branch.
+# - You saw the **bias** of score distillation, and removed it with a second branch.
 # - You wrote the **stochastic latent** of a picture, and an edit that keeps it.
 # - You took the method apart: a pull $\psi$, an edit $\chi$, noises that cancel, and conventions
 #   that decide everything. You know what to ask a paper.

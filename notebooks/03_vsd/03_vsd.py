@@ -5,14 +5,14 @@
 # a laptop's CPU.*
 #
 # Score distillation (stage 1) asks a denoiser what is wrong with *one* picture, and gets back the
-# smooth, typical, middle-of-the-road picture of the prompt, every time the same. In this stage you
+# smooth, typical, average picture of the prompt, the same one every time. In this stage you
 #
 # - find out **why** it must be so, and what to ask instead: not "is this picture likely?" but "are
 #   *these pictures together* spread as the model's are?" (ProlificDreamer, arXiv 2305.16213),
 # - write the gradient, which is the difference of **two denoisers**,
 # - train the second one, a **LoRA**, while the pictures that it looks at are still changing.
 #
-# The stage stands alone. If you have not done the others, you only need to know that $x_t =
+# You can start with this stage. If you have not done the others, you only need to know that $x_t =
 # \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$ is a picture with noise in it,
 # that the network's $\hat\varepsilon(x_t, t)$ is its guess of that noise, that guidance is
 # $\hat\varepsilon = \hat\varepsilon_{\text{uncond}} + s\,(\hat\varepsilon_{\text{text}} -
@@ -42,8 +42,9 @@ from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.exact import GaussianMixturePrior
+from distillery.models.load import load_prior
 from distillery.models.lora import LoraDenoiser
-from distillery.models.presets import guidance_default, load_prior
+from distillery.models.presets import guidance_default
 from distillery.models.prior import Condition, Prior
 from distillery.notebook.figures import scatter, show
 from distillery.notebook.widgets import live
@@ -66,11 +67,11 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # $$\mathcal L_{\text{SDS}}(x_0) = \mathbb E_t\Big[\,c(t)\;
 # \mathrm{KL}\big(q(x_t \mid x_0)\,\big\|\,p(x_t \mid y)\big)\Big]$$
 #
-# A KL this way round scolds $q$ for being where $p$ is not. It never scolds $q$ for what it leaves
-# out. And $q$ cannot do much: it is a round cloud of a fixed size that can only be moved about. The
-# best it can do is to sit in the thick of $p$, at a **mode**. A mode of a million pictures is the
-# one that has the least of everything: soft, symmetric, average. It is no fault of the optimiser,
-# nor of the network; it is what was asked for.
+# A KL in this direction punishes $q$ for being where $p$ is not. It never punishes $q$ for what it
+# leaves out. And $q$ cannot do much: it is a round cloud of a fixed size that can only be moved.
+# The best it can do is to sit where $p$ is densest, at a **mode**. A mode of a million pictures is
+# the one that has the least of everything: soft, symmetric, average. This is not the fault of the
+# optimiser or of the network; it is what we asked for.
 #
 # **So ask for something else.** Let the variable be a whole distribution $\mu$ of pictures, and $q$
 # what it becomes with noise added, $q^\mu(x_t) = \mathbb E_{x_0 \sim \mu}\,q(x_t \mid x_0)$:
@@ -78,21 +79,21 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # $$\mathcal L_{\text{VSD}}(\mu) = \mathbb E_t\Big[\,c(t)\;
 # \mathrm{KL}\big(q^\mu(x_t)\,\big\|\,p(x_t \mid y)\big)\Big]$$
 #
-# It is the same KL, the same way round. But now $q$ has all the freedom there is, and a KL is zero
-# only where both sides are equal: the minimum is $\mu = p$, **all the pictures of the prompt, each
-# as often as the model would draw it**.
+# It is the same KL, in the same direction. But now $q$ is completely free, and a KL is zero only if
+# both sides are equal: the minimum is $\mu = p$, **all the pictures of the prompt, each as often as
+# the model would draw it**.
 #
-# A distribution is held as a crowd of *particles*, pictures that we optimise together. The downhill
-# direction for each of them is a difference of two scores (this is the gradient flow of a KL; the
-# paper's theorem 2), and a score is an $\varepsilon$ up to a factor:
+# We represent a distribution by a crowd of *particles*, pictures that we optimise together. The
+# downhill direction for each of them is a difference of two scores (this is the gradient flow of a
+# KL; the paper's theorem 2), and a score is an $\varepsilon$ up to a factor:
 #
 # $$\nabla\log q^\mu(x_t) - \nabla\log p(x_t\mid y)
 # \;=\; \frac{\hat\varepsilon_{p}(x_t) - \hat\varepsilon_{\mu}(x_t)}{\sqrt{1 - \bar\alpha_t}}$$
 #
 # Here $\hat\varepsilon_p$ is the denoiser that you know, and $\hat\varepsilon_\mu$ is **a denoiser
 # for the particles**: it looks at $x_t$ and says which noise is in it, knowing that the picture
-# behind is one of the crowd. The first pulls each particle to where pictures are likely. The second
-# pushes it away from where the crowd is thick already. Where the two agree, nothing moves.
+# behind it is one of the crowd. The first pulls each particle to where pictures are likely. The
+# second pushes it away from where the crowd is already dense. Where the two agree, nothing moves.
 
 # %% [markdown]
 # ## 1 · Two denoisers, one difference
@@ -101,11 +102,11 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # - \hat\varepsilon_{\mu}(x_t; y, t)\big)$$
 #
 # Both see the same $x_t$, the particle with fresh noise in it. The first is guided by a scale $s$.
-# The second is *not*: it is to describe the particles as they are, and guidance would make it
+# The second is *not*: it should describe the particles as they are, and guidance would make it
 # describe an exaggeration of them.
 #
-# In code the second denoiser is called `lora`, for a reason that section 2 gives. Here all you need
-# of it is that it can be asked.
+# In code the second denoiser is called `lora`, for a reason that section 2 gives. For now you only
+# need to know that you can ask it.
 #
 # ### Exercise 1 · `vsd.vsd_grad`
 #
@@ -115,7 +116,7 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # `prior.predict_noise(xt, t, first, second)` gives two predictions `(B, C, h, w)`, in the order of
 # the conditions, for the price of a single call; `lora.predict_noise(xt, t, text)` gives a *tuple
 # of one*. Ask each of them once. Return `(B, C, h, w)` *without a graph*, neither to the particles
-# nor to the weights of either network. The arguments stay as they are.
+# nor to the weights of either network. Do not change the arguments.
 
 # %%
 # TODO vsd.vsd_grad
@@ -128,27 +129,27 @@ compare_picture("vsd.vsd_grad")
 
 # %% [markdown]
 # **What you should see.** Two particles, each a mixture of a boat and a heart. The first is asked
-# for the heart, and there the heart stands in reversed colours; faintly, since $w(t)$ is small at
-# its level. The second is asked for the boat, and the heart stands as it is. Descending *subtracts*
-# these pictures. The speckles are what the two denoisers think differently about the noise.
+# for the heart, and there the heart has reversed colours; it is faint, because $w(t)$ is small at
+# its level. The second is asked for the boat, and the heart has its own colours. Gradient descent
+# *subtracts* these pictures. The speckles are what the two denoisers think differently about the
+# noise.
 #
 # <details><summary>Help: where do I start?</summary>
 #
-# In words: what is the level of each particle? What do both networks get to see? Whom does the
-# first one hear, and how are its two answers joined? Whom does the second one hear? What is
+# In words: what is the level of each particle? What do both networks see? Which prompts does the
+# first one get, and how are its two answers combined? Which prompt does the second one get? What is
 # compared with what?
 #
 # </details>
 # <details><summary>Help: where is the noise that I put in?</summary>
 #
-# Inside $x_t$, and nowhere else. SDS subtracts it; here the second denoiser's opinion stands in its
-# place.
+# Only inside $x_t$. SDS subtracts it; here the second denoiser's opinion takes its place.
 #
 # </details>
 # <details><summary>Help: it says something about a tuple.</summary>
 #
-# `predict_noise` returns one prediction for each condition, always as a tuple. Of a tuple of one,
-# take the one: `(eps_lora,) = ...`.
+# `predict_noise` returns one prediction for each condition, always as a tuple. Unpack a tuple of
+# one like this: `(eps_lora,) = ...`.
 #
 # </details>
 
@@ -156,9 +157,9 @@ compare_picture("vsd.vsd_grad")
 # ### A crowd of one
 #
 # Before we train anything: suppose that the crowd is one picture, $x_0$ itself. Then its denoiser
-# need not guess. Whatever $x_t$ it sees, only $x_0$ can be behind it, and the noise is what is
-# left: exactly the $\varepsilon$ that was put in. **SDS is VSD with a crowd of one**, each particle
-# alone in the world. Here is this denoiser, and we shall use it for all SDS of this notebook:
+# does not have to guess. Behind every $x_t$ there can only be $x_0$, and the noise is what is left:
+# exactly the $\varepsilon$ that was put in. **SDS is VSD with a crowd of one**, each particle alone
+# in the world. Here is this denoiser. We use it for all SDS in this notebook:
 
 
 # %%
@@ -176,10 +177,10 @@ class Alone:
 # %% [markdown]
 # ### A crowd that knows itself
 #
-# And if there are many? In a world of two numbers the crowd's denoiser can be written down as well.
-# Take a small Gaussian around each particle and you have a mixture, and a mixture's denoiser is a
-# formula. (That is what the course's exact prior is, so the crowd gets one of its own.) This is
-# VSD as it would be if the second denoiser were perfect.
+# And if there are many? In a world of two numbers we can write down the crowd's denoiser too. Put a
+# small Gaussian around each particle and you have a mixture, and a mixture's denoiser is a formula.
+# (The course's exact prior is such a formula, so the crowd gets its own exact prior.) This is VSD
+# with a perfect second denoiser.
 
 
 # %%
@@ -194,10 +195,9 @@ class Crowd:
         return crowd.predict_noise(xt, t, crowd.embed([""]).repeat(len(xt)))
 
 
-# %% [markdown]
-# The next cell is the whole program of this stage. `vsd.loss` in your module draws $t$ and
-# $\varepsilon$, asks your `vsd_grad` and carries the gradient into autograd. `second` makes the
-# second denoiser; where none is given, it will be a LoRA that learns (you have not written that
+# %% [markdown] The next cell is the whole program of this stage. `vsd.loss` in your module draws
+# $t$ and $\varepsilon$, asks your `vsd_grad` and passes the gradient to autograd. `second` makes
+# the second denoiser. If you give none, it will be a LoRA that learns (you have not written that
 # yet).
 
 
@@ -238,9 +238,8 @@ def distilled(
     )
 
 
-# %% [markdown]
-# The world has five clouds; the prompt stands for three of them. Three hundred particles start from
-# everywhere.
+# %% [markdown] The world has five clouds; the prompt means three of them. Three hundred particles
+# start from everywhere.
 
 # %%
 centres = 8 * torch.tensor([[-2.0, 1.0], [0.0, -1.6], [2.0, 1.2], [-1.0, 3.2], [3.4, -1.5]])
@@ -286,17 +285,17 @@ for name, x0 in worlds.items():
 #
 # - *Sampling* fills the clouds. This is the truth.
 # - *SDS* collapses each cloud to its middle.
-# - *VSD* with the same prior, the same draws and one other line fills them again. No noise is added
-#   to any particle at any time; the crowd's own push keeps them apart.
-# - *VSD with guidance* fills as well, but other clouds. Guidance tells of another world, farther
-#   from the grey crosses, and VSD draws the world that it is told of.
+# - *VSD*, with the same prior, the same draws and one line changed, fills them again. No noise is
+#   ever added to a particle; the crowd's own push keeps them apart.
+# - *VSD with guidance* also fills clouds, but different ones. Guidance describes another world,
+#   farther from the grey crosses, and VSD draws the world that is described to it.
 #
 # ### Why this does not work with pictures
 #
-# In the plane, three hundred particles overlap once there is noise on them, and each has to share
-# its place with neighbours. A latent has a thousand numbers, and eight pictures in a thousand
-# dimensions are far apart. The next cell makes a crowd of eight *different* drawings and compares
-# your gradient with their exact denoiser to that of SDS.
+# In the plane, three hundred noisy particles overlap, and each has to share its place with
+# neighbours. A latent has a thousand numbers, and eight pictures in a thousand dimensions are far
+# apart. The next cell makes a crowd of eight *different* drawings and compares your gradient with
+# their exact denoiser to that of SDS.
 
 # %%
 THING = "house"
@@ -324,26 +323,25 @@ for level in (200, 500, 800, 900, 980):
     print(f"t = {level}: differing by {(as_crowd - as_one).norm() / as_one.norm():.1%}")
 show(houses)
 
-# %% [markdown]
-# Up to high noise the two do not differ: who knows the eight pictures exactly also knows *which* of
-# them it is looking at, so each is alone, and nothing keeps them apart. That would be SDS once
-# more. What is wanted is a denoiser that does **not** know the eight by heart, but knows what they
-# have in common: that they are all red, say, or all soft. It must generalise. There is a machine
-# for that.
+# %% [markdown] Up to high noise the two do not differ: a denoiser that knows the eight pictures
+# exactly also knows *which* of them it is looking at, so each is alone, and nothing keeps them
+# apart. That would be SDS again. We want a denoiser that does **not** know the eight by heart, but
+# knows what they have in common: for example that they are all red, or all soft. It must
+# generalise. There is a machine for that.
 
 # %% [markdown]
 # ## 2 · A denoiser that learns what the pictures look like
 #
 # Take the prior's own network, which knows all pictures, and let it learn a little: what *these*
-# pictures are like. To learn a little, it gets few new weights. **LoRA** (arXiv 2106.09685) leaves
-# every matrix $W$ as it is, and adds the product of two thin ones:
+# pictures are like. To learn only a little, it gets few new weights. **LoRA** (arXiv 2106.09685)
+# leaves every matrix $W$ as it is, and adds the product of two thin ones:
 #
 # $$W \;\to\; W + B A, \qquad A: (r \times \text{in}),\quad B: (\text{out} \times r),
 # \qquad r = 4$$
 #
-# $A$ begins random and $B$ begins at **zero**. So at first the adapted network is the prior, and
-# yet the gradient with respect to $B$ is not zero, so it can leave. There is only *one* network in
-# memory. The adapters are switched on while the second denoiser is asked, and off again for the
+# $A$ starts random and $B$ starts at **zero**. So at first the adapted network equals the prior.
+# But the gradient with respect to $B$ is not zero, so it can learn. There is only *one* network in
+# memory. The adapters are switched on while we ask the second denoiser, and off again for the
 # prior.
 
 # %%
@@ -367,28 +365,28 @@ print("prior and LoRA differ by", (by_prior - by_lora).abs().max().item())
 # $$(1 - \bar\alpha_t)\,(s - 1)\,
 # (\hat\varepsilon_{\text{text}} - \hat\varepsilon_{\text{uncond}}) ,$$
 #
-# guidance and nothing else. (That is a method of its own, classifier score distillation. Section 5
-# shows what becomes of it if the LoRA never learns.) At $s = 1$ it is zero, and nothing moves until
-# the LoRA has noticed what the particles are: noise, so far.
+# guidance and nothing else. (That is a method too, classifier score distillation. Section 5 shows
+# what happens if the LoRA never learns.) At $s = 1$ it is zero, and nothing moves until the LoRA
+# has noticed what the particles are: noise, so far.
 #
-# **How it learns.** It is a diffusion model and the particles are its data, so it learns by the
-# loss that all diffusion models learn by: put noise in, say which,
+# **How it learns.** It is a diffusion model and the particles are its data, so it has the loss of
+# all diffusion models: put noise in, and let it say which noise,
 #
 # $$\mathcal L_{\text{LoRA}} = \mathbb E_{t,\varepsilon}\Big[\tfrac1n
 # \big\|\hat\varepsilon_\mu(x_t; y, t) - \varepsilon\big\|^2\Big],
 # \qquad t \sim \mathcal U\{0, \dots, 999\},$$
 #
-# with $n$ the number of values, that is, as a *mean*, and with a $t$ and an $\varepsilon$ of its
-# own. The pictures are **data** here. This loss must not move them: a picture that makes itself
-# easy to denoise is a blurred one.
+# where $n$ is the number of values, so it is a *mean*, with its own $t$ and $\varepsilon$. The
+# pictures are **data** here. This loss must not move them: a picture that makes itself easy to
+# denoise becomes blurred.
 #
 # > **v or eps.** Some models (`"sd21"`) do not predict $\varepsilon$ but $v =
 # > \sqrt{\bar\alpha_t}\,\varepsilon - \sqrt{1 - \bar\alpha_t}\,x_0$, from which $\varepsilon$
-# > follows. In exercise 1 you never noticed: `predict_noise` always speaks in $\varepsilon$. In
-# > training it matters, because a loss on $v$ weights the noise levels as the network is used to.
-# > So the LoRA says itself what it should have predicted: `lora.target(x0, eps, t)`. A
-# > $v$ subtracted from an $\varepsilon$ without conversion is a classic: pictures of coloured
-# > noise.
+# > follows. In exercise 1 you did not notice: `predict_noise` always returns $\varepsilon$. In
+# > training it matters, because a loss on $v$ weights the noise levels in the way the network was
+# > trained. So the LoRA itself says what it should have predicted: `lora.target(x0, eps, t)`. A
+# > classic mistake is to subtract $v$ from $\varepsilon$ without conversion: you get pictures of
+# > coloured noise.
 #
 # ### Exercise 2 · `vsd.lora_loss`
 #
@@ -396,8 +394,9 @@ print("prior and LoRA differ by", (by_prior - by_lora).abs().max().item())
 #
 # **Contract.** `lora.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`; `lora.predict(xt, t,
 # text)` gives what the adapted network predicts, `(B, C, h, w)`, *with a graph* to its weights;
-# `lora.target(x0, eps, t)` gives what it should have been. Return the mean squared difference, a
-# scalar. Its gradient reaches the LoRA, and does not reach `x0`, though `x0` arrives with a graph.
+# `lora.target(x0, eps, t)` gives what it should predict. Return the mean squared difference, a
+# scalar. Its gradient must reach the LoRA and must not reach `x0`, although `x0` arrives with a
+# graph.
 
 # %%
 # TODO vsd.lora_loss
@@ -410,24 +409,25 @@ compare_picture("vsd.lora_loss")
 
 # %% [markdown]
 # **What you should see.** The gradient that your loss sends into a very small "LoRA", which learns
-# nothing but a mean picture for each prompt. It is mostly speckle, most of all in the second row,
-# where there is more noise. A single draw teaches a denoiser little, and mostly noise; the picture
-# comes through over many of them.
+# only a mean picture for each prompt. It is mostly speckle, most of all in the second row, where
+# there is more noise. A single draw teaches a denoiser little, and mostly noise; the picture
+# appears over many draws.
 #
 # <details><summary>Help: the check says that a gradient reaches x0.</summary>
 #
-# Everything computed from `x0` carries its graph on, $x_t$ as well as the target. `.detach()` it
-# before either is made.
+# Everything computed from `x0` keeps its graph, $x_t$ as well as the target. `.detach()` it before
+# you compute either of them.
 #
 # </details>
 # <details><summary>Help: may I write this under torch.no_grad()?</summary>
 #
-# Then nothing could learn. The graph to the *weights* must stay; only the one to the pictures goes.
+# No, then nothing could learn. The graph to the *weights* must stay; only the one to the pictures
+# must go.
 #
 # </details>
 # <details><summary>Help: which of lora.predict and lora.predict_noise?</summary>
 #
-# `predict_noise` is for asking: without a graph, always in $\varepsilon$. `predict` is for
+# `predict_noise` is for asking: it has no graph and always returns $\varepsilon$. `predict` is for
 # learning.
 #
 # </details>
@@ -435,28 +435,29 @@ compare_picture("vsd.lora_loss")
 # %% [markdown]
 # ## 3 · Taking turns
 #
-# Two things now move. The particles follow a gradient in which the LoRA is frozen, and the LoRA
-# follows one in which the particles are. Neither has a loss that both could descend: what is good
-# for the one is bad for the other, since the LoRA wants to recognise the crowd, and the crowd moves
-# away from what the LoRA recognises. So they take turns, with an optimiser each.
+# Now two things move. The particles follow a gradient in which the LoRA is frozen, and the LoRA
+# follows a gradient in which the particles are frozen. There is no loss that both could descend:
+# what is good for one is bad for the other, because the LoRA wants to recognise the crowd, and the
+# crowd moves away from what the LoRA recognises. So they take turns, and each has its own
+# optimiser.
 #
 # ```text
 # particles:  particle_loss() ─ backward ─ particle_optimiser
 # LoRA:       lora_loss()     ─ backward ─ lora_optimiser
 # ```
 #
-# PyTorch *adds* each new gradient to the one that is there. Two losses and two optimisers are two
-# places to forget that, and Adam hides it well.
+# PyTorch *adds* each new gradient to the one that is already there. Two losses and two optimisers
+# are two places to forget that, and Adam hides it well.
 #
 # ### Exercise 3 · `vsd.alternating_step`
 #
 # > **10 minutes · difficulty ●●○ · 3 points · CPU**
 #
-# **Contract.** `particle_loss` and `lora_loss` are functions: each call computes the scalar as
-# things are *at that moment*. First one step of the particles against the LoRA as it is, then one
-# step of the LoRA on the particles as they are then. Each is computed once. Gradients that were
-# there before play no part in either step. Return the particles' loss from before their step,
-# without a graph.
+# **Contract.** `particle_loss` and `lora_loss` are functions: each call computes the scalar from
+# the values *at that moment*. First take one step of the particles against the LoRA as it is, then
+# one step of the LoRA on the particles as they are then. Compute each loss once. Older gradients
+# must have no effect on either step. Return the particles' loss from before their step, without a
+# graph.
 
 # %%
 # TODO vsd.alternating_step
@@ -471,10 +472,10 @@ compare_picture("vsd.alternating_step")
 # **What you should see.** The check lets two single numbers play against each other for a few steps
 # and draws where they went and what was returned. Each bar ends at its line.
 #
-# <details><summary>Help: what does "as things are then" rule out?</summary>
+# <details><summary>Help: what does "as they are then" rule out?</summary>
 #
-# Computing both losses first and stepping afterwards: the LoRA would learn what the particles were.
-# After one step that is nearly the same; it is not the algorithm.
+# It rules out computing both losses first and stepping afterwards: the LoRA would learn what the
+# particles were before. After one step the difference is small, but it is not the algorithm.
 #
 # </details>
 # <details><summary>Help: the numbers are right at first, and then drift.</summary>
@@ -488,15 +489,15 @@ compare_picture("vsd.alternating_step")
 # ### Your LoRA at work
 #
 # Let us see the LoRA learn before anything else moves. The crowd is eight drawings of red houses in
-# the snow. They stand still (their loss is zero), and the LoRA learns them under the prompt "a
-# house". Every few steps we ask both denoisers what they see in the *same* noisy picture. Their
-# answers can be had from your gradient: with $\hat x_0$ for the clean picture that belongs to an
+# the snow. They do not move (their loss is zero), and the LoRA learns them under the prompt "a
+# house". Every few steps we ask both denoisers what they see in the *same* noisy picture. You can
+# compute their answers from your gradient: with $\hat x_0$ for the clean picture that belongs to an
 # $\hat\varepsilon$,
 #
 # $$\text{grad} = \sqrt{\bar\alpha_t(1 - \bar\alpha_t)}\;
 # \big(\hat x_0^{\,\mu} - \hat x_0^{\,p}\big) .$$
 #
-# This is worth a second look. **Each step carries a particle away from what the LoRA sees, towards
+# This is worth a second look. **Each step moves a particle away from what the LoRA sees, towards
 # what the prior sees.** And with the denoiser of a crowd of one, $\hat x_0^{\,\mu}$ is $x_0$
 # itself.
 
@@ -553,25 +554,25 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** The stranger with noise at $t = 930$ is hardly there any more, and both
-# must go by what they know. The prior sees some house in the night, in no colour that it is sure
-# of. The LoRA has met nothing but red houses on white ground. At first it *is* the prior; then the
-# house turns red, and in the end the night turns pale. The difference is what a particle would be
-# told: *leave the red, leave the snow, there are enough of those*.
+# **What you should see.** With noise at $t = 930$ almost nothing is left of the stranger, and both
+# must rely on what they know. The prior sees some house in the night and is not sure of its colour.
+# The LoRA has met only red houses on white ground. At first it *is* the prior; then the house turns
+# red, and in the end the night turns pale. The difference tells a particle: *leave the red, leave
+# the snow, there are enough of those*.
 
 # %% [markdown]
 # ## 4 · Pictures
 #
-# A prompt that leaves much open shows best what VSD is for. Six particles of one prompt, one LoRA
-# for them all.
+# A prompt that leaves much open shows best what VSD is for. We take six particles of one prompt,
+# and one LoRA for all of them.
 #
 # The guidance scale is the course's default for this model. For `tiny-sd` it is **1**, no guidance
-# at all: a method that draws the distribution as the model has it wants the model's own
-# distribution. (With SDS, $s = 1$ gives a fog: try it.) Stable Diffusion at $s = 1$
-# follows its prompts loosely even when it samples, so there the default is the paper's 7.5. The
-# LoRA's learning rate was found by trying; dare 3 tries others.
+# at all: a method that draws the whole distribution needs the model's own distribution, without
+# exaggeration. (With SDS, $s = 1$ gives a fog: try it.) Stable Diffusion at $s = 1$ follows its
+# prompts loosely even when it samples, so there the default is the paper's 7.5. The LoRA's learning
+# rate was found by trying; dare 3 tries others.
 #
-# While it runs we look in on the first particle, and on what the two denoisers see in it.
+# While it runs we watch the first particle, and what the two denoisers see in it.
 
 # %%
 PARTICLES, STEPS = 6, 150
@@ -610,17 +611,18 @@ show(
 
 # %% [markdown]
 # **What you should see.** At the first step the LoRA is the prior, and sees what the prior sees. By
-# step 25 it has learnt what the particles are, and that is noise. The prior sees a house all the
-# same, and the difference between them says: *less noise, more house*. Now the particle moves, the
-# LoRA follows, and from step 100 on it sees the particle itself, softly. What is left between the
-# second and the third row at the end is mostly a matter of tint. They need not agree in every
-# single draw; they only have to cancel on average.
+# step 25 it has learnt what the particles are: noise. The prior still sees a house, and the
+# difference between them says: *less noise, more house*. Now the particle moves, the LoRA follows,
+# and from step 100 on it sees the particle itself, softly. What is left between the second and the
+# third row at the end is mostly a matter of tint. They do not have to agree in every single draw;
+# they only have to cancel on average.
 
 # %% [markdown]
 # ## 5 · What it repairs
 #
-# The same six seeds by SDS at 7.5, the scale that the paper gives VSD with Stable Diffusion, and at
-# a high one, as SDS is mostly used; by VSD at the same 7.5; and once with a LoRA that never learns.
+# The same six seeds with SDS at 7.5, the scale that the paper gives for VSD with Stable Diffusion,
+# and at a high scale, as SDS is mostly used; with VSD at the same 7.5; and once with a LoRA that
+# never learns.
 
 
 # %%
@@ -661,9 +663,9 @@ show(
 # Six numbers for each row. *Chroma* is the distance between a pixel's largest and smallest channel,
 # *burnt* the share of values outside $[-1, 1]$, *sharpness* the mean difference between
 # neighbouring pixels, *variety* the mean distance between two of the pictures in the features of
-# the toybox's judge. *CLIP* compares with the prompt, and *right* is how many show the thing, by
-# the judge. For all but the last two, what matters is not much or little but how near they are to
-# the drawings'. (The judge has seen nothing but the toybox: with `"sd15"`, believe your eyes.)
+# the toybox's judge. *CLIP* compares with the prompt, and *right* is the share in which the judge
+# finds the thing. For all but the last two, neither large nor small is good: they should be close
+# to the drawings' numbers. (The judge has seen only the toybox: with `"sd15"`, believe your eyes.)
 
 
 # %%
@@ -693,17 +695,17 @@ for name, numbers in table.items():
 # %% [markdown]
 # **What you should see.**
 #
-# - *SDS* at 7.5 is a house, soft, and six times the same one, in the same forest. At 30 it is that
-#   house once more, louder, with stains.
+# - *SDS* at 7.5 is a house, soft, and six times the same one, in the same forest. At 30 it is the
+#   same house again, louder, with stains.
 # - *VSD* at 7.5 has edges and trunks of trees where SDS has fog. But the houses are still nearly
-#   one: guidance tells of a narrow world, and VSD draws the world that it is told of, as in the
-#   plane above.
+#   the same: guidance describes a narrow world, and VSD draws the world that is described to it, as
+#   in the plane above.
 # - *VSD* at the default scale draws different houses in different scenes, sharper than SDS at
-#   either scale and nearly as various as the samples. It is not perfect: where the colour is left
-#   open, some houses have two, which no drawing has. (Some of the samples too.)
-# - *Without learning* there is guidance and nothing to hold it, since nobody says "enough of that".
-#   The six houses are SDS's, overdone. Look at what the numbers make of this row: CLIP and judge
-#   are quite content. That is why both stand beside pictures in this course, and not instead.
+#   either scale and nearly as varied as the samples. It is not perfect: where the colour is left
+#   open, some houses have two colours, which no drawing has. (Some of the samples do too.)
+# - *Without learning* there is only guidance, and nothing says "enough of that". The six houses are
+#   SDS's, overdone. Look at the numbers of this row: CLIP and judge are quite content. That is why
+#   this course shows both next to pictures, and not instead of them.
 
 # %% [markdown]
 # ## Bug hunt
@@ -713,7 +715,7 @@ for name, numbers in table.items():
 # ### Case 1 · The line-up
 #
 # Five students wrote `vsd_grad`, each with one mistake. Here is what their functions return on the
-# check's latents, and what the five did. Who did what?
+# check's latents, and a list of the five mistakes. Who made which?
 
 # %%
 suspects = LineUp(
@@ -795,14 +797,14 @@ show(prior.decode(hunted))
 # %% [markdown]
 # <details><summary>Help: how do I find out which line it is?</summary>
 #
-# Follow the LoRA from its birth. Which of its weights can move at all? Which pictures does it
+# Follow the LoRA from its creation. Which of its weights can move at all? Which pictures does it
 # learn, and which pictures are there to be learnt? At which noise levels does it practise?
 #
 # </details>
 # <details><summary>Help: the weights look fine to me.</summary>
 #
-# How many are there in the list, and how many has the LoRA? Print `len(weights)`. Half of the
-# factors begin at zero, and `.any()` of a matrix of zeros is `False`. Is the gradient of the other
+# How many are in the list, and how many does the LoRA have? Print `len(weights)`. Half of the
+# factors start at zero, and `.any()` of a matrix of zeros is `False`. Is the gradient of the other
 # half ever anything but zero?
 #
 # </details>
@@ -833,44 +835,44 @@ show(fallen)
 
 # %% [markdown]
 # **What you should see.** More edges than any drawing has, and lumps: in a hundred steps the layout
-# had too little time before the detail set in. Does it get better with `steps=300`, or where the
-# fall only begins after half of the run?
+# had too little time before the detail set in. Does it get better with `steps=300`, or if the fall
+# starts only after half of the run?
 #
 # ### Eight more
 #
 # 2. **One particle.** `particles=1`: the LoRA has one picture to learn. Is it SDS again? Why not
 #    quite? (What did it know before it began?)
-# 3. **A faster, or a slower, LoRA.** `lora_learning_rate` times ten, and a tenth. The one
-#    overshoots and the pictures never come to rest; the other never catches up. Find the two ends.
+# 3. **A faster, or a slower, LoRA.** `lora_learning_rate` times ten, and a tenth. With the first
+#    the LoRA overshoots and the pictures never settle; with the second it never catches up. Find
+#    both limits.
 # 4. **A wider one.** `lora_rank` 1, 4 and 16. How much must a LoRA be able to say?
 # 5. **Guide both.** Wrap the LoRA in a class whose `predict_noise` guides it with the prior's own
 #    scale. What does the difference of two exaggerations draw?
 # 6. **CSD**, arXiv 2310.19415: guidance alone, the row without learning as a method.
 #    `python main.py --prompt "a house" --loss_type csd`; the file `distillery/methods/csd.py`
 #    reads like the paper.
-# 7. **SDI**, arXiv 2405.15891: keep SDS, but do not draw $\varepsilon$; find the noise that the
-#    picture itself would have come from, by running the sampler backwards. `--loss_type sdi`.
+# 7. **SDI**, arXiv 2405.15891: keep SDS, but do not draw $\varepsilon$: find the noise that the
+#    picture itself could have come from, by running the sampler backwards. `--loss_type sdi`.
 # 8. **ISM**, arXiv 2311.11284: the same thought with two neighbouring levels. `--loss_type ism`.
-# 9. **DDS**, arXiv 2304.07090: the difference of two denoisings once more, and here the second
-#    belongs to a *source picture*. It is in stage 2; say in one sentence what DDS, VSD and SDS
-#    subtract.
+# 9. **DDS**, arXiv 2304.07090: again the difference of two denoisings; here the second belongs to a
+#    *source picture*. It is in stage 2. Say in one sentence what DDS, VSD and SDS subtract.
 
 # %% [markdown]
 # ## What you hand in
 #
 # > **two or three minutes of waiting · 4 points · CPU**
 #
-# Beside this notebook the stage hands in two pictures, drawn by your own functions, and their CLIP
-# scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them. In a
-# terminal, in the course folder:
+# Together with this notebook you hand in  two pictures, drawn by your own functions, and their CLIP
+# scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.
+# In a terminal, in the course folder:
 #
 # ```sh
 # python main.py hand_in 03_vsd
 # ```
 #
-# The pictures and `eval.json` then lie in `outputs/03_vsd/`. A run that is stopped goes on where it
-# stopped, and pictures that are done are drawn again only when your code has changed. The grader
-# scores them anew, and draws some of them again by the code that you hand in.
+# Then the pictures and `eval.json` are in `outputs/03_vsd/`. A run that was stopped continues where
+# it stopped. Finished pictures are drawn again only if your code has changed. The grader scores the
+# pictures again, and draws some of them again with the code that you hand in.
 
 # %%
 hand_in("03_vsd")
@@ -878,11 +880,11 @@ hand_in("03_vsd")
 # %% [markdown]
 # ## What you now have
 #
-# - You know that SDS seeks **modes** because its question is about one picture, and that the same
-#   KL about a **distribution** has the whole distribution for an answer.
+# - You know that SDS seeks **modes** because its question is about one picture, and that the answer
+#   to the same KL about a **distribution** is the whole distribution.
 # - You wrote its gradient, the difference of **two denoisers**, and saw it fill the clouds.
-# - You trained a **LoRA** on pictures that move, in turns with them, with nothing of the one
-#   leaking into the other.
+# - You trained a **LoRA** on pictures that move, in turns with them, and neither leaks into the
+#   other.
 #
 # Your functions are in `guidance/vsd.py`, and the command line draws with them:
 #

@@ -4,21 +4,21 @@
 # *About 150 minutes, eight exercises, 16 points, and 4 for pictures. Everything here runs on
 # a laptop's CPU.*
 #
-# A palette is a promise: these colours and no others. It is what makes a picture that one can
-# stitch, lay in beads or build of bricks. A model like SDXL knows nothing of such promises; it
+# A palette is a promise: these colours and no others. It is what makes a picture that you can
+# stitch, lay in beads or build from bricks. A model like SDXL knows nothing about such promises; it
 # draws a million colours in a million pixels. In this stage you
 #
 # - write a picture as a **choice**, a colour for each pixel, that still has a gradient,
-# - keep it calm, and start it from a picture that is nearly right,
-# - distil it through **SDXL**, held by two **ControlNets**, as SD-πXL does (arXiv 2410.06236),
+# - keep it smooth, and start it from a picture that is nearly right,
+# - distil it through **SDXL**, guided by two **ControlNets**, as SD-πXL does (arXiv 2410.06236),
 # - measure what the method is better at than scaling a picture down, and where its published
 #   program goes wrong,
 # - and make your own, down to the **chart to stitch it from**.
 #
-# The stage stands alone. If you have not done the others, you need to know three things. A picture
-# with noise in it is $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$, and a
-# network guesses that noise: $\hat\varepsilon(x_t, t)$. Guidance is $\hat\varepsilon =
-# \hat\varepsilon_{\text{uncond}} + s\,(\hat\varepsilon_{\text{text}} -
+# You can start with this stage. If you have not done the others, you need to know three things. A
+# picture with noise in it is $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 -
+# \bar\alpha_t}\,\varepsilon$, and a network guesses that noise: $\hat\varepsilon(x_t, t)$. Guidance
+# is $\hat\varepsilon = \hat\varepsilon_{\text{uncond}} + s\,(\hat\varepsilon_{\text{text}} -
 # \hat\varepsilon_{\text{uncond}})$. And score distillation moves a picture along $-(1 -
 # \bar\alpha_t)(\hat\varepsilon - \varepsilon)$, for a new $t$ and $\varepsilon$ at each step, which
 # asks the network what is wrong with it.
@@ -53,7 +53,7 @@ from distillery.methods.gradient_loss import with_gradient
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, edges
-from distillery.models.presets import load_controlnets, load_prior
+from distillery.models.load import load_controlnets, load_prior
 from distillery.models.prior import Control
 from distillery.notebook.figures import curves, overlaid, show
 from distillery.notebook.pixelart.widgets import (
@@ -84,7 +84,7 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 # %% [markdown]
 # ## What you will be able to make
 #
-# This is one of them, and by section 9 you will have made its like.
+# This is one example, and by section 9 you will have made one like it.
 
 # %%
 finished = Image.open(REPOSITORY / "data/pixelart/red_boat.png")
@@ -92,9 +92,8 @@ pixels = np.array(finished.convert("RGB")).reshape(-1, 3)
 print(f"{finished.width} x {finished.height} pixels, {len(np.unique(pixels, axis=0))} colours")
 enlarged(finished)
 
-# %% [markdown]
-# The file is an *indexed* PNG: it holds no colours but a number for each pixel, the row of a
-# palette, and the palette. No colour in between can get in, not even by accident.
+# %% [markdown] The file is an *indexed* PNG: for each pixel it holds not a colour but a number, a
+# row of the palette, which is stored too. No colour in between can get in, not even by accident.
 
 # %%
 palette = torch.tensor(finished.getpalette()).view(-1, 3).to(prior.device) / 255  # in [0, 1]
@@ -106,10 +105,10 @@ sheet({"its palette": palette})
 # ## The idea
 #
 # How many such pictures are there? With $K = 8$ colours and 32 × 32 pixels, $8^{1024}$. Somewhere
-# among them are good red boats. A search by gradient cannot walk there, since between colour 3 and
-# colour 4 there is nothing: an index has no derivative. So what is optimised is how much each
-# colour is **wanted** in each pixel, $K$ numbers for each, the *logits*. A step goes through the
-# whole chain, and each number beside it is the exercise that makes that link.
+# among them are good red boats. A search by gradient cannot walk there, because there is nothing
+# between colour 3 and colour 4: an index has no derivative. So we optimise how much each colour is
+# **wanted** in each pixel, $K$ numbers for each pixel, the *logits*. A step goes through the whole
+# chain, and the number at each link is the exercise that makes it.
 #
 # ```text
 # logits ── weights ── small picture ── canvas ── latents ── SDXL, ControlNets ── gradient
@@ -117,19 +116,20 @@ sheet({"its palette": palette})
 #                          └── smoothness 6
 # ```
 #
-# In the end the colour that is wanted most is taken. That is the whole method. Its art is in not
-# being cheated on the way, since *mixtures* of colours are a great temptation.
+# In the end each pixel takes the colour that is wanted most. That is the whole method. The art is
+# not to be cheated on the way, because *mixtures* of colours are a great temptation.
 
 # %% [markdown]
 # ## 1 · Paint
 #
-# A pixel's weights $w_k$ are not negative and their sum is 1. It is painted in their mean:
+# A pixel's weights $w_k$ are not negative and their sum is 1. The pixel's colour is their weighted
+# mean:
 #
 # $$\text{picture}[c, y, x] = 2 \sum_{k} w[k, y, x]\; \text{palette}[k, c] \;-\; 1$$
 #
 # The palette is in $[0, 1]$ and pictures, as everywhere in the course, in $[-1, 1]$; hence $2 \cdot
-# {} - 1$. Where one weight is 1 the pixel has that palette colour *exactly*. Otherwise it lies
-# somewhere between them. The gradient reaches the weights, and the palette never learns.
+# {} - 1$. If one weight is 1, the pixel has that palette colour *exactly*. Otherwise its colour is
+# somewhere between. The gradient reaches the weights; the palette never learns.
 #
 # ### Exercise 1 · `pixelart.paint`
 #
@@ -158,13 +158,13 @@ compare_picture("pixelart.paint")
 # </details>
 # <details><summary>Help: everything is too bright, or too dark.</summary>
 #
-# Look at the range. A mean of palette colours is in $[0, 1]$; 0 must become $-1$, and 1 stay 1.
+# Look at the range. A mean of palette colours is in $[0, 1]$; 0 must become $-1$, and 1 must stay
+# 1.
 #
 # </details>
 
-# %% [markdown]
-# The finished picture again, now painted by you, and then with less and less of its own colour and
-# more of all the others.
+# %% [markdown] The finished picture again, now painted by you, first as it is, then with less and
+# less of its own colour and more of all the others.
 
 # %%
 chosen = F.one_hot(indices, len(palette)).movedim(2, 0)[None].float()  # (1, K, h, w)
@@ -203,11 +203,11 @@ show(
 #
 # It has a weakness. If a pixel should be orange and there is only red and yellow, the softmax
 # settles for half of each, and is *content*. No gradient asks it to decide. At the end you take the
-# largest weight, and get a red that nobody ever looked at.
+# largest weight, and get a red that the model never saw.
 #
 # The remedy is chance. Draw a colour instead, colour $k$ with probability $p_k$, and let the model
-# judge what was drawn. There is a neat way to draw: add to each logit a noise $g_k$ of its own and
-# take the largest, where $g_k = -\log(-\log u_k)$ with $u_k \sim \mathcal U(0, 1)$ has a *Gumbel*
+# judge what was drawn. There is a neat way to draw: add its own noise $g_k$ to each logit and take
+# the largest, where $g_k = -\log(-\log u_k)$ with $u_k \sim \mathcal U(0, 1)$ has a *Gumbel*
 # distribution. It can be shown that
 #
 # $$\Pr\big[\,k = \textstyle\arg\max_j (\ell_j + g_j)\,\big] = p_k \quad\text{exactly.}$$
@@ -217,16 +217,17 @@ show(
 #
 # $$w = \operatorname{softmax}\big((\ell + g) / \tau\big), \qquad g = -\log(-\log u) .$$
 #
-# For small $\tau$ the weights are nearly 0 and 1, and gradients rare and large; for large $\tau$
-# all weights are alike. But whatever $\tau$ is, *which* weight is the largest follows $p$.
+# For small $\tau$ the weights are nearly 0 and 1, and gradients are rare and large; for large
+# $\tau$ all weights are about equal. But for every $\tau$, *which* weight is the largest follows
+# $p$.
 #
 # ### Exercise 2 · `pixelart.gumbel_softmax`
 #
 # > **10 minutes · difficulty ●●○ · 2 points · CPU**
 #
-# **Contract.** `logits` is `(B, K, h, w)`. Every logit has a noise of its own, and all of it comes
-# from `generator`: the same state, the same weights. Return the weights, of sum 1 *over the
-# colours*, with a graph to the logits. They must be finite even where the generator draws a 0.
+# **Contract.** `logits` is `(B, K, h, w)`. Every logit has its own noise, and all of it comes from
+# `generator`: the same state, the same weights. Return the weights, with sum 1 *over the colours*
+# and a graph to the logits. They must be finite even if the generator draws a 0.
 
 # %%
 # TODO pixelart.gumbel_softmax
@@ -238,16 +239,16 @@ check("pixelart.gumbel_softmax")
 compare_picture("pixelart.gumbel_softmax")
 
 # %% [markdown]
-# **What you should see.** Chance cannot be compared number by number, so the check looks at many
+# **What you should see.** Random numbers cannot be compared one by one, so the check looks at many
 # pixels with the same logits, at two temperatures: how often each colour's weight is the largest,
-# and how large it is in the mean. Each bar ends about at its line. The first two groups are alike,
+# and how large it is on average. Each bar ends about at its line. The first two groups are alike,
 # the last two are not.
 #
 # <details><summary>Help: NaN or infinity among the numbers.</summary>
 #
 # $\log 0 = -\infty$, and `torch.rand` does draw 0, once in sixteen million times: for 16 colours at
-# 64 × 64, at every 256th step. Keep what goes into each logarithm above nought, by `clamp(min=...)`
-# with something tiny.
+# 64 × 64, at every 256th step. Keep the argument of each logarithm above zero, with
+# `clamp(min=...)` and something tiny.
 #
 # </details>
 # <details><summary>Help: which axis?</summary>
@@ -257,13 +258,13 @@ compare_picture("pixelart.gumbel_softmax")
 # </details>
 # <details><summary>Help: may I use torch.nn.functional.gumbel_softmax?</summary>
 #
-# It draws from PyTorch's global noise, and no generator can be handed to it; so no seed of yours
-# repeats the picture.
+# It draws from PyTorch's global generator, and you cannot pass another one; so your seed does not
+# repeat the picture.
 #
 # </details>
 
 # %% [markdown]
-# One pixel, three colours wanted as 60, 30 and 10 to a hundred, drawn 40,000 times:
+# One pixel, three colours wanted to 60, 30 and 10 per cent, drawn 40,000 times:
 
 # %%
 generator = torch.Generator(prior.device).manual_seed(0)
@@ -278,12 +279,11 @@ for tau in (0.1, 0.5, 1.0, 2.0, 10.0):
     largest = [w.amax(dim=1).mean().item() for w in both]
     print(f"{tau:6g}  {shares[0]}  {shares[1]}  {largest[0]:12.2f} {largest[1]:10.2f}")
 
-# %% [markdown]
-# A softmax gives the second colour no chance at any temperature. Gumbel tries all three as often as
-# they are wanted, from a $\tau$ of 0.1 to one of 10.
+# %% [markdown] A softmax gives the second colour no chance at any temperature. Gumbel tries all
+# three as often as they are wanted, for every $\tau$ from 0.1 to 10.
 #
-# In pictures: the finished one's colours are wanted by 4 (a $p$ of 0.89), the others by 0. Columns
-# are temperatures, the rows below are two seeds.
+# In pictures: the logits are 4 for the finished picture's colours (a $p$ of 0.89) and 0 for the
+# others. Columns are temperatures; the two lower rows are two seeds.
 
 # %%
 taus = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -301,10 +301,9 @@ show(
 
 # %% [markdown]
 # **What you should see.** Down a column, the seed says *which* pixels try another colour; along a
-# row, $\tau$ says only *how far* they go. It is the same eleven to a hundred in all five. A step
-# sees one such picture, the next step another one, so a pixel that is not sure is shown to the
-# model in all its colours, one after the other. SD-πXL draws a new $\tau$ between 0.5 and 1.5 at
-# each step.
+# row, $\tau$ says only *how far* they go. It is the same 11 per cent in all five. One step sees one
+# such picture, the next step another one, so the model sees a pixel that is not sure in all its
+# colours, one after the other. SD-πXL draws a new $\tau$ between 0.5 and 1.5 at each step.
 #
 # With a live kernel, move the temperature yourself. (Without one you see a sheet.)
 
@@ -314,15 +313,15 @@ TauExplorer(4 * chosen, palette, pixelart.gumbel_softmax, seed=(0, 1))
 # %% [markdown]
 # ## 3 · Straight through
 #
-# The other remedy is blunt. Go *forward* with the choice itself, 1 for the colour of the largest
-# logit and 0 for all others, so that the model only ever sees pixel art. *Backward*, where the
-# choice has no derivative, use the softmax's:
+# The other remedy is more direct. Go *forward* with the choice itself, 1 for the colour of the
+# largest logit and 0 for all others, so that the model only ever sees pixel art. *Backward*, where
+# the choice has no derivative, use the softmax's:
 #
 # $$\text{value} = \operatorname{onehot}\big(\textstyle\arg\max_k \ell_k\big), \qquad
 # \text{gradient} = \text{that of } \operatorname{softmax}(\ell) .$$
 #
 # This is the *straight-through* estimator (Bengio et al. 2013, arXiv 1308.3432). It is not the
-# derivative of anything; it is a wire soldered past the switch.
+# derivative of anything; it is a wire that bypasses the switch.
 #
 # ### Exercise 3 · `pixelart.straight_through`
 #
@@ -343,8 +342,8 @@ compare_picture("pixelart.straight_through")
 
 # %% [markdown]
 # **What you should see.** Above, the weights of the first three colours as red, green and blue (so
-# that the fourth colour is grey): two drawings with one plain tint for each pixel, nothing in
-# between. Below, what the weights send back to the logits: nothing as plain as that.
+# that the fourth colour is grey): two drawings with one plain colour for each pixel, nothing in
+# between. Below is what the weights send back to the logits, and that is not plain at all.
 #
 # <details><summary>Help: how can value and gradient differ?</summary>
 #
@@ -353,17 +352,17 @@ compare_picture("pixelart.straight_through")
 # </details>
 # <details><summary>Help: my ones are 0.99999994.</summary>
 #
-# Floating-point sums depend on the order. $(1 + p) - p$ is 1 in exact arithmetic, and may not be in
-# float32; $1 + (p - p)$ is. If the check minds, change the brackets.
+# Floating-point sums depend on the order. $(1 + p) - p$ is 1 in exact arithmetic, but perhaps not
+# in float32; $1 + (p - p)$ always is. If the check complains, change the brackets.
 #
 # </details>
 
 # %% [markdown]
 # ### Why the chosen picture may differ from the optimised one
 #
-# A pixel art of 8 × 24 pixels is to look like a ramp from red to yellow. There are four colours to
-# do it with, and no orange. All three ways of making weights get the same loss, the squared
-# distance from the ramp, and as many steps.
+# Pixel art of 8 × 24 pixels should look like a ramp from red to yellow. There are four colours for
+# it, and orange is not among them. All three ways of making weights get the same loss, the squared
+# distance from the ramp, and the same number of steps.
 
 # %%
 four = load_palette("crayons")[[2, 6, 3, 7]].to(prior.device)  # red, yellow, blue, white
@@ -409,21 +408,20 @@ show(
 # **What you should see.**
 #
 # - *Softmax*: the soft picture is the ramp, nearly perfect, and it is **not** what you will get.
-#   The hard one was never looked at by anyone.
+#   The loss never saw the hard one.
 # - *Gumbel*: mixtures are shaken at every step, so they do not pay. Soft and hard picture come
-#   together, the more so the colder it is.
-# - *Straight through* always looks at the hard picture. But its gradient belongs to another one,
-#   and pixels go to and fro for ever; the soft picture says nothing at all.
+#   together, and closer for lower temperatures.
+# - *Straight through* always looks at the hard picture. But its gradient belongs to another
+#   picture, and pixels keep jumping back and forth; the soft picture means nothing.
 #
-# SD-πXL takes Gumbel in the middle of this. The two numbers to watch in a run are how *sure* the
-# pixels are, and how far apart soft and hard pictures end.
+# SD-πXL takes Gumbel, the middle way. Watch two numbers in a run: how *sure* the pixels are, and
+# how far apart the soft and the hard picture are at the end.
 
 # %% [markdown]
 # ## 4 · Start from a picture
 #
-# From noise, a palette of logits is a long way from anything. So start from a picture: a
-# photograph, a painting, or a drawing that the model makes in the ordinary way. Four drawings, of
-# which CLIP picks one:
+# Logits of noise are far away from any picture. So start from a picture: a photograph, a painting,
+# or a drawing that the model makes in the ordinary way. Four drawings, of which CLIP picks one:
 
 # %%
 PROMPT = "a red boat on a frozen river"
@@ -443,10 +441,9 @@ drawing = four_drawings[int(np.argmax(scores))][None]
 small = F.interpolate(drawing, (32, 32), mode="area")
 show(four_drawings, [f"CLIP {score:.3f}" for score in scores])
 
-# %% [markdown]
-# The small picture is the drawing's *area mean*: each of its 32 × 32 pixels is the mean of what it
-# stands for. (Interpolation without averaging would look at a few pixels only, and alias.) Its
-# colours are a thousand, and we want logits that come near it. Take distances: with
+# %% [markdown] The small picture is the drawing's *area mean*: each of its 32 × 32 pixels is the
+# mean of the pixels it replaces. (Interpolation without averaging would look at a few pixels only,
+# and alias.) It has a thousand colours, and we want logits that come near it. Take distances: with
 #
 # $$d_k = \sum_{c} \big|\,\text{pixel}_c - \text{palette}_{k,c}\,\big|$$
 #
@@ -457,17 +454,17 @@ show(four_drawings, [f"CLIP {score:.3f}" for score in scores])
 #    the eye do);
 # 3. in every pixel, scale the vector of $K$ logits to the length $\sqrt K$.
 #
-# The third step is the clever one. A pixel *between* two colours has distances that are nearly
-# alike, and one near a colour has not. As they are, the first would be as good as undecided and the
-# second stubborn. Afterwards all are equally sure.
+# The third step is the clever one. A pixel *between* two colours has nearly equal distances; a
+# pixel near one colour does not. Without the third step, the first would be almost undecided and
+# the second stubborn. With it, all are about equally sure.
 #
 # ### Exercise 4 · `pixelart.logits_from_image`
 #
 # > **15 minutes · difficulty ●●○ · 2 points · CPU**
 #
 # **Contract.** `image` is `(B, 3, h, w)` in $[-1, 1]$, of the small picture's size already;
-# `palette` is `(K, 3)` in $[0, 1]$. Return the logits, `(B, K, h, w)`. Where a pixel is equally far
-# from all colours they are 0, and not NaN.
+# `palette` is `(K, 3)` in $[0, 1]$. Return the logits, `(B, K, h, w)`. If a pixel is equally far
+# from all colours, they must be 0, not NaN.
 
 # %%
 # TODO pixelart.logits_from_image
@@ -489,8 +486,8 @@ compare_picture("pixelart.logits_from_image")
 # </details>
 # <details><summary>Help: NaN where all distances are the same.</summary>
 #
-# There the vector has length 0 after step 2, and nought by nought is NaN. Let the length you divide
-# by be at least something tiny.
+# There the vector has length 0 after step 2, and 0 / 0 is NaN. Make the length that you divide by
+# at least something tiny.
 #
 # </details>
 # <details><summary>Help: it looks right but the numbers are off.</summary>
@@ -523,29 +520,29 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** The soft start is paler than the picture, since all colours are in all
-# its pixels; the hard one has the nearest colours. With a palette that was made for no picture at
-# all, that is a beginning.
+# **What you should see.** The soft start is paler than the picture, because every pixel contains
+# all colours; the hard one has the nearest colours. For a palette that was not made for this
+# picture, that is a beginning.
 
 # %% [markdown]
 # ## 5 · A palette of its own
 #
-# Or find the palette in the picture. **K-means** (Lloyd 1982) wants $K$ centres such that the
-# pixels are near to them, and finds them by repeating two things: every pixel belongs to the
-# nearest centre, and every centre moves to the mean of its pixels,
+# Or find the palette in the picture. **K-means** (Lloyd 1982) looks for $K$ centres that are close
+# to the pixels. It repeats two things: every pixel belongs to the nearest centre, and every centre
+# moves to the mean of its pixels,
 #
 # $$c_k \;\leftarrow\; \frac{1}{|P_k|} \sum_{p \in P_k} p , \qquad
 # P_k = \big\{\,p : k = \textstyle\arg\min_j \|p - c_j\|\,\big\} .$$
 #
-# Neither can make the sum of squared distances larger, so it comes to rest.
+# Neither can make the sum of squared distances larger, so it converges.
 #
 # ### Exercise 5 · `pixelart.kmeans_step`
 #
 # > **10 minutes · difficulty ●●○ · 2 points · CPU**
 #
 # **Contract.** `pixels` is `(N, 3)`, `centres` is `(K, 3)`. Return the new centres, `(K, 3)`, in
-# the same order. Distances are Euclidean; of equally near centres the first has the pixel. A centre
-# that no pixel is nearest to stays where it is. The arguments stay as they are.
+# the same order. Distances are Euclidean; of equally near centres the first gets the pixel. A
+# centre without pixels stays where it is. Do not change the arguments.
 
 # %%
 # TODO pixelart.kmeans_step
@@ -557,9 +554,9 @@ check("pixelart.kmeans_step")
 compare_picture("pixelart.kmeans_step")
 
 # %% [markdown]
-# **What you should see.** Five centres as colours, side by side. Two of them began at the same
-# place, and the second of these has gone without pixels; as has the last, loud one, which nothing
-# is near to. Both have stayed where they were.
+# **What you should see.** Five centres as colours, side by side. Two of them started at the same
+# place, and the second of these got no pixels. The last, loud one got none either, because nothing
+# is near it. Both have stayed where they were.
 #
 # <details><summary>Help: where do I start?</summary>
 #
@@ -585,7 +582,7 @@ for step in range(31):
     centres = pixelart.kmeans_step(points, centres)
 
 # %% [markdown]
-# It comes to rest at *a* minimum, and which one depends on the start. The course's `fitted_palette`
+# It converges to *a* minimum, and which one depends on the start. The course's `fitted_palette`
 # takes the best of four starts, each with centres far apart (k-means++, Arthur and Vassilvitskii
 # 2007), and calls your step in OKLab, a space in which distances are about as large as they look.
 
@@ -605,27 +602,27 @@ sheet({"crayons": CRAYONS, **{f"{count} found": one for count, one in found.item
 # %% [markdown]
 # ## 6 · Calm
 #
-# Score distillation works on each pixel as the noise of the day has it, and what it leaves is
-# **speckle**: pixels that disagree with all their neighbours. At 32 × 32 one pixel is an eye or a
-# window, so speckle is expensive. SD-πXL measures it with a Fourier transform. A drawing is in the
-# coarse frequencies $f$ (in cycles a pixel), speckle in all of them, and so also in the fine ones:
+# Score distillation pushes each pixel with the noise of the moment, and it leaves **speckle**:
+# pixels that disagree with all their neighbours. At 32 × 32 one pixel is an eye or a window, so
+# speckle is expensive. SD-πXL measures it with a Fourier transform. A drawing is in the coarse
+# frequencies $f$ (in cycles per pixel). Speckle is in all of them, so also in the fine ones:
 #
 # $$\mathcal L_{\text{FFT}} = \operatorname*{mean}_{c,\; |f| > 1/(4\sqrt 2)} \big|F_c(f)\big| ,
 # \qquad |f| = \sqrt{f_y^2 + f_x^2}$$
 #
-# There is a trap in $F$. A Fourier transform sums over all pixels, so of *the same* noise it is
-# larger for larger pictures. The published loss has it so, and its weight of 20 was chosen for
-# 64 × 64. With the *orthonormal* transform, which divides by $\sqrt{hw}$, speckle of one strength
-# costs the same at any size, and one weight will do.
+# There is a trap in $F$. A Fourier transform sums over all pixels, so for *the same* noise it is
+# larger in larger pictures. The published loss is like this, and its weight of 20 was chosen for 64
+# × 64. With the *orthonormal* transform, which divides by $\sqrt{hw}$, speckle of the same strength
+# costs the same at any size, and one weight is enough.
 #
 # ### Exercise 6 · `pixelart.fft_loss`
 #
 # > **15 minutes · difficulty ●●● · 2 points · CPU**
 #
 # **Contract.** `image` is `(B, 3, h, w)`, square or not. `torch.fft.fft2` with `norm="ortho"` gives
-# $F$, and `torch.fft.fftfreq(n)` the frequency at each place of an axis of length $n$, in cycles a
-# pixel. Take the *mean* over the channels and over the frequencies above the bound, and the *sum*
-# over the batch; return a scalar, differentiable in the image.
+# $F$, and `torch.fft.fftfreq(n)` the frequency at each place of an axis of length $n$, in cycles
+# per pixel. Take the *mean* over the channels and over the frequencies above the bound, and the
+# *sum* over the batch; return a scalar, differentiable in the image.
 
 # %%
 # TODO pixelart.fft_loss
@@ -637,13 +634,13 @@ check("pixelart.fft_loss")
 compare_picture("pixelart.fft_loss")
 
 # %% [markdown]
-# **What you should see.** The gradient of your loss, confetti: the drawing is hardly in it, and the
-# speckle that the check has put on it is. Descending takes it away.
+# **What you should see.** The gradient of your loss looks like confetti: the drawing is hardly in
+# it, but the speckle that the check has added is. Gradient descent removes it.
 #
 # <details><summary>Help: how do I say which frequencies are fine?</summary>
 #
 # `fftfreq(h)` as a column and `fftfreq(w)` as a row broadcast to `(h, w)`, in the order in which
-# `fft2` has them. From them $|f|$, and a mask of booleans, by which a tensor can be indexed:
+# `fft2` has them. Compute $|f|$ from them, and a boolean mask, which can index a tensor:
 # `spectrum[..., mask]`.
 #
 # </details>
@@ -654,8 +651,8 @@ compare_picture("pixelart.fft_loss")
 # </details>
 # <details><summary>Help: my loss is right for one picture, and not for two.</summary>
 #
-# A mean over the batch would make each picture's loss smaller the more there are. All pictures are
-# optimised together and none should notice: add.
+# With a mean over the batch, each picture's loss would become smaller the more pictures there are.
+# All pictures are optimised together, and none should notice the others: add.
 #
 # </details>
 
@@ -682,14 +679,13 @@ for side in (32, 64):
     print(f"the drawing at {side} x {side}: yours {pixelart.fft_loss(one).item():.4f}, ", end="")
     print(f"as published {as_published(one):.2f}")
 
-# %% [markdown]
-# At twice the side, the published loss counts the same speckle twice, and with the weight of 20 you
-# would be smoothing twice as hard without having asked for it. (Yours, at 64 × 64, wants 20 · 64 =
-# 1280 for the same.) (The drawing costs less at 64 × 64
-# by yours, and rightly: at twice the resolution it *is* smoother.)
+# %% [markdown] At twice the side, the published loss counts the same speckle twice, and with the
+# weight of 20 you would smooth twice as hard without knowing it. (Your loss needs the weight 20 ·
+# 64 = 1280 for the same effect at 64 × 64.) With your loss the drawing costs less at 64 × 64, and
+# rightly: at twice the resolution it *is* smoother.
 #
-# What the loss wants, left alone: one pixel of twelve is changed to a colour by chance, and then
-# the logits follow nothing but your loss.
+# What does the loss want if it is alone? We change one pixel in twelve to a random colour, and then
+# the logits follow only your loss.
 
 # %%
 generator = torch.Generator(prior.device).manual_seed(1)
@@ -712,13 +708,13 @@ for step in range(61):
 show(crisp(torch.cat(list(seen.values()))), [f"after {step} steps" for step in seen])
 
 # %% [markdown]
-# **What you should see.** The speckle goes first, and then the drawing. A smoothness knows nothing
-# of boats; it must be outweighed by somebody who does.
+# **What you should see.** The speckle goes first, and then the drawing. A smoothness loss knows
+# nothing about boats; something that does must outweigh it.
 
 # %% [markdown]
 # ## 7 · From the layout to the details
 #
-# At high noise a model speaks about the layout, at low noise about details (stage 1). A picture
+# At high noise a model decides the layout, at low noise the details (stage 1). A picture
 # that starts from a drawing has its layout. SD-πXL lets the upper bound of $t$ fall, linearly in
 # the first half of the run, and then stay:
 #
@@ -747,16 +743,16 @@ compare_picture("pixelart.bounded_timesteps")
 
 # %% [markdown]
 # **What you should see.** A step on the way down: orange bars about as high as the line, up to the
-# bound of that step and no farther, both ends included.
+# bound of that step and not beyond, both ends included.
 #
 # <details><summary>Help: my bound goes on falling.</summary>
 #
-# From the step `bound_reached * steps` on it stays. That is what the $\min(1, \cdot)$ is for.
+# From the step `bound_reached * steps` on it must stay. That is what the $\min(1, \cdot)$ is for.
 #
 # </details>
 # <details><summary>Help: is there a loop that redraws what is too large?</summary>
 #
-# There is in some programs, and it waits for the GPU at every round. `torch.randint` takes a bound;
+# In some programs there is, and it waits for the GPU in every round. `torch.randint` takes a bound;
 # read in its documentation whether the upper end is included.
 #
 # </details>
@@ -798,23 +794,23 @@ for level in (980, 800, 600, 400, 200):
 
 # %% [markdown]
 # At 980 there is hardly any picture left, and the model would say so: "how about a boat over
-# *there*?" At 800 there is a fifth, which is not much to the eye; but the layout is the last thing
-# that noise takes away, and the network can tell.
+# *there*?" At 800 there is a fifth, which is not much to the eye. But the layout is the last thing
+# that noise removes, and the network can see it.
 
 # %% [markdown]
 # ## 8 · SDXL and its ControlNets
 #
 # **SDXL** (Podell et al. 2023, arXiv 2307.01952) is a latent diffusion model like Stable Diffusion,
-# with a UNet three times as large, for 1024 × 1024 pixels. What is new for you is what it is told.
-# A prompt goes through *two* text encoders, whose vectors for each token are laid side by side. The
-# second one also gives a single vector for the whole prompt, the **pooled** one, which joins the
-# timestep's embedding and so reaches every block. And with it come **six numbers about the
-# picture**: its original height and width, the top and left corner of the crop, and the height and
-# width to draw. In training they told the model which pictures had been small, and which were cut
-# out of larger ones, so that it could learn from all of them and yet draw whole and sharp ones when
-# told so. A canvas of $H \times W$ is a whole picture: $(H, W, 0, 0, H, W)$, for *both* branches of
-# guidance. Where there is no prompt, the unconditional branch has zeros for vectors, not the
-# embedding of an empty text: that is how it was trained, and the prior sees to it.
+# with a UNet three times as large, for 1024 × 1024 pixels. New for you are its inputs. A prompt
+# goes through *two* text encoders, whose vectors for each token are concatenated. The second one
+# also gives a single vector for the whole prompt, the **pooled** one, which joins the timestep's
+# embedding and so reaches every block. And with it come **six numbers about the picture**: its
+# original height and width, the top and left corner of the crop, and the height and width to draw.
+# In training they told the model which pictures had been small, and which were cut out of larger
+# ones, so that it could learn from all of them and still draw whole and sharp ones on request. A
+# canvas of $H \times W$ is a whole picture: $(H, W, 0, 0, H, W)$, for *both* branches of guidance.
+# Without a prompt, the unconditional branch has zeros as vectors, not the embedding of an empty
+# text: SDXL was trained like this, and the prior does it for you.
 #
 # `tiny-sdxl` has all of this, and is far smaller than the real one with its 2,600 million weights.
 # It draws 128 × 128 pixels, in latents of 16 × 16.
@@ -827,14 +823,14 @@ print("without a prompt they are at most", uncond.tokens.abs().max().item())
 
 # %% [markdown]
 # **A ControlNet** (Zhang et al. 2023, arXiv 2302.05543) is a copy of the first half of the UNet
-# that looks at one thing more: a picture of edges, say. What it makes of it is added, `scale`
-# times, to the skip connections and the middle of the UNet, which itself stays frozen. Its last
-# layers began at zero, so before training it changed nothing, and in training it learnt to say only
-# what the UNet did not know. Two of them just add up. Here they keep the picture *where it is*
-# while its colours are found.
+# that looks at one more thing, for example a picture of edges. Its output, multiplied by `scale`,
+# is added to the skip connections and the middle of the UNet, which itself stays frozen. Its last
+# layers started at zero, so before training it changed nothing, and in training it learnt to say
+# only what the UNet did not know. The outputs of two ControlNets simply add up. Here they keep the
+# picture *where it is* while its colours are found.
 #
-# This is what the two are shown of our drawing: its edges (Canny 1986), and how near everything is,
-# as a small network sees it.
+# This is what the two see of our drawing: its edges (Canny 1986), and how near everything is, as a
+# small network estimates it.
 
 # %%
 settings = PixelSettings(PROMPT, model=MODEL, palette="crayons")
@@ -863,10 +859,10 @@ show(
 #
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second, controls=controls)` gives two predictions in the order
-# of the conditions, in one call, with the ControlNets holding both. `text` and `uncond` hold the
-# pooled vectors already; the six numbers are yours to add, for both, from `size`, which is (H, W):
+# of the conditions, in one call, with the ControlNets applied to both. `text` and `uncond` have the
+# pooled vectors already; you add the six numbers to both, from `size`, which is (H, W):
 # `dataclasses.replace(text, time_ids=...)`, float32 `(B, 6)` on the latents' device. Return `(B, C,
-# h, w)` *without a graph*. The arguments stay as they are.
+# h, w)` *without a graph*. Do not change the arguments.
 
 # %%
 # TODO pixelart.sdxl_grad
@@ -878,15 +874,15 @@ check("pixelart.sdxl_grad")
 compare_picture("pixelart.sdxl_grad")
 
 # %% [markdown]
-# **What you should see.** Each latent is a mushroom and a house laid over each other, and is asked
-# for the one that it shows less of. As in stage 1, it is what a step would *subtract*. Where the
-# two drawings agree there is nothing to do, and all is grey.
+# **What you should see.** Each latent is a mushroom and a house laid over each other, and the
+# prompt asks for the one that it shows less of. As in stage 1, this is what a step would
+# *subtract*. Where the two drawings agree there is nothing to do, and all is grey.
 #
 # <details><summary>Help: where do I start?</summary>
 #
 # With stage 1's five lines: the level, the noisy latent, one call of the network, guidance, the
-# weighted difference. If you have `guidance/sds.py`, they are there. Then say the sizes to both
-# conditions before the call, and hand the controls to it.
+# weighted difference. If you have `guidance/sds.py`, they are there. Then add the sizes to both
+# conditions before the call, and pass the controls to it.
 #
 # </details>
 # <details><summary>Help: six numbers for B pictures?</summary>
@@ -921,9 +917,9 @@ for s in (41.0, 40.0):
 # %% [markdown]
 # ### What a wrong time id does
 #
-# Six drawings of the toybox, half as wide again as they are high, with noise in them. The error of
-# the network's $\hat\varepsilon$ is what it was trained on, so it says how well each of these cards
-# suits the pictures. All of them run without a word.
+# Six drawings of the toybox, one and a half times as wide as high, with noise in them. The network
+# was trained on the error of its $\hat\varepsilon$, so this error says how well each set of six
+# numbers fits the pictures. All of them run without an error message.
 
 # %%
 wide = (H, W * 3 // 2)
@@ -968,19 +964,19 @@ show(torch.cat(pictures[:3]), columns=3)
 
 # %% [markdown]
 # **What you should see.** Very little. `tiny-sdxl` was trained on whole canvases of three shapes,
-# and the shape of its canvas it can see for itself; so it has learnt hardly to listen, and a crop
-# is merely a number that never came up. (Of a short prompt the tokens say all that the pooled
-# vector does.) The real SDXL was trained on crops, and does as its card says: it draws pictures
-# that are cut off. Either way, *nothing fails*, and no picture of a small experiment shows the
-# mistake. That is why the check looked at what your function tells the network, and not only at
-# what comes back.
+# and it can see the shape of its canvas for itself. So it has learnt almost to ignore the six
+# numbers, and a crop is just a number that it never saw. (For a short prompt the tokens say
+# everything that the pooled vector says.) The real SDXL was trained on crops and obeys: it draws
+# pictures that are cut off. In both cases *nothing fails*, and no picture of a small experiment
+# shows the mistake. That is why the check looked at what your function tells the network, and not
+# only at what comes back.
 
 # %% [markdown]
 # ### What a missing control does
 #
-# As in stage 1, the gradient tells which clean picture the network believes in, $\hat x_0 = x_0 -
-# \text{grad} / \sqrt{\bar\alpha_t (1 - \bar\alpha_t)}$. The same noisy drawing, with none, one and
-# both of the controls at full scale. *Same edges* is how well the guess's edges match the
+# As in stage 1, the gradient tells which clean picture the network guesses, $\hat x_0 = x_0 -
+# \text{grad} / \sqrt{\bar\alpha_t (1 - \bar\alpha_t)}$. The same noisy drawing, without controls,
+# with one and with both at full scale. *Same edges* is how well the guess's edges match the
 # drawing's within two pixels (F1; 1 is all of them, and no others).
 
 
@@ -1022,16 +1018,16 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** The noisier the drawing, the less the network can read off it where
-# things were. What it cannot read it makes up, and without a control the boat drifts and melts. The
-# ControlNets remember.
+# **What you should see.** The noisier the drawing, the less the network can see where things were.
+# What it cannot see it makes up, and without a control the boat drifts and melts. The ControlNets
+# remember.
 
 # %% [markdown]
 # ## 9 · The whole run
 #
-# Everything is there. What a small model likes is not what SDXL likes, and a run of 200 steps is
-# not one of 10,000; these are the settings that differ. (*Sureness* is a factor on the logits of
-# the start. Where there is little time, begin surely.)
+# Everything is there. A small model needs other settings than SDXL, and so does a run of 200 steps
+# instead of 10,000; these are the settings that differ. (*Sureness* is a factor on the logits of
+# the start. If there is little time, start with a high one.)
 
 # %%
 ours, real = (PixelSettings(PROMPT, model=name, palette="crayons") for name in (MODEL, "sdxl"))
@@ -1085,9 +1081,8 @@ def pixelated(
     return Begun(Start(logits, palette, picture), controls, canvas, stream)
 
 
-# %% [markdown]
-# The picture appears while it grows. If you have seen enough, *interrupt the kernel*: what there is
-# by then is kept.
+# %% [markdown] The picture appears while it grows. If you have seen enough, *interrupt the kernel*:
+# the picture so far is kept.
 
 # %%
 begun = pixelated(PROMPT, drawing, PALETTE, steps=STEPS)
@@ -1102,9 +1097,9 @@ run.film()
 few = [*run.frames[:1], *run.frames[4::5]]
 show(crisp(torch.cat([frame.images for frame in few])), [f"step {frame.index}" for frame in few])
 
-# %% [markdown]
-# Two numbers of the frames. *Entropy* is 0 for a pixel that wants one colour alone and 1 for one to
-# which all are the same; the other is the mean distance between the soft and the hard picture.
+# %% [markdown] Two numbers of the frames. *Entropy* is 0 for a pixel that wants only one colour,
+# and 1 for a pixel that wants all colours equally. The other is the mean distance between the soft
+# and the hard picture.
 
 
 # %%
@@ -1128,10 +1123,10 @@ curves(
 )
 
 # %% [markdown]
-# **What you should see.** Outlines close, crumbs go, and what is left is drawn as with a pen of one
-# pixel. Where the drawing has a tint that the palette has not, pixels of two colours may alternate:
-# nobody told the method of *dithering*. The entropy falls: the pixels make up their minds. The
-# loss, as in stage 1, says nothing.
+# **What you should see.** Outlines close, crumbs go, and what is left looks drawn with a pen of one
+# pixel. Where the drawing has a tint that is not in the palette, pixels of two colours may
+# alternate: the method has found *dithering* by itself. The entropy falls: the pixels make up their
+# minds. The loss, as in stage 1, says nothing.
 #
 # **The promise.** Write it, read it, count.
 
@@ -1148,13 +1143,13 @@ print(judge.pictures([enlarged(picture)])[0])
 enlarged(picture)
 
 # %% [markdown]
-# ### What the model got to see
+# ### What the model saw
 #
 # Not always the canvas as it is. At each step it may be mirrored, tilted or turned grey, so that no
-# pixel pattern can please the model by its exact place. **What the ControlNets are shown goes
-# along**, or they would hold the picture to edges that are somewhere else. (The published program
-# does so too, in PIL and on the CPU; and what a tilt lets in from outside is black there. Section
-# 13 counts it.)
+# pixel pattern can please the model by its exact place. **The ControlNets' pictures are changed in
+# the same way**; otherwise they would pull the picture to edges that are somewhere else. (The
+# published program does this too, in PIL and on the CPU. But there, whatever a tilt brings in from
+# outside is black. Section 13 counts it.)
 
 # %%
 generator = torch.Generator(prior.device).manual_seed(4)
@@ -1174,9 +1169,9 @@ show(
 # %% [markdown]
 # ## 10 · Soft against hard
 #
-# What was optimised is the soft picture, shaken. What you keep is the hard one. Your run began
-# surely. Two more begin with an open mind, as SD-πXL does (a sureness of 1), one shaken and one
-# with a plain softmax. They show what the shaking is for.
+# The run optimised the soft picture, shaken. What you keep is the hard one. Your run started with a
+# high sureness. Two more start with an open mind, as SD-πXL does (a sureness of 1), one shaken and
+# one with a plain softmax. They show what the shaking is for.
 
 
 # %%
@@ -1210,23 +1205,24 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** Where the entropy map is bright a pixel has no colour of its own, mostly
-# at edges, where the drawing's colour lies between two. Of those that began surely few are left.
-# With an open mind 150 steps are short, and yet most of the shaken pixels have decided. The plain
-# softmax has hardly tried: its soft picture is a fog of mixtures, and the hard one has lost what
-# they held.
+# **What you should see.** Where the entropy map is bright, a pixel has not decided on a colour.
+# This is mostly at edges, where the drawing's colour is between two. In the run with high sureness
+# few of these pixels are left. With an open mind 150 steps are few, but most of the shaken pixels
+# have decided. The plain softmax has hardly tried: its soft picture is a fog of mixtures, and the
+# hard one has lost what they contained.
 #
-# Two numbers, as one can deceive. A half of red and a little less of yellow counts as decided by
-# the first, and yet its soft colour is orange; the second sees that.
+# We print two numbers, because one can deceive. A pixel with a little more than half red and the
+# rest yellow counts as decided by the first number, but its soft colour is orange; the second
+# number sees that.
 
 # %% [markdown]
-# The first run frame by frame: black is sure, yellow is all the same to it.
+# The first run frame by frame: black means sure, yellow means undecided.
 
 # %%
 EntropyMap(frames, PALETTE.cpu(), step=[frame.index for frame in run.frames])
 
 # %% [markdown]
-# And with a live kernel, the knobs. The button begins a short run, or begins it anew.
+# And with a live kernel, the knobs. The button starts a short run, or starts it again.
 
 
 # %%
@@ -1253,14 +1249,14 @@ PixelPreview(
 # %% [markdown]
 # ## 11 · Is it worth it?
 #
-# There is a quicker way to pixel art: scale the drawing down and take the nearest colours. So that
-# is what the method has to beat, from the same drawings:
+# There is a quicker way to pixel art: scale the drawing down and take the nearest colours. The
+# method has to beat that, from the same drawings:
 #
-# - **crayons**: area mean, and the nearest of eight colours that were made for no picture,
+# - **crayons**: area mean, and the nearest of eight colours that were not made for this picture,
 # - **k-means**: area mean, and the nearest of eight colours found in it. This is your start,
-# - **Pillow**: what everybody has installed, `quantize` into eight colours by median cut.
+# - **Pillow**: the tool that everybody has, `quantize` into eight colours by median cut.
 #
-# For three prompts, your pixel art has k-means' eight colours too.
+# Three prompts. Your pixel art has k-means' eight colours too.
 
 # %%
 wishes = [
@@ -1313,11 +1309,11 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** Eight colours that fit the picture are most of the matter: judge and CLIP
-# are as content with k-means as with the drawing, and the crayons show what happens without. The
-# distilled ones are *redrawn*: outlines in one colour, flat places flat, and by the last number the
-# calmest. Three pictures prove nothing either way, so the course measures two dozen, and the README
-# has the table:
+# **What you should see.** Eight colours that fit the picture matter most: judge and CLIP are as
+# content with k-means as with the drawing, and the crayons show what happens without fitting
+# colours. The distilled ones are *redrawn*: outlines in one colour, flat places flat, and the
+# calmest by the last number. Three pictures prove nothing, so the course measures two dozen, and
+# the README has the table:
 #
 # ```sh
 # python -m benchmarks.pixelart
@@ -1326,8 +1322,9 @@ show(
 # %% [markdown]
 # ## 12 · Recolour, and take apart
 #
-# An indexed picture is recoloured by changing the palette, and its *order* says which colour
-# becomes which. Yours goes from dark to light; sort the new one too, and shadows stay shadows.
+# You recolour an indexed picture by changing the palette. The *order* of the palette says which
+# colour becomes which. Yours goes from dark to light; sort the new one too, and shadows stay
+# shadows.
 
 
 # %%
@@ -1340,9 +1337,8 @@ eights = {name: load_palette(name) for name in ("dusk", "forest", "crayons")}
 variants = {name: dark_to_light(one) for name, one in eights.items()}
 Recolour(picture, {**variants, "dusk, backwards": variants["dusk"].flip(0)})
 
-# %% [markdown]
-# And it comes apart into layers, one for each colour, as transparent as its weight is small: for a
-# screen print, say, or for retouching.
+# %% [markdown] And you can take it apart into layers, one for each colour; a layer is transparent
+# where the colour's weight is small. Use them for a screen print, for example, or for retouching.
 
 # %%
 weights = begun.canvas.logits.detach().softmax(dim=1)[0]
@@ -1351,9 +1347,9 @@ LayerViewer(weights, PALETTE)
 # %% [markdown]
 # ## 13 · Reading the published program
 #
-# SD-πXL's program is public, and reading a paper's program is a skill of its own. Much of what
-# decides a picture is not in the paper. The next cell measures, here and now, what a few of its
-# lines do; beside each stands what you have instead.
+# SD-πXL's program is public, and reading a paper's program is a skill in itself. Much of what
+# decides a picture is not in the paper. The next cell measures what a few of its lines do, next to
+# what you have instead.
 
 # %%
 measured = {}
@@ -1393,15 +1389,14 @@ print(f"{'':50}{'here':>14}{'as published':>14}")
 for name, (here, there) in measured.items():
     print(f"{name:50}{here:>14}{there:>14}")
 
-# %% [markdown]
-# With what you have measured above (the smoothness that doubles at twice the side, section 6; the
-# scale that is one more than it says, section 8; the softmax whose argmax nobody saw, sections 3
-# and 10), that is most of the list. A few more can be seen by reading alone, and are not measured
-# here. The seed in the settings file never counts, since the command line's default is laid over
-# it. A start from noise is still held by ControlNets, to the edges and depths of a black picture.
-# Edge and depth maps are warped by the CPU and travel to the GPU anew at every step. The weights of
-# the autoencoder gather gradients that nobody uses or clears. All of it runs, and draws pictures.
-# That is why it is there.
+# %% [markdown] With what you have measured above (the smoothness that doubles at twice the side,
+# section 6; the scale that is one more than it says, section 8; the softmax whose argmax nobody
+# saw, sections 3 and 10), that is most of the list. You can see a few more just by reading; they
+# are not measured here. The seed in the settings file has no effect, because the command line's
+# default overwrites it. A start from noise still has ControlNets, with the edges and depths of a
+# black picture. At every step the CPU warps edge and depth maps, and they are sent to the GPU
+# again. The weights of the autoencoder collect gradients that are never used or cleared. All of it
+# runs, and draws pictures. That is why nobody noticed.
 
 # %% [markdown]
 # ## 14 · Yours
@@ -1436,7 +1431,7 @@ editor = PaletteEditor("dusk")
 editor
 
 # %% [markdown]
-# And where it begins: the nearest colours, until you paint over them.
+# And where it starts: the nearest colours, until you paint over them.
 
 # %%
 your_palette = dark_to_light(editor.palette).to(prior.device)
@@ -1488,8 +1483,8 @@ for thread in plan.threads:
 # ### Case 1 · The line-up
 #
 # Five students wrote `logits_from_image`, each with one mistake. Here are the logits of the first
-# three colours that their functions make of the check's two drawings, and what the five did. Who
-# did what?
+# three colours that their functions make of the check's two drawings, and a list of the five
+# mistakes. Who made which?
 
 # %%
 suspects = LineUp(
@@ -1509,12 +1504,13 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
-# ### Case 2 · The picture that would not come to rest
+# ### Case 2 · The picture that would not settle
 #
 # A colleague wrote the loop by hand, with your functions, which are right. There are **three** bugs
 # in the loop. None of them raises an error, and the picture is not bad at all: a boat with crumbs
-# that no number of steps takes away. With all three gone the first number is below 0.15, the second
-# below 0.03, and the third, how well the edges are those of the drawing, is near 0.9.
+# that do not go away with any number of steps. Once all three are gone, the first number is below
+# 0.15, the second is below 0.03, and the third, which says how well the edges match the drawing's,
+# is near 0.9.
 
 
 # %%
@@ -1565,8 +1561,8 @@ show(crisp(torch.cat([soft, hard])), ["soft", "hard"])
 # <details><summary>Help: I have two of the three.</summary>
 #
 # Multiply the fft weight by ten: does anything happen? At which size is speckle of one pixel a fine
-# frequency, and what is left of it once it has been enlarged by four? And if it is the third number
-# that is missing: what do the ControlNets hold up while the boat is mirrored?
+# frequency, and what is left of it once it has been enlarged by four? And if the third number is
+# still wrong: what do the ControlNets see while the boat is mirrored?
 #
 # </details>
 
@@ -1577,7 +1573,8 @@ show(crisp(torch.cat([soft, hard])), ["soft", "hard"])
 #
 # ### Dare 1 · From nothing
 #
-# No drawing, no controls: logits of noise, and a palette that was made for no picture.
+# Without a drawing and without controls: logits of noise, and a palette that was not made for any
+# picture.
 
 # %%
 generator = torch.Generator(prior.device).manual_seed(3)
@@ -1588,8 +1585,8 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 
 # %% [markdown]
 # **What you should see.** A hull, a mast and water, in colours that nobody would have chosen, under
-# a sky of crumbs. Does it help to cool $\tau$, to take more steps, to start in the palette that was
-# found?
+# a sky of crumbs. Does it help to cool $\tau$, to take more steps, to start with the palette that
+# was found?
 #
 # ### Nine more
 #
@@ -1597,20 +1594,20 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 #    soft and hard in the end, and what does it cost?
 # 3. **Straight through.** `path="argmax"`. The model only ever sees pixel art. Why is the picture
 #    so restless? Look at the entropy.
-# 4. **Other calms.** `fft=0.0` with `tv=2.0`, `laplacian=2.0` or `bilateral=2.0`. Which of them
-#    keeps a window of one pixel?
-# 5. **By eye.** `nearest(small, palette, space="oklab")`: nearest to the eye instead of to the
+# 4. **Other smoothness losses.** `fft=0.0` with `tv=2.0`, `laplacian=2.0` or `bilateral=2.0`. Which
+#    of them keeps a window of one pixel?
+# 5. **By eye.** `nearest(small, palette, space="oklab")`: nearest for the eye instead of for the
 #    numbers. For which palettes does the start differ most?
-# 6. **Two colours.** `PaletteEditor("ink")`. What does the model draw with, when it cannot use
-#    colour? Try `dither` of `distillery.palettes` for a start.
+# 6. **Two colours.** `PaletteEditor("ink")`. What does the model draw with if it cannot use colour?
+#    Try `dither` of `distillery.palettes` for a start.
 # 7. **A palette that learns.** `paint` says that the palette never learns. Let it (in a copy!),
-#    with a learning rate of its own. What does guidance do to eight colours that may go where they
+#    with a learning rate of its own. What does guidance do to eight colours that can go where they
 #    like?
 # 8. **Held less, held more.** `canny` and `depth` from 0 to 1.5. The paper warns of sums above 1.
-#    When does the picture stop being redrawn, and only get retraced?
-# 9. **Another craft.** `python -m distillery.crafts` makes beads, bricks and embroidery of a PNG.
+#    When is the picture no longer redrawn, but only traced?
+# 9. **Another craft.** `python -m distillery.crafts` makes beads, bricks and embroidery from a PNG.
 #    How large would your picture be in bricks?
-# 10. **The real one.** With a GPU, `MODEL = "sdxl"`. `data/configs/` has settings with the memory
+# 10. **The real one.** With a GPU, `MODEL = "sdxl"`. `data/configs/` has settings, with the memory
 #     and time to expect.
 
 # %% [markdown]
@@ -1618,17 +1615,17 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 #
 # > **two or three minutes of waiting · 4 points · CPU**
 #
-# Beside this notebook the stage hands in two pictures, drawn by your own functions, and their CLIP
-# scores. Prompts, seeds and settings are the same for everybody; `data/hand_in.yaml` has them. In a
-# terminal, in the course folder:
+# Together with this notebook you hand in  two pictures, drawn by your own functions, and their CLIP
+# scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.
+# In a terminal, in the course folder:
 #
 # ```sh
 # python main.py hand_in 04_pixelart
 # ```
 #
-# The pictures and `eval.json` then lie in `outputs/04_pixelart/`. A run that is stopped goes on
-# where it stopped, and pictures that are done are drawn again only when your code has changed. The
-# grader scores them anew, and draws some of them again by the code that you hand in.
+# Then the pictures and `eval.json` are in `outputs/04_pixelart/`. A run that was stopped continues
+# where it stopped. Finished pictures are drawn again only if your code has changed. The grader
+# scores the pictures again, and draws some of them again with the code that you hand in.
 
 # %%
 hand_in("04_pixelart")
@@ -1636,10 +1633,10 @@ hand_in("04_pixelart")
 # %% [markdown]
 # ## What you now have
 #
-# - You turned a **choice** into something with a gradient, in three ways, and know what each of
-#   them lies about.
-# - You made a **palette**, a start and a calm that does not depend on the size.
-# - You told **SDXL** all it wants to know, and held it by two **ControlNets**.
+# - You turned a **choice** into something with a gradient, in three ways, and you know what each of
+#   them hides.
+# - You made a **palette**, a start and a smoothness loss that does not depend on the size.
+# - You told **SDXL** all it needs to know, and guided it with two **ControlNets**.
 # - You measured a method against its simple rivals, and a program against its paper.
 #
 # Your functions are in `guidance/pixelart.py`, and the command line draws with them:

@@ -9,12 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from nbgrader.api import Gradebook
 pytest.importorskip("selenium", reason="no selenium: pip install --group test")
 
 from driven import TOKEN, browser_programs, chromium, served, until
+from scratch_postgres import scratch_postgres
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -75,44 +73,6 @@ class Place:
         return self.run(*python, command, NAME, "--course", str(self.course), *arguments, cwd=ROOT)
 
 
-def _user() -> str | None:
-    """Who may start PostgreSQL: nobody, where we are root, for it refuses to serve root."""
-    return "nobody" if os.getuid() == 0 else None
-
-
-@contextlib.contextmanager
-def _postgres() -> Iterator[str]:
-    """A scratch server that listens on this machine alone; yields the address of a database."""
-    if not (shutil.which("initdb") and shutil.which("pg_ctl")):
-        pytest.skip("no PostgreSQL here")
-    pytest.importorskip("psycopg", reason="no psycopg: pip install .[postgres]")
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [program, *arguments],
-            check=True,
-            user=_user(),
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-    # pytest's own folders are closed to nobody.
-    folder = tempfile.mkdtemp(prefix="postgresql-")
-    try:
-        if _user():
-            shutil.chown(folder, _user())
-        data, options = f"{folder}/data", f"-c listen_addresses='' -k {folder}"
-        run("initdb", "-D", data, "-A", "trust", "-U", "course", "--no-sync")
-        run("pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start")
-        try:
-            yield f"postgresql://course@/postgres?host={folder}"
-        finally:
-            run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder)
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """A stage released, fetched, answered, submitted, collected and graded."""
@@ -124,7 +84,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with contextlib.ExitStack() as stack:
         db_url = f"sqlite:///{course / 'gradebook.db'}"
         if request.param == "postgresql":
-            db_url = stack.enter_context(_postgres())
+            db_url = stack.enter_context(scratch_postgres())
         course.mkdir()
         place = Place(course, home, db_url)
         place.grading("release")

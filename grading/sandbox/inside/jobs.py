@@ -28,7 +28,7 @@ PRIORS: dict[str, Any] = {}  # name of a model -> the prior, loaded before any j
 
 def preload(models: Iterable[str]) -> None:
     """Load priors once, so that jobs need not."""
-    from distillery.models.presets import load_prior
+    from distillery.models.load import load_prior
 
     PRIORS.update({model: load_prior(model, device="cpu") for model in models})
 

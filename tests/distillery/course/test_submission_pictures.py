@@ -32,7 +32,8 @@ from distillery.course.submission_pictures import (
 )
 from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
-from distillery.models.presets import find_preset, load_prior
+from distillery.models.load import load_prior
+from distillery.models.presets import find_preset
 from distillery.pixelart.indexed_png import enlarged, indexed
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import engine

@@ -17,7 +17,7 @@ from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image, to_pil
 from distillery.methods.source_image import Pair, drawn_source, load_pairs, load_source
 from distillery.models.exact import demonstration_mixture
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 
 

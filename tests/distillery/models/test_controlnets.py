@@ -15,7 +15,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.models import presets
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import load_controlnets, load_lora, load_prior
+from distillery.models.load import load_controlnets, load_lora, load_prior
 from distillery.models.prior import Condition, Control
 from distillery.models.stable_diffusion import StableDiffusionXLPrior
 

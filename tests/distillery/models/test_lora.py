@@ -10,8 +10,8 @@ import torch
 from distillery.core.errors import CourseError
 from distillery.methods.settings import Settings
 from distillery.models.exact import GaussianMixturePrior
+from distillery.models.load import load_prior
 from distillery.models.lora import LoraDenoiser
-from distillery.models.presets import load_prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.runs.canvas import LatentCanvas
 from distillery.runs.companion import lora_companion

@@ -8,9 +8,10 @@ import torch
 
 from distillery.core.errors import CourseError
 from distillery.methods.registry import METHODS
-from distillery.models import presets, stable_diffusion
+from distillery.models import annotators, load, stable_diffusion
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import PRESETS, guidance_default, load_prior, pick_device
+from distillery.models.load import load_prior, pick_device
+from distillery.models.presets import PRESETS, find_preset, guidance_default, suits
 from distillery.models.stable_diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 
 
@@ -37,6 +38,17 @@ def test_every_preset_has_a_guidance_scale_for_every_method() -> None:
 def test_the_original_assignments_scales_belong_to_stable_diffusion() -> None:
     assert guidance_default("sd21-base", "sds") == 25
     assert guidance_default("sd21-base", "pds") == 7.5
+
+
+def test_every_preset_is_sampled_from_with_guidance_of_its_own() -> None:
+    scales = {name: suits(name, "sample")["guidance_scale"] for name in PRESETS}
+
+    assert scales == {
+        "tiny-sd": 5.0,
+        "tiny-sdxl": 5.0,
+        "exact": 1.0,
+        **dict.fromkeys(["sd15", "sd21-base", "sd21", "ssd-1b", "sdxl"], 7.5),
+    }
 
 
 def test_an_unknown_method_is_answered_with_the_known_ones() -> None:
@@ -69,7 +81,7 @@ def test_the_embedded_model_is_found_from_any_working_folder(
     tiny_sd_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(tiny_sd_folder, tmp_path / "repository/data/models/tiny-sd")
-    monkeypatch.setattr(presets, "REPOSITORY", tmp_path / "repository")
+    monkeypatch.setattr(load, "REPOSITORY", tmp_path / "repository")
     monkeypatch.chdir(tmp_path)
 
     assert isinstance(load_prior("tiny-sd", device="cpu"), StableDiffusionPrior)
@@ -78,7 +90,7 @@ def test_the_embedded_model_is_found_from_any_working_folder(
 def test_a_missing_embedded_model_says_how_to_make_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presets, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(load, "REPOSITORY", tmp_path)
 
     with pytest.raises(CourseError, match=r"cannot load tiny-sd: .* is missing; .*make train"):
         load_prior("tiny-sd", device="cpu")
@@ -208,3 +220,33 @@ def test_auto_prefers_cuda_then_mps(
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
     assert pick_device("auto") == torch.device(expected)
+
+
+def test_every_preset_says_what_suits_it_for_every_kind_of_run() -> None:
+    kinds = {kind: set(values) for kind, values in PRESETS["sdxl"].settings.items()}
+
+    assert set(kinds) >= {"draw", "pixelart"}
+    for preset in PRESETS.values():
+        assert {kind: set(values) for kind, values in preset.settings.items()} == kinds
+
+
+def test_what_suits_a_model_is_the_presets_and_a_folders_is_its_familys(
+    tiny_sdxl_folder: Path,
+) -> None:
+    assert suits("tiny-sdxl", "pixelart")["size"] == (32, 32)
+    assert suits("sdxl", "pixelart")["size"] == (64, 64)
+    assert suits("exact", "draw")["steps"] == 200
+    assert suits(tiny_sdxl_folder, "draw") == suits("sdxl", "draw")
+    with pytest.raises(CourseError, match="unknown model 'sd99'"):
+        suits("sd99", "draw")
+
+
+def test_an_embedded_model_needs_nothing_from_the_hub() -> None:
+    embedded = [preset for preset in PRESETS.values() if preset.embedded]
+
+    assert [preset.name for preset in embedded] == ["tiny-sd", "tiny-sdxl"]
+    assert not find_preset("data/models/tiny-sdxl").embedded
+    for preset in embedded:
+        assert preset.local
+        assert {preset.captioner, preset.depth_estimator} == set(annotators.EMBEDDED)
+        assert preset.clip_scorer == "tiny-clip"

@@ -12,7 +12,7 @@ from PIL import Image
 from distillery.core.errors import CourseError
 from distillery.models import annotators
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.palettes import from_hex, load_palette, nearest, save_palette, srgb_to_oklab
 from distillery.pixelart import clip_choice, initial_grid
 from distillery.pixelart.initial_grid import Start, begin, controls_for, fitted_palette

@@ -14,7 +14,7 @@ from PIL import Image
 from distillery.core.errors import CourseError
 from distillery.models import annotators
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.presets import load_prior
+from distillery.models.load import load_prior
 from distillery.pixelart import run
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.settings import PixelSettings

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from distillery.core.errors import CourseError
+from distillery.core.settings import declared
 from distillery.models.presets import find_preset
 from distillery.pixelart.settings import MEMORY, PixelSettings
 
@@ -92,9 +93,9 @@ def test_every_setting_stands_in_the_file_under_what_it_is() -> None:
     text = settings(size=(24, 48)).to_yaml()
 
     lines = text.splitlines()
-    for field in dataclasses.fields(PixelSettings):
-        (place,) = [n for n, line in enumerate(lines) if line.startswith(f"{field.name}: ")]
-        assert lines[place - 1] == f"# {field.metadata['says']}"
+    for name, setting in declared(PixelSettings).items():
+        (place,) = [n for n, line in enumerate(lines) if line.startswith(f"{name}: ")]
+        assert lines[place - 1] == f"# {setting.help}"
     assert yaml.safe_load(text)["size"] == [24, 48]
     assert max(map(len, lines)) <= 100
 

@@ -38,7 +38,7 @@ def test_every_rule_stands_under_what_it_is():
     ("wrong", "says"),
     [
         ("seed: -1", "seed must be a whole number"),
-        ("points: 5", "points must be a list of"),
+        ("points: 5", "points must map tasks to points, e.g. {sds.sds_grad: 6}; it is 5"),
         ("points: {sds.sds_gard: 5}", "sds.sds_gard"),
         ("points: {sds.sds_grad: -5}", "points of sds.sds_grad must be a finite number from 0"),
         ("optional: vsd.vsd_grad", "optional must be a list of tasks"),

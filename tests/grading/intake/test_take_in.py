@@ -30,7 +30,7 @@ from grading.intake.repair_notebook import repair_notebook
 from grading.intake.take_in import ensure_taken_in, repaired, take_in
 from grading.stages import STAGES
 from grading.student.pack import pack
-from grading.student.validate import find_stages
+from grading.student.student_stage import find_stages
 
 TOUR, SDS = STAGES[:2]
 NAME = TOUR.folder
@@ -181,11 +181,13 @@ def test_a_fixed_file_that_was_changed_is_flagged_with_its_change(released_cours
     course = released_course
     release = nbformat.read(course / "release" / NAME / f"{NAME}.ipynb", as_version=4)
     save(folder, solved(release), f"notebooks/{NAME}/{NAME}.ipynb")
-    (folder / "distillery").mkdir()
+    (folder / "distillery" / "models").mkdir(parents=True)
     changed = (
-        (ROOT / "distillery" / "schedule.py").read_text("utf-8").replace("import", "impart", 1)
+        (ROOT / "distillery" / "models" / "schedule.py")
+        .read_text("utf-8")
+        .replace("import", "impart", 1)
     )
-    (folder / "distillery" / "schedule.py").write_text(changed, "utf-8")
+    (folder / "distillery" / "models" / "schedule.py").write_text(changed, "utf-8")
     intake = come(folder, course)
     (flag,) = intake.flags
     assert flag.kind == "fixed file"
@@ -241,7 +243,7 @@ def test_what_is_no_notebook_is_rejected_and_said_what_it_is(name, course, folde
 
 def test_a_rejected_hand_in_still_has_a_notebook_to_grade(course, folder, release):
     intake = come(folder, course)
-    assert "not a notebook" in intake.rejected
+    assert "no notebook" in intake.rejected
     assert nbformat.writes(clean_notebook(intake)) == nbformat.writes(release)
 
 

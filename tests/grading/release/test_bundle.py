@@ -30,10 +30,13 @@ from grading.core.rules import Rules
 from grading.core.submission import Submission
 from grading.intake.take_in import take_in
 from grading.release.bundle import check_no_answers, contents
-from grading.stages import STAGES, misconceptions
+from grading.stages import STAGES
 from grading.stages.known_answers import answers_in
-from grading.student import pack, validate
-from grading.student.validate import Work, find_stages, look
+from grading.stages.sds import misconceptions as sds_mistakes
+from grading.stages.tour import misconceptions as tour_mistakes
+from grading.student import check_pictures, pack, run_checks
+from grading.student.student_stage import StudentStage, find_stages
+from grading.student.validate import look
 
 TOUR, SDS = STAGES[:2]
 PROMPTS = (
@@ -41,7 +44,22 @@ PROMPTS = (
     "a yellow castle in the night sky",
     "a blue mushroom in the forest",
 )
-KNOWN = {"__init__.py", "__main__.py", "manifest.py", "pack.py", "stages.py", "validate.py"}
+KNOWN = {
+    "__init__.py",
+    "__main__.py",
+    "core/__init__.py",
+    "core/limits.py",
+    "core/manifest.py",
+    "core/notebook_cells.py",
+    "student/__init__.py",
+    "student/check_pictures.py",
+    "student/lint.py",
+    "student/pack.py",
+    "student/run_checks.py",
+    "student/student_notebook.py",
+    "student/student_stage.py",
+    "student/validate.py",
+}
 INSTRUCTORS = (
     "reference",
     "cases",
@@ -105,7 +123,7 @@ def with_pictures(released: Path, unpacked: Path, monkeypatch) -> Path:
     return unpacked
 
 
-def work(root: Path, name: str = TOUR.folder) -> Work:
+def work(root: Path, name: str = TOUR.folder) -> StudentStage:
     return find_stages(root, name)[0]
 
 
@@ -180,7 +198,7 @@ def test_no_answer_of_any_stage_is_in_a_bundle(released):
 
 
 def test_no_misconception_and_no_hidden_seed_is_in_a_bundle(released):
-    names = {one.name for one in answers_in(misconceptions.tour, misconceptions.sds)}
+    names = {one.name for one in answers_in(tour_mistakes, sds_mistakes)}
     assert len(names) > 40
     hidden = str(Rules.load(released / "rules.yaml").seed)
     assert len(hidden) > 4
@@ -264,7 +282,7 @@ def test_code_that_ends_python_or_never_ends_costs_its_own_task_only(unpacked, m
     def never(command, **_):
         raise subprocess.TimeoutExpired(command, 1)
 
-    monkeypatch.setattr(validate.subprocess, "run", never)
+    monkeypatch.setattr(run_checks.subprocess, "run", never)
     report = look(work(unpacked))
     assert all("does not end" in one.lines[0] for one in report.checked)
 
@@ -376,7 +394,7 @@ def test_a_cell_that_was_written_and_never_run_is_noticed(unpacked):
 
 def test_a_changed_fixed_file_is_named_and_no_obstacle(unpacked):
     write_all(unpacked)
-    (unpacked / "distillery" / "check.py").write_text("def check(*_): return True\n")
+    (unpacked / "distillery" / "course" / "check.py").write_text("def check(*_): return True\n")
     (unpacked / "data" / "prompts.json").unlink()
     report = look(work(unpacked), run=False)
     assert "distillery/course/check.py is not as it was released." in report.to_know
@@ -419,7 +437,7 @@ def test_pictures_that_are_missing_or_not_as_scored_are_to_do(with_pictures):
     for row in forged["pictures"]:
         row["score"] = 0.9
     (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.9}))
-    to_do = list(validate._about_evaluation(place / "eval.json", hand_in_of(), run=True))
+    to_do = list(check_pictures.wrong_evaluation(place / "eval.json", hand_in_of(), run=True))
     assert "the scores in eval.json are not those of the pictures" in to_do[0]
     (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.1}))
     assert "the mean in eval.json" in look(work(with_pictures, "sds"), run=False).to_do[-1]
@@ -531,7 +549,7 @@ def test_a_changed_file_differs_with_its_lines_and_a_missing_one_where_all_must_
     released, unpacked
 ):
     manifest = Manifest.load(released / "manifest.json")
-    path = unpacked / "distillery" / "schedule.py"
+    path = unpacked / "distillery" / "models" / "schedule.py"
     path.write_text(path.read_text("utf-8").replace("import torch", "import torch as t"), "utf-8")
     (unpacked / "main.py").unlink()
     (one,) = manifest.differences(unpacked, TOUR.folder)

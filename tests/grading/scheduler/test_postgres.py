@@ -2,55 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-from pathlib import Path
-
 import pytest
 from fake_grade import environment
 from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
+from scratch_postgres import scratch_postgres
 
 from benchmarks.sample_class import NAME, gradebook, hand_in, scores, settings
 from grading.core.rules import Rules
 from grading.scheduler.autograde import autograde
 
-pytest.importorskip("psycopg", reason="psycopg is not installed")
-
 
 @pytest.fixture
 def server():
-    """The URL of an empty database; the server refuses to run as root, so nobody runs it."""
-    if not (shutil.which("initdb") and shutil.which("pg_ctl")):
-        pytest.skip("PostgreSQL is not installed")
-    who = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    os.chown(folder, who.pw_uid, who.pw_gid)
-    rights = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-
-    def run(*command: str) -> None:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        root = rights if os.getuid() == 0 else {}
-        subprocess.run(command, check=True, cwd=folder, **quiet, **root)
-
-    data = str(folder / "data")
-    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-    try:
-        run("initdb", "-D", data, "-U", "course", "--auth", "trust", "--no-sync")
-        run("pg_ctl", "-D", data, "-o", options, "-l", str(folder / "log"), "-w", "start")
-        yield f"postgresql://course@/postgres?host={folder}"
-    finally:
-        subprocess.run(
-            ["pg_ctl", "-D", data, "-m", "immediate", "stop"],
-            check=False,
-            cwd=folder,
-            stdout=subprocess.DEVNULL,
-            **(rights if os.getuid() == 0 else {}),
-        )
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch_postgres() as url:
+        yield url
 
 
 def test_a_class_is_graded_into_postgresql_and_found_there_again(

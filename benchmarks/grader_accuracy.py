@@ -17,7 +17,8 @@ from collections.abc import Iterator
 
 import torch
 
-from distillery.course.observe import Task, record
+from distillery.course.record import record
+from distillery.course.tasks import Task
 from grading.core.records import Verdict
 from grading.judge.judge_task import Key, judge
 from grading.sandbox.jobs import Raised, Reply

@@ -26,7 +26,9 @@ import torch
 import yaml
 
 from distillery.core.errors import CourseError
-from distillery.course.observe import Recording, Task, conclude, record
+from distillery.course.observe import conclude
+from distillery.course.record import Recording, record
+from distillery.course.tasks import Task
 from grading.judge.judge_task import Key
 from grading.stages import STAGES
 from grading.stages.stage import Stage

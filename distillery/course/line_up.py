@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from distillery.core.errors import CourseError
-from distillery.course.observe import load_task
+from distillery.course.tasks import load_task
 from distillery.notebook.figures import show
 
 if TYPE_CHECKING:

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from distillery.core.errors import STILL_TO_DO, CourseError
 from distillery.core.files import atomic_write
-from distillery.course.observe import split_task, task_names
 from distillery.course.student_files import (
     course_root,
     forget_bytecode,
@@ -25,6 +24,7 @@ from distillery.course.student_files import (
     student_file,
     student_module,
 )
+from distillery.course.tasks import split_task, task_names
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -19,7 +19,7 @@ from distillery.crafts.pdf import (
     MARGIN,
     QUIET,
     WIDTH,
-    Paper,
+    Document,
     fitted,
     tint,
 )
@@ -75,19 +75,6 @@ class BeadPlan:
     pages: int
 
 
-def plan_beads(indices: Any, palette: Any) -> BeadPlan:
-    """Count beads and lay out boards.
-
-    Args:
-        indices: int64 (H, W), -1 where a peg stays bare.
-        palette: float32 (K, 3), sRGB in [0, 1].
-
-    Raises:
-        CourseError: the grid is not one.
-    """
-    return _plan(as_grid(indices, palette))
-
-
 def _plan(grid: Grid) -> BeadPlan:
     counts = grid.counts()
     shades = nearest(grid.palette[list(counts)], load_shades("perler"), distinct=True)
@@ -135,18 +122,18 @@ def write_beads(path: Path, indices: Any, palette: Any, *, title: str = "Fuse be
     """
     grid = as_grid(indices, palette)
     plan = _plan(grid)
-    paper = Paper(title, plan.pages)
-    _cover(paper, grid, plan)
+    pdf = Document(title, plan.pages)
+    _cover(pdf, grid, plan)
     for first in range(0, len(plan.colours), ROWS_OF_LIST):
-        _bead_list(paper, plan, first)
+        _bead_list(pdf, plan, first)
     for colour in plan.colours:
         rgb = tuple(grid.palette[colour.index].tolist())
-        paper.define_stamp(
+        pdf.define_stamp(
             _stamp(colour.index), colour.symbol, BEAD_MM, fill=tint(rgb), round_edge=True
         )
     for board in plan.boards:
-        _board(paper, grid, plan, board)
-    atomic_write(Path(path), paper.finish())
+        _board(pdf, grid, plan, board)
+    atomic_write(Path(path), pdf.finish())
     return plan
 
 
@@ -154,15 +141,15 @@ def _stamp(index: int) -> str:
     return f"bead{index}"
 
 
-def _cover(paper: Paper, grid: Grid, plan: BeadPlan) -> None:
-    paper.new_page()
-    paper.text(MARGIN, 24, paper.title, size=22, bold=True, width=WIDTH - 2 * MARGIN)
-    paper.text(MARGIN, 31, "Fuse bead plan", size=10, colour=QUIET)
+def _cover(pdf: Document, grid: Grid, plan: BeadPlan) -> None:
+    pdf.new_page()
+    pdf.text(MARGIN, 24, pdf.title, size=22, bold=True, width=WIDTH - 2 * MARGIN)
+    pdf.text(MARGIN, 31, "Fuse bead plan", size=10, colour=QUIET)
     room = (WIDTH - 2 * MARGIN, 165.0)
     width, height = fitted(grid.width, grid.height, room)
     left, top = (WIDTH - width) / 2, 38 + (room[1] - height) / 2
-    paper.picture(preview(grid, grid.palette), left, top, width, height)
-    _board_map(paper, plan, left, top, width / grid.width)
+    pdf.picture(preview(grid, grid.palette), left, top, width, height)
+    _board_map(pdf, plan, left, top, width / grid.width)
     wide, high = plan.size_cm
     facts = [
         ("Beads", f"{plan.width} wide × {plan.height} high, {plan.total:,} in all"),
@@ -176,47 +163,47 @@ def _cover(paper: Paper, grid: Grid, plan: BeadPlan) -> None:
     ]
     y = 214.0
     for name, words in facts:
-        paper.text(MARGIN, y, name, size=9, bold=True)
-        paper.text(MARGIN + 32, y, words, size=9)
+        pdf.text(MARGIN, y, name, size=9, bold=True)
+        pdf.text(MARGIN + 32, y, words, size=9)
         y += 6.2
 
 
-def _board_map(paper: Paper, plan: BeadPlan, left: float, top: float, scale: float) -> None:
+def _board_map(pdf: Document, plan: BeadPlan, left: float, top: float, scale: float) -> None:
     """Edges and names of the boards, drawn over the preview."""
     right, bottom = left + plan.width * scale, top + plan.height * scale
     for board in plan.boards:
         x, y = left + board.column * BOARD * scale, top + board.row * BOARD * scale
         x1, y1 = min(x + BOARD * scale, right), min(y + BOARD * scale, bottom)
-        paper.box(x, y, x1 - x, y1 - y, edge=INK, edge_width=0.35)
+        pdf.box(x, y, x1 - x, y1 - y, edge=INK, edge_width=0.35)
         size = min(9.0, BOARD * scale * 0.9, (x1 - x) * 0.9, (y1 - y) * 0.9)
         tag = size * 0.36
-        paper.box(x, y, tag * (1 + 0.75 * len(board.name)), tag * 1.5, fill="#ffffff", edge=INK)
-        paper.text(x + tag * 0.4, y + tag * 1.12, board.name, size=size, bold=True)
+        pdf.box(x, y, tag * (1 + 0.75 * len(board.name)), tag * 1.5, fill="#ffffff", edge=INK)
+        pdf.text(x + tag * 0.4, y + tag * 1.12, board.name, size=size, bold=True)
 
 
-def _bead_list(paper: Paper, plan: BeadPlan, first: int) -> None:
-    paper.new_page("Beads", "The last column names a Perler bead of a near colour, one for each.")
+def _bead_list(pdf: Document, plan: BeadPlan, first: int) -> None:
+    pdf.new_page("Beads", "The last column names a Perler bead of a near colour, one for each.")
     left = MARGIN
     places = {"": left, "Colour": left + 8, "Hex": left + 24, "Perler": left + 72}
     end = left + 64
     for name, x in places.items():
-        paper.text(x, 31, name, size=8, bold=True)
-    paper.text(end, 31, "Beads", size=8, bold=True, align="right")
-    paper.line(left, 32.6, WIDTH - MARGIN, 32.6, width=0.25)
+        pdf.text(x, 31, name, size=8, bold=True)
+    pdf.text(end, 31, "Beads", size=8, bold=True, align="right")
+    pdf.line(left, 32.6, WIDTH - MARGIN, 32.6, width=0.25)
     y = 39.0
     for colour in plan.colours[first : first + ROWS_OF_LIST]:
-        paper.box(left, y - 3.9, 5, 5, fill=_tint_of(colour), edge=LINE)
-        paper.sign(colour.symbol, left, y - 3.9, 5)
-        paper.box(places["Colour"], y - 3.9, 12, 5, fill=colour.hex, edge=LINE)
-        paper.text(places["Hex"], y, colour.hex, size=9)
-        paper.text(end, y, f"{colour.beads:,}", size=9, align="right")
-        paper.box(places["Perler"], y - 3.9, 12, 5, fill=colour.shade.rgb, edge=LINE)
-        paper.text(places["Perler"] + 15, y, colour.shade.code, size=9, bold=True)
-        paper.text(places["Perler"] + 28, y, colour.shade.name, size=9)
+        pdf.box(left, y - 3.9, 5, 5, fill=_tint_of(colour), edge=LINE)
+        pdf.sign(colour.symbol, left, y - 3.9, 5)
+        pdf.box(places["Colour"], y - 3.9, 12, 5, fill=colour.hex, edge=LINE)
+        pdf.text(places["Hex"], y, colour.hex, size=9)
+        pdf.text(end, y, f"{colour.beads:,}", size=9, align="right")
+        pdf.box(places["Perler"], y - 3.9, 12, 5, fill=colour.shade.rgb, edge=LINE)
+        pdf.text(places["Perler"] + 15, y, colour.shade.code, size=9, bold=True)
+        pdf.text(places["Perler"] + 28, y, colour.shade.name, size=9)
         y += 6.0
     if first + ROWS_OF_LIST >= len(plan.colours):
-        paper.line(left, y - 4, WIDTH - MARGIN, y - 4, width=0.25)
-        paper.text(end, y, f"{plan.total:,}", size=9, bold=True, align="right")
+        pdf.line(left, y - 4, WIDTH - MARGIN, y - 4, width=0.25)
+        pdf.text(end, y, f"{plan.total:,}", size=9, bold=True, align="right")
 
 
 def _tint_of(colour: BeadColour) -> tuple[float, float, float]:
@@ -224,39 +211,39 @@ def _tint_of(colour: BeadColour) -> tuple[float, float, float]:
     return tint((red / 255, green / 255, blue / 255))
 
 
-def _board(paper: Paper, grid: Grid, plan: BeadPlan, board: Board) -> None:
+def _board(pdf: Document, grid: Grid, plan: BeadPlan, board: Board) -> None:
     cells = _cells(grid, board.row, board.column)
     first_row, first_column = board.row * BOARD + 1, board.column * BOARD + 1
-    paper.new_page(
+    pdf.new_page(
         f"Board {board.name}",
         f"rows {first_row} to {first_row + cells.shape[0] - 1}, columns {first_column} to "
         f"{first_column + cells.shape[1] - 1}; {board.beads} beads",
     )
-    _numbers(paper)
+    _numbers(pdf)
     for row, column in np.argwhere(cells != EMPTY):
         x, y = BOARD_LEFT + column * BEAD_MM, BOARD_TOP + row * BEAD_MM
-        paper.stamp(_stamp(int(cells[row, column])), x, y, BEAD_MM)
-    _counts(paper, plan, board)
+        pdf.stamp(_stamp(int(cells[row, column])), x, y, BEAD_MM)
+    _counts(pdf, plan, board)
 
 
-def _numbers(paper: Paper) -> None:
+def _numbers(pdf: Document) -> None:
     side = BOARD * BEAD_MM
-    paper.box(BOARD_LEFT, BOARD_TOP, side, side, edge=QUIET, edge_width=0.3)
+    pdf.box(BOARD_LEFT, BOARD_TOP, side, side, edge=QUIET, edge_width=0.3)
     for peg in range(BOARD):
         middle = (peg + 0.5) * BEAD_MM
         # Bare pegs show as points; beads cover them.
         for other in range(BOARD):
             x, y = BOARD_LEFT + middle, BOARD_TOP + (other + 0.5) * BEAD_MM
-            paper.box(x - 0.2, y - 0.2, 0.4, 0.4, fill=LINE, edge=None)
+            pdf.box(x - 0.2, y - 0.2, 0.4, 0.4, fill=LINE, edge=None)
         strong = (peg + 1) % 5 == 0
         size, colour = (7.0, INK) if strong else (5.5, QUIET)
-        paper.text(BOARD_LEFT + middle, BOARD_TOP - 1.5, str(peg + 1), size=size, colour=colour,
+        pdf.text(BOARD_LEFT + middle, BOARD_TOP - 1.5, str(peg + 1), size=size, colour=colour,
                    align="centre")  # fmt: skip
-        paper.text(BOARD_LEFT - 1.5, BOARD_TOP + middle + 0.9, str(peg + 1), size=size,
+        pdf.text(BOARD_LEFT - 1.5, BOARD_TOP + middle + 0.9, str(peg + 1), size=size,
                    colour=colour, align="right")  # fmt: skip
 
 
-def _counts(paper: Paper, plan: BeadPlan, board: Board) -> None:
+def _counts(pdf: Document, plan: BeadPlan, board: Board) -> None:
     """The beads of this board, in as many columns as they need."""
     top, room = BOARD_TOP + BOARD * BEAD_MM + 8, HEIGHT - 16
     rows = max(math.ceil(len(board.counts) / 4), 1)
@@ -266,8 +253,8 @@ def _counts(paper: Paper, plan: BeadPlan, board: Board) -> None:
     for place, (index, beads) in enumerate(board.counts.items()):
         column, row = divmod(place, rows)
         x, y = MARGIN + column * 46, top + row * step
-        paper.box(x, y, side, side, fill=_tint_of(colours[index]), edge=LINE)
-        paper.sign(colours[index].symbol, x, y, side)
+        pdf.box(x, y, side, side, fill=_tint_of(colours[index]), edge=LINE)
+        pdf.sign(colours[index].symbol, x, y, side)
         size = min(8.0, step * 1.4)
-        paper.text(x + 7, y + 0.75 * side, f"{beads} × {colours[index].hex}", size=size)
-        paper.text(x + 32, y + 0.75 * side, colours[index].shade.code, size=size, colour=QUIET)
+        pdf.text(x + 7, y + 0.75 * side, f"{beads} × {colours[index].hex}", size=size)
+        pdf.text(x + 32, y + 0.75 * side, colours[index].shade.code, size=size, colour=QUIET)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
-from distillery.crafts.colour_match import Shade
+from distillery.crafts.cross_stitch_plan import (
+    ROWS_OF_LIST,
+    CrossStitchPlan,
+    Thread,
+    Tile,
+    plan_cross_stitch,
+)
 from distillery.crafts.grid import EMPTY, Grid, as_grid, preview, to_hex
 from distillery.crafts.pdf import (
     HEIGHT,
@@ -20,129 +23,16 @@ from distillery.crafts.pdf import (
     MARGIN,
     QUIET,
     WIDTH,
-    Paper,
+    Document,
     fitted,
     tint,
 )
-from distillery.crafts.symbols import Symbol, symbol
-from distillery.crafts.threads import MM_PER_INCH, dmc_threads, skeins, thread_metres
 
-MOST_COLUMNS, MOST_ROWS = 50, 70  # new cells on one page
-OVERLAP = 2  # cells of the page before that are shown again
 GUTTER = 8.0  # mm for the row numbers
 CHART_TOP = 34.0
 CHART_ROOM = (WIDTH - 2 * MARGIN - GUTTER, 237.0)
 LARGEST_CELL = 7.0
-ROWS_OF_LIST = 40
 OTHER_COUNTS = (11, 14, 16, 18)
-
-
-@dataclass(frozen=True)
-class Thread:
-    """One colour of the picture and the cotton for it.
-
-    index: in the palette.
-    stitches: crosses in this colour.
-    metres: of all strands that are stitched with at once, side by side.
-    """
-
-    index: int
-    symbol: Symbol
-    shade: Shade
-    stitches: int
-    metres: float
-    skeins: int
-
-
-@dataclass(frozen=True)
-class Tile:
-    """The part of the chart on one page: cells `[first, end)`, and how many are repeated before."""
-
-    columns: tuple[int, int]
-    rows: tuple[int, int]
-    repeated: tuple[int, int]
-    page: int
-
-
-@dataclass(frozen=True)
-class CrossStitchPlan:
-    """What a chart says: sizes in cm (width, height), threads by falling number of stitches."""
-
-    width: int
-    height: int
-    total: int
-    cloth_count: int
-    strands: int
-    size_cm: tuple[float, float]
-    threads: tuple[Thread, ...]
-    tiles: tuple[Tile, ...]
-    pages: int
-
-    @property
-    def size_inches(self) -> tuple[float, float]:
-        return self.width / self.cloth_count, self.height / self.cloth_count
-
-
-def plan_cross_stitch(
-    indices: Any, palette: Any, *, cloth_count: int = 14, strands: int = 2
-) -> CrossStitchPlan:
-    """Count stitches, choose threads and lay out pages.
-
-    Args:
-        indices: int64 (H, W), -1 where the cloth stays bare.
-        palette: float32 (K, 3), sRGB in [0, 1].
-        cloth_count: holes an inch of the cloth.
-        strands: of six in a skein, stitched with at once.
-
-    Raises:
-        CourseError: the grid is not one, or the cloth or the strands make no sense.
-    """
-    return _plan(as_grid(indices, palette), cloth_count, strands)
-
-
-def _plan(grid: Grid, cloth_count: int, strands: int) -> CrossStitchPlan:
-    if not 5 <= cloth_count <= 40:
-        raise CourseError(f"cloth has 5 to 40 holes an inch; it is {cloth_count}, often it is 14.")
-    if not 1 <= strands <= 6:
-        raise CourseError(f"a skein has 6 strands, so 1 to 6 can be stitched with; not {strands}.")
-    counts = grid.counts()
-    shades = dmc_threads(grid.palette[list(counts)])
-    threads = []
-    for number, ((index, stitches), shade) in enumerate(zip(counts.items(), shades, strict=True)):
-        metres = thread_metres(stitches, cloth_count)
-        threads.append(
-            Thread(index, symbol(number), shade, stitches, metres, skeins(metres, strands))
-        )
-    first_chart = 2 + math.ceil(len(threads) / ROWS_OF_LIST)
-    tiles = _tiles(grid.width, grid.height, first_chart)
-    centimetres = MM_PER_INCH / cloth_count / 10
-    return CrossStitchPlan(
-        width=grid.width,
-        height=grid.height,
-        total=grid.total,
-        cloth_count=cloth_count,
-        strands=strands,
-        size_cm=(grid.width * centimetres, grid.height * centimetres),
-        threads=tuple(threads),
-        tiles=tuple(tiles),
-        pages=first_chart - 1 + len(tiles),
-    )
-
-
-def _tiles(width: int, height: int, first_page: int) -> list[Tile]:
-    tiles: list[Tile] = []
-    for rows in _spans(height, MOST_ROWS):
-        for columns in _spans(width, MOST_COLUMNS):
-            repeated = (OVERLAP if columns[0] else 0, OVERLAP if rows[0] else 0)
-            tiles.append(Tile(columns, rows, repeated, first_page + len(tiles)))
-    return tiles
-
-
-def _spans(cells: int, most: int) -> list[tuple[int, int]]:
-    """Cut a side into pages of nearly equal length that begin at multiples of ten."""
-    pages, tens = math.ceil(cells / most), math.ceil(cells / 10)
-    starts = [10 * math.ceil(page * tens / pages) for page in range(pages)]
-    return list(zip(starts, [*starts[1:], cells], strict=True))
 
 
 def write_cross_stitch(
@@ -168,25 +58,25 @@ def write_cross_stitch(
         CourseError: the grid is not one, or the file cannot be written.
     """
     grid = as_grid(indices, palette)
-    plan = _plan(grid, cloth_count, strands)
-    paper = Paper(title, plan.pages)
-    _cover(paper, grid, plan)
+    plan = plan_cross_stitch(grid, cloth_count=cloth_count, strands=strands)
+    pdf = Document(title, plan.pages)
+    _cover(pdf, grid, plan)
     for first in range(0, len(plan.threads), ROWS_OF_LIST):
-        _thread_list(paper, grid, plan, first)
-    _charts(paper, grid, plan)
-    atomic_write(Path(path), paper.finish())
+        _thread_list(pdf, grid, plan, first)
+    _charts(pdf, grid, plan)
+    atomic_write(Path(path), pdf.finish())
     return plan
 
 
-def _cover(paper: Paper, grid: Grid, plan: CrossStitchPlan) -> None:
-    paper.new_page()
-    paper.text(MARGIN, 24, paper.title, size=22, bold=True, width=WIDTH - 2 * MARGIN)
-    paper.text(MARGIN, 31, "Counted cross-stitch chart", size=10, colour=QUIET)
+def _cover(pdf: Document, grid: Grid, plan: CrossStitchPlan) -> None:
+    pdf.new_page()
+    pdf.text(MARGIN, 24, pdf.title, size=22, bold=True, width=WIDTH - 2 * MARGIN)
+    pdf.text(MARGIN, 31, "Counted cross-stitch chart", size=10, colour=QUIET)
     room = (WIDTH - 2 * MARGIN, 150.0)
     width, height = fitted(grid.width, grid.height, room)
     left, top = (WIDTH - width) / 2, 38 + (room[1] - height) / 2
-    paper.picture(preview(grid, _thread_colours(grid, plan)), left, top, width, height)
-    paper.box(left, top, width, height, edge=QUIET, edge_width=0.2)
+    pdf.picture(preview(grid, _thread_colours(grid, plan)), left, top, width, height)
+    pdf.box(left, top, width, height, edge=QUIET, edge_width=0.2)
     (wide, high), (wide_inch, high_inch) = plan.size_cm, plan.size_inches
     spools = sum(thread.skeins for thread in plan.threads)
     facts = [
@@ -207,12 +97,12 @@ def _cover(paper: Paper, grid: Grid, plan: CrossStitchPlan) -> None:
     ]
     y = 199.0
     for name, words in facts:
-        paper.text(MARGIN, y, name, size=9, bold=True)
-        paper.text(MARGIN + 32, y, words, size=9)
+        pdf.text(MARGIN, y, name, size=9, bold=True)
+        pdf.text(MARGIN + 32, y, words, size=9)
         y += 6.2
-    _other_sizes(paper, plan, y + 4)
+    _other_sizes(pdf, plan, y + 4)
     if len(plan.tiles) > 1:
-        _page_map(paper, grid, plan, (WIDTH - MARGIN - 46, y - 2), (46, 44), None)
+        _page_map(pdf, grid, plan, (WIDTH - MARGIN - 46, y - 2), (46, 44), None)
 
 
 def _thread_colours(grid: Grid, plan: CrossStitchPlan) -> np.ndarray:
@@ -234,18 +124,18 @@ def _pages_of_charts(plan: CrossStitchPlan) -> str:
     return f"pages {first} to {last}; grey cells are repeated from the page before"
 
 
-def _other_sizes(paper: Paper, plan: CrossStitchPlan, y: float) -> None:
-    paper.text(MARGIN, y, "On other cloth", size=9, bold=True)
+def _other_sizes(pdf: Document, plan: CrossStitchPlan, y: float) -> None:
+    pdf.text(MARGIN, y, "On other cloth", size=9, bold=True)
     for count in OTHER_COUNTS:
         y += 5.4
         wide, high = plan.width / count, plan.height / count
         words = f"{wide * 2.54:.1f} × {high * 2.54:.1f} cm  ({wide:.1f} × {high:.1f} in)"
-        paper.text(MARGIN, y, f"{count}-count", size=8.5, colour=QUIET)
-        paper.text(MARGIN + 32, y, words, size=8.5, colour=QUIET)
+        pdf.text(MARGIN, y, f"{count}-count", size=8.5, colour=QUIET)
+        pdf.text(MARGIN + 32, y, words, size=8.5, colour=QUIET)
 
 
-def _thread_list(paper: Paper, grid: Grid, plan: CrossStitchPlan, first: int) -> None:
-    paper.new_page(
+def _thread_list(pdf: Document, grid: Grid, plan: CrossStitchPlan, first: int) -> None:
+    pdf.new_page(
         "Threads",
         f"DMC stranded cotton; lengths are for {_of(plan.strands, 'strand')} on "
         f"{plan.cloth_count}-count cloth, with a third more for beginnings and ends.",
@@ -256,28 +146,28 @@ def _thread_list(paper: Paper, grid: Grid, plan: CrossStitchPlan, first: int) ->
     }  # fmt: skip
     ends = {"Stitches": left + 136, "Length": left + 158, "Skeins": left + 182}
     for name, x in columns.items():
-        paper.text(x, 31, name, size=8, bold=True)
+        pdf.text(x, 31, name, size=8, bold=True)
     for name, x in ends.items():
-        paper.text(x, 31, name, size=8, bold=True, align="right")
-    paper.line(left, 32.6, WIDTH - MARGIN, 32.6, width=0.25)
+        pdf.text(x, 31, name, size=8, bold=True, align="right")
+    pdf.line(left, 32.6, WIDTH - MARGIN, 32.6, width=0.25)
     y = 39.0
     for thread in plan.threads[first : first + ROWS_OF_LIST]:
-        _thread_row(paper, grid, thread, y, columns, ends)
+        _thread_row(pdf, grid, thread, y, columns, ends)
         y += 6.0
     if first + ROWS_OF_LIST >= len(plan.threads):
-        paper.line(left, y - 4, WIDTH - MARGIN, y - 4, width=0.25)
+        pdf.line(left, y - 4, WIDTH - MARGIN, y - 4, width=0.25)
         metres = sum(thread.metres for thread in plan.threads)
         spools = sum(thread.skeins for thread in plan.threads)
         for name, words in zip(ends, (f"{plan.total:,}", f"{metres:.1f} m", spools), strict=True):
-            paper.text(ends[name], y, str(words), size=9, bold=True, align="right")
+            pdf.text(ends[name], y, str(words), size=9, bold=True, align="right")
         warning = (
             "Screens and printers only come near a thread's colour: compare with a shade card."
         )
-        paper.text(left, y + 8, warning, size=8, colour=QUIET)
+        pdf.text(left, y + 8, warning, size=8, colour=QUIET)
 
 
 def _thread_row(
-    paper: Paper,
+    pdf: Document,
     grid: Grid,
     thread: Thread,
     y: float,
@@ -285,25 +175,23 @@ def _thread_row(
     ends: dict[str, float],
 ) -> None:
     left = columns[""]
-    paper.box(left, y - 3.9, 5, 5, fill=tint(thread.shade.rgb), edge=LINE)
-    paper.sign(thread.symbol, left, y - 3.9, 5)
-    paper.box(columns["Thread"], y - 3.9, 10, 5, fill=thread.shade.rgb, edge=LINE)
-    paper.box(
-        columns["Picture"], y - 3.9, 10, 5, fill=to_hex(grid.palette[thread.index]), edge=LINE
-    )
-    paper.text(columns["DMC"], y, thread.shade.code, size=9, bold=True)
-    paper.text(columns["Name"], y, thread.shade.name, size=9, width=64)
-    paper.text(ends["Stitches"], y, f"{thread.stitches:,}", size=9, align="right")
-    paper.text(ends["Length"], y, f"{thread.metres:.1f} m", size=9, align="right")
-    paper.text(ends["Skeins"], y, str(thread.skeins), size=9, align="right")
+    pdf.box(left, y - 3.9, 5, 5, fill=tint(thread.shade.rgb), edge=LINE)
+    pdf.sign(thread.symbol, left, y - 3.9, 5)
+    pdf.box(columns["Thread"], y - 3.9, 10, 5, fill=thread.shade.rgb, edge=LINE)
+    pdf.box(columns["Picture"], y - 3.9, 10, 5, fill=to_hex(grid.palette[thread.index]), edge=LINE)
+    pdf.text(columns["DMC"], y, thread.shade.code, size=9, bold=True)
+    pdf.text(columns["Name"], y, thread.shade.name, size=9, width=64)
+    pdf.text(ends["Stitches"], y, f"{thread.stitches:,}", size=9, align="right")
+    pdf.text(ends["Length"], y, f"{thread.metres:.1f} m", size=9, align="right")
+    pdf.text(ends["Skeins"], y, str(thread.skeins), size=9, align="right")
 
 
-def _charts(paper: Paper, grid: Grid, plan: CrossStitchPlan) -> None:
+def _charts(pdf: Document, grid: Grid, plan: CrossStitchPlan) -> None:
     side = _cell_side(plan)
     for thread in plan.threads:
-        paper.define_stamp(_stamp(thread), thread.symbol, side, fill=tint(thread.shade.rgb))
+        pdf.define_stamp(_stamp(thread), thread.symbol, side, fill=tint(thread.shade.rgb))
     for tile in plan.tiles:
-        _chart(paper, grid, plan, tile, side)
+        _chart(pdf, grid, plan, tile, side)
 
 
 def _stamp(thread: Thread) -> str:
@@ -317,42 +205,42 @@ def _cell_side(plan: CrossStitchPlan) -> float:
     return min(CHART_ROOM[0] / columns, CHART_ROOM[1] / rows, LARGEST_CELL)
 
 
-def _chart(paper: Paper, grid: Grid, plan: CrossStitchPlan, tile: Tile, side: float) -> None:
+def _chart(pdf: Document, grid: Grid, plan: CrossStitchPlan, tile: Tile, side: float) -> None:
     first_column, first_row = (
         tile.columns[0] - tile.repeated[0],
         tile.rows[0] - tile.repeated[1],
     )
-    paper.new_page(
+    pdf.new_page(
         "Chart" if len(plan.tiles) == 1 else f"Chart {plan.tiles.index(tile) + 1}",
         f"columns {tile.columns[0] + 1} to {tile.columns[1]}, "
         f"rows {tile.rows[0] + 1} to {tile.rows[1]}",
     )
     if len(plan.tiles) > 1:
-        _page_map(paper, grid, plan, (WIDTH - MARGIN - 30, 8), (30, 19), tile)
+        _page_map(pdf, grid, plan, (WIDTH - MARGIN - 30, 8), (30, 19), tile)
     cells = grid.indices[first_row : tile.rows[1], first_column : tile.columns[1]]
     left, top = MARGIN + GUTTER, CHART_TOP
     stamps = {thread.index: _stamp(thread) for thread in plan.threads}
     for row, column in np.argwhere(cells != EMPTY):
         name = stamps[int(cells[row, column])]
-        paper.stamp(name, left + column * side, top + row * side, side)
-    _veils(paper, tile, left, top, side, cells.shape)
-    _lines(paper, (first_column, first_row), cells.shape, (plan.width, plan.height), side)
-    _centre_marks(paper, (first_column, first_row), cells.shape, plan, side)
-    _key(paper, [thread for thread in plan.threads if (cells == thread.index).any()])
+        pdf.stamp(name, left + column * side, top + row * side, side)
+    _veils(pdf, tile, left, top, side, cells.shape)
+    _lines(pdf, (first_column, first_row), cells.shape, (plan.width, plan.height), side)
+    _centre_marks(pdf, (first_column, first_row), cells.shape, plan, side)
+    _key(pdf, [thread for thread in plan.threads if (cells == thread.index).any()])
 
 
 def _veils(
-    paper: Paper, tile: Tile, left: float, top: float, side: float, shape: tuple[int, ...]
+    pdf: Document, tile: Tile, left: float, top: float, side: float, shape: tuple[int, ...]
 ) -> None:
     (columns, rows), (height, width) = tile.repeated, shape
     if rows:
-        paper.veil(left, top, width * side, rows * side)
+        pdf.veil(left, top, width * side, rows * side)
     if columns:
-        paper.veil(left, top + rows * side, columns * side, (height - rows) * side)
+        pdf.veil(left, top + rows * side, columns * side, (height - rows) * side)
 
 
 def _lines(
-    paper: Paper,
+    pdf: Document,
     first: tuple[int, int],
     shape: tuple[int, ...],
     whole: tuple[int, int],
@@ -367,16 +255,16 @@ def _lines(
             number = first[0] + column
             if (number % 10 == 0 or number == whole[0]) == thick:
                 x = left + column * side
-                paper.line(x, top, x, bottom, **_pen(thick))
+                pdf.line(x, top, x, bottom, **_pen(thick))
                 if thick and number:
-                    paper.text(x, top - 1.2, str(number), size=6.5, align="centre")
+                    pdf.text(x, top - 1.2, str(number), size=6.5, align="centre")
         for row in range(shape[0] + 1):
             number = first[1] + row
             if (number % 10 == 0 or number == whole[1]) == thick:
                 y = top + row * side
-                paper.line(left, y, right, y, **_pen(thick))
+                pdf.line(left, y, right, y, **_pen(thick))
                 if thick and number:
-                    paper.text(left - 1.2, y + 0.8, str(number), size=6.5, align="right")
+                    pdf.text(left - 1.2, y + 0.8, str(number), size=6.5, align="right")
 
 
 def _pen(thick: bool) -> dict[str, Any]:
@@ -384,7 +272,7 @@ def _pen(thick: bool) -> dict[str, Any]:
 
 
 def _centre_marks(
-    paper: Paper,
+    pdf: Document,
     first: tuple[int, int],
     shape: tuple[int, ...],
     plan: CrossStitchPlan,
@@ -397,30 +285,30 @@ def _centre_marks(
     red = "#c01818"
     if 0 <= column <= shape[1]:
         x = left + column * side
-        paper.triangle([(x - 1.3, top - 6), (x + 1.3, top - 6), (x, top - 3.6)], red)
-        paper.triangle([(x - 1.3, bottom + 3), (x + 1.3, bottom + 3), (x, bottom + 0.6)], red)
+        pdf.triangle([(x - 1.3, top - 6), (x + 1.3, top - 6), (x, top - 3.6)], red)
+        pdf.triangle([(x - 1.3, bottom + 3), (x + 1.3, bottom + 3), (x, bottom + 0.6)], red)
     if 0 <= row <= shape[0]:
         y = top + row * side
-        paper.triangle([(left - 8, y - 1.3), (left - 8, y + 1.3), (left - 5.6, y)], red)
-        paper.triangle([(right + 3, y - 1.3), (right + 3, y + 1.3), (right + 0.6, y)], red)
+        pdf.triangle([(left - 8, y - 1.3), (left - 8, y + 1.3), (left - 5.6, y)], red)
+        pdf.triangle([(right + 3, y - 1.3), (right + 3, y + 1.3), (right + 0.6, y)], red)
 
 
-def _key(paper: Paper, threads: list[Thread]) -> None:
+def _key(pdf: Document, threads: list[Thread]) -> None:
     """Symbols and DMC numbers under the chart, as many as two lines hold."""
     across, room = 11, 22
     for place, thread in enumerate(threads[:room]):
         row, column = divmod(place, across)
         x, y = MARGIN + column * 16.5, HEIGHT - 19.4 + row * 4.6
-        paper.box(x, y - 3, 3.6, 3.6, fill=tint(thread.shade.rgb), edge=LINE)
-        paper.sign(thread.symbol, x, y - 3, 3.6)
-        paper.text(x + 4.4, y - 0.2, thread.shade.code, size=6.5)
+        pdf.box(x, y - 3, 3.6, 3.6, fill=tint(thread.shade.rgb), edge=LINE)
+        pdf.sign(thread.symbol, x, y - 3, 3.6)
+        pdf.text(x + 4.4, y - 0.2, thread.shade.code, size=6.5)
     if len(threads) > room:
-        paper.text(WIDTH - MARGIN, HEIGHT - 23.6, f"{len(threads) - room} more in the list of "
+        pdf.text(WIDTH - MARGIN, HEIGHT - 23.6, f"{len(threads) - room} more in the list of "
                    "threads", size=6.5, colour=QUIET, align="right")  # fmt: skip
 
 
 def _page_map(
-    paper: Paper,
+    pdf: Document,
     grid: Grid,
     plan: CrossStitchPlan,
     corner: tuple[float, float],
@@ -435,7 +323,7 @@ def _page_map(
         x, y = left + tile.columns[0] * scale, top + tile.rows[0] * scale
         wide = (tile.columns[1] - tile.columns[0]) * scale
         high = (tile.rows[1] - tile.rows[0]) * scale
-        paper.box(x, y, wide, high, fill=LINE if tile is here else "#ffffff", edge=QUIET)
+        pdf.box(x, y, wide, high, fill=LINE if tile is here else "#ffffff", edge=QUIET)
         size = min(7.0, 1.9 * min(wide, high))
-        paper.text(x + wide / 2, y + high / 2 + size * 0.13, str(tile.page), size=size,
+        pdf.text(x + wide / 2, y + high / 2 + size * 0.13, str(tile.page), size=size,
                    align="centre")  # fmt: skip

@@ -63,15 +63,6 @@ class EmbroideryPlan:
         return sum(block.stitches for block in self.blocks)
 
     @property
-    def colour_changes(self) -> int:
-        return len(self.blocks) - 1
-
-    @property
-    def trims(self) -> int:
-        """How often the thread is cut, colour changes and the end included."""
-        return sum(len(block.runs) for block in self.blocks)
-
-    @property
     def minutes(self) -> float:
         """Sewing time of a machine at 600 stitches a minute, a rough figure."""
         return self.stitches / STITCHES_PER_MINUTE

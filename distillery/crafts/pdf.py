@@ -37,7 +37,7 @@ def _fonts() -> tuple[str, str]:
     return names
 
 
-class Paper:
+class Document:
     """A PDF that grows page by page; `finish` gives its bytes.
 
     The same drawing gives the same bytes: no date and no random mark is written.

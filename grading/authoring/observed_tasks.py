@@ -12,15 +12,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.course.observe import (
-    Accepted,
-    Misconception,
-    Observation,
-    Task,
-    observe,
-    sums,
-    to_wire,
-)
+from distillery.course.kinds import to_wire
+from distillery.course.observe import Observation, observe
+from distillery.course.tasks import Accepted, Misconception, Task, weighted_sums
 from grading.stages.cases import ACCEPTED, CASES
 from grading.stages.inputs.random_inputs import VISIBLE
 from grading.stages.misconceptions import MISCONCEPTIONS
@@ -81,7 +75,7 @@ def _accepted(task: str, seed: int) -> tuple[list[str], list[Tensor]]:
     if task not in ACCEPTED:
         return [], []
     sentences, weights, directions = ACCEPTED[task](seed)
-    return sentences, list(sums(weights, directions))
+    return sentences, list(weighted_sums(weights, directions))
 
 
 def _check_distinct(task: Task) -> None:

@@ -10,7 +10,7 @@ from traitlets import default
 from traitlets.config import Config
 
 from distillery.core.errors import CourseError
-from grading.feedback.active_content import live_parts
+from grading.feedback.active_content import active_parts
 from grading.feedback.pages import TEMPLATES, number, policy, style
 
 
@@ -48,7 +48,7 @@ class FeedbackExporter(TemplateExporter):
         resources = resources or {}
         resources["style"], resources["policy"], resources["number"] = style(), policy(), number
         html, resources = super().from_notebook_node(nb, resources, **kw)
-        live = live_parts(html)
+        live = active_parts(html)
         if live:
             raise CourseError(
                 f"the feedback would hold {live[0]}, which must not reach a browser: "

@@ -13,8 +13,8 @@ import nbformat
 from PIL import Image
 
 from distillery.core.errors import CourseError, in_short
-from distillery.course.check import unfinished
-from distillery.course.observe import to_wire
+from distillery.course.kinds import to_wire
+from distillery.course.sentences import unfinished
 from distillery.course.submission_pictures import load_hand_in
 from grading.core.records import EXPECTED, Flag, Record, Scores, Status, Store, Verdict
 from grading.core.rules import NAME, Rules

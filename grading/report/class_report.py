@@ -214,7 +214,7 @@ def page(
     """
     from jinja2 import Environment, FileSystemLoader
 
-    from grading.feedback.active_content import live_parts
+    from grading.feedback.active_content import active_parts
     from grading.feedback.pages import TEMPLATES, number, policy, style
     from grading.feedback.text import one_line
     from grading.judge.similarity import HINT
@@ -244,7 +244,7 @@ def page(
         hint=HINT,
         anonymous=anonymous,
     )
-    live = live_parts(html)
+    live = active_parts(html)
     if live:
         raise CourseError(
             f"the report would hold {live[0]}, which must not reach a browser: "

@@ -1,20 +1,23 @@
-"""Where code that nobody trusts is run.
+"""Runs code that must not be trusted.
 
     with open_sandbox() as sandbox:
         reply = sandbox.run(Job("task", "sds", source, {"function": ..., "case": ...}, tensors))
 
-How it is built, from the outside in:
+Its parts, from the outside in:
 
-    opening.py      chooses the strongest sandbox that works here
-    bubblewrap.py   around the warm parent: nothing of this machine but what a job needs
-    containers.py   the same by docker or podman, and weaker.py where neither may be used
-    runtime.py      what a job needs: Python, its libraries, `distillery`, the models
-    warm.py         hands jobs to the warm parent, and gives up on one that does not answer
-    inside/         what runs in there: the warm parent, and the cell of each job
-    replies.py      reads what came out, as bytes that a student may have written
-    program.py      one whole program, such as a notebook, in a sandbox of its own
-    escapes.py      the ways out that are tried, by the tests and by `python -m grading doctor`
-    remedies.py     why a sandbox does not work on a machine, and what to do about it
+    select_backend.py         chooses the strongest sandbox that works here
+    backend.py                what every backend says: how to start the fork server
+    bubblewrap_backend.py     bubblewrap: nothing of this machine but what a job needs
+    container_backend.py      the same with docker or podman
+    landlock_backend.py       Landlock, or only limits, where neither can be used
+    mounts.py                 what a job needs: Python, its libraries, `distillery`, the models
+    fork_server_client.py     sends jobs to the fork server, and stops one that does not answer
+    inside/                   what runs in the sandbox: the fork server, and one process per job
+    parse_reply.py            reads the reply: bytes that a student may have written
+    program.py                runs a whole program, such as a notebook, in its own sandbox
+    escapes.py                attacks for the tests and for `python -m grading doctor`
+    fixes.py                  why a sandbox does not work on a machine, and what to do
+    decode_png.py             decodes a student's pictures in a process with limits
 """
 
 from grading.sandbox.select_backend import open_sandbox

@@ -1,4 +1,4 @@
-"""An enclosure: how the warm parent is started, and what is then around it."""
+"""How each backend starts the fork server."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def _nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Enclosure:
-    """One way to start the warm parent.
+class Backend:
+    """One way to start the fork server.
 
     name:        of the sandbox that it makes.
-    command:     what to start, its last argument the settings of `inside` as JSON.
-    environment: all of it.
+    command:     what to start; its last argument is the settings of `inside` as JSON.
+    environment: the whole environment.
     leaves_open: what it does not protect, in sentences.
-    kill:        ends what the command started, where killing the command does not.
-    remove:      what is to be done when the sandbox is closed.
+    kill:        ends what the command started, if killing the command is not enough.
+    remove:      cleans up when the sandbox is closed.
     """
 
     name: str
@@ -31,15 +31,15 @@ class Enclosure:
     remove: Callable[[], None] = _nothing
 
 
-def inside_settings(cell: str, course: str, **more: Any) -> dict[str, Any]:
-    """What `inside` is told.
+def inside_settings(isolation: str, course: str, **more: Any) -> dict[str, Any]:
+    """The settings that `inside` gets.
 
-    cell:     see inside/cell.py.
-    course:   the folder that `distillery` lies in, as seen from inside.
-    user:     the number of the user to become, for real root.
-    scratch:  where jobs' folders are made, unless a cell brings its own.
-    readable: what a job may open, where no namespace sees to that.
+    isolation: "namespaces", "landlock" or "limits"; see inside/isolation.py.
+    course:   the folder that contains `distillery`, as seen from inside.
+    user: the number of the user to become, if the grader is root.
+    scratch:  where jobs' folders are made, if the isolation has no scratch of its own.
+    readable: what a job may open, if no namespace limits it.
     program:  run one whole program instead of jobs.
     """
     usual: dict[str, Any] = {"user": None, "scratch": "", "readable": [], "program": False}
-    return {"cell": cell, "course": course, **usual, **more}
+    return {"isolation": isolation, "course": course, **usual, **more}

@@ -1,7 +1,7 @@
-"""The sandbox of choice: bubblewrap around the warm parent, and namespaces around each job.
+"""The strongest sandbox: bubblewrap around the fork server, and namespaces around each job.
 
-Bubblewrap needs no rights and no daemon. It shows the warm parent a file system that holds only
-what it is given here, all of it read-only, and takes its network and its view of other processes.
+Bubblewrap needs no rights and no daemon. The fork server sees a file system with only the folders
+named here, all read-only. It has no network and sees no other processes.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from grading.sandbox import mounts
-from grading.sandbox.backend import Enclosure, inside_settings
+from grading.sandbox.backend import Backend, inside_settings
 from grading.sandbox.jobs import SandboxError
 
-COURSE = "/course"  # where it stands inside, wherever it lies
+COURSE = "/course"  # its path inside, whatever its path outside
 INSIDE = "/sandbox/inside"
 SCRATCH = "/scratch"  # of the inside's own `cell`, too
 FIRST_USER, USERS = 2**30, 2**28  # numbers that no account on a real machine has
 
 
-def enclosure(*, program: bool = False) -> Enclosure:
+def backend(*, program: bool = False) -> Backend:
     """The command line of bubblewrap.
 
     Raises:
@@ -38,21 +38,21 @@ def enclosure(*, program: bool = False) -> Enclosure:
     settings = inside_settings("namespaces", COURSE, user=user, program=program)
     given = mounts.environment(SCRATCH) | ({"PYTHONPATH": COURSE} if program else {})
     command = [found, *_away_from_everything(user), *_file_system(), *_environment(given)]
-    return Enclosure("bubblewrap", [*command, *python_command(settings, INSIDE)])
+    return Backend("bubblewrap", [*command, *python_command(settings, INSIDE)])
 
 
 def python_command(settings: dict[str, Any], inside: str) -> list[str]:
-    """-I: neither the environment nor the working directory has a say in what is imported."""
+    """-I: neither the environment nor the working directory decides what is imported."""
     return [sys.executable, "-I", "-u", inside, json.dumps(settings)]
 
 
 def _another_user() -> int | None:
-    """For real root a user for this sandbox alone; anybody else stays who he is."""
+    """A new user number for this sandbox if the grader is root; otherwise None."""
     return FIRST_USER + secrets.randbelow(USERS) if _is_real_root() else None
 
 
 def _is_real_root() -> bool:
-    """Root of the machine, and not of a user namespace, such as a rootless container's."""
+    """Root of the machine, not of a user namespace such as a rootless container's."""
     try:
         mapped = Path("/proc/self/uid_map").read_text().split()
     except OSError:
@@ -65,7 +65,7 @@ def _away_from_everything(user: int | None) -> list[str]:
     if user is None:
         apart = ["--unshare-user"]
     else:
-        # Just what it takes to become that user, which is the first thing that `inside` does.
+        # Only the rights to become that user, which `inside` does first.
         apart, rights = [], [*rights, "--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     return [
         *apart,
@@ -83,7 +83,7 @@ def _away_from_everything(user: int | None) -> list[str]:
 
 
 def _file_system() -> list[str]:
-    """Nothing but these; home, the class and the answers are not hidden, they are not there."""
+    """Only these folders; home, the class and the answers do not exist inside."""
     shown = [(path, str(path)) for path in mounts.python_folders()]
     shown += [(path, f"{COURSE}/{name}") for name, path in mounts.course_parts().items()]
     shown.append((mounts.INSIDE, INSIDE))
@@ -96,7 +96,7 @@ def _file_system() -> list[str]:
         *binds,
         *names,
         "--dir",
-        f"{COURSE}/guidance",  # `distillery` knows a course by it
+        f"{COURSE}/guidance",  # `distillery` recognises a course by it
         "--proc",
         "/proc",
         "--dev",
@@ -104,8 +104,8 @@ def _file_system() -> list[str]:
         "--perms",
         "1777",
         "--tmpfs",
-        SCRATCH,  # the warm parent's; each job gets one of its own on top
-        # Against leaving anything behind for the next job, and against filling memory with it.
+        SCRATCH,  # the fork server's; each job gets its own on top
+        # So that a job can neither leave anything behind for the next one nor fill memory with it.
         "--remount-ro",
         "/dev",
         "--remount-ro",
@@ -116,7 +116,7 @@ def _file_system() -> list[str]:
 
 
 def _folders_above(places: Iterable[str]) -> list[str]:
-    """Said one by one: those that bubblewrap adds by itself may be root's alone."""
+    """Named one by one: folders that bubblewrap adds by itself may be readable only by root."""
     above = {str(folder) for place in places for folder in list(Path(place).parents)[:-1]}
     return [word for folder in sorted(above) for word in ("--dir", folder)]
 
@@ -132,7 +132,7 @@ def _system(paths: Iterable[Path]) -> list[str]:
 
 
 def _environment(given: dict[str, str]) -> list[str]:
-    """All of it; the grader's own may hold tokens and passwords."""
+    """The whole environment: the grader's own may hold tokens and passwords."""
     words = ["--clearenv"]
     for name, value in given.items():
         words += ["--setenv", name, value]

@@ -1,6 +1,6 @@
-"""Docker or podman around the warm parent, where an engine answers and has an image for it.
+"""Docker or podman around the fork server, if an engine answers and has an image for it.
 
-The image brings Python with what the course depends on, such as
+The image contains Python and the packages that the course depends on, for example
 
     FROM python:3.11-slim
     COPY pyproject.toml constraints.txt ./
@@ -8,9 +8,9 @@ The image brings Python with what the course depends on, such as
         accelerate diffusers numpy opencv-python-headless peft pillow pyyaml safetensors \\
         torch torchvision transformers
 
-It is built with `docker build -t score-distillery .`; another name goes in $SCORE_DISTILLERY_IMAGE.
-A CPU build of torch makes it several GB smaller.
-Engines forbid namespaces within a container, so each job is shut in by Landlock there.
+Build it with `docker build -t score-distillery .`; for another name set $SCORE_DISTILLERY_IMAGE. A
+CPU build of torch makes it several GB smaller. Engines forbid namespaces within a container, so
+Landlock isolates each job there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import shutil
 import subprocess
 
 from grading.sandbox import mounts
-from grading.sandbox.backend import Enclosure, inside_settings
+from grading.sandbox.backend import Backend, inside_settings
 from grading.sandbox.jobs import SandboxError
 
 COURSE, INSIDE, HOME = "/course", "/sandbox/inside", "/scratch"
@@ -30,19 +30,19 @@ NOBODY = 65534
 ANSWERS_S = 20
 LEAVES_OPEN = (
     "Jobs of one container share its processes: the filter of system calls and Landlock, and no "
-    "namespaces, stand between a job and the warm parent.",
+    "namespaces, stand between a job and the fork server.",
     "The jobs of one container share the size of its scratch.",
 )
-# What a job opens in the image, beside its Python.
+# What a job may open in the image, in addition to its Python.
 READABLE = (COURSE, INSIDE, "/usr/lib", "/lib", "/lib64", "/etc/ld.so.cache")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 
 
-def enclosure() -> Enclosure:
+def backend() -> Backend:
     """The command line of the first engine that answers.
 
     Raises:
-        SandboxError: none does, or it has no such image.
+        SandboxError: no engine answers, or it does not have the image.
     """
     engine, image = _engine(), os.environ.get("SCORE_DISTILLERY_IMAGE", "score-distillery")
     if not _succeeds(engine, "image", "inspect", image):
@@ -53,7 +53,7 @@ def enclosure() -> Enclosure:
     name = f"sandbox-{secrets.token_hex(8)}"
     settings = inside_settings("landlock", COURSE, scratch=HOME, readable=[*READABLE, *DEVICES])
     python = ["python", "-I", "-u", INSIDE, json.dumps(settings)]
-    return Enclosure(
+    return Backend(
         engine,
         [engine, "run", *_options(name), *_volumes(), *_environment(), image, *python],
         environment={key: os.environ[key] for key in _ENGINES_OWN if key in os.environ},
@@ -63,7 +63,7 @@ def enclosure() -> Enclosure:
     )
 
 
-# Where the engine is and how it is reached; none of it gets into the container.
+# Where the engine is and how to reach it; the container does not get these.
 _ENGINES_OWN = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR")
 
 
@@ -86,7 +86,7 @@ def _options(name: str) -> list[str]:
         "--security-opt=no-new-privileges",
         f"--user={NOBODY}:{NOBODY}",
         "--pids-limit=256",  # against fork bombs
-        # An engine's own may be more than it is allowed to give.
+        # An engine's default may be more than it is allowed to give.
         "--ulimit=nofile=1024:1024",
         "--ulimit=nproc=4096:4096",
         "--memory=4g",  # against memory hogs

@@ -1,7 +1,7 @@
-"""Decode pictures that nobody vouches for, in a process of its own with limits.
+"""Decode pictures that must not be trusted, in a separate process with limits.
 
-`decode` starts this very file as a program. It gets bytes and gives back plain RGB; whatever a
-file does to the decoder, it does it there.
+`decode` starts this file as a program, which gets bytes and returns plain RGB. A file that attacks
+the decoder can only reach that process.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ TOO_LARGE = {"refused": f"it is larger than {LONGEST_SIDE} pixels a side"}
 
 
 def decode(files: Mapping[str, bytes]) -> tuple[dict[str, Image.Image], dict[str, str]]:
-    """Pictures by name, and for what cannot be used the end of a sentence, "it is no PNG".
+    """Pictures by name, and for each file that cannot be used a reason, such as "it is not a PNG".
 
-    Only PNGs are read, of an animated one the first frame. They come back as RGB; those of indexed
-    PNGs have True as "indexed" in their `info`. It never raises for what is in a file.
+    Only PNGs are read; of an animated PNG, the first frame. Pictures are RGB; "indexed" in their
+    `info` is True for indexed PNGs. The contents of a file never make it raise.
     """
     pictures: dict[str, Image.Image] = {}
     refused: dict[str, str] = {}
@@ -44,13 +44,13 @@ def decode(files: Mapping[str, bytes]) -> tuple[dict[str, Image.Image], dict[str
             else:
                 pictures[name] = answer
         waiting = waiting[len(answers) :]
-        if waiting:  # the process died of this one
+        if waiting:  # this one killed the process
             refused[waiting.pop(0)] = "it cannot be decoded within the limits"
     return pictures, refused
 
 
 def _ask(contents: list[bytes]) -> list[Image.Image | str]:
-    """Answers to the first of the contents, as far as the process came."""
+    """Answers to the first contents, as many as the process gave."""
     # Isolated: neither the environment nor the working directory decides what is imported.
     child = subprocess.Popen(
         [sys.executable, "-I", __file__],
@@ -83,7 +83,7 @@ def _ask(contents: list[bytes]) -> list[Image.Image | str]:
 
 
 def _answer(stream: BinaryIO) -> Image.Image | str | None:
-    """The next answer, or None where it does not stand there whole and in form."""
+    """The next answer, or None if it is incomplete or malformed."""
     from PIL import Image
 
     try:
@@ -108,11 +108,13 @@ def _exactly(stream: BinaryIO, count: int) -> bytes:
 
 
 def main() -> None:
-    """The program: pictures in on stdin, answers out on stdout."""
+    """The program: reads pictures from stdin and writes answers to stdout."""
     from PIL import Image, PngImagePlugin
 
     PngImagePlugin.MAX_TEXT_MEMORY = PngImagePlugin.MAX_TEXT_CHUNK
-    Image.new("RGB", (1, 1)).convert("L")  # all that is imported late, before the limits
+    Image.new("RGB", (1, 1)).convert(
+        "L"
+    )  # imports everything that Pillow loads late, before the limits
     _limit()
     contents = []
     while head := sys.stdin.buffer.read(LENGTH.size):
@@ -125,7 +127,7 @@ def main() -> None:
 
 
 def _limit() -> None:
-    with contextlib.suppress(ImportError):  # there is none on Windows
+    with contextlib.suppress(ImportError):  # Windows has no such module
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -145,7 +147,7 @@ def _decoded(content: bytes) -> tuple[dict[str, Any], bytes]:
             indexed = image.mode == "P"
             pixels = image.convert("RGB").tobytes()
     except Image.UnidentifiedImageError:
-        return {"refused": "it is no PNG"}, b""
+        return {"refused": "it is not a PNG"}, b""
     except Image.DecompressionBombError:
         return TOO_LARGE, b""
     # A damaged PNG fails in any of a dozen ways.

@@ -1,6 +1,6 @@
-"""`python -m grading doctor`: what works on this machine, with the ways out of the sandbox tried.
+"""`python -m grading doctor`: what works on this machine, and whether the sandbox holds.
 
-Every escape is really attempted, in the sandbox that grading will use. Exit status 0: it held.
+Every known attack is really tried, in the sandbox that grading will use. Exit status 0: it held.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from safetensors import SafetensorError, safe_open
 from distillery.core.errors import CourseError, in_short
 from grading.sandbox import mounts, select_backend
 from grading.sandbox.escapes import attempt_all, laid_bait
-from grading.sandbox.fixes import remedy
-from grading.sandbox.fork_server_client import WarmSandbox
+from grading.sandbox.fixes import fix_for
+from grading.sandbox.fork_server_client import ForkServer
 from grading.sandbox.jobs import Job, SandboxError
 from grading.sandbox.program import run_program
 
@@ -54,7 +54,7 @@ def probe():
 class Finding:
     """One line of the table.
 
-    state: "ok", "NO" (what needs it does not work), "open" (known, and said) or "-" (not needed).
+    state: "ok", "NO" (something does not work), "open" (a known gap) or "-" (not needed).
     fix:   what to do.
     """
 
@@ -73,18 +73,18 @@ class Finding:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 0 if the sandbox holds, else 1."""
     parser = argparse.ArgumentParser("python -m grading doctor", description=__doc__)
-    parser.add_argument("--sandbox", choices=select_backend.ENCLOSURES, help="try this one")
+    parser.add_argument("--sandbox", choices=select_backend.BACKENDS, help="try this one")
     asked = parser.parse_args(arguments)
     _section("This machine", machine())
     with laid_bait() as bait:
         sandbox, tried = find_sandbox(asked.sandbox)
         _section("Sandbox", tried)
         if sandbox is None:
-            print("\nNo sandbox works here, and nothing that a student wrote is to be run.")
+            print("\nNo sandbox works here. Do not run students' code on this machine.")
             return 1
         with sandbox:
-            _section("It", about(sandbox))
-            escapes = _section("Ways out of it, each of them tried", ways_out(sandbox, bait))
+            _section("In the sandbox", about(sandbox))
+            escapes = _section("Attacks, each of them tried", ways_out(sandbox, bait))
     return _verdict(sandbox, escapes)
 
 
@@ -98,16 +98,17 @@ def _section(title: str, findings: Iterable[Finding]) -> list[Finding]:
     return shown
 
 
-def _verdict(sandbox: WarmSandbox, escapes: list[Finding]) -> int:
+def _verdict(sandbox: ForkServer, escapes: list[Finding]) -> int:
     out = [escape for escape in escapes if escape.state == "NO"]
     if out:
-        print(f"\nThe sandbox {sandbox.name} DOES NOT HOLD: {len(out)} of {len(escapes)} ways out.")
+        count = f"{len(out)} of {len(escapes)} attacks got out"
+        print(f"\nThe sandbox {sandbox.name} DOES NOT HOLD: {count}.")
         return 1
     left = [escape for escape in escapes if escape.state == "open"]
     if left:
-        print(f"\nThe sandbox {sandbox.name} holds what it promises, and leaves the above open.")
+        print(f"\nThe sandbox {sandbox.name} holds; what is marked open above is not protected.")
     else:
-        print(f"\nThe sandbox {sandbox.name} holds: {len(escapes)} of {len(escapes)} attempts.")
+        print(f"\nThe sandbox {sandbox.name} holds against all {len(escapes)} attacks.")
     return int(sandbox.name == select_backend.ON_REQUEST)
 
 
@@ -118,14 +119,16 @@ def machine() -> Iterator[Finding]:
         yield _package(package, least)
     for package, use in OPTIONAL.items():
         found = importlib.util.find_spec(package.replace("-", "_")) is not None
-        yield Finding(package, "ok" if found else "-", "" if found else f"only {use} needs it")
+        yield Finding(package, "ok" if found else "-", "" if found else f"only needed for {use}")
     for program in ("nbgrader", "alembic"):
         yield _program(program)
     yield _kernel()
     yield _gpu()
     yield from _models()
     found = importlib.util.find_spec("psycopg") is not None
-    yield Finding("PostgreSQL client", "ok" if found else "-", "" if found else "SQLite needs none")
+    yield Finding(
+        "PostgreSQL client", "ok" if found else "-", "" if found else "not needed for SQLite"
+    )
 
 
 def _package(package: str, least: str) -> Finding:
@@ -149,7 +152,7 @@ def _program(program: str) -> Finding:
     if found:
         return Finding(f"{program} on PATH", "ok", found)
     fix = f'export PATH="{Path(sys.prefix) / "bin"}:$PATH"'
-    return Finding(f"{program} on PATH", "NO", "nbgrader starts it by its name", fix)
+    return Finding(f"{program} on PATH", "NO", "nbgrader starts it by name", fix)
 
 
 def _kernel() -> Finding:
@@ -188,23 +191,23 @@ def _is_readable(file: Path) -> bool:
         return False
 
 
-def find_sandbox(name: str | None) -> tuple[WarmSandbox | None, list[Finding]]:
-    """The one that grading would use, and why the stronger ones are not it."""
+def find_sandbox(name: str | None) -> tuple[ForkServer | None, list[Finding]]:
+    """The sandbox that grading would use, and why stronger ones do not work."""
     tried = []
     for one in (
-        [name] if name else [n for n in select_backend.ENCLOSURES if n != select_backend.ON_REQUEST]
+        [name] if name else [n for n in select_backend.BACKENDS if n != select_backend.ON_REQUEST]
     ):
         try:
             sandbox = select_backend.tried(one)
         except SandboxError as error:
-            tried.append(Finding(one, "NO", in_short(error), remedy(str(error))))
+            tried.append(Finding(one, "NO", in_short(error), fix_for(str(error))))
         else:
-            return sandbox, [*tried, Finding(sandbox.name, "ok", "a job came through it")]
+            return sandbox, [*tried, Finding(sandbox.name, "ok", "a job ran in it")]
     return None, tried
 
 
-def about(sandbox: WarmSandbox) -> Iterator[Finding]:
-    """What it costs, and what it says itself that it leaves open."""
+def about(sandbox: ForkServer) -> Iterator[Finding]:
+    """What a job costs, and what the sandbox leaves open."""
     times = []
     for _ in range(TIMED):
         started = time.perf_counter()
@@ -217,13 +220,13 @@ def about(sandbox: WarmSandbox) -> Iterator[Finding]:
         yield Finding("LEFT OPEN", "open", "", sentence)
 
 
-def _models_inside(sandbox: WarmSandbox) -> Finding:
-    """Whoever a job runs as inside, it has to read the weights."""
+def _models_inside(sandbox: ForkServer) -> Finding:
+    """Whether a job can read the weights as the user that it runs as."""
     what = "the models, read from inside"
     unread = sandbox.run(Job("probe", "probe", READS_MODELS, {})).facts.get("found")
     if unread == []:
         return Finding(what, "ok")
-    said = f"cannot read {', '.join(unread)}" if unread else "they could not be looked for"
+    said = f"cannot read {', '.join(unread)}" if unread else "the models could not be searched"
     return Finding(what, "NO", said, "chmod -R a+rX data/models, and the folders above it")
 
 
@@ -233,12 +236,12 @@ def _whole_program() -> Finding:
         try:
             ran = run_program([sys.executable, "-c", "print('here')"], Path(folder))
         except SandboxError as error:
-            return Finding(what, "NO", in_short(error), remedy(str(error)))
+            return Finding(what, "NO", in_short(error), fix_for(str(error)))
     return Finding(what, "ok" if ran.printed == "here\n" else "NO", f"it {ran.ending}")
 
 
-def ways_out(sandbox: WarmSandbox, bait: dict[str, object]) -> Iterator[Finding]:
-    """Each escape, and whether it was held."""
+def ways_out(sandbox: ForkServer, bait: dict[str, object]) -> Iterator[Finding]:
+    """Each attack, and whether the sandbox held."""
     try:
         for escape, found in attempt_all(sandbox, bait):
             if not found:

@@ -1,8 +1,8 @@
-"""The ways out of a sandbox that are tried, by the tests and by `python -m grading doctor`.
+"""Attacks on the sandbox, tried by the tests and by `python -m grading doctor`.
 
-Each is what a hostile student might hand in. It returns a list of what it got away with, which is
-to be empty, or it ends in a way that the sandbox is to bring about. It is harmless where nothing
-holds it: it reads baits, kills nobody who has not been started for it, and fills little.
+Each is what a hostile student might submit. It returns a list of what it achieved, which should be
+    empty, or the sandbox should end it in a given way. It is harmless even without a sandbox: it
+    only reads bait, kills only a process that was started for it, and fills little.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from grading.sandbox.mounts import COURSE
 TIGHT = Limits(
     wall_s=20, cpu_s=10, memory_mb=512, scratch_mb=8, printed_bytes=1000, reply_bytes=2**20
 )
-HASTY = replace(TIGHT, wall_s=1.5)  # for what goes on until it is stopped
+HASTY = replace(TIGHT, wall_s=1.5)  # for what runs until it is stopped
 BAIT = "SANDBOX_BAIT"
 
 
 @dataclass(frozen=True)
 class Escape:
-    """One way out.
+    """One attack.
 
     name:    for a table.
-    source:  a module with `probe()`, and with `BAIT` to look for.
-    endings: how it is to end; where that is "returned", with nothing found.
-    open_in: the weaker sandboxes that do not hold it; they say so in `leaves_open`.
+    source:  a module with `probe()` that looks for `BAIT`.
+    endings: how it should end; if "returned", with nothing found.
+    open_in: the weaker sandboxes that do not stop it; they say so in `leaves_open`.
     limits:  what it may use.
     """
 
@@ -48,7 +48,7 @@ class Escape:
     limits: Limits = TIGHT
 
     def attempt(self, sandbox: Sandbox, bait: dict[str, Any]) -> str:
-        """What it got away with; empty where the sandbox held."""
+        """What it achieved; empty if the sandbox held."""
         return self.found(sandbox.run(self.job(bait), self.limits))
 
     def job(self, bait: dict[str, Any]) -> Job:
@@ -65,7 +65,7 @@ class Escape:
 
 @contextmanager
 def laid_bait() -> Iterator[dict[str, Any]]:
-    """Things of the grader's that no job may get at; open the sandbox to be tried within."""
+    """Bait that no job may reach. Open the sandbox to be tested inside this context."""
     token = secrets.token_hex(16)
     victim = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     with tempfile.TemporaryDirectory(dir=_a_home(), prefix="bait-") as folder, _listener() as port:
@@ -211,7 +211,7 @@ ESCAPES = (
         open_in=("landlock", "limits", "docker", "podman"),
     ),
     Escape(
-        "kill the parent, or everybody",
+        "kill the parent, or every process",
         """
         def probe():
             parent, victim = os.getppid(), BAIT["victim"]
@@ -289,7 +289,7 @@ ESCAPES = (
                 pass
             return [str(started) + " threads"] if started > 200 else []
         """,
-        # A limit on threads counts those of a user; here a job has no user of its own.
+        # A limit on threads counts all threads of a user, and here a job has no user of its own.
         open_in=("landlock", "limits", "docker", "podman"),
     ),
     Escape(
@@ -379,7 +379,7 @@ ESCAPES = (
         open_in=("limits",),
     ),
     Escape(
-        "run for ever, deaf to signals",
+        "run forever and ignore signals",
         """
         def probe():
             for number in range(1, 65):
@@ -394,7 +394,7 @@ ESCAPES = (
         limits=HASTY,
     ),
     Escape(
-        "sleep for ever",
+        "sleep forever",
         "def probe(): time.sleep(1e9)",
         endings=("timed out",),
         limits=HASTY,
@@ -419,7 +419,7 @@ ESCAPES = (
         endings=("too much",),
     ),
     Escape(
-        "answer with what is no answer",
+        "answer with bytes that are not an answer",
         """
         def probe():
             os.write(3, b"\\0\\0\\0\\5" + b"[" * 5 + b"not safetensors")
@@ -439,7 +439,7 @@ ESCAPES = (
         endings=("died",),
     ),
     Escape(
-        "answer for the grader, through what it left open",
+        "answer in the grader's name, through open descriptors",
         """
         def probe():
             import json, struct
@@ -476,7 +476,7 @@ ESCAPES = (
         """,
     ),
     Escape(
-        "use corners of the kernel",
+        "use rare parts of the kernel",
         """
         def probe():
             zeros = (ctypes.c_char * 256)()
@@ -495,12 +495,12 @@ ESCAPES = (
         """,
     ),
     Escape("crash", "def probe(): ctypes.string_at(0)", endings=("died",)),
-    Escape("leave without a word", "def probe(): os._exit(0)", endings=("died",)),
+    Escape("exit without an answer", "def probe(): os._exit(0)", endings=("died",)),
     Escape("abort", "def probe(): os.abort()", endings=("died",)),
-    Escape("raise what nobody catches", "def probe(): raise SystemExit", endings=("raised",)),
+    Escape("raise SystemExit", "def probe(): raise SystemExit", endings=("raised",)),
 )
 
-# What one job leaves, and the next one looks for, and removes where it was not held.
+# One job leaves things behind; the next looks for them and removes them.
 LEAVES = Escape(
     "leave something for the next job",
     """
@@ -533,7 +533,7 @@ LOOKS = Escape(
 
 
 def attempt_all(sandbox: Sandbox, bait: dict[str, Any]) -> Iterator[tuple[Escape, str]]:
-    """Every escape, and what it got away with."""
+    """Every attack, and what it achieved."""
     for escape in ESCAPES:
         yield escape, escape.attempt(sandbox, bait)
     LEAVES.attempt(sandbox, bait)

@@ -1,4 +1,4 @@
-"""Why a sandbox does not work here, as far as it is known, and what to do about it."""
+"""Known reasons why a sandbox does not work on a machine, and what to do."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from pathlib import Path
 
 INSTALL = "install bubblewrap: apt-get install bubblewrap"
 TOO_OLD = "this bubblewrap is older than 0.5; a newer one is needed"
-NO_NAMESPACES = "ask for user namespaces: sysctl -w user.max_user_namespaces=15000"
+NO_NAMESPACES = "allow user namespaces: sysctl -w user.max_user_namespaces=15000"
 APPARMOR = (
     "Ubuntu's AppArmor takes all rights from namespaces that ordinary programs make, and jobs make "
     "their own, so a profile for bwrap alone is not enough: sysctl -w "
     "kernel.apparmor_restrict_unprivileged_userns=0, and for good the same line in "
     "/etc/sysctl.d/60-userns.conf"
 )
-DEBIAN = "ask for user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
+DEBIAN = "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1"
 IN_A_CONTAINER = (
     "this is a container whose engine forbids namespaces: start it with --security-opt "
     "seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined, "
-    "or grade outside of it"
+    "or grade outside the container"
 )
-# What bubblewrap or `unshare` says where namespaces are forbidden.
+# What bubblewrap or `unshare` prints if namespaces are forbidden.
 FORBIDDEN = (
     "uid map",
     "uid_map",
@@ -33,8 +33,8 @@ FORBIDDEN = (
 )
 
 
-def remedy(reason: str) -> str:
-    """What to do about a sandbox that does not work for that reason; empty if nobody knows."""
+def fix_for(reason: str) -> str:
+    """What to do about a sandbox that failed for that reason; empty if it is not known."""
     if "is not installed" in reason:
         return INSTALL
     if "Unknown option" in reason:

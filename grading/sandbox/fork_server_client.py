@@ -1,4 +1,4 @@
-"""The outer half of a sandbox: starts the warm parent, hands it jobs, reads what it reports."""
+"""The outer half of a sandbox: starts the fork server, sends it jobs, reads its reports."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import IO, Any
 
-from grading.sandbox.backend import Enclosure
+from grading.sandbox.backend import Backend
 from grading.sandbox.inside.frames import FRAME, LONGEST_HEADER
 from grading.sandbox.inside.payload import pack
 from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
 
 START_S = 300.0  # a cold disk, and models to be loaded
-# Slow to import; the warm parent has them from the first job on that needs them.
+# Slow to import; the fork server loads them before the first job that needs them.
 WHEN_NAMED = ("distillery.models.lora",)
 FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
-# The keeper ends a job that takes too long; a keeper that does not is no fault of the job's.
+# The supervisor ends a job that takes too long. If it does not, the sandbox is at fault, not the
+# job.
 GRACE_S = 60.0
 USUAL = Limits()
 CHUNK = 1 << 16
 LAST_WORDS = 2000
 
 
-class WarmSandbox:
-    """A `Sandbox` that keeps one warm parent; it starts with the first job."""
+class ForkServer:
+    """A `Sandbox` with one fork server, which starts with the first job."""
 
-    def __init__(self, enclosure: Enclosure, preload: Iterable[str] = ()) -> None:
-        """preload: names of models, and of slow modules, to load once and not in every job."""
-        self.name = enclosure.name
-        self.leaves_open = enclosure.leaves_open
-        self._enclosure = enclosure
+    def __init__(self, backend: Backend, preload: Iterable[str] = ()) -> None:
+        """preload: names of models and of slow modules to load once instead of in every job."""
+        self.name = backend.name
+        self.leaves_open = backend.leaves_open
+        self._backend = backend
         self._wanted = set(preload)
         self._warm: set[str] = set()
         self._parent: Process | None = None
         self._lock = threading.Lock()
 
     def run(self, job: Job, limits: Limits = USUAL) -> Reply:
-        """One job, on its own; see `Sandbox.run`."""
+        """Run one job; see `Sandbox.run`."""
         with self._lock:
             self._wanted |= {name for name in WHEN_NAMED if name in job.source}
             self._wanted |= {*FOR_PICTURES} if job.kind == "picture" else set()
@@ -57,14 +58,14 @@ class WarmSandbox:
 
     def _make_warm(self) -> None:
         if self._parent is None:
-            self._parent, self._warm = Process(self._enclosure), set()
+            self._parent, self._warm = Process(self._backend), set()
         elif self._wanted <= self._warm:
             return
         with self._fatal():
             deadline = time.monotonic() + START_S
             self._parent.send({"warm": sorted(self._wanted)}, b"", deadline)
             if self._parent.receive(deadline, 0)[0] != {"ready": True}:
-                raise SandboxError("it said something else than that it is ready")
+                raise SandboxError("it did not report that it is ready")
             self._warm = set(self._wanted)
 
     def _run(self, job: Job, limits: Limits) -> Reply:
@@ -77,7 +78,7 @@ class WarmSandbox:
             self._parent.send({"nonce": nonce, "limits": asdict(limits)}, body, deadline)
             report, reply = self._parent.receive(deadline, limits.reply_bytes)
             if report.get("nonce") != nonce:
-                raise SandboxError("an answer to something that was not asked")
+                raise SandboxError("it answered another request")
             if report["ending"] == "fault":
                 raise SandboxError(report["why"])
         if report["ending"] == "ended":
@@ -86,7 +87,7 @@ class WarmSandbox:
 
     @contextmanager
     def _fatal(self) -> Iterator[None]:
-        """After a failure nobody knows the state of the pipes: the next job gets a new parent."""
+        """After a failure the pipes are unusable: the next job gets a new fork server."""
         try:
             yield
         except (OSError, EOFError, ValueError, SandboxError) as error:
@@ -104,9 +105,9 @@ class WarmSandbox:
 
     def close(self) -> None:
         self._stop()
-        self._enclosure.remove()
+        self._backend.remove()
 
-    def __enter__(self) -> WarmSandbox:
+    def __enter__(self) -> ForkServer:
         return self
 
     def __exit__(
@@ -119,12 +120,12 @@ class WarmSandbox:
 
 
 class Process:
-    """What the enclosure's command started, and the frames to and from it."""
+    """What the backend's command started, and the frames to and from it."""
 
-    def __init__(self, enclosure: Enclosure) -> None:
-        self._enclosure = enclosure
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._said = tempfile.TemporaryFile()  # noqa: SIM115, closed by kill()
-        self._process = _started(enclosure, self._said)
+        self._process = _started(backend, self._said)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
@@ -139,7 +140,7 @@ class Process:
             left = left[os.write(self._to, left[:CHUNK]) :]
 
     def receive(self, deadline: float, most: int) -> tuple[dict[str, Any], bytes]:
-        """A frame whose body has no more than that many bytes."""
+        """A frame whose body has at most `most` bytes."""
         head, body = FRAME.unpack(self._read(FRAME.size, deadline))
         if head > LONGEST_HEADER or body > most:
             raise ValueError("a frame that is too long")
@@ -151,19 +152,19 @@ class Process:
             _wait(self._from, selectors.EVENT_READ, deadline)
             part = os.read(self._from, min(count - len(data), CHUNK))
             if not part:
-                raise EOFError("it ended unasked")
+                raise EOFError("it ended unexpectedly")
             data += part
         return bytes(data)
 
     def last_words(self) -> str:
-        """What it wrote to standard error, the end of it."""
+        """The last characters that it wrote to standard error."""
         self._process.poll()
         size = self._said.seek(0, os.SEEK_END)
         self._said.seek(max(0, size - LAST_WORDS))
         return " ".join(self._said.read().decode("utf-8", "replace").split())
 
     def kill(self) -> None:
-        self._enclosure.kill()
+        self._backend.kill()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         for pipe in (self._process.stdin, self._process.stdout):
@@ -174,10 +175,11 @@ class Process:
         self._said.close()
 
 
-def _started(enclosure: Enclosure, said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _started(backend: Backend, said: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start it from a thread that lives as long as it does.
 
-    The kernel's "die with the parent" means the thread that forked, and a caller's may end early.
+    For the kernel's "die with the parent" the parent is the thread that forked, and a caller's
+    thread may end early.
     """
     made: list[subprocess.Popen[bytes] | OSError] = []
     ready = threading.Event()
@@ -185,11 +187,11 @@ def _started(enclosure: Enclosure, said: IO[bytes]) -> subprocess.Popen[bytes]:
     def live() -> None:
         try:
             process = subprocess.Popen(
-                enclosure.command,
+                backend.command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=said,
-                env=enclosure.environment,
+                env=backend.environment,
                 bufsize=0,
                 start_new_session=True,  # Ctrl-C is the grader's to handle
             )
@@ -204,7 +206,7 @@ def _started(enclosure: Enclosure, said: IO[bytes]) -> subprocess.Popen[bytes]:
     threading.Thread(target=live, daemon=True, name="sandbox").start()
     ready.wait()
     if isinstance(made[0], OSError):
-        raise SandboxError(f"{enclosure.command[0]} cannot be started: {made[0]}") from made[0]
+        raise SandboxError(f"{backend.command[0]} cannot be started: {made[0]}") from made[0]
     return made[0]
 
 

@@ -1,4 +1,4 @@
-"""What a sandbox is asked, and what it answers."""
+"""Jobs for a sandbox, their limits, and its replies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Ending = Literal["returned", "raised", "timed out", "out of memory", "died", "to
 
 @dataclass(frozen=True)
 class Limits:
-    """What one job may use, beside what is loaded before it starts."""
+    """What one job may use, in addition to what is loaded before it starts."""
 
     wall_s: float = 20.0
     cpu_s: int = 20
@@ -26,13 +26,13 @@ class Limits:
 class Job:
     """Run one function of a student's module on the inputs of a case, and record what it does.
 
-    kind:     which function of grading/sandbox/inside/jobs.py does it: "task" or "picture".
+    kind: which function of grading/sandbox/inside/jobs.py runs it: "task" or "picture".
     module:   the stage's module name, such as "sds".
-    source:   the whole text of guidance/<module>.py, the student's functions in place.
-    facts:    plain JSON: of a "task" {"function": name, "case": the case's facts}.
-    tensors:  of a "task" those of the case.
+    source:   the whole text of guidance/<module>.py with the student's functions.
+    facts: plain JSON; for a "task" {"function": name, "case": the case's facts}.
+    tensors: for a "task", those of the case.
 
-    distillery.course.record.to_wire makes a case's facts and tensors.
+    distillery.course.kinds.to_wire makes a case's facts and tensors.
     """
 
     kind: str
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Raised:
-    """An exception of the student's code: its class's name, its message, and the line it left."""
+    """An exception of the student's code: its class, its message, and the line it came from."""
 
     kind: str
     message: str
@@ -53,7 +53,7 @@ class Raised:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came out: plain JSON and plain arrays, checked in size and form, and not in truth."""
+    """Plain JSON and plain arrays. Size and form are checked; the content may be false."""
 
     ending: Ending
     facts: dict[str, Any] = field(default_factory=dict)
@@ -63,17 +63,17 @@ class Reply:
 
 
 class Sandbox(Protocol):
-    """A place that runs one job after another; each of them finds it untouched.
+    """Runs one job after another; no job leaves anything behind for the next.
 
     name:     "bubblewrap", "landlock", "docker", ...
-    leaves_open: what it does not protect, sentences; empty for a full sandbox.
+    leaves_open: sentences about what it does not protect; empty for a full sandbox.
     """
 
     name: str
     leaves_open: tuple[str, ...]
 
     def run(self, job: Job, limits: Limits) -> Reply:
-        """Never raises for anything that the job's code does.
+        """Run a job. Nothing that the job's code does makes it raise.
 
         Raises:
             SandboxError: the sandbox itself failed; the caller may try again with a new one.
@@ -84,4 +84,4 @@ class Sandbox(Protocol):
 
 
 class SandboxError(Exception):
-    """The sandbox, not the code in it, is at fault."""
+    """The sandbox failed, not the code in it."""

@@ -1,4 +1,4 @@
-"""What of this machine and of the course a sandbox may read: Python, its libraries, no answers."""
+"""What a sandbox may read: Python, its libraries, parts of the course, but no answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 COURSE = Path(__file__).resolve().parents[2]
 INSIDE = Path(__file__).resolve().parent / "inside"
 
-# The libraries that Python and torch are linked with. /etc only for where to find them.
+# The libraries that Python and torch are linked with. /etc only says where they are.
 SYSTEM = (
     "/usr/lib",
     "/usr/lib64",
@@ -21,19 +21,19 @@ SYSTEM = (
     "/etc/ssl/openssl.cnf",
     "/usr/share/zoneinfo",
 )
-WITHHELD = frozenset({"checks"})  # of data/: what right and wrong answers come to
+WITHHELD = frozenset({"checks"})  # of data/: the results of right and wrong answers
 
 
 def python_folders() -> list[Path]:
-    """The interpreter, its standard library and the installed packages; none lies in another."""
+    """The interpreter, its standard library and the installed packages; none is inside another."""
     found = {path.resolve() for path in _prefixes()}
     return [path for path in sorted(found) if not any(above in found for above in path.parents)]
 
 
 def python_links() -> dict[Path, Path]:
-    """Other name -> folder, where Python is known by a name that leads through a symbolic link.
+    """Symbolic name -> folder, if Python's path leads through a symbolic link.
 
-    As on a cluster, where /home/ada may be a link to another disk.
+    For example on a cluster, where /home/ada may be a link to another disk.
     """
     names, program = _prefixes(), Path(sys.executable)
     while program.is_symlink():
@@ -57,12 +57,12 @@ def _prefixes() -> set[Path]:
 
 
 def system_paths() -> list[Path]:
-    """Those of `SYSTEM` that are here."""
+    """Those of `SYSTEM` that exist here."""
     return [Path(path) for path in SYSTEM if os.path.lexists(path)]
 
 
 def course_parts() -> dict[str, Path]:
-    """Name within the course -> where it lies: what students have too, and none of their work."""
+    """Name within the course -> path: what students have too, without their work."""
     parts = {"distillery": COURSE / "distillery"}
     for path in sorted((COURSE / "data").iterdir()):
         if path.name not in WITHHELD:
@@ -71,7 +71,7 @@ def course_parts() -> dict[str, Path]:
 
 
 def environment(home: str) -> dict[str, str]:
-    """All the environment there is inside; the grader's own may hold tokens and passwords."""
+    """The whole environment inside; the grader's own may hold tokens and passwords."""
     return {
         "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
         "HOME": home,

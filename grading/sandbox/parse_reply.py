@@ -1,6 +1,6 @@
-"""Reading what came out of a job: bytes that a student may have written himself.
+"""Reads the reply of a job: bytes that a student may have written.
 
-Only JSON and safetensors are parsed, and of these only so much, so deep and of such kinds.
+Only JSON and safetensors are parsed, with limits on size, depth and types.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ DTYPES = {
     "I16": torch.int16,
     "I8": torch.int8,
     "U8": torch.uint8,
-    "BOOL": torch.uint8,  # whose bytes need not be 0 or 1
+    "BOOL": torch.uint8,  # its bytes may be other than 0 or 1
 }
 
 
 class UnreadableError(Exception):
-    """That is no reply."""
+    """The bytes are not a valid reply."""
 
 
 def read_reply(body: bytes, printed: str) -> Reply:
-    """The reply of a job that ended by itself; "died" where it left none that can be read."""
+    """The reply of a job that ended by itself; "died" if the reply cannot be read."""
     try:
         said, tensors = _parts(body)
         if said.get("ending") == "raised":
@@ -65,7 +65,7 @@ def _parts(body: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _check_size(said: Any) -> None:
-    """Level by level, so that no depth is too deep to be seen."""
+    """Level by level, so that a deep value cannot overflow the stack."""
     level, values = [said], 0
     for _ in range(DEEPEST):
         values += len(level)
@@ -123,5 +123,5 @@ def _raised(said: Any) -> Raised:
 
 
 def _readable(text: str) -> str:
-    """Without the halves of characters, which no file and no page can hold."""
+    """Without lone surrogates, which cannot be written to a file or a page."""
     return text.encode("utf-8", "replace").decode()

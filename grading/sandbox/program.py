@@ -1,4 +1,4 @@
-"""Run one whole program in a sandbox of its own, such as a notebook for the record."""
+"""Run a whole program, such as a notebook, in its own sandbox."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from grading.sandbox.fork_server_client import GRACE_S, Process
 from grading.sandbox.inside.program import pack_files, unpack_files
 from grading.sandbox.jobs import Ending, Limits, SandboxError
 
-# Each process of it counts its address space by itself, and importing torch alone takes gigabytes.
+# The limit applies to each of its processes, and importing torch alone takes gigabytes of
+# addresses.
 USUAL = Limits(wall_s=600, cpu_s=600, memory_mb=12_288, scratch_mb=256, reply_bytes=64 * 2**20)
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What became of a program.
+    """The result of a program.
 
-    ending:  "returned" also where its exit status is not 0.
+    ending:  "returned" even if its exit status is not 0.
     status:  its exit status; negative for the signal that ended it.
-    printed: both outputs, as far as the limit lets.
+    printed: stdout and stderr, cut at the limit.
     files:   name within the folder -> contents, of all new and changed regular files. They are
-             bytes that a student may have made: where they go is the caller's to decide.
+        bytes that a student may have made: the caller decides where they go.
     """
 
     ending: Ending
@@ -39,18 +40,18 @@ def run_program(argv: Sequence[str], folder: Path, limits: Limits = USUAL) -> Ra
 
     Args:
         argv: the program and its arguments; `sys.executable` is there, with all its packages.
-        folder: its regular files are what the program finds in its working directory, and it may
-            write there. The folder itself stays as it is.
-        limits: for all of it; memory and processor time for each of its processes.
+        folder: the program finds its regular files in its working directory and may write there.
+            The folder itself does not change.
+        limits: for the whole program; memory and processor time are for each of its processes.
 
     Raises:
-        SandboxError: bubblewrap does not work here; weaker sandboxes hold no program with
-            processes of its own. Nothing the program does is raised.
+        SandboxError: bubblewrap does not work here; weaker sandboxes cannot hold a program that
+            starts processes. Nothing that the program does makes this raise.
     """
     nonce = secrets.token_hex(16)
     header = {"nonce": nonce, "limits": asdict(limits), "argv": list(argv)}
     deadline = time.monotonic() + limits.wall_s + GRACE_S
-    process = Process(bubblewrap_backend.enclosure(program=True))
+    process = Process(bubblewrap_backend.backend(program=True))
     try:
         process.send(header, pack_files(_files(folder)), deadline)
         report, body = process.receive(deadline, 2 * limits.reply_bytes)
@@ -73,7 +74,7 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _checked(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Only names that stay within a folder."""
+    """Only names that stay inside the folder."""
     return {
         name: data
         for name, data in files.items()

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable
 
 from distillery.core.errors import CourseError
 from grading.sandbox import bubblewrap_backend, container_backend, landlock_backend
-from grading.sandbox.backend import Enclosure
-from grading.sandbox.fork_server_client import WarmSandbox
+from grading.sandbox.backend import Backend
+from grading.sandbox.fork_server_client import ForkServer
 from grading.sandbox.jobs import Job, SandboxError
 
-# The strongest first. The last is for those who ask for it by name.
-ENCLOSURES: dict[str, Callable[[], Enclosure]] = {
-    "bubblewrap": bubblewrap_backend.enclosure,
-    "container": container_backend.enclosure,
+# The strongest first. The last is used only if it is named.
+BACKENDS: dict[str, Callable[[], Backend]] = {
+    "bubblewrap": bubblewrap_backend.backend,
+    "container": container_backend.backend,
     "landlock": landlock_backend.landlock,
     "limits": landlock_backend.limits,
 }
@@ -21,20 +21,20 @@ ON_REQUEST = "limits"
 NOTHING = Job("probe", "probe", "def probe():\n    return 'here'\n", {})
 
 
-def open_sandbox(name: str | None = None, *, preload: Iterable[str] = ()) -> WarmSandbox:
-    """A sandbox that has run a first job, which did nothing.
+def open_sandbox(name: str | None = None, *, preload: Iterable[str] = ()) -> ForkServer:
+    """A sandbox that has run a first, empty job.
 
     Args:
-        name: a name of `ENCLOSURES`; by default the strongest that works here, but never "limits",
-            which keeps nobody from reading the answers and the gradebook.
-        preload: models, such as "tiny-sd", and slow modules to load once and not in every job.
+        name: a name of `BACKENDS`; by default the strongest that works here, but never "limits",
+            which does not keep a job from reading the answers and the gradebook.
+        preload: models, such as "tiny-sd", and slow modules to load once instead of in every job.
 
     Raises:
-        CourseError: there is none of that name, or none works here.
+        CourseError: the name is unknown, or no sandbox works here.
     """
-    if name is not None and name not in ENCLOSURES:
-        raise CourseError(f"no sandbox is called {name!r}: choose {', '.join(ENCLOSURES)}.")
-    names = [name] if name else [one for one in ENCLOSURES if one != ON_REQUEST]
+    if name is not None and name not in BACKENDS:
+        raise CourseError(f"no sandbox is called {name!r}: choose {', '.join(BACKENDS)}.")
+    names = [name] if name else [one for one in BACKENDS if one != ON_REQUEST]
     preload, reasons = tuple(preload), []
     for one in names:
         try:
@@ -46,13 +46,13 @@ def open_sandbox(name: str | None = None, *, preload: Iterable[str] = ()) -> War
     )
 
 
-def tried(name: str, preload: Iterable[str] = ()) -> WarmSandbox:
-    """The sandbox of that name, once a job has come through it.
+def tried(name: str, preload: Iterable[str] = ()) -> ForkServer:
+    """The sandbox of that name, after it has run a first job.
 
     Raises:
         SandboxError: it does not work here.
     """
-    sandbox = WarmSandbox(ENCLOSURES[name](), preload)
+    sandbox = ForkServer(BACKENDS[name](), preload)
     try:
         reply = sandbox.run(NOTHING)
         if reply.facts != {"found": "here"}:

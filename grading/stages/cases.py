@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from distillery.course.observe import Case
+from distillery.course.case import Case
 from grading.stages import parts
 
 CASES: dict[str, Callable[[int], Case]] = {}

@@ -1,5 +1,5 @@
-"""What runs inside a sandbox: the warm parent, and the process that one job is shut into.
+"""What runs inside a sandbox: the fork server, and one isolated process for each job.
 
-In a sandbox this folder is a package of its own, named `inside`, beside `distillery`; nothing else
-of the grader is there. Start reading at warm.py.
+In a sandbox this folder is a package named `inside`, next to `distillery`; the rest of the grader
+is not there. Start reading at fork_server.py.
 """

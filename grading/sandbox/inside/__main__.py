@@ -8,7 +8,8 @@ from pathlib import Path
 
 if __name__ == "__main__":
     settings = json.loads(sys.argv[1])
-    # Isolated mode (-I) believes neither PYTHONPATH nor the working directory; these two it gets.
+    # Isolated mode (-I) ignores PYTHONPATH and the working directory, so the two paths are added
+    # here.
     sys.path[:0] = [settings["course"], str(Path(__file__).resolve().parents[1])]
     if settings.get("program"):
         from inside.program import main

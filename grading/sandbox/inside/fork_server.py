@@ -1,6 +1,7 @@
-"""The warm parent: imports everything once, and then forks a keeper for each job.
+"""The fork server: imports everything once, and then forks a supervisor for each job.
 
-It never starts a thread and never runs anything of a student, so that a fork is a faithful copy.
+It never starts a thread and never runs a student's code, so that every fork starts from the same
+state.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import Any
 from . import isolation, limits
 from .frames import read_exactly, read_header, write_frame
 from .huge_pages import into_large_pages
-from .supervisor import Order, see_through, tidy
+from .supervisor import Order, supervise, tidy
 
-# What the students' modules import, so that no job waits for it; distillery.models.lora, which
-# takes longer than all of these and makes every fork slower, only when it is asked for.
+# What the students' modules import, so that no job waits for it. distillery.models.lora takes
+# longer than all of these and makes every fork slower, so it is loaded only on request.
 MODULES = (
     "distillery.runs.optimise",
     "distillery.methods.source_image",
-    "distillery.course.record",
+    "distillery.course.kinds",
     "distillery.pixelart.augment",
     "distillery.pixelart.settings",
     "distillery.pixelart.smoothness_losses",
@@ -34,7 +35,7 @@ MODULES = (
 def main(settings: dict[str, Any]) -> None:
     """Serve jobs, one after another, until the other side closes the pipe."""
     isolation.become(settings["user"])
-    isolation.die_with_parent()  # after becoming somebody else, which would undo it
+    isolation.die_with_parent()  # after becoming another user, which would undo it
     came_in, goes_out = _channel()
     while True:
         try:
@@ -45,15 +46,15 @@ def main(settings: dict[str, Any]) -> None:
             _warm_up(header["warm"])
             write_frame(goes_out, {"ready": True})
             continue
-        keeper = os.fork()
-        if keeper == 0:
-            _keep(settings, header, length, came_in, goes_out)
-        if os.waitpid(keeper, 0)[1] != 0:
-            sys.exit("a keeper failed")  # nobody knows what it left in the pipes
+        supervisor = os.fork()
+        if supervisor == 0:
+            _be_supervisor(settings, header, length, came_in, goes_out)
+        if os.waitpid(supervisor, 0)[1] != 0:
+            sys.exit("a supervisor failed")  # what it left in the pipes is unknown
 
 
 def _channel() -> tuple[int, int]:
-    """The two pipes to the grader, moved away from where a stray print would go."""
+    """The two pipes to the grader, moved to where a stray print cannot reach them."""
     came_in, goes_out = os.dup(0), os.dup(1)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -63,7 +64,7 @@ def _channel() -> tuple[int, int]:
 
 
 def _warm_up(named: list[str]) -> None:
-    """Import the usual modules and those named; what is no module is a model to be loaded."""
+    """Import the usual modules and those named; names without a dot are models to load."""
     import torch
 
     torch.set_num_threads(1)
@@ -78,10 +79,10 @@ def _warm_up(named: list[str]) -> None:
     into_large_pages()
 
 
-def _keep(
+def _be_supervisor(
     settings: dict[str, Any], header: dict[str, Any], length: int, came_in: int, goes_out: int
 ) -> None:
-    """See one job through, write one frame on what became of it, and end."""
+    """Supervise one job, write one frame with its result, and end."""
     from . import jobs
 
     status = 1
@@ -102,7 +103,7 @@ def _report(order: Order) -> tuple[dict[str, Any], bytes]:
     try:
         taken = limits.address_space()
         folder = isolation.prepare(order.settings, order.bounds)
-        end = see_through(order, folder, taken)
+        end = supervise(order, folder, taken)
     except OSError as error:
         return {"ending": "fault", "why": str(error)}, b""
     finally:

@@ -1,4 +1,4 @@
-"""How outside and inside talk: frames of bytes over pipes, and no pickle anywhere.
+"""The protocol between outside and inside: frames of bytes over pipes, without pickle.
 
 A frame is 4 bytes (length of the header), 8 bytes (length of the body), a JSON header and a body.
 """
@@ -27,15 +27,15 @@ def read_header(fd: int) -> tuple[dict[str, Any], int]:
     """
     head, body = FRAME.unpack(read_exactly(fd, FRAME.size))
     if head > LONGEST_HEADER:
-        raise EOFError("no frame begins like this")
+        raise EOFError("this is not the start of a frame")
     return json.loads(read_exactly(fd, head)), body
 
 
 def read_exactly(fd: int, count: int) -> bytes:
-    """That many bytes, and none beyond them: another process may go on reading behind.
+    """Exactly that many bytes: another process may read what follows.
 
     Raises:
-        EOFError: the pipe ends before.
+        EOFError: the pipe ends earlier.
     """
     parts = []
     while count:

@@ -1,6 +1,7 @@
 """Fewer and larger pages of memory: a fork copies the table of pages, and each job is a fork.
 
-Warm, Python and torch hold some 70,000 small pages, whose copying takes longer than most jobs.
+Once loaded, Python and torch have about 70,000 small pages, and copying them takes longer than most
+jobs.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from pathlib import Path
 
 from . import kernel
 
-LARGE = 2**21  # bytes of a large page where small ones have 4096
+LARGE = 2**21  # bytes of a large page; small ones have 4096
 HEAP = "[heap]"
 
 
 def into_large_pages() -> None:
-    """Have the kernel put this process's own memory into large pages, as far as it can and will."""
+    """Ask the kernel to put this process's own memory into large pages; it does what it can."""
     with suppress(OSError):
         for line in Path("/proc/self/maps").read_text().splitlines():
             addresses, rights, _, _, _, *name = line.split()
@@ -25,7 +26,7 @@ def into_large_pages() -> None:
 
 
 def _collapse(start: int, end: int) -> None:
-    # Linux before 6.1 does not know how, and a part may not be ours to move.
+    # Linux before 6.1 cannot do this, and some memory may not be movable.
     with suppress(OSError):
         if end > start:
             kernel.madvise(start, end - start, kernel.MADV_COLLAPSE)

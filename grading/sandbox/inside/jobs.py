@@ -1,7 +1,7 @@
-"""What a job does once it is shut in: run one function of a student's module, and write it down.
+"""What an isolated job does: run one function of a student's module, and record the result.
 
-Nothing here is a defence. A student's code shares this process and can change all of it; so the
-grader believes nothing of what comes out, and looks only at its numbers.
+Nothing here protects the grader. A student's code shares this process and can change all of it, so
+the grader does not trust what comes out and only looks at the numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 from torch import Tensor
 
-from distillery.course.record import from_wire, record
+from distillery.course.kinds import from_wire
+from distillery.course.record import record
 
 from .frames import write_all
 from .payload import pack, unpack
@@ -27,7 +28,7 @@ PRIORS: dict[str, Any] = {}  # name of a model -> the prior, loaded before any j
 
 
 def preload(models: Iterable[str]) -> None:
-    """Load priors once, so that jobs need not."""
+    """Load priors once, so that jobs do not have to."""
     from distillery.models.load import load_prior
 
     PRIORS.update({model: load_prior(model, device="cpu") for model in models})
@@ -37,15 +38,16 @@ def perform(body: bytes, reply: int) -> None:
     """Do what the body asks for, and write the answer to `reply`.
 
     Raises:
-        MemoryError: there is not enough of it.
+        MemoryError: memory is not enough.
     """
     asked, tensors = unpack(body)
     try:
         facts, made = KINDS[asked["kind"]](asked, tensors)
         answer = pack({"ending": "returned", "facts": facts}, made)
-    # Whatever a student's code raises, SystemExit and KeyboardInterrupt too, is part of the answer.
+    # Everything that a student's code raises is part of the answer, also SystemExit and
+    # KeyboardInterrupt.
     except BaseException as error:
-        if _is_want_of_memory(error):
+        if _is_out_of_memory(error):
             raise MemoryError from None
         answer = pack({"ending": "raised", "raised": _raised(error, _file(asked["module"]))}, {})
     with suppress(BaseException):
@@ -62,14 +64,14 @@ def _task(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
 
 
 def _picture(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
-    """Draw one picture with a student's functions; grading/sandbox/inside/pictures.py."""
+    """Draw one picture with a student's functions; see pictures.py."""
     from . import pictures
 
     return pictures.draw(load(asked["module"], asked["source"]), asked["facts"], PRIORS)
 
 
 def _probe(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
-    """Call `probe()` of the source, which returns JSON: how the sandbox itself is tried out."""
+    """Call `probe()` of the source, which returns JSON; used to test the sandbox itself."""
     return {"found": load(asked["module"], asked["source"]).probe()}, {}
 
 
@@ -81,9 +83,9 @@ KINDS: dict[str, Callable[[dict[str, Any], dict[str, Tensor]], Made]] = {
 
 
 def load(module: str, source: str) -> ModuleType:
-    """`guidance.<module>` made of that text, as if it had been imported from its file."""
+    """`guidance.<module>` made from that text, as if it had been imported from its file."""
     file = _file(module)
-    # Tracebacks and `inspect` ask for lines of a file that is not there.
+    # Tracebacks and `inspect` look for the lines of a file that does not exist.
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     package = sys.modules.setdefault("guidance", ModuleType("guidance"))
     package.__path__ = []
@@ -99,15 +101,15 @@ def _file(module: str) -> str:
     return f"guidance/{module}.py"
 
 
-def _is_want_of_memory(error: BaseException) -> bool:
-    """torch says it in a RuntimeError."""
+def _is_out_of_memory(error: BaseException) -> bool:
+    """torch reports it as a RuntimeError."""
     if isinstance(error, MemoryError):
         return True
     return isinstance(error, RuntimeError) and "can't allocate memory" in _text(error)
 
 
 def _raised(error: BaseException, file: str) -> dict[str, str]:
-    """The exception, and the last line of the student's own that it came through."""
+    """The exception, and the last line of the student's own code that it passed."""
     own = [
         frame.line or ""
         for frame in traceback.extract_tb(error.__traceback__)
@@ -120,7 +122,7 @@ def _raised(error: BaseException, file: str) -> dict[str, str]:
 
 
 def _text(error: BaseException) -> str:
-    # A class of a student's may say whatever it likes about itself, or fail to.
+    # A student's class can return anything here, or raise.
     try:
         return str(error)
     except BaseException:

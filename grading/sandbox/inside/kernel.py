@@ -1,4 +1,4 @@
-"""The kernel's calls that Python has no names for."""
+"""System calls that Python does not offer."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def syscall(number: int, *arguments: object) -> int:
 
 
 def drop_capabilities() -> None:
-    """Every right of root, for good: of this process and of any program it could ever start."""
+    """Give up all of root's capabilities for good, for this process and everything it starts."""
     for capability in range(64):
         try:
             prctl(PR_CAPBSET_DROP, capability)
-        except OSError:  # beyond the last one, or not ours to drop, which is as good
+        except OSError:  # beyond the last one, or one that this process does not have
             break
     with suppress(OSError):
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)

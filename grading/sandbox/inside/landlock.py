@@ -1,4 +1,4 @@
-"""Which files a process may open, enforced by Landlock: no rights and no namespaces are needed."""
+"""Limits the files that a process may open; Landlock needs neither root nor namespaces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Beneath(ctypes.Structure):
 
 
 def version() -> int:
-    """Of the kernel's Landlock; 0 where there is none."""
+    """Version of the kernel's Landlock; 0 if the kernel has none."""
     try:
         return kernel.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(1))
     except OSError:
@@ -36,9 +36,9 @@ def version() -> int:
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
-    """From now on this process opens nothing but what lies under these paths; it cannot undo it.
+    """From now on this process can open only what is under these paths. It cannot undo this.
 
-    What lies under `writable` is neither executed nor made into a device.
+    What is under `writable` can neither be executed nor made into a device.
 
     Raises:
         OSError: there is no Landlock here, or one of `writable` is missing.

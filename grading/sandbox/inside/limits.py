@@ -1,4 +1,4 @@
-"""What a process may use, enforced by the kernel for this process and all that it starts."""
+"""Limits that the kernel enforces for this process and everything it starts."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import resource
 from pathlib import Path
 from typing import Any
 
-THREADS = 64  # of one job; beyond that it only wants to exhaust the machine
-PROCESSES = 256  # and threads, of a whole program with its kernels
+THREADS = 64  # of one job; a normal job needs far fewer
+PROCESSES = 256  # and threads, of a whole program with its Jupyter kernels
 FILES = 64
 PROGRAM_FILES = 512
 MEBIBYTE = 2**20
 
 
 def address_space() -> int | None:
-    """Bytes of address space that this process takes already; None where nothing tells it."""
+    """Bytes of address space that this process already uses; None if the system does not say."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:
@@ -24,16 +24,18 @@ def address_space() -> int | None:
 
 
 def set_limits(limits: dict[str, Any], taken: int | None, *, processes: bool) -> None:
-    """Bound this process for good.
+    """Set the limits of this process; it cannot raise them again.
 
     limits: the fields of grading.sandbox.jobs.Limits.
-    taken: the address space that is not the job's own doing; None leaves memory unbounded.
+    taken: bytes of address space used before the job; None leaves memory unlimited.
     processes: allow as many as a program with its kernels needs.
     """
-    # SIGXCPU at the first figure can be ignored, SIGKILL at the second cannot.
+    # A job can ignore SIGXCPU at the first number, but not SIGKILL at the second.
     _limit(resource.RLIMIT_CPU, limits["cpu_s"], limits["cpu_s"] + 1)
     _limit(resource.RLIMIT_CORE, 0)  # no core dump with what the memory held
-    _limit(resource.RLIMIT_FSIZE, limits["scratch_mb"] * MEBIBYTE)  # no single file beyond scratch
+    _limit(
+        resource.RLIMIT_FSIZE, limits["scratch_mb"] * MEBIBYTE
+    )  # no file larger than the scratch
     _limit(resource.RLIMIT_NOFILE, PROGRAM_FILES if processes else FILES)
     _limit(resource.RLIMIT_NPROC, PROCESSES if processes else THREADS)  # against fork bombs
     if taken is not None:
@@ -41,7 +43,7 @@ def set_limits(limits: dict[str, Any], taken: int | None, *, processes: bool) ->
 
 
 def _limit(which: int, soft: int, hard: int | None = None) -> None:
-    """Both the limit and how far it can ever be raised, never above what is in force already."""
+    """Set the limit and its maximum, never above what is already in force."""
     most = resource.getrlimit(which)[1]
     hard = soft if hard is None else hard
     if most != resource.RLIM_INFINITY:

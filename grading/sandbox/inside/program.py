@@ -1,6 +1,6 @@
-"""One whole program, such as a notebook with its kernel, in a cell of its own that ends with it.
+"""Runs one whole program, such as a notebook with its kernel, in its own isolation.
 
-The program may start processes and talk over its own loopback; otherwise its cell is that of a job.
+The program may start processes and use its own loopback; otherwise it is isolated like a job.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from . import isolation
 from .frames import FRAME, read_exactly, read_header, write_frame
-from .supervisor import Order, see_through
+from .supervisor import Order, supervise
 
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 0x1, 0x40
 LENGTH = struct.Struct("!I")
@@ -38,7 +38,7 @@ def main(settings: dict[str, Any]) -> None:
         folder = isolation.prepare(settings, order.bounds)
         _loopback_up()
         _put(files, Path(folder))
-        end = see_through(order, folder, 0)
+        end = supervise(order, folder, 0)
     except OSError as error:
         write_frame(goes_out, {"nonce": header["nonce"], "ending": "fault", "why": str(error)})
         return
@@ -54,7 +54,7 @@ def main(settings: dict[str, Any]) -> None:
 
 
 def _become_program(argv: list[str], reply: int) -> None:
-    os.close(reply)  # a program leaves files behind instead
+    os.close(reply)  # a program's result is the files it leaves
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
@@ -63,7 +63,7 @@ def _become_program(argv: list[str], reply: int) -> None:
 
 
 def _loopback_up() -> None:
-    """Of the network of its own, which has nothing else; a notebook talks to its kernel over it."""
+    """Start the loopback of its own network; a notebook needs it to talk to its kernel."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP | IFF_RUNNING))
 
@@ -75,7 +75,7 @@ def _put(files: Files, folder: Path) -> None:
 
 
 def _changed(before: Files, folder: Path, most: int) -> tuple[Files, bool]:
-    """New and changed regular files, and whether these are all; none of them is run or followed."""
+    """New and changed regular files, and whether these are all; links are not followed."""
     found: Files = {}
     for above, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

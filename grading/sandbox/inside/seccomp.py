@@ -1,8 +1,8 @@
-"""Which calls of the kernel a job may not make: a filter that the kernel itself runs.
+"""Forbids system calls to a job, with a filter that the kernel itself runs.
 
-Namespaces, limits and file rights already bound what a job can reach. The filter takes away what
-they do not bound (the making of processes, signals), and parts of the kernel that a numerical
-function never needs and in which holes were found before.
+Namespaces, limits and file rights already restrict what a job can reach. The filter adds what they
+do not cover (new processes, signals), and parts of the kernel that a numerical function never needs
+and that have had security holes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from . import kernel
 
-# name -> numbers on x86_64 and aarch64; None where there is no such call.
+# name -> numbers on x86_64 and aarch64; None if the call does not exist there.
 Numbers = dict[str, tuple[int | None, int | None]]
 
 REACHING_INTO_OTHERS: Numbers = {
@@ -89,7 +89,7 @@ MAKING_PROCESSES: Numbers = {
     "execve": (59, 221),
     "execveat": (322, 281),
 }
-# Where a job has no namespaces these are all that stands between it and the grader's processes.
+# If a job has no namespaces, only these protect the grader's processes from it.
 TOUCHING_OTHERS: Numbers = {
     "kill": (62, 129),
     "tkill": (200, 130),
@@ -113,7 +113,7 @@ TOUCHING_OTHERS: Numbers = {
     "msgget": (68, 186),
     "mq_open": (240, 180),
 }
-# Landlock lets the owner of a file do these whatever else it forbids.
+# Landlock always allows these to the owner of a file.
 CHANGING_WHOSE_A_FILE_IS: Numbers = {
     "chmod": (90, None),
     "fchmod": (91, 52),
@@ -150,14 +150,14 @@ FOR_EVERYTHING = REACHING_INTO_OTHERS | CHANGING_THE_WORLD_AROUND | PARTS_OF_THE
 FOR_JOBS = MAKING_PROCESSES | TOUCHING_OTHERS | CHANGING_WHOSE_A_FILE_IS
 
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column and AUDIT_ARCH_*
-X32 = 0x40000000  # of the numbers of a second, forgotten way into the kernel of x86_64
+X32 = 0x40000000  # bit of x32's system calls, a second interface of x86_64
 CLONE_THREAD = 0x00010000
 CLONE_NAMESPACES = 0x7E020000
 # Through these a file can be told to send any signal to any process of the same user.
 F_SETOWN, F_SETSIG, F_SETOWN_EX = 8, 10, 15
 FIOSETOWN, SIOCSPGRP = 0x8901, 0x8902
-TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # put words into a terminal's mouth
-FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink: those that a network namespace holds
+TIOCSTI, TIOCLINUX = 0x5412, 0x541C  # type into a terminal
+FAMILIES = (1, 2, 10, 16)  # unix, IPv4, IPv6, netlink: those that a network namespace isolates
 
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in what the kernel hands to the filter
@@ -169,16 +169,16 @@ Line = tuple[int, int, int, int]  # code, lines to skip if true, lines to skip i
 
 
 class UnsupportedError(Exception):
-    """This machine has no filters, or none that are written here."""
+    """This machine has no filters, or not the ones written here."""
 
 
 def forbid(*, processes: bool) -> None:
-    """Put the filter around this thread and all that it ever starts; there is no way back.
+    """Apply the filter to this thread and everything it starts; it cannot be removed.
 
-    processes: allow processes and sockets, as a whole program needs them, but no new namespaces.
+    processes: allow new processes and sockets, which a whole program needs, but no new namespaces.
 
     Raises:
-        UnsupportedError: this is no Linux on x86_64 or aarch64.
+        UnsupportedError: this is not Linux on x86_64 or aarch64.
         OSError: the kernel refuses.
     """
     lines = _program(processes)
@@ -214,16 +214,16 @@ def _program(processes: bool) -> list[Line]:
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, X32),
         (_RETURN, 0, 0, _DENY),
-        # Its flags lie in memory, where a filter cannot look; glibc then takes clone.
+        # Its flags are in memory, which a filter cannot read; glibc falls back to clone.
         *_when(number["clone3"], _ABSENT),
         *_clone(number["clone"], processes),
-        # Its first argument is whose limits; 0 is one's own.
+        # Its first argument is the process; 0 is the caller itself.
         *_by_argument(number["prlimit64"], 0, allowed=(0,)),
         *_by_argument(number["fcntl"], 1, denied=(F_SETOWN, F_SETSIG, F_SETOWN_EX)),
         *_by_argument(number["ioctl"], 1, denied=(FIOSETOWN, SIOCSPGRP, TIOCSTI, TIOCLINUX)),
     ]
     if not processes:
-        own = (kernel.PR_SET_PDEATHSIG, kernel.PR_SET_DUMPABLE)  # ours to set, not the job's
+        own = (kernel.PR_SET_PDEATHSIG, kernel.PR_SET_DUMPABLE)  # only the sandbox may set these
         lines += _by_argument(number["prctl"], 0, denied=own)
     else:
         lines += _by_argument(number["socket"], 0, allowed=FAMILIES)
@@ -256,7 +256,7 @@ def _clone(number: int | None, processes: bool) -> list[Line]:
 def _by_argument(
     number: int | None, argument: int, *, allowed: Iterable[int] = (), denied: Iterable[int] = ()
 ) -> list[Line]:
-    """Decide by the lower half of one argument; what is in neither list goes the other way."""
+    """Decide by the lower half of one argument; give `allowed` or `denied`."""
     body: list[Line] = [(_LOAD, 0, 0, _ARGUMENTS + 8 * argument)]
     for value in allowed:
         body += [(_EQUAL, 0, 1, value), (_RETURN, 0, 0, _ALLOW)]
@@ -266,6 +266,6 @@ def _by_argument(
 
 
 def _body(number: int | None, body: list[Line]) -> list[Line]:
-    """These lines for that call alone; every way through them ends in an answer."""
+    """Run these lines only for that call; every path through them must end in an answer."""
     assert number is not None
     return [(_EQUAL, 0, len(body), number), *body]

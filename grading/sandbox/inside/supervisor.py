@@ -1,7 +1,7 @@
-"""The keeper: one process for each job, which shuts the job in, feeds it, bounds it, and reports.
+"""The supervisor: one process for each job, which isolates, limits and feeds it, and reports.
 
-The warm parent sees nothing of a job, neither what goes in nor what comes out, so that no later job
-can find it in the memory that it is forked from. The keeper sees it, and ends with the job.
+The fork server never sees the input or the output of a job, so a later job cannot find them in the
+memory that it is forked from. Only the supervisor sees them, and it ends with the job.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from typing import Any, NoReturn
 
 from . import isolation, limits
 
-OUT_OF_MEMORY = 99  # exit status of a job that could still say so
-REPLY = 3  # the descriptor that a job answers through
-FAULT = 4  # and the one that says that it could not be shut in; closed before the job's own code
+OUT_OF_MEMORY = 99  # exit status of a job that ran out of memory and could still report it
+REPLY = 3  # the descriptor to which a job writes its answer
+FAULT = 4  # the descriptor for a failed isolation; closed before the student's code runs
 CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
 class Order:
-    """One job, as its keeper knows it.
+    """One job, as its supervisor sees it.
 
     settings:  of the sandbox; see grading/sandbox/bubblewrap_backend.py.
     bounds:    the fields of grading.sandbox.jobs.Limits.
-    work:      done by the job's process, shut in; gets the descriptor of the reply.
-    processes: whether it may start others.
+    work:      runs in the isolated process; gets the descriptor of the reply.
+    processes: whether it may start other processes.
     """
 
     settings: dict[str, Any]
@@ -42,7 +42,7 @@ class Order:
 
 @dataclass(frozen=True)
 class End:
-    """What became of a job. ending: "ended", or one of grading.sandbox.jobs.Ending."""
+    """The result of a job. ending: "ended", or one of grading.sandbox.jobs.Ending."""
 
     ending: str
     reply: bytes
@@ -52,7 +52,7 @@ class End:
 
 @dataclass
 class Stream:
-    """What a job writes, up to a number of bytes; the rest is read, counted and dropped."""
+    """What a job writes, up to `most` bytes; the rest is counted and dropped."""
 
     most: int
     count: int = 0
@@ -63,20 +63,20 @@ class Stream:
         self.kept += part[: max(0, self.most - len(self.kept))]
 
 
-def see_through(order: Order, folder: str, taken: int | None) -> End:
-    """Fork the job, and stay until it is gone.
+def supervise(order: Order, folder: str, taken: int | None) -> End:
+    """Fork the job, and wait until it has ended.
 
     folder: what `isolation.prepare` gave.
     taken:  bytes of address space in use before it.
 
     Raises:
-        OSError: the job could not be shut in; nothing of it has run.
+        OSError: the job could not be isolated; none of its code has run.
     """
     pipes = [os.pipe() for _ in range(3)]
     printed_in, reply_in, fault_in = (ends[1] for ends in pipes)
     job = os.fork()
     if job == 0:
-        _be_the_job(order, folder, taken, (printed_in, reply_in, fault_in))
+        _be_job(order, folder, taken, (printed_in, reply_in, fault_in))
     for _, write_end in pipes:
         os.close(write_end)
     printed = Stream(order.bounds["printed_bytes"])
@@ -95,15 +95,13 @@ def see_through(order: Order, folder: str, taken: int | None) -> End:
     return End(ending, bytes(reply.kept), text, status)
 
 
-def _be_the_job(
-    order: Order, folder: str, taken: int | None, pipes: tuple[int, int, int]
-) -> NoReturn:
-    """Shut oneself in, say so if that fails, and only then do the work."""
+def _be_job(order: Order, folder: str, taken: int | None, pipes: tuple[int, int, int]) -> NoReturn:
+    """Isolate this process, report a failure, and only then do the work."""
     try:
         isolation.die_with_parent()
         isolation.keep_only(*pipes)
         limits.set_limits(order.bounds, taken, processes=order.processes)
-        isolation.shut(order.settings, folder, processes=order.processes)
+        isolation.isolate(order.settings, folder, processes=order.processes)
     except BaseException as error:
         os.write(FAULT, f"{type(error).__name__}: {error}".encode())
         os._exit(1)
@@ -125,7 +123,7 @@ def _raise_fault(fault: int) -> None:
 
 
 def _pump(streams: dict[int, Stream], reply: Stream, deadline: float) -> None:
-    """Read until the job holds neither pipe any more, or too much came, or time is over."""
+    """Read until the job has closed both pipes, or has written too much, or time is over."""
     with selectors.DefaultSelector() as selector:
         for fd in streams:
             selector.register(fd, selectors.EVENT_READ)
@@ -141,7 +139,7 @@ def _pump(streams: dict[int, Stream], reply: Stream, deadline: float) -> None:
 
 
 def _wait(job: int, deadline: float) -> tuple[int, struct_rusage] | None:
-    """How the job ended, and what it had used; None when it goes on beyond the deadline."""
+    """How the job ended and what it used; None if it still runs at the deadline."""
     pause = 0.0002
     while True:
         gone, status, used = os.wait4(job, os.WNOHANG)
@@ -154,7 +152,7 @@ def _wait(job: int, deadline: float) -> tuple[int, struct_rusage] | None:
 
 
 def _kill(job: int) -> tuple[int, struct_rusage]:
-    """It, and with it everything in its namespace of processes."""
+    """Kill it, and with it everything in its namespace of processes."""
     os.kill(job, signal.SIGKILL)
     return os.wait4(job, 0)[1:]
 
@@ -170,11 +168,11 @@ def _ending(
         return {0: "ended", OUT_OF_MEMORY: "out of memory"}.get(os.WEXITSTATUS(status), "died")
     if used.ru_utime + used.ru_stime >= bounds["cpu_s"]:
         return "timed out"
-    # A job can kill nobody, itself included; so it was the kernel, for want of memory.
+    # A job cannot send SIGKILL, not even to itself, so the kernel did it because memory was full.
     return "out of memory" if os.WTERMSIG(status) == signal.SIGKILL else "died"
 
 
 def tidy(order: Order, folder: str) -> None:
-    """Remove a scratch that does not vanish by itself with the job's mounts."""
-    if order.settings["cell"] != "namespaces":
+    """Remove a scratch folder that does not disappear with the job's mounts."""
+    if order.settings["isolation"] != "namespaces":
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery.course.observe import TOLERANCE, Case, CountingPrior, observe
+from distillery.course.call_case import CountingPrior
+from distillery.course.case import Case
+from distillery.course.kinds.gradient import GradientCase
+from distillery.course.kinds.value import ValueCase
+from distillery.course.observe import TOLERANCE, observe
 from grading.stages.inputs.random_inputs import VISIBLE, Chance
 from grading.stages.inputs.small_pictures import (
     NAMES,
@@ -44,7 +48,7 @@ def _step(chance: Chance) -> dict[str, Tensor]:
 
 def posterior_coefficients(seed: int = VISIBLE) -> Case:
     tensors = _step(Chance(seed))
-    return Case("value", tuple(tensors), tensors, parts=tuple(MEMBERS))
+    return ValueCase(tuple(tensors), tensors, parts=tuple(MEMBERS))
 
 
 def stochastic_latent(seed: int = VISIBLE) -> Case:
@@ -60,7 +64,7 @@ def stochastic_latent(seed: int = VISIBLE) -> Case:
         "alpha_bar": step["alpha_bar"],
         "posterior": torch.stack(pds.posterior_coefficients(**step)),
     }
-    return Case("value", tuple(tensors), tensors, triples={"posterior": MEMBERS})
+    return ValueCase(tuple(tensors), tensors, triples={"posterior": MEMBERS})
 
 
 def _edit(chance: Chance) -> dict[str, Any]:
@@ -108,12 +112,12 @@ def pds_loss(seed: int = VISIBLE) -> Case:
     edit["tensors"]["eps_prev"] = FAINT * chance.noise(10, edit["tensors"]["eps"])
     arguments = ("prior", "x0", "x0_src", "t", "eps", "eps_prev", *ARGUMENTS)
     # z is a small difference of large numbers: of the right spellings one in 600 was off by 1.1e-4.
-    return Case("gradient", arguments, **edit, tolerance=4e-4 if chance.hidden else TOLERANCE)
+    return GradientCase(arguments, **edit, tolerance=4e-4 if chance.hidden else TOLERANCE)
 
 
-def dds_loss(seed: int = VISIBLE) -> Case:
+def dds_loss(seed: int = VISIBLE) -> GradientCase:
     arguments = ("prior", "x0", "x0_src", "t", "eps", *ARGUMENTS)
-    return Case("gradient", arguments, **_edit(Chance(seed)))
+    return GradientCase(arguments, **_edit(Chance(seed)))
 
 
 def strides(seed: int = VISIBLE) -> tuple[list[str], Tensor, Tensor]:

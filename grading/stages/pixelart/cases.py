@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery.course.observe import Case
+from distillery.course.case import Case
+from distillery.course.kinds.choices import ChoicesCase
+from distillery.course.kinds.draws import DrawsCase
+from distillery.course.kinds.gradient import GradientCase
+from distillery.course.kinds.passage import PassageCase
+from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs import random_inputs
 from grading.stages.inputs.random_inputs import VISIBLE
 from grading.stages.inputs.small_pictures import (
@@ -106,7 +111,7 @@ def logits(chance: Chance, seed: int) -> Tensor:
 def paint(seed: int = VISIBLE) -> Case:
     chance = Chance(seed)
     tensors = {"weights": logits(chance, 12).softmax(dim=1), "palette": palette(chance)}
-    return Case("value", tuple(tensors), tensors, with_graph=("weights",))
+    return ValueCase(tuple(tensors), tensors, with_graph=("weights",))
 
 
 def gumbel_softmax(seed: int = VISIBLE) -> Case:
@@ -115,8 +120,7 @@ def gumbel_softmax(seed: int = VISIBLE) -> Case:
     taus = [chance.number(0.5, (0.4, 0.6)), chance.number(2.0, (1.6, 2.4))]
     parts = [f"{what} at tau {tau:g}" for what in ("wins", "mean weight") for tau in taus]
     wanted = [chance.number(at, (at - 0.2, at + 0.2)) for at in (2.5, 1.0, 0.0, -2.0)]
-    return Case(
-        "choices",
+    return ChoicesCase(
         ("logits", "tau", "generator"),
         {"logits": torch.tensor(chance.shuffled(wanted)).view(1, 4, 1, 1)},
         values={"taus": taus},
@@ -127,7 +131,7 @@ def gumbel_softmax(seed: int = VISIBLE) -> Case:
 
 def straight_through(seed: int = VISIBLE) -> Case:
     tensors = {"logits": logits(Chance(seed), 13)}
-    return Case("passage", ("logits",), tensors, with_graph=("logits",))
+    return PassageCase(("logits",), tensors, with_graph=("logits",))
 
 
 def logits_from_image(seed: int = VISIBLE) -> Case:
@@ -138,7 +142,7 @@ def logits_from_image(seed: int = VISIBLE) -> Case:
     image = (image + 0.3 * chance.noise(14, image)).clamp(-1, 1)
     image[0, :, chance.whole(1, (0, 4)), chance.whole(1, (0, 4))] = 0.0
     tensors = {"image": image, "palette": colours}
-    return Case("value", tuple(tensors), tensors)
+    return ValueCase(tuple(tensors), tensors)
 
 
 def kmeans_step(seed: int = VISIBLE) -> Case:
@@ -171,7 +175,7 @@ def kmeans_step(seed: int = VISIBLE) -> Case:
         "pixels": torch.cat([pixels, between]),
         "centres": centres[chance.shuffled(range(len(centres)))],
     }
-    return Case("value", ("pixels", "centres"), tensors)
+    return ValueCase(("pixels", "centres"), tensors)
 
 
 def fft_loss(seed: int = VISIBLE) -> Case:
@@ -186,7 +190,7 @@ def fft_loss(seed: int = VISIBLE) -> Case:
         sides = ((7, 13), (6, 14), (7, 15), (6, 15), (13, 7), (15, 7), (14, 6))
         image = torch.nn.functional.interpolate(image, chance.one_of((6, 13), sides))
     image = image + 0.3 * chance.noise(16, image)
-    return Case("gradient", ("image",), {"image": image}, with_graph=("image",), loss_counts=True)
+    return GradientCase(("image",), {"image": image}, with_graph=("image",), loss_counts=True)
 
 
 def bounded_timesteps(seed: int = VISIBLE) -> Case:
@@ -198,7 +202,7 @@ def bounded_timesteps(seed: int = VISIBLE) -> Case:
     if chance.hidden:
         values |= _bounds(chance, t_min)
     names = ("batch", "step", "steps", "t_min", "t_max", "t_bound", "bound_reached", "generator")
-    return Case("draws", names, values=values)
+    return DrawsCase(names, values=values)
 
 
 def _bounds(chance: Chance, t_min: int) -> dict[str, Any]:
@@ -234,8 +238,7 @@ def sdxl_grad(seed: int = VISIBLE) -> Case:
     height, width = chance.size
     edges = (mixed(means, which, [1.0] * len(x0)) > 0).float()
     depths = torch.linspace(0, 1, width).expand(len(x0), 3, height, width)
-    return Case(
-        "value",
+    return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale", "size", "controls"),
         {
             "x0": x0,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from distillery.course.observe import Case
+from distillery.course.case import Case
+from distillery.course.kinds.draws import DrawsCase
+from distillery.course.kinds.gradient import GradientCase
+from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs.random_inputs import VISIBLE, Chance
 from grading.stages.inputs.small_pictures import (
     asked,
@@ -25,7 +28,7 @@ def sample_timesteps(seed: int = VISIBLE) -> Case:
         "t_min": t_min,
         "t_max": t_min + chance.whole(20, (15, 20)),
     }
-    return Case("draws", ("batch", "step", "steps", "t_min", "t_max", "generator"), values=values)
+    return DrawsCase(("batch", "step", "steps", "t_min", "t_max", "generator"), values=values)
 
 
 def sds_grad(seed: int = VISIBLE) -> Case:
@@ -33,8 +36,7 @@ def sds_grad(seed: int = VISIBLE) -> Case:
     chance = Chance(seed)
     means, which = pictures(chance), asked(chance)
     x0 = mixed(means, which, chance.numbers([0.4, 0.4], (0.3, 0.45)))
-    return Case(
-        "value",
+    return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
         {"x0": x0, "t": timesteps(chance), "eps": chance.noise(5, x0)},
         values={"guidance_scale": guidance_scale(chance)},
@@ -47,9 +49,7 @@ def sds_grad(seed: int = VISIBLE) -> Case:
 def sds_loss(seed: int = VISIBLE) -> Case:
     chance = Chance(seed)
     x0 = pictures(chance, chance.batch)
-    return Case(
-        "gradient", ("x0", "grad"), {"x0": x0, "grad": x0 - x0.roll(1, 0)}, with_graph=("x0",)
-    )
+    return GradientCase(("x0", "grad"), {"x0": x0, "grad": x0 - x0.roll(1, 0)}, with_graph=("x0",))
 
 
 CASES: dict[str, Callable[[int], Case]] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from distillery.course.observe import Case
+from distillery.course.case import Case
+from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs.random_inputs import VISIBLE, Chance
 from grading.stages.inputs.small_pictures import guidance_scale, levels, pictures
 
@@ -13,7 +14,7 @@ def add_noise(seed: int = VISIBLE) -> Case:
     chance = Chance(seed)
     x0 = pictures(chance, chance.batch)
     tensors = {"x0": x0, "eps": chance.noise(1, x0), "alpha_bar": levels(chance)}
-    return Case("value", tuple(tensors), tensors)
+    return ValueCase(tuple(tensors), tensors)
 
 
 def predict_x0(seed: int = VISIBLE) -> Case:
@@ -23,7 +24,7 @@ def predict_x0(seed: int = VISIBLE) -> Case:
     eps = chance.noise(2, x0)
     xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
     tensors = {"xt": xt, "eps": eps + 0.2 * chance.noise(3, x0), "alpha_bar": alpha_bar}
-    return Case("value", tuple(tensors), tensors)
+    return ValueCase(tuple(tensors), tensors)
 
 
 def classifier_free_guidance(seed: int = VISIBLE) -> Case:
@@ -32,8 +33,7 @@ def classifier_free_guidance(seed: int = VISIBLE) -> Case:
     difference = pictures(chance, chance.batch)
     uncond = chance.noise(4, difference)
     tensors = {"eps_uncond": uncond, "eps_text": uncond - 0.4 * difference}
-    return Case(
-        "value",
+    return ValueCase(
         (*tensors, "guidance_scale"),
         tensors,
         values={"guidance_scale": guidance_scale(chance)},

@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
-from distillery.course.observe import Case
+from distillery.course.case import Case
+from distillery.course.kinds.alternation import AlternationCase
+from distillery.course.kinds.gradient import GradientCase
+from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs.random_inputs import VISIBLE, Chance
 from grading.stages.inputs.small_pictures import (
     asked,
@@ -46,8 +49,7 @@ def vsd_grad(seed: int = VISIBLE) -> Case:
     chance = Chance(seed)
     particles = _particles(chance)
     particles["prompts"]["uncond"] = [""] * chance.batch
-    return Case(
-        "value",
+    return ValueCase(
         ("prior", "lora", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
         values={"guidance_scale": guidance_scale(chance)},
         **particles,
@@ -55,8 +57,7 @@ def vsd_grad(seed: int = VISIBLE) -> Case:
 
 
 def lora_loss(seed: int = VISIBLE) -> Case:
-    return Case(
-        "gradient",
+    return GradientCase(
         ("lora", "x0", "t", "eps", "text"),
         learns="lora",
         loss_counts=True,
@@ -66,8 +67,7 @@ def lora_loss(seed: int = VISIBLE) -> Case:
 
 def alternating_step(seed: int = VISIBLE) -> Case:
     chance = Chance(seed)
-    return Case(
-        "alternation",
+    return AlternationCase(
         ("particle_loss", "lora_loss", "particle_optimiser", "lora_optimiser"),
         values={
             "steps": chance.whole(3, (3, 5)),

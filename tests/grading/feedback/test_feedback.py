@@ -18,7 +18,7 @@ from PIL import Image
 from grading.core.nbgrader_config import settings_of
 from grading.core.records import Flag, Record, Store, Verdict
 from grading.feedback import Sanitise
-from grading.feedback.active_content import live_parts
+from grading.feedback.active_content import active_parts
 from grading.feedback.sanitise import safe_html, safe_markdown
 from grading.feedback.text import LONGEST, one_line, plain
 from grading.gradebook.plugins import note
@@ -221,7 +221,7 @@ def test_feedback_gives_away_no_flag_no_seed_and_no_check(page, course):
 
 
 def test_nothing_in_feedback_runs_or_is_loaded(page):
-    assert live_parts(page) == []
+    assert active_parts(page) == []
     for word in ("\x1b", "\ud800", "\u202e", "\x00", "mathjax"):
         assert word not in page
     assert "Content-Security-Policy\" content=\"default-src 'none'" in page
@@ -238,7 +238,7 @@ def test_feedback_on_a_rejected_hand_in_says_why_and_what_to_do(course):
     assert "This hand-in could not be graded" in page
     assert reason in page
     assert "What to do" in page
-    assert live_parts(page) == []
+    assert active_parts(page) == []
 
 
 def test_feedback_on_a_grader_error_shows_no_zero(course):
@@ -276,7 +276,7 @@ def test_feedback_without_a_record_shows_what_the_checks_said(course):
 @pytest.mark.parametrize("text", HOSTILE, ids=map(str, range(len(HOSTILE))))
 def test_hostile_markdown_and_html_lose_what_is_live(text):
     for html in (safe_markdown(text), safe_html(text)):
-        assert live_parts(html) == []
+        assert active_parts(html) == []
         html.encode()
 
 
@@ -287,7 +287,7 @@ def test_a_sanitised_notebook_is_harmless_under_nbconverts_own_template():
     Sanitise().preprocess(notebook, {})
     assert nbformat.validate(notebook) is None
     html, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
-    live = [part for part in live_parts(html) if not part.startswith(("<style", "style"))]
+    live = [part for part in active_parts(html) if not part.startswith(("<style", "style"))]
     assert live == []
 
 
@@ -339,4 +339,4 @@ def test_text_loses_escape_codes_and_keeps_its_lines():
 
 def test_what_is_live_is_found():
     for html in (*HOSTILE[:3], HOSTILE[5], *HOSTILE[7:10], "<!-- a -->", "<a href=javascript:x>"):
-        assert live_parts(html), html
+        assert active_parts(html), html

@@ -12,17 +12,11 @@ from safetensors.torch import load, save
 
 from distillery.core.errors import CourseError
 from distillery.course.check import check
-from distillery.course.observe import (
-    DRAWS,
-    UNREADABLE,
-    Recording,
-    conclude,
-    from_wire,
-    load_task,
-    observe,
-    record,
-    to_wire,
-)
+from distillery.course.kinds import from_wire, to_wire
+from distillery.course.kinds.draws import DRAWS
+from distillery.course.observe import UNREADABLE, conclude, observe
+from distillery.course.record import Recording, record
+from distillery.course.tasks import load_task
 from grading.judge import judge_task
 from grading.judge.judge_task import Key, judge
 from grading.sandbox.jobs import Limits, Raised, Reply
@@ -68,7 +62,7 @@ def misconception(name: str):
 
 @pytest.fixture
 def without_figures(monkeypatch):
-    monkeypatch.setattr(judge_task, "_drawing", lambda task, recording: PNG)
+    monkeypatch.setattr(judge_task, "_drawing", lambda found: PNG)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -251,7 +245,7 @@ def test_what_does_not_hold_together_is_said_so(without_figures):
     came = conclude(Recording({"type": ["Tensor"]}, {}), hidden.case)
     assert came.facts == {"type": UNREADABLE}
     verdict, figure = judge(hidden, Reply("returned", {"type": 3}, {}), WORTH)
-    assert "  came:   something that does not hold together" in verdict.lines
+    assert "  got:    a result that cannot be read" in verdict.lines
     assert figure is None
 
 
@@ -304,7 +298,7 @@ ENDINGS = {
     "timed out": ("timed out", "within 7 seconds"),
     "out of memory": ("out of memory", "more than 99 MB"),
     "died": ("died", "its process ended"),
-    "too much": ("stopped", "more than is allowed"),
+    "too much": ("stopped", "wrote or returned more than"),
 }
 
 
@@ -322,12 +316,15 @@ def test_a_limit_that_was_reached_is_named(ending):
 
 
 RAISED = {
-    "a module": (("ModuleNotFoundError", "No module named 'clip'"), "  clip is not there"),
-    "a path": (("FileNotFoundError", "No such file: '/content/drive/a.pt'"), "  A path on one"),
-    "a drive": (("FileNotFoundError", "No such file: 'C:\\\\me\\\\a.pt'"), "  A path on one"),
+    "a module": (("ModuleNotFoundError", "No module named 'clip'"), "  clip is not installed"),
+    "a path": (("FileNotFoundError", "No such file: '/content/drive/a.pt'"), "  A path on your"),
+    "a drive": (("FileNotFoundError", "No such file: 'C:\\\\me\\\\a.pt'"), "  A path on your"),
     "a network": (("OSError", "[Errno 101] Network is unreachable"), "  There is no network"),
     "a question": (("EOFError", "EOF when reading a line"), "  Nobody can answer input()"),
-    "a name": (("NameError", "name 'F' is not defined"), "  It lives in a file of its own"),
+    "a name": (
+        ("NameError", "name 'F' is not defined"),
+        "  The function is saved in a file",
+    ),
     "anything": (("ValueError", "no"), "  Grading uses other pictures, sizes and levels"),
 }
 

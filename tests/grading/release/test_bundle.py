@@ -265,7 +265,9 @@ def test_a_wrong_answer_earns_nothing_and_its_mistake_is_named(unpacked, monkeyp
     write(unpacked, "predict_x0", answer("predict_x0").replace("/ alpha_bar.sqrt()", ""))
     report = look(work(unpacked))
     assert [one.points for one in report.checked] == [2, 0, 2]
-    assert report.to_do == ("tour.predict_x0 is not right yet; its check above says what it returned.",)
+    assert report.to_do == (
+        "tour.predict_x0 is not right yet; its check above says what it returned.",
+    )
     assert "This is what you get when" in report.text()
     assert "stand for 4 of 6 points" in report.text()
 

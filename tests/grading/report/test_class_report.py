@@ -18,7 +18,7 @@ from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.core.records import Flag, Record, Store, Verdict
 from grading.core.submission import Submission
-from grading.feedback.active_content import live_parts
+from grading.feedback.active_content import active_parts
 from grading.intake.take_in import take_in
 from grading.report import class_report
 from grading.report.export import CourseExport, csv_bytes, safe_cell
@@ -148,7 +148,7 @@ def test_the_page_shows_what_needs_a_human_before_all_else(page):
 
 
 def test_nothing_on_the_page_runs_or_is_loaded(page):
-    assert live_parts(page) == []
+    assert active_parts(page) == []
     assert "&lt;script&gt;" in page
     for char in ("\x1b", "\u202e"):
         assert char not in page

@@ -56,7 +56,7 @@ def test_a_sandbox_that_holds_is_status_0(
     examined(monkeypatch, ["", ""])
 
     assert doctor.main([]) == 0
-    assert "The sandbox bubblewrap holds: 2 of 2 attempts." in capsys.readouterr().out
+    assert "The sandbox bubblewrap holds against all 2 attacks." in capsys.readouterr().out
 
 
 def test_one_way_out_is_status_1_and_named(
@@ -67,7 +67,7 @@ def test_one_way_out_is_status_1_and_named(
     assert doctor.main([]) == 1
     said = capsys.readouterr().out
     assert f"{ESCAPES[1].name:<52} NO    gradebook" in said
-    assert "DOES NOT HOLD: 1 of 3 ways out" in said
+    assert "DOES NOT HOLD: 1 of 3 attacks got out" in said
 
 
 def test_what_a_weaker_sandbox_leaves_open_is_said_and_is_no_failure(
@@ -82,7 +82,7 @@ def test_what_a_weaker_sandbox_leaves_open_is_said_and_is_no_failure(
     assert "LEFT OPEN" in said
     assert "-> Scratch lies on the disk." in said
     assert f"{'fill the disk':<52} open  64 MB" in said
-    assert "leaves the above open" in said
+    assert "what is marked open above is not protected" in said
 
 
 def test_limits_alone_are_never_good_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +104,7 @@ def test_no_sandbox_at_all_is_status_1_with_the_reasons_and_remedies(
     assert doctor.main([]) == 1
     said = capsys.readouterr().out
     assert "install bubblewrap: apt-get install bubblewrap" in said
-    assert "nothing that a student wrote is to be run" in said
+    assert "Do not run students' code on this machine" in said
     assert "limits" not in said
 
 
@@ -140,7 +140,7 @@ def test_a_model_that_is_cut_short_is_named(
     folder = tmp_path / "data" / "models" / "tiny-sd"
     folder.mkdir(parents=True)
     (folder / "unet.safetensors").write_bytes(b"\x08\0\0\0")
-    monkeypatch.setattr(doctor.runtime, "COURSE", tmp_path)
+    monkeypatch.setattr(doctor.mounts, "COURSE", tmp_path)
 
     (found,) = doctor._models()
 

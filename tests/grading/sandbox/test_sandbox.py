@@ -21,11 +21,13 @@ import pytest
 import torch
 
 from distillery.core.errors import CourseError
-from distillery.course.observe import conclude, load_task
-from distillery.course.record import Recording, to_wire
+from distillery.course.kinds import to_wire
+from distillery.course.observe import conclude
+from distillery.course.record import Recording
+from distillery.course.tasks import load_task
 from grading.sandbox import container_backend, doctor, fixes, mounts, open_sandbox, select_backend
 from grading.sandbox.escapes import ESCAPES, LEAVES, LOOKS, TIGHT, Escape, laid_bait
-from grading.sandbox.fork_server_client import WarmSandbox
+from grading.sandbox.fork_server_client import ForkServer
 from grading.sandbox.inside import payload, seccomp
 from grading.sandbox.jobs import Job, Limits, Raised, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
@@ -35,7 +37,7 @@ FAST = [escape for escape in ESCAPES if "timed out" not in escape.endings]
 NAMES = [escape.name for escape in ESCAPES]
 
 
-def opened(name: str) -> WarmSandbox:
+def opened(name: str) -> ForkServer:
     try:
         return select_backend.tried(name)
     except SandboxError as error:
@@ -49,13 +51,13 @@ def bait() -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def sandbox(bait: dict[str, Any]) -> Iterator[WarmSandbox]:
+def sandbox(bait: dict[str, Any]) -> Iterator[ForkServer]:
     with opened("bubblewrap") as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def landlock(bait: dict[str, Any]) -> Iterator[WarmSandbox]:
+def landlock(bait: dict[str, Any]) -> Iterator[ForkServer]:
     with opened("landlock") as one:
         yield one
 
@@ -71,7 +73,9 @@ def task(source: str, name: str = "sds.sds_grad") -> tuple[Job, Any]:
     return Job("task", module, source, {"function": function, "case": facts}, tensors), stored
 
 
-def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(sandbox: WarmSandbox) -> None:
+def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(
+    sandbox: ForkServer,
+) -> None:
     job, stored = task((mounts.COURSE / "reference" / "sds.py").read_text())
 
     reply = sandbox.run(job)
@@ -81,7 +85,7 @@ def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(sandbox: WarmSa
 
 
 def test_an_exception_comes_with_its_message_and_the_students_own_line(
-    sandbox: WarmSandbox,
+    sandbox: ForkServer,
 ) -> None:
     source = "def sds_grad(*arguments):\n    here = {}\n    return here['gone']\n"
 
@@ -107,7 +111,7 @@ def test_an_exception_comes_with_its_message_and_the_students_own_line(
     ],
 )
 def test_a_module_that_cannot_be_used_says_why(
-    sandbox: WarmSandbox, source: str, kind: str, line: str
+    sandbox: ForkServer, source: str, kind: str, line: str
 ) -> None:
     reply = sandbox.run(task(source)[0])
 
@@ -115,7 +119,7 @@ def test_a_module_that_cannot_be_used_says_why(
     assert (reply.raised.kind, reply.raised.line) == (kind, line)
 
 
-def test_what_is_printed_is_kept_up_to_its_limit(sandbox: WarmSandbox) -> None:
+def test_what_is_printed_is_kept_up_to_its_limit(sandbox: ForkServer) -> None:
     source = "import sys\ndef probe():\n    print('out' * 9); print('err', file=sys.stderr)\n"
 
     reply = sandbox.run(probe(source), replace(TIGHT, printed_bytes=12))
@@ -123,7 +127,7 @@ def test_what_is_printed_is_kept_up_to_its_limit(sandbox: WarmSandbox) -> None:
     assert reply.printed == "err\noutoutou" or reply.printed == "outoutoutout"
 
 
-def test_a_job_computes_gradients_and_starts_threads(sandbox: WarmSandbox) -> None:
+def test_a_job_computes_gradients_and_starts_threads(sandbox: ForkServer) -> None:
     source = """
 import threading, torch
 def probe():
@@ -137,7 +141,7 @@ def probe():
     assert sandbox.run(probe(source)).facts == {"found": [2 * 2.0 * 27, [1]]}
 
 
-def test_a_job_finds_the_models_of_the_course(sandbox: WarmSandbox) -> None:
+def test_a_job_finds_the_models_of_the_course(sandbox: ForkServer) -> None:
     source = """
 from distillery.core.files import REPOSITORY
 from distillery.models.presets import find_preset
@@ -150,7 +154,7 @@ def probe():
 
 
 @pytest.mark.parametrize("escape", [*ESCAPES, LOOKS], ids=[*NAMES, LOOKS.name])
-def test_bubblewrap_holds(escape: Escape, sandbox: WarmSandbox, bait: dict[str, Any]) -> None:
+def test_bubblewrap_holds(escape: Escape, sandbox: ForkServer, bait: dict[str, Any]) -> None:
     if escape is LOOKS:
         LEAVES.attempt(sandbox, bait)
 
@@ -167,20 +171,20 @@ def test_bubblewrap_finds_a_python_that_is_known_by_a_link(tmp_path: Path) -> No
     opened("bubblewrap").close()
     (tmp_path / "linked").symlink_to(sys.prefix)
     program = tmp_path / "linked" / Path(sys.executable).relative_to(sys.prefix)
-    code = "from grading.sandbox import opening; opening.tried('bubblewrap').close()"
+    code = "from grading.sandbox import select_backend; select_backend.tried('bubblewrap').close()"
     ran = subprocess.run(
         [program, "-c", code], cwd=mounts.COURSE, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
 
 
-def test_bubblewrap_leaves_nothing_open(sandbox: WarmSandbox) -> None:
+def test_bubblewrap_leaves_nothing_open(sandbox: ForkServer) -> None:
     assert sandbox.leaves_open == ()
 
 
 @pytest.mark.parametrize("escape", [*FAST, LOOKS], ids=lambda escape: escape.name)
 def test_landlock_holds_what_it_promises(
-    escape: Escape, landlock: WarmSandbox, bait: dict[str, Any]
+    escape: Escape, landlock: ForkServer, bait: dict[str, Any]
 ) -> None:
     if "landlock" in escape.open_in:
         assert landlock.leaves_open
@@ -191,7 +195,7 @@ def test_landlock_holds_what_it_promises(
     assert escape.attempt(landlock, bait) == ""
 
 
-def test_two_sandboxes_do_not_see_each_other(sandbox: WarmSandbox, bait: dict[str, Any]) -> None:
+def test_two_sandboxes_do_not_see_each_other(sandbox: ForkServer, bait: dict[str, Any]) -> None:
     stay = "import time\ndef probe():\n    open('/scratch/left-' + BAIT['token'], 'w').close()\n"
     stay = f"BAIT = {bait!r}\n{stay}    time.sleep(2)\n    return 'still here'\n"
     replies: list[Reply] = []
@@ -211,47 +215,49 @@ def test_two_sandboxes_do_not_see_each_other(sandbox: WarmSandbox, bait: dict[st
     assert replies[0].facts == {"found": "still here"}
 
 
-def _warm_parent(sandbox: WarmSandbox) -> psutil.Process:
+def _fork_server(sandbox: ForkServer) -> psutil.Process:
     assert sandbox._parent is not None
     started = psutil.Process(sandbox._parent._process.pid)
     family = [started, *started.children(recursive=True)]
     return next(one for one in family if "python" in one.name())
 
 
-def _jobs_of(sandbox: WarmSandbox) -> list[psutil.Process]:
+def _jobs_of(sandbox: ForkServer) -> list[psutil.Process]:
     if sandbox._parent is None:
         return []
-    return _warm_parent(sandbox).children(recursive=True)
+    return _fork_server(sandbox).children(recursive=True)
 
 
-def test_fifty_jobs_leave_the_warm_parent_as_large_as_it_was(sandbox: WarmSandbox) -> None:
+def test_fifty_jobs_leave_the_warm_parent_as_large_as_it_was(sandbox: ForkServer) -> None:
     payload = {"x": torch.randn(256, 1000)}
     job = Job("probe", "probe", f"def probe():\n    return {'y' * 100_000!r}\n", {}, payload)
     sandbox.run(job)
-    parent = _warm_parent(sandbox)
+    parent = _fork_server(sandbox)
     before = parent.memory_info().rss
     for _ in range(50):
         assert sandbox.run(job).ending == "returned"
 
     assert parent.memory_info().rss - before < 2 * 2**20
-    assert len(parent.children()) <= 1  # the last keeper, which may be about to end
+    assert len(parent.children()) <= 1  # the last supervisor, which may be about to end
 
 
-def test_a_sandbox_whose_parent_was_killed_says_so_and_works_again(landlock: WarmSandbox) -> None:
-    parent = _warm_parent(landlock)
+def test_a_sandbox_whose_parent_was_killed_says_so_and_works_again(
+    landlock: ForkServer,
+) -> None:
+    parent = _fork_server(landlock)
     parent.kill()
     with pytest.raises(SandboxError, match="landlock: "):
         landlock.run(select_backend.NOTHING)
 
     assert landlock.run(select_backend.NOTHING).ending == "returned"
-    assert _warm_parent(landlock).pid != parent.pid
+    assert _fork_server(landlock).pid != parent.pid
 
 
 SUPERVISOR = """
 import sys
 from grading.sandbox import select_backend
 from grading.sandbox.jobs import Job, Limits
-sandbox = opening.tried(sys.argv[1])
+sandbox = select_backend.tried(sys.argv[1])
 print("open", flush=True)
 sandbox.run(Job("probe", "probe", "def probe():\\n    while True: pass\\n", {}), Limits(wall_s=60))
 """
@@ -267,7 +273,7 @@ def test_killing_the_grader_kills_everything(
     assert grader.stdout is not None
     assert grader.stdout.readline() == "open\n"
     family: list[psutil.Process] = []
-    while len(family) < processes:  # up to the keeper and the job
+    while len(family) < processes:  # up to the supervisor and the job
         family = psutil.Process(grader.pid).children(recursive=True)
         time.sleep(0.1)
     grader.send_signal(signal.SIGKILL)
@@ -277,7 +283,7 @@ def test_killing_the_grader_kills_everything(
     assert alive == []
 
 
-def test_a_sandbox_opened_in_a_thread_outlives_it(sandbox: WarmSandbox) -> None:
+def test_a_sandbox_opened_in_a_thread_outlives_it(sandbox: ForkServer) -> None:
     """The kernel's "die with the parent" means the thread; sandboxes are started by one that stays.
 
     The module's own was opened by the main thread, so a fresh parent is started by another.
@@ -285,16 +291,16 @@ def test_a_sandbox_opened_in_a_thread_outlives_it(sandbox: WarmSandbox) -> None:
     sandbox._stop()
     thread = threading.Thread(target=sandbox.run, args=(select_backend.NOTHING,))
     thread.start(), thread.join()
-    parent = _warm_parent(sandbox)
+    parent = _fork_server(sandbox)
     time.sleep(0.2)
 
     assert parent.is_running()
     assert sandbox.run(select_backend.NOTHING).ending == "returned"
-    assert _warm_parent(sandbox) == parent
+    assert _fork_server(sandbox) == parent
 
 
 def test_a_program_runs_in_a_copy_of_its_folder_and_hands_back_what_it_made(
-    sandbox: WarmSandbox, tmp_path: Path, bait: dict[str, Any]
+    sandbox: ForkServer, tmp_path: Path, bait: dict[str, Any]
 ) -> None:
     (tmp_path / "in.txt").write_text("given")
     (tmp_path / "gone.txt").symlink_to(bait["gradebook"])
@@ -324,7 +330,7 @@ sys.exit(3)
     ],
 )
 def test_a_program_that_does_not_end_well_is_ended(
-    sandbox: WarmSandbox, tmp_path: Path, source: str, ending: str
+    sandbox: ForkServer, tmp_path: Path, source: str, ending: str
 ) -> None:
     limits = Limits(wall_s=2, cpu_s=2, memory_mb=4096, scratch_mb=64, reply_bytes=2**20)
 
@@ -434,9 +440,9 @@ def test_limits_alone_are_never_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> Any:
         raise SandboxError("broken")
 
-    for name in select_backend.ENCLOSURES:
+    for name in select_backend.BACKENDS:
         if name != "limits":
-            monkeypatch.setitem(select_backend.ENCLOSURES, name, broken)
+            monkeypatch.setitem(select_backend.BACKENDS, name, broken)
     with pytest.raises(CourseError, match=r"bubblewrap \(broken\).*landlock \(broken\)"):
         open_sandbox()
 
@@ -508,7 +514,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_container_gets_nothing_but_what_a_job_needs(engine: Path) -> None:
-    command = container_backend.enclosure().command
+    command = container_backend.backend().command
     volumes = [word for word in command if word.startswith("--volume=")]
 
     assert {"--network=none", "--read-only", "--cap-drop=ALL", "--pids-limit=256"} <= {*command}
@@ -540,7 +546,7 @@ def test_a_job_in_a_container_is_shut_in_like_one_of_landlock(
 def test_no_engine_means_no_container(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SandboxError, match="no container engine answers"):
-        container_backend.enclosure()
+        container_backend.backend()
 
 
 @pytest.mark.parametrize(
@@ -554,7 +560,7 @@ def test_no_engine_means_no_container(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_known_reason_has_a_remedy(reason: str, advice: str | None) -> None:
-    said = fixes.remedy(reason)
+    said = fixes.fix_for(reason)
 
     assert (advice in said) if advice else said == ""
 
@@ -573,7 +579,7 @@ def test_the_remedy_is_that_of_this_system(
 ) -> None:
     monkeypatch.setattr(fixes, "_setting", lambda name: value if name == setting else "")
 
-    assert advice in fixes.remedy("bwrap: setting up uid map: Permission denied")
+    assert advice in fixes.fix_for("bwrap: setting up uid map: Permission denied")
 
 
 def test_no_answer_and_no_check_is_shown_to_a_sandbox() -> None:

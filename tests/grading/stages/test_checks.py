@@ -164,18 +164,18 @@ def test_the_reference_in_the_students_place_is_right_in_every_stage(inside_cour
 LIKE_NO_OTHER = {
     "pds.posterior_coefficients": (
         lambda alpha_bar, alpha_bar_prev, beta: (alpha_bar, beta[:1], beta),
-        "something of type tuple",
+        "a value of type tuple",
     ),
     "pds.stochastic_latent": (
         lambda xt, xt_prev, eps_hat, alpha_bar, posterior: posterior.sigma.mul_(2) * xt,
         "posterior changed in place",
     ),
-    "pds.dds_loss": (lambda *arguments: arguments[1].sum(), "0 calls of prior.predict_noise"),
+    "pds.dds_loss": (lambda *arguments: arguments[1].sum(), "0 calls to prior.predict_noise"),
     "vsd.vsd_grad": (
         lambda prior, lora, x0, t, eps, text, uncond, s: prior.predict_noise(x0, t, text, uncond)[
             0
         ],
-        "0 calls of the LoRA, for 0 latents in all",
+        "0 calls to the LoRA, for 0 latents in all",
     ),
     "vsd.lora_loss": (
         lambda lora, x0, t, eps, text: lora.predict(x0, t, text).mean() + x0.mean(),
@@ -183,7 +183,7 @@ LIKE_NO_OTHER = {
     ),
     "vsd.alternating_step": (
         lambda first, second, one, other: (first() + second()).detach(),
-        "came:   particle_loss, lora_loss",
+        "got:    particle_loss, lora_loss",
     ),
     "pixelart.paint": (
         lambda weights, palette: weights.requires_grad_()[:, :3] * palette.mul_(0.5).sum(),
@@ -191,7 +191,7 @@ LIKE_NO_OTHER = {
     ),
     "pixelart.gumbel_softmax": (
         lambda logits, tau, generator: logits.softmax(dim=1).square(),
-        "weights of sum 1 along no axis",
+        "weights that sum to 1 along no axis",
     ),
     "pixelart.straight_through": (
         lambda logits: logits * 0.0 + 1.0,
@@ -269,12 +269,12 @@ def test_a_control_picture_that_is_changed_in_place_is_seen(capsys):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("sdxl_without_numbers", "told nothing"),
-        ("sdxl_with_width_first", "told 56, 40, 0, 0, 56, 40"),
-        ("sdxl_without_pooled", "told 40, 56, 0, 0, 40, 56 and no pooled vector"),
-        ("sdxl_with_one_row", "told numbers of shape (1, 6)"),
+        ("sdxl_without_numbers", "no SDXL size conditioning (time_ids)"),
+        ("sdxl_with_width_first", "(time_ids): 56, 40, 0, 0, 56, 40"),
+        ("sdxl_without_pooled", "(time_ids): 40, 56, 0, 0, 40, 56 and no pooled vector"),
+        ("sdxl_with_one_row", "(time_ids): numbers of shape (1, 6)"),
         ("bound_over_the_run", "t up to 40 at step 5, 38 at step 20, 36 at step 40, 33 at step 70"),
-        ("gumbel_over_columns", "weights of sum 1 along axis 3"),
+        ("gumbel_over_columns", "weights that sum to 1 along axis 3"),
     ],
 )
 def test_what_came_is_said_in_words(name, words, capsys):

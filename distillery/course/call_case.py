@@ -1,0 +1,171 @@
+"""Cases whose function is called on all its arguments at once, networks among them."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from distillery.course.case import Case, Form, SideCondition, Words
+from distillery.course.observe import is_integer, is_list
+from distillery.course.record import Facts, Tensors
+from distillery.models.exact import GaussianDenoiser, GaussianMixturePrior
+from distillery.models.prior import Condition, Control
+
+
+@dataclass(frozen=True)
+class CallCase(Case):
+    """The inputs of a function that is called on all of them at once.
+
+    triples:    name -> names of the members of an argument that is a named tuple; its tensor holds
+                them one after the other.
+    controls:   kind, scale and window of each of `controls`; their pictures are its tensor.
+    prompts:    those that are conditions, as prompts for the exact prior.
+    mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for.
+    denoiser:   means, std and kind of the exact denoiser that `lora` stands for.
+    with_graph: the arguments that arrive with a graph.
+    """
+
+    side_conditions: ClassVar[dict[str, SideCondition]] = Case.side_conditions | {
+        # A network called more often than needed.
+        "calls": lambda wanted, came: came > wanted,
+        "lora_calls": lambda wanted, came: came[0] > wanted[0] and came[1] >= wanted[1],
+    }
+
+    triples: dict[str, list[str]] = field(default_factory=dict)
+    controls: list[dict[str, Any]] = field(default_factory=list)
+    prompts: dict[str, list[str]] = field(default_factory=dict)
+    mixture: dict[str, Any] = field(default_factory=dict)
+    denoiser: dict[str, Any] = field(default_factory=dict)
+    with_graph: tuple[str, ...] = ()
+
+    def fresh(self) -> dict[str, Any]:
+        """All arguments by name. They share no memory with the case or with earlier calls."""
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in self.values.items()
+        }
+        if self.mixture:
+            prior = CountingPrior(**self.mixture)
+            given["prior"] = prior
+            given |= {name: prior.embed(prompts) for name, prompts in self.prompts.items()}
+        if self.denoiser:
+            given["lora"] = CountingDenoiser(**self.denoiser)
+        given |= {name: self._from_tensor(name) for name in self.tensors}
+        return {name: given[name] for name in self.arguments}
+
+    def _from_tensor(self, name: str) -> Any:
+        tensor = self.tensors[name].clone()
+        if name in self.triples:
+            return namedtuple(name.capitalize(), self.triples[name])(*tensor)
+        if name == "controls":
+            pairs = zip(tensor, self.controls, strict=True)
+            return [Control(image=image, **rest) for image, rest in pairs]
+        # A canvas hands over latents that are not leaves; so does the check.
+        return tensor.requires_grad_().clone() if name in self.with_graph else tensor
+
+    def seen_in(self, arguments: dict[str, Any]) -> Facts:
+        """What a call left in its arguments: which of them changed, and the calls of networks."""
+        facts: Facts = {"changed": self._changed(arguments)}
+        if "prior" in arguments:
+            facts["calls"] = arguments["prior"].calls
+        if "lora" in arguments:
+            facts["lora_calls"] = [arguments["lora"].calls, arguments["lora"].latents]
+        return facts
+
+    def _changed(self, arguments: dict[str, Any]) -> list[str]:
+        changed = []
+        for name, before in self.tensors.items():
+            now = arguments[name]
+            if name == "controls":
+                now = tuple(control.image for control in now)
+            if not torch.equal(torch.stack(now) if isinstance(now, tuple) else now, before):
+                changed.append(name)
+        return changed
+
+    def forms(self) -> dict[str, Form]:
+        return super().forms() | {
+            "calls": is_integer,
+            "lora_calls": lambda fact: is_list(fact, is_integer, 2) and len(fact) == 2,
+        }
+
+    def words(self) -> dict[str, Words]:
+        return super().words() | {
+            "calls": lambda calls: f"{_calls(calls)} to prior.predict_noise",
+            "lora_calls": _lora_calls,
+        }
+
+    def stored_facts(self) -> Facts:
+        return {
+            "kind": self.kind,
+            "arguments": list(self.arguments),
+            "triples": self.triples,
+            "controls": self.controls,
+            "values": self.values,
+            "prompts": self.prompts,
+            "mixture": _without_means(self.mixture),
+            "denoiser": _without_means(self.denoiser),
+            "with_graph": list(self.with_graph),
+        } | super().stored_facts()
+
+    def stored_tensors(self) -> Tensors:
+        networks = {"prior/means": self.mixture, "lora/means": self.denoiser}
+        return super().stored_tensors() | {
+            name: network["means"] for name, network in networks.items() if network
+        }
+
+    @classmethod
+    def restored(cls, facts: Facts, tensors: Tensors) -> Self:
+        facts = facts | {"with_graph": tuple(facts.get("with_graph", ()))}
+        for network, means in (("mixture", "prior/means"), ("denoiser", "lora/means")):
+            if network in facts:
+                facts[network] = facts[network] | {"means": tensors[means]}
+        return super().restored(facts, tensors)
+
+
+def _without_means(network: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in network.items() if name != "means"}
+
+
+def _calls(number: int) -> str:
+    return f"{number} call{'s' * (number != 1)}"
+
+
+def _lora_calls(both: list[int]) -> str:
+    calls, latents = both
+    return f"{_calls(calls)} to the LoRA, for {latents} latents in all"
+
+
+class CountingPrior(GaussianMixturePrior):
+    """The exact prior. It counts the calls of its network and keeps the last call's conditions."""
+
+    calls = 0
+    asked: tuple[Condition, ...] = ()
+
+    def embed(self, prompts: Sequence[str]) -> Condition:
+        """As the exact prior, with a pooled vector that differs from prompt to prompt."""
+        condition = super().embed(prompts)
+        return replace(condition, pooled=condition.tokens[:, 0].exp().float())
+
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
+        self.calls += 1
+        self.asked = conditions
+        return super().predict_noise(xt, t, *conditions, controls=controls)
+
+
+class CountingDenoiser(GaussianDenoiser):
+    """The exact denoiser. It counts the calls of its network and the latents in all of them."""
+
+    calls = 0
+    latents = 0
+
+    def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        self.calls += 1
+        self.latents += len(xt)
+        return super()._eps(xt, t, condition)

@@ -1,0 +1,76 @@
+"""Drawings that kinds of checks share. The figure is given, so matplotlib is not imported here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TALLEST = 20  # times the largest target; higher bars are cut off there
+
+NewFigure = Callable[..., "Figure"]  # of a `figsize` and a `layout`
+
+
+def draw_rows(new: NewFigure, target: Tensor, came: Tensor | None) -> Figure:
+    """Target, theirs and the difference, a row for each of the batch.
+
+    Args:
+        target: latents (B, C, h, w), or colours (K, 3), which are drawn as one strip.
+        came: what is compared with it; nothing is drawn of another shape.
+    """
+    if target.ndim == 2:
+        target, came = _strip(target), None if came is None else _strip(came)
+    figure = new(figsize=(7.5, 1.8 * len(target)), layout="constrained")
+    axes: Any = figure.subplots(len(target), 3, squeeze=False)
+    limit, typical = float(target.abs().max()), float(target.std())
+    for column, title in zip(axes[0], ("target", "yours", "difference"), strict=True):
+        column.set_title(title)
+    for row, wanted in zip(axes, target, strict=True):
+        for column in row:
+            column.set_axis_off()
+        row[0].imshow(_colours(wanted, limit).numpy())
+    if came is None or came.shape != target.shape:
+        axes[0, 1].text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")
+        return figure
+    for row, wanted, mine in zip(axes, target, came, strict=True):
+        row[1].imshow(_colours(mine, limit).numpy())
+        difference = (mine - wanted).abs().mean(dim=0)
+        row[2].imshow(difference.numpy(), cmap="magma", vmin=0, vmax=typical)
+    return figure
+
+
+def _strip(colours: Tensor) -> Tensor:
+    """Colours (K, 3) as one picture (1, 3, 1, K), a pixel for each."""
+    return colours.T[None, :, None] if colours.ndim == 2 else colours
+
+
+def _colours(latents: Tensor, limit: float) -> Tensor:
+    """The first three channels (C, h, w) as (h, w, 3) in [0, 1]; zero is mid-grey."""
+    return (0.5 + 0.5 * latents[:3].permute(1, 2, 0) / limit).nan_to_num().clamp(0, 1)
+
+
+def draw_numbers(
+    new: NewFigure, target: Tensor, came: Tensor | None, parts: Sequence[str]
+) -> Figure:
+    """All numbers of a small result as bars, grouped by the parts along the first axis."""
+    figure = new(figsize=(7, 2.4), layout="constrained")
+    axes = figure.subplots()
+    numbers = target.flatten(1)
+    places = torch.arange(numbers.numel()).view_as(numbers) + torch.arange(len(numbers))[:, None]
+    if came is not None and came.shape == target.shape:
+        limit = TALLEST * float(target.abs().max())
+        mine = came.nan_to_num().clamp(-limit, limit).flatten()
+        axes.bar(places.flatten().numpy(), mine.numpy(), color="tab:orange", label="yours")
+    left, right = places.flatten() - 0.4, places.flatten() + 0.4
+    heights = numbers.flatten().numpy()
+    axes.hlines(heights, left.numpy(), right.numpy(), colors="black", label="target")
+    axes.set_xticks(
+        places.float().mean(dim=1).tolist(), [part.replace(" at ", "\nat ") for part in parts]
+    )
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

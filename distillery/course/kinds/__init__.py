@@ -1,0 +1,33 @@
+"""The kinds of checks. Every module here is one kind, a subclass of `Case` that it calls `KIND`.
+
+A new kind is a new file; nothing else lists it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from distillery.course.case import Case
+from distillery.course.record import Facts, Tensors
+
+
+def find_kinds() -> dict[str, type[Case]]:
+    """Name of a kind in data/checks -> its class."""
+    modules = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]
+    return {module.KIND.kind: module.KIND for module in modules}
+
+
+KINDS = find_kinds()
+
+
+def to_wire(case: Case) -> tuple[Facts, Tensors]:
+    """A case as plain JSON and plain tensors, as data/checks and a sandbox's job hold it."""
+    facts = {name: value for name, value in case.stored_facts().items() if value}
+    tensors = case.stored_tensors().items()
+    return facts, {name: tensor.detach().clone().contiguous() for name, tensor in tensors}
+
+
+def from_wire(facts: Facts, tensors: Tensors) -> Case:
+    """The case that `to_wire` made these of; other tensors may be among them."""
+    return KINDS[facts["kind"]].restored(facts, tensors)

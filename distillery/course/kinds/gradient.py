@@ -1,0 +1,124 @@
+"""A function that returns a scalar: its gradient counts, and the scalar itself where it is set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from distillery.course.call_case import CallCase
+from distillery.course.case import Form, SideCondition, Words
+from distillery.course.observe import (
+    Observation,
+    UnreadableError,
+    is_list,
+    picked,
+    plain,
+    same_bits,
+    tensor_facts,
+)
+from distillery.course.record import Facts, Function, Tensors, copied, type_name
+
+
+@dataclass(frozen=True)
+class GradientCase(CallCase):
+    """A loss. None of the arguments `with_graph` but `learns` may get a gradient.
+
+    learns:      the argument whose gradient counts, by default the first; "lora" means its weights.
+    loss_counts: the scalar itself is compared too.
+    """
+
+    kind = "gradient"
+    side_conditions: ClassVar[dict[str, SideCondition]] = CallCase.side_conditions | {
+        "leaks": lambda wanted, came: came and not wanted,  # a gradient for a constant too
+    }
+
+    learns: str = ""
+    loss_counts: bool = False
+
+    @property
+    def learner(self) -> str:
+        return self.learns or self.arguments[0]
+
+    def record(self, function: Function) -> tuple[Facts, Tensors]:
+        facts, tensors = self._differentiated(function)
+        if "gradient" in tensors:
+            again = self._differentiated(function)[1].get("gradient")
+            tensors |= {} if again is None else {"again": again}
+        return facts, tensors
+
+    def _differentiated(self, function: Function) -> tuple[Facts, Tensors]:
+        arguments = self.fresh()
+        result = function(*arguments.values())
+        facts: Facts = {"type": type_name(result)}
+        if not isinstance(result, Tensor):
+            return facts, {}
+        facts |= self.seen_in(arguments)
+        tensors = {"result": copied(result)}
+        if result.shape != () or not result.requires_grad:
+            return facts, tensors
+        gradient, leaks = self._gradient(result, arguments)
+        facts |= leaks
+        return facts, tensors | ({} if gradient is None else {"gradient": copied(gradient)})
+
+    def _gradient(
+        self, loss: Tensor, arguments: dict[str, Any]
+    ) -> tuple[Tensor | None, dict[str, list[str]]]:
+        """The gradient for the learner, and which of the others got one that is not zero."""
+        name = self.learner
+        learner = arguments["lora"].means if name == "lora" else arguments[name]
+        others = {name: arguments[name] for name in self.with_graph if name != self.learner}
+        gradient, *leaked = torch.autograd.grad(
+            loss, [learner, *others.values()], allow_unused=True
+        )
+        if not others:
+            return gradient, {}
+        pairs = zip(others, leaked, strict=True)
+        leaks = [name for name, leak in pairs if leak is not None and bool((leak != 0).any())]
+        return gradient, {"leaks": leaks}
+
+    def conclude(self, reported: Facts, tensors: Tensors) -> Observation:
+        result, gradient = tensors["result"], tensors.get("gradient")
+        facts = tensor_facts(result, reported)
+        facts |= picked(reported, "changed", "calls", "lora_calls")
+        facts["reaches"] = gradient is not None
+        facts |= picked(reported, "leaks")
+        if gradient is None:
+            return Observation(facts)
+        name = self.learner
+        learner = self.denoiser["means"] if name == "lora" else self.tensors[name]
+        if result.shape != () or gradient.shape != learner.shape:
+            raise UnreadableError
+        facts["repeatable"] = same_bits(gradient, tensors.get("again"))
+        return Observation(facts, plain(gradient), plain(result) if self.loss_counts else None)
+
+    def forms(self) -> dict[str, Form]:
+        names, most = set(self.with_graph), len(self.tensors)
+        return super().forms() | {"leaks": lambda fact: is_list(fact, names.__contains__, most)}
+
+    def words(self) -> dict[str, Words]:
+        learner = "the LoRA's weights" if self.learner == "lora" else self.learner
+        return super().words() | {
+            "reaches": (
+                f"a loss with a gradient for {learner}",
+                f"a loss without a gradient for {learner}: it does not depend on {learner}, or the "
+                "graph is cut",
+            ),
+            "leaks": lambda names: (
+                f"a gradient for {' and '.join(names)} too"
+                if names
+                else f"a gradient for {learner} only"
+            ),
+        }
+
+    def stored_facts(self) -> Facts:
+        own = {"learns": self.learns, "loss_counts": self.loss_counts}
+        return super().stored_facts() | own
+
+    def what(self, place: tuple[int, ...]) -> str:
+        return "a gradient of "
+
+
+KIND = GradientCase

@@ -38,6 +38,7 @@ from distillery.toybox import draw as toybox_draw
 from grading.core.records import Flag, Record, Store, Verdict
 from grading.core.rules import Rules
 from grading.core.submission import Submission
+from grading.intake.open_submission import _no_picture
 from grading.judge import redraw as redrawing
 from grading.judge.copied_pictures import COPIED, Gallery, course_pictures, find_copies, flag_copies
 from grading.judge.open_pictures import SubmittedPictures, open_pictures
@@ -208,6 +209,14 @@ BROKEN = {
     "a bomb": (with_size(png(fill(16)), 60_000, 60_000), "larger than"),
     "too many bytes": (png(fill(16)) + bytes(9 * 2**20), "more than 8 MB"),
 }
+
+
+def test_a_picture_that_intake_accepts_is_not_too_large_for_the_judge(folder, graded) -> None:
+    path = folder / "pictures" / RED
+    path.write_bytes(path.read_bytes() + bytes(5 * 2**20))
+    assert _no_picture(path) == ""
+    verdict, flags = graded()
+    assert (verdict.points, flags) == (4, [])
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -25,6 +25,7 @@ from distillery.core.images import save_png
 from distillery.course.todo_magic import replaced
 from grading.authoring.build import ROOT, student_text
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text, stub_module
+from grading.core.limits import SCORE_TOLERANCE
 from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
 from grading.core.submission import Submission
@@ -428,7 +429,7 @@ def test_a_renamed_notebook_is_found_out(unpacked):
 
 
 def test_a_folder_that_was_not_unpacked_from_a_bundle_is_refused(tmp_path):
-    with pytest.raises(CourseError, match="no copy that was made for students"):
+    with pytest.raises(CourseError, match="is not a copy made for students"):
         find_stages(tmp_path)
 
 
@@ -441,6 +442,8 @@ def test_pictures_that_are_missing_or_not_as_scored_are_to_do(with_pictures):
     (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.9}))
     to_do = list(check_pictures.wrong_evaluation(place / "eval.json", hand_in_of(), run=True))
     assert "the scores in eval.json are not those of the pictures" in to_do[0]
+    (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.9 + 0.9 * SCORE_TOLERANCE}))
+    assert not [one for one in look(work(with_pictures, "sds"), run=False).to_do if "eval" in one]
     (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.1}))
     assert "the mean in eval.json" in look(work(with_pictures, "sds"), run=False).to_do[-1]
     (place / "eval.json").write_text("[]")

@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test lab notebooks train measure bench lint build clean
+.PHONY: run test notebooks-full lab notebooks train measure bench lint build clean
 
 run: $(READY)  ## distil a gallery with the embedded model
 	$(BIN)/python demo.py --out outputs
@@ -16,6 +16,9 @@ test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+notebooks-full: $(READY)  ## run the notebooks with every step of their long runs; `test` takes a tenth
+	EFFORT=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=0 tests/notebooks
 
 lab: $(READY)  ## open JupyterLab on the course
 	$(BIN)/jupyter lab notebooks

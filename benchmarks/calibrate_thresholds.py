@@ -35,55 +35,10 @@ from distillery.metrics.clip_score import ClipScorer
 from distillery.models.prior import Prior
 from distillery.pixelart.indexed_png import enlarged
 from distillery.pixelart.settings import PixelSettings
-from grading.stages import STAGES
-from grading.stages.known_answers import answers_in
+from grading.stages import STAGES, stage_of
+from grading.stages.misconceptions import MISCONCEPTIONS
 
 SEEDS = 3
-# Mistakes that a run survives and that change what it draws.
-TRIED = {
-    "01_sds": (
-        "t_always_the_middle",
-        "grad_with_swapped_branches",
-        "grad_guided_from_text",
-        "grad_without_guidance",
-        "grad_without_eps",
-        "grad_flipped",
-        "grad_weighted_by_signal",
-        "grad_predicted_at_x0",
-        "grad_against_fresh_noise",
-        "grad_with_alpha_of_one_step",
-        "grad_squared",
-        "loss_towards_grad",
-    ),
-    "02_pds": (
-        "pds_flipped",
-        "pds_with_swapped_prompts",
-        "pds_with_source_prompt_twice",
-        "pds_with_edit_prompt_twice",
-        "pds_without_guidance",
-        "pds_with_swapped_branches",
-        "pds_with_unguided_source",
-        "pds_without_source",
-        "pds_with_fresh_noise",
-        "pds_one_step_up",
-    ),
-    "03_vsd": (
-        "grad_of_vsd_flipped",
-        "grad_of_vsd_with_lora_as_prior",
-        "grad_of_vsd_with_swapped_branches",
-        "grad_of_vsd_squared",
-        "step_of_particles_alone",
-        "step_of_lora_alone",
-    ),
-    "04_pixelart": (
-        "sdxl_flipped",
-        "sdxl_with_swapped_branches",
-        "sdxl_without_guidance",
-        "painted_from_bytes",
-        "gumbel_over_columns",
-        "sdxl_without_eps",
-    ),
-}
 
 
 def pictures(hand_in: HandIn, prior: Prior, method: ModuleType) -> list[Image.Image]:
@@ -98,9 +53,10 @@ def with_mistake(module: str, name: str) -> ModuleType:
     assert spec.loader is not None
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
-    wrong = importlib.import_module(f"grading.stages.{module}.misconceptions")
-    (answer,) = (answer for answer in answers_in(wrong) if answer.name == name)
-    setattr(copy, answer.task.split(".")[1], answer.function)
+    for answer in MISCONCEPTIONS:
+        stage, _, function = answer.task.partition(".")
+        if (stage, answer.name) == (module, name):
+            setattr(copy, function, answer.function)
     return copy
 
 
@@ -135,7 +91,7 @@ def table(stage: str, seeds: int) -> list[Image.Image]:
         other = pictures(again, prior, right)
         far = [distance(one, two) for one, two in zip(made, other, strict=True)]
         row(stage, f"reference, seed + {number}", scores(again, other, scorer), far)
-    for name in TRIED[stage] if seeds else ():
+    for name in stage_of(stage).tried if seeds else ():
         wrong = pictures(hand_in, prior, with_mistake(hand_in.module, name))
         far = [distance(one, two) for one, two in zip(made, wrong, strict=True)]
         row(stage, name, scores(hand_in, wrong, scorer), far)

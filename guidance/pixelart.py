@@ -1,9 +1,9 @@
 """Stage 4, pixel art: every pixel one of K colours, optimised through SDXL and its ControlNets.
 
-After SD-πXL (Binninger and Sorkine-Hornung, arXiv 2410.06236). What is optimised are logits
-(B, K, h, w): for every pixel of a small picture, how much each of K palette colours is wanted. A
-step turns them into weights, the weights into colours, enlarges the picture to what the model
-draws, and distils. In the end the colour with the largest logit is taken.
+After SD-πXL (Binninger and Sorkine-Hornung, arXiv 2410.06236). The variables are logits (B, K, h,
+w): for every pixel of a small picture, how much each of K palette colours is wanted. A step turns
+them into weights and the weights into colours, enlarges the picture to the model's size, and
+distils. In the end each pixel gets the colour with the largest logit.
 
 Palettes are float32 (K, 3), sRGB in [0, 1]; pictures float32 (B, 3, h, w) in [-1, 1]; timesteps
 int64 (B,).
@@ -29,8 +29,8 @@ def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
         picture[b, c, y, x] = 2 sum_k weights[b, k, y, x] palette[k, c] - 1
 
     Args:
-        weights: (B, K, h, w), in every pixel not negative and of sum 1 over the colours.
-        palette: (K, 3), sRGB in [0, 1]; it never learns.
+        weights: (B, K, h, w), not negative, with sum 1 over the colours in every pixel.
+        palette: (K, 3), sRGB in [0, 1]; it gets no gradient.
 
     Returns:
         The picture, float32 (B, 3, h, w) in [-1, 1], differentiable in the weights.
@@ -42,23 +42,23 @@ def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
 
 
 def gumbel_softmax(logits: torch.Tensor, tau: float, generator: torch.Generator) -> torch.Tensor:
-    """Weights that almost choose one colour a pixel, by chance, and still let gradients through.
+    """Random weights that almost choose one colour per pixel and still let gradients through.
 
     Jang et al. 2017, arXiv 1611.01144, equation 2, and Maddison et al. 2017:
 
         weights = softmax((logits + g) / tau) over the colours,    g = -log(-log(u)),  u ~ U(0, 1),
 
-    one u for every logit. However small tau is, the largest weight is that of colour k with the
-    probability softmax(logits)[k]: the noise tries the colours out in the proportion in which they
-    are wanted. A small tau makes the weights hard, a large one makes them equal.
+    one u for every logit. For every tau, colour k has the largest weight with probability
+    softmax(logits)[k]: the noise tries colours as often as they are wanted. A small tau makes the
+    weights nearly 0 and 1, a large tau makes them equal.
 
     Args:
         logits: (B, K, h, w).
         tau: the temperature, above 0.
-        generator: all the randomness there is; it lives on the device of the logits.
+        generator: the only source of randomness, on the device of the logits.
 
     Returns:
-        The weights, (B, K, h, w), of sum 1 over the colours, differentiable in the logits.
+        The weights, (B, K, h, w), with sum 1 over the colours, differentiable in the logits.
     """
     # your code here
     raise NotImplementedError(
@@ -67,10 +67,10 @@ def gumbel_softmax(logits: torch.Tensor, tau: float, generator: torch.Generator)
 
 
 def straight_through(logits: torch.Tensor) -> torch.Tensor:
-    """The chosen colour alone, with the gradient of the softmax.
+    """Only the chosen colour, with the gradient of the softmax.
 
-    Taking the largest logit has no gradient, so nothing would ever learn. The straight-through
-    estimator (Bengio et al. 2013, arXiv 1308.3432) goes forward with one and back with the other:
+    Taking the largest logit has no gradient, so nothing would be learnt. The straight-through
+    estimator (Bengio et al. 2013, arXiv 1308.3432) uses one forward and the other backward:
 
         value    = one_hot(argmax of the logits over the colours)
         gradient = that of softmax(logits) over the colours.
@@ -78,8 +78,8 @@ def straight_through(logits: torch.Tensor) -> torch.Tensor:
     Args:
         logits: (B, K, h, w).
 
-    Returns:
-        The weights, (B, K, h, w): exactly 1 for the colour of the largest logit, else exactly 0.
+    Returns: The weights, (B, K, h, w): exactly 1 for the colour of the largest logit, exactly 0 for
+        all others.
     """
     # your code here
     raise NotImplementedError(
@@ -97,11 +97,12 @@ def logits_from_image(image: torch.Tensor, palette: torch.Tensor) -> torch.Tenso
         2. in every pixel, subtract the mean over the colours;
         3. in every pixel, scale the vector of K logits to the length sqrt(K).
 
-    Without step 3 a pixel between two colours would be as good as undecided, and one far from every
-    colour stubborn; so all begin equally sure. Where all distances are the same, the logits are 0.
+    Without step 3 a pixel between two colours would be almost undecided, and one far from every
+    colour would be stubborn. With it, all start equally sure. If all distances are the same, the
+    logits are 0.
 
     Args:
-        image: (B, 3, h, w) in [-1, 1], already of the small picture's size.
+        image: (B, 3, h, w) in [-1, 1], already in the small picture's size.
         palette: (K, 3), sRGB in [0, 1].
 
     Returns:
@@ -117,15 +118,15 @@ def kmeans_step(pixels: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """One step of Lloyd's algorithm: every centre moves to the mean of the pixels nearest to it.
 
     Repeated until nothing moves, it finds K colours for a picture (Lloyd 1982). Distances are
-    Euclidean; of equally near centres the first has the pixel. A centre that no pixel is nearest to
-    stays where it is.
+    Euclidean; of equally near centres the first gets the pixel. A centre without pixels stays where
+    it is.
 
     Args:
         pixels: (N, 3).
         centres: (K, 3).
 
     Returns:
-        The new centres, (K, 3), in the same order. The arguments stay as they are.
+        The new centres, (K, 3), in the same order. The arguments do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -134,16 +135,16 @@ def kmeans_step(pixels: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
 
 
 def fft_loss(image: torch.Tensor) -> torch.Tensor:
-    """How much of a small picture is speckle: the mean height of its fine frequencies.
+    """How much speckle a small picture has: the mean amplitude of its high frequencies.
 
     SD-πXL's smoothness. A pixel that disagrees with its neighbours is in the high frequencies f,
-    in cycles a pixel, of the two-dimensional Fourier transform; the coarse ones are the drawing.
+    in cycles per pixel, of the two-dimensional Fourier transform; the low ones are the drawing.
 
         loss = mean of |F(f)| over the channels and over the frequencies with |f| > 1 / (4 sqrt(2))
 
-    With the orthonormal transform, `norm="ortho"`, speckle of one strength costs the same at every
-    size. Without, the published loss grows with the number of pixels, and so its weight of 20 is
-    right for 64 × 64 alone. `torch.fft.fftfreq` says which frequency stands where.
+    With the orthonormal transform, `norm="ortho"`, speckle of the same strength costs the same at
+    every size. The published loss does not use it, so it grows with the size, and its weight of 20
+    is right only for 64 × 64. `torch.fft.fftfreq` gives the frequency at each place.
 
     Args:
         image: (B, 3, h, w), square or not.
@@ -168,10 +169,10 @@ def bounded_timesteps(
     bound_reached: float,
     generator: torch.Generator,
 ) -> torch.Tensor:
-    """Draw timesteps whose upper bound falls: first the composition, then only the details.
+    """Draw timesteps with a falling upper bound: first the layout, then only the details.
 
-    SD-πXL's "bounded max". The bound goes linearly from `t_max` at the first step to `t_bound` at
-    the step `bound_reached` of the way, and stays:
+    SD-πXL's "bounded max". The bound goes linearly from `t_max` at the first step to `t_bound`
+    after the fraction `bound_reached` of the run, and then stays:
 
         way   = min(1, step / (bound_reached * steps))
         bound = round(t_max + way * (t_bound - t_max))
@@ -183,9 +184,9 @@ def bounded_timesteps(
         steps: the length of the run.
         t_min: the smallest timestep.
         t_max: the largest at the start.
-        t_bound: the largest in the end.
-        bound_reached: the part of the run after which the bound stays, above 0 and at most 1.
-        generator: all the randomness there is.
+        t_bound: the largest at the end.
+        bound_reached: the fraction of the run after which the bound stays, above 0 and at most 1.
+        generator: the only source of randomness.
 
     Returns:
         t, int64 (B,), on the generator's device.
@@ -209,12 +210,12 @@ def sdxl_grad(
 ) -> torch.Tensor:
     """The score distillation gradient through SDXL and its ControlNets.
 
-    Stage 1's gradient, grad = (1 - alpha_bar(t)) (eps_hat - eps), with all that SDXL is told
+    Stage 1's gradient, grad = (1 - alpha_bar(t)) (eps_hat - eps), with all the inputs of SDXL
     (Podell et al. 2023, arXiv 2307.01952, section 2.2):
-    - the pooled vector of the prompt, which `text` and `uncond` hold already;
+    - the pooled vector of the prompt, which `text` and `uncond` already have;
     - six numbers about the picture: its original height and width, top and left of the crop, the
       target's height and width. A canvas is a whole picture: (H, W, 0, 0, H, W), for both branches;
-    - `controls`, the edges and depths that the drawing is held to, for both branches.
+    - `controls`, the edges and depths that the drawing should follow, for both branches.
 
     SD-πXL writes eps_text + s (eps_text - eps_negative), so its scale of 40 is 41 here.
 
@@ -224,15 +225,15 @@ def sdxl_grad(
         x0: latents (B, C, h, w).
         t: timesteps, int64 (B,).
         eps: the noise to put in, (B, C, h, w).
-        text: the condition of the B prompts. `dataclasses.replace(text, time_ids=...)` is the same
-            with the six numbers, float32 (B, 6).
-        uncond: the condition without a prompt, or of a negative one.
+        text: the condition of the B prompts. `dataclasses.replace(text, time_ids=...)` adds the six
+            numbers, float32 (B, 6).
+        uncond: the condition of the empty prompt, or of a negative prompt.
         guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond).
         size: (H, W), the canvas in pixels.
-        controls: what the ControlNets are shown; may be empty.
+        controls: the inputs of the ControlNets; may be empty.
 
     Returns:
-        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments stay as they are.
+        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -243,7 +244,7 @@ def sdxl_grad(
 def weights_of(
     logits: torch.Tensor, *, step: int, settings: PixelSettings, generator: torch.Generator
 ) -> torch.Tensor:
-    """The weights of one step by the path that the settings name (given)."""
+    """The weights of one step, by the path in the settings (given)."""
     if settings.path == "gumbel":
         return gumbel_softmax(logits, settings.tau_at(step, generator), generator)
     return straight_through(logits) if settings.path == "argmax" else logits.softmax(dim=1)
@@ -262,11 +263,11 @@ def loss(
     generator: torch.Generator,
     clear: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """One step of pixel art, all of the functions above in a row (given).
+    """One step of pixel art: all functions above, one after the other (given).
 
     The logits (B, K, h, w) become a small picture, which is kept smooth; enlarged and augmented
-    together with the control pictures it goes through the autoencoder to the model. Cells of
-    `clear`, bool (h, w), are seen as white.
+    together with the control pictures, it goes through the autoencoder to the model. Cells of
+    `clear`, bool (h, w), are white for the model.
     """
     weights = weights_of(logits, step=step, settings=settings, generator=generator)
     small = paint(weights, palette)

@@ -2,8 +2,8 @@
 
 The method of DreamFusion (arXiv 2209.14988). One step noises the picture x0 to a random level, lets
 the frozen model predict the noise, and moves x0 by the difference between the noise predicted and
-the noise put in. Where the model sees nothing but the noise that was put in, the picture already
-fits the prompt.
+the noise put in. If the model sees only the noise that was put in, the picture already fits the
+prompt.
 
 Latents are float32 (B, C, h, w), timesteps int64 (B,).
 """
@@ -21,17 +21,17 @@ def sample_timesteps(
 ) -> torch.Tensor:
     """Draw the noise levels of one step, t ~ U{t_min, ..., t_max}, both ends included.
 
-    DreamFusion leaves out the two ends of the schedule, where the picture shows no noise or nothing
-    but noise: 20 to 980 of 1000. Each latent of the batch has a timestep of its own.
+    DreamFusion leaves out the two ends of the schedule, where there is almost no noise or almost
+    only noise, and uses 20 to 980 of 1000. Each latent of the batch has its own timestep.
 
     Args:
         batch: B, how many to draw.
-        step: the step of the run, 0 to `steps` - 1. Uniform sampling takes no notice of it;
-            schedules that fall during the run do.
+        step: the step of the run, 0 to `steps` - 1. Uniform sampling ignores it; schedules that
+            fall during the run use it.
         steps: the length of the run.
         t_min: the smallest timestep.
         t_max: the largest.
-        generator: all the randomness there is: the same state gives the same timesteps.
+        generator: the only source of randomness: the same state gives the same timesteps.
 
     Returns:
         t, int64 (B,), on the generator's device.
@@ -60,7 +60,7 @@ def sds_grad(
 
     where xt is x0 noised by `eps` to the level alpha_bar(t), and eps_hat is the prediction after
     classifier-free guidance. The network's own Jacobian is left out on purpose: nothing here is
-    differentiated, and the result carries no graph.
+    differentiated, and the result has no graph.
 
     Args:
         prior: gives `prior.alpha_bar(t)`, (B, 1, 1, 1), and
@@ -70,11 +70,11 @@ def sds_grad(
         t: timesteps, int64 (B,).
         eps: the noise to put in, (B, C, h, w).
         text: the condition of the B prompts.
-        uncond: the condition without a prompt, or of a negative one.
+        uncond: the condition of the empty prompt, or of a negative prompt.
         guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond).
 
     Returns:
-        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments stay as they are.
+        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments do not change.
     """
     # your code here
     raise NotImplementedError("sds.sds_grad is still to do: notebooks/01_sds/01_sds.ipynb, task 2.")
@@ -83,21 +83,21 @@ def sds_grad(
 def sds_loss(x0: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
     """A scalar whose gradient with respect to x0 is exactly `grad`.
 
-    No loss is known whose derivative is the equation of `sds_grad`, yet an optimiser wants one to
-    call `backward` on. Half the squared distance from x0 to a target will do, if the target stands
-    still:
+    We know no loss whose derivative is the equation of `sds_grad`, but an optimiser needs one to
+    call `backward` on. Half the squared distance from x0 to a target works, if the target is a
+    constant:
 
         loss = 1/2 || x0 - target ||^2,    d loss / d x0 = x0 - target.
 
-    Choose the target so that the right side is `grad`. Only the gradient is prescribed; the number
-    itself says nothing about the picture.
+    Choose the target so that the right side is `grad`. Only the gradient matters; the number itself
+    says nothing about the picture.
 
     Args:
-        x0: latents (B, C, h, w) that carry a graph.
+        x0: latents (B, C, h, w) with a graph.
         grad: (B, C, h, w), a constant.
 
     Returns:
-        The loss, float32 (). The arguments stay as they are.
+        The loss, float32 (). The arguments do not change.
     """
     # your code here
     raise NotImplementedError("sds.sds_loss is still to do: notebooks/01_sds/01_sds.ipynb, task 3.")
@@ -115,7 +115,7 @@ def loss(
 ) -> torch.Tensor:
     """One step of score distillation: draw t and eps, and chain the three functions above (given).
 
-    `generator` lives on the device of `x0`, (B, C, h, w). The result is a scalar.
+    `generator` is on the device of `x0`, (B, C, h, w). The result is a scalar.
     """
     t = sample_timesteps(
         len(x0),

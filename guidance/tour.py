@@ -1,4 +1,4 @@
-"""Stage 0, the tour: add noise, take it away again, and follow a prompt.
+"""Stage 0, the tour: add noise, remove it again, and follow a prompt.
 
 Throughout, `x0` is a clean latent, `eps` is Gaussian noise, `xt` is the two mixed, and `alpha_bar`
 in (0, 1) is the share of the signal in the variance of `xt`: near 1 almost clean, near 0 almost
@@ -26,7 +26,7 @@ def add_noise(x0: torch.Tensor, eps: torch.Tensor, alpha_bar: torch.Tensor) -> t
         alpha_bar: (B, 1, 1, 1), in (0, 1).
 
     Returns:
-        xt, float32 (B, C, h, w). The arguments stay as they are.
+        xt, float32 (B, C, h, w). The arguments do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -46,7 +46,7 @@ def predict_x0(xt: torch.Tensor, eps: torch.Tensor, alpha_bar: torch.Tensor) -> 
         alpha_bar: (B, 1, 1, 1), in (0, 1).
 
     Returns:
-        x0, float32 (B, C, h, w), not clamped. The arguments stay as they are.
+        x0, float32 (B, C, h, w), not clamped. The arguments do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -69,7 +69,7 @@ def classifier_free_guidance(
         guidance_scale: s, usually 1 to 100.
 
     Returns:
-        eps_hat, float32 (B, C, h, w). The arguments stay as they are.
+        eps_hat, float32 (B, C, h, w). The arguments do not change.
     """
     # your code here
     raise NotImplementedError(

@@ -1,9 +1,9 @@
 """Stage 3, variational score distillation: the distribution, not the mode.
 
 The method of ProlificDreamer (VSD, arXiv 2305.16213). SDS compares the prior's noise with the noise
-that was put in, as if the picture were the only one there could be. VSD compares it with the noise
-that a second denoiser sees, one that learns, while the pictures change, what *they* look like: the
-prior itself with a LoRA. Where both see the same, the pictures are distributed as the prior's are.
+that was put in, as if this picture were the only possible one. VSD compares it with the prediction
+of a second denoiser, the prior with a LoRA, which learns what the pictures look like while they
+change. If both predict the same, the pictures are distributed like the prior's.
 
 Latents, here called particles, are float32 (B, C, h, w), timesteps int64 (B,).
 """
@@ -37,8 +37,8 @@ def vsd_grad(
         grad = w(t) (eps_prior(xt; y, t) - eps_lora(xt; y, t)),        w(t) = 1 - alpha_bar(t),
 
     where xt is x0 noised by `eps` to the level alpha_bar(t). The prior is guided; the LoRA is not:
-    its prediction for `text` is taken as it is (a guidance scale of 1). The result carries no
-    graph, neither to the particles nor to the LoRA's weights.
+    its prediction for `text` is taken as it is (a guidance scale of 1). The result has no graph,
+    neither to the particles nor to the LoRA's weights.
 
     Args:
         prior: gives `prior.alpha_bar(t)`, (B, 1, 1, 1), and
@@ -49,11 +49,11 @@ def vsd_grad(
         t: timesteps, int64 (B,).
         eps: the noise to put in, (B, C, h, w).
         text: the condition of the B prompts.
-        uncond: the condition without a prompt, or of a negative one.
-        guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond), of the prior alone.
+        uncond: the condition of the empty prompt, or of a negative prompt.
+        guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond), only for the prior.
 
     Returns:
-        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments stay as they are.
+        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments do not change.
     """
     # your code here
     raise NotImplementedError("vsd.vsd_grad is still to do: notebooks/03_vsd/03_vsd.ipynb, task 1.")
@@ -66,26 +66,25 @@ def lora_loss(
     eps: torch.Tensor,
     text: Condition,
 ) -> torch.Tensor:
-    """How badly the LoRA denoises the particles: the loss that it learns them by.
+    """The LoRA's training loss: how badly it denoises the particles.
 
     ProlificDreamer, arXiv 2305.16213, equation 8, which is the training loss of any diffusion
     model (Ho et al. 2020, equation 14):
 
         loss = mean || prediction(xt; y, t) - target ||^2
 
-    over all B C h w values. To the LoRA the particles are data: no gradient reaches x0.
+    over all B C h w values. For the LoRA the particles are data: no gradient may reach x0.
 
     Args:
         lora: gives `lora.alpha_bar(t)`, (B, 1, 1, 1); `lora.predict(xt, t, text)`, (B, C, h, w),
-            which carries a graph to its weights; and `lora.target(x0, eps, t)`, what that should
-            have been: eps, or v where the model predicts v.
-        x0: particles (B, C, h, w), which may carry a graph.
+            with a graph to its weights; and `lora.target(x0, eps, t)`, what it should predict: eps,
+            or v if the model predicts v. x0: particles (B, C, h, w), which may have a graph.
         t: timesteps, int64 (B,).
         eps: the noise to put in, (B, C, h, w).
         text: the condition of the B prompts.
 
     Returns:
-        The loss, float32 (). The arguments stay as they are.
+        The loss, float32 (). The arguments do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -101,12 +100,12 @@ def alternating_step(
 ) -> torch.Tensor:
     """One step of the particles against the LoRA as it is, then one step of the LoRA.
 
-    ProlificDreamer, arXiv 2305.16213, algorithm 1. Each step begins by forgetting the gradients of
-    the one before; PyTorch adds up what it is not told to forget.
+    ProlificDreamer, arXiv 2305.16213, algorithm 1. Each step starts by clearing the gradients of
+    the one before, because PyTorch adds each new gradient to the old one.
 
     Args:
-        particle_loss: computes the particles' loss, a scalar, at their present state.
-        lora_loss: computes the LoRA's, at the present state of both.
+        particle_loss: computes the particles' loss, a scalar, in their current state.
+        lora_loss: computes the LoRA's loss, in the current state of both.
         particle_optimiser: steps the particles.
         lora_optimiser: steps the LoRA's weights.
 
@@ -130,7 +129,7 @@ def loss(
     generator: torch.Generator,
     lora: LoraDenoiser,
 ) -> torch.Tensor:
-    """The particles' loss of one step: draw t and eps, and carry the gradient (given)."""
+    """The particles' loss of one step: draw t and eps, and pass on the gradient (given)."""
     t = torch.randint(
         settings.t_min, settings.t_max + 1, (len(x0),), generator=generator, device=x0.device
     )
@@ -142,7 +141,7 @@ def loss(
 def loss_of_lora(
     lora: LoraDenoiser, x0: torch.Tensor, *, text: Condition, generator: torch.Generator
 ) -> torch.Tensor:
-    """The LoRA's loss of one step, at levels and with noise of its own (given).
+    """The LoRA's loss of one step, with its own levels and noise (given).
 
     It must know the particles at every level, so its t is drawn from the whole schedule.
     """

@@ -7,7 +7,7 @@ noise. A denoising step from t to t_prev < t draws
     x_{t_prev} ~ N(c0 x0_hat + c1 xt, sigma^2 I),
 
 and the *stochastic latent* z of a picture is the noise that this step would have to draw to land
-on the picture's own x_{t_prev}. PDS moves the edit until its z is the source's.
+on the picture's own x_{t_prev}. PDS moves the edit until its z equals the source's.
 
 Latents are float32 (B, C, h, w), timesteps int64 (B,), noise levels and coefficients (B, 1, 1, 1).
 """
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 
 from distillery.methods.settings import Settings
-from distillery.methods.source_image import Source, deaf
+from distillery.methods.source_image import Source, zero_noise_prior
 from distillery.models.prior import Condition, Prior, cat
 
 
@@ -45,8 +45,8 @@ def posterior_coefficients(
     Args:
         alpha_bar: the level at t, (B, 1, 1, 1).
         alpha_bar_prev: the level at t_prev < t, so larger.
-        beta: the noise that the step takes away again, in (0, 1). Where it belongs to the jump from
-            t_prev to t it is 1 - alpha_bar / alpha_bar_prev, but that is for the caller to say.
+        beta: the noise that the step removes, in (0, 1). For the jump from t_prev to t it is 1 -
+            alpha_bar / alpha_bar_prev, but the caller decides.
 
     Returns:
         (c0, c1, sigma), each (B, 1, 1, 1).
@@ -110,27 +110,27 @@ def pds_loss(
         grad = z(x0; text) - z(x0_src; text_src).
 
     Both pictures share `eps` at t and `eps_prev` at t_prev. The published code takes t_prev = t - 2
-    with the beta of the single step from t - 1 to t; say which steps you mean by the t_prev and the
-    beta that you choose. Nothing but x0 receives a gradient, and x0 only this one: half the squared
-    distance from x0 to a target that stands still has the gradient x0 - target.
+    with the beta of the single step from t - 1 to t; your choice of t_prev and beta defines the
+    step. Only x0 receives a gradient, and only this one: half the squared distance from x0 to a
+    constant target has the gradient x0 - target.
 
     Args:
         prior: gives `prior.alpha_bar(t)`, (B, 1, 1, 1), and
             `prior.predict_noise(xt, t, first, second)`, a pair of eps in the order of the
             conditions. Predict all four branches in one call: latents, timesteps and conditions
             may be joined along the batch, conditions by `cat`.
-        x0: the edit's latents (B, C, h, w), which carry a graph.
-        x0_src: the source's, (B, C, h, w), a constant.
+        x0: the edit's latents (B, C, h, w), with a graph.
+        x0_src: the source's latents, (B, C, h, w), a constant.
         t: timesteps, int64 (B,), at least 20.
         eps: the noise of both at t, (B, C, h, w).
         eps_prev: the noise of both at t_prev, (B, C, h, w).
         text: the condition that describes the edit.
         text_src: the condition that describes the source.
-        uncond: the condition without a prompt, or of a negative one, for both.
+        uncond: the condition of the empty prompt, or of a negative prompt, for both.
         guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond), for both.
 
     Returns:
-        The loss, float32 (). The arguments stay as they are.
+        The loss, float32 (). The arguments do not change.
     """
     ### BEGIN SOLUTION
     with torch.no_grad():
@@ -194,16 +194,16 @@ def identity_pull(prior: Prior, x0: torch.Tensor, source: Source, t: torch.Tenso
         psi = (sqrt(alpha_bar_prev) - c0 - c1 sqrt(alpha_bar)) / sigma,
         chi = c0 sqrt((1 - alpha_bar) / alpha_bar) / sigma,
 
-    which follows from writing out `stochastic_latent`. psi is zero where beta belongs to the jump
-    from t_prev to t; in the published code, t_prev = t - 2 with a single step's beta, it is not.
+    which follows from writing out `stochastic_latent`. psi is zero if beta belongs to the jump from
+    t_prev to t; in the published code, t_prev = t - 2 with a single step's beta, it is not.
 
-    Which psi there is hangs on the step that `pds_loss` takes, so it is asked: of a prior that
-    predicts the same noise in everything only psi (x0 - x0_src) is left, and where the pictures
+    psi depends on the step that `pds_loss` takes, so `pds_loss` itself is called to find it. With a
+    prior that always predicts zero noise only psi (x0 - x0_src) is left, and for pictures that
     differ by 1 that is psi. No network is called.
     """
     one, zero = torch.ones_like(x0, requires_grad=True), torch.zeros_like(x0)
-    conditions = (source.text, source.text, source.text)  # nobody hears them
-    pds = pds_loss(deaf(prior), one, zero, t, zero, zero, *conditions, 1.0)
+    conditions = (source.text, source.text, source.text)  # without effect
+    pds = pds_loss(zero_noise_prior(prior), one, zero, t, zero, zero, *conditions, 1.0)
     (psi,) = torch.autograd.grad(pds, one)
     return 0.5 * (psi * (x0 - source.x0).square()).sum()
 
@@ -221,9 +221,9 @@ def loss(
 ) -> torch.Tensor:
     """One step of PDS: draw t and both noises, and turn the identity knob (given).
 
-    `settings.identity` scales the pull towards the source that is in `pds_loss`: 1 leaves it as it
-    is, 0 takes it away. Where the steps of `pds_loss` have none, such as t - 1 with its own beta,
-    there is nothing to scale.
+    `settings.identity` scales the pull towards the source in `pds_loss`: 1 does not change it, 0
+    removes it. If the step of `pds_loss` has no pull, such as t - 1 with its own beta, there is
+    nothing to scale.
     """
     t, eps = _drawn(x0, settings, generator)
     eps_prev = torch.randn(x0.shape, generator=generator, device=x0.device)

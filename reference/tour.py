@@ -1,4 +1,4 @@
-"""Stage 0, the tour: add noise, take it away again, and follow a prompt.
+"""Stage 0, the tour: add noise, remove it again, and follow a prompt.
 
 Throughout, `x0` is a clean latent, `eps` is Gaussian noise, `xt` is the two mixed, and `alpha_bar`
 in (0, 1) is the share of the signal in the variance of `xt`: near 1 almost clean, near 0 almost
@@ -26,7 +26,7 @@ def add_noise(x0: torch.Tensor, eps: torch.Tensor, alpha_bar: torch.Tensor) -> t
         alpha_bar: (B, 1, 1, 1), in (0, 1).
 
     Returns:
-        xt, float32 (B, C, h, w). The arguments stay as they are.
+        xt, float32 (B, C, h, w). The arguments do not change.
     """
     ### BEGIN SOLUTION
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
@@ -45,7 +45,7 @@ def predict_x0(xt: torch.Tensor, eps: torch.Tensor, alpha_bar: torch.Tensor) -> 
         alpha_bar: (B, 1, 1, 1), in (0, 1).
 
     Returns:
-        x0, float32 (B, C, h, w), not clamped. The arguments stay as they are.
+        x0, float32 (B, C, h, w), not clamped. The arguments do not change.
     """
     ### BEGIN SOLUTION
     return (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
@@ -67,7 +67,7 @@ def classifier_free_guidance(
         guidance_scale: s, usually 1 to 100.
 
     Returns:
-        eps_hat, float32 (B, C, h, w). The arguments stay as they are.
+        eps_hat, float32 (B, C, h, w). The arguments do not change.
     """
     ### BEGIN SOLUTION
     return eps_uncond + guidance_scale * (eps_text - eps_uncond)

@@ -45,9 +45,11 @@ class Kind:
     """What values a setting may have.
 
     flag_type: what argparse makes of the text after a flag.
+    metavar:   what the help shows in place of that text, by default the name in capitals.
     """
 
     flag_type: ClassVar[Callable[[str], Any]] = str
+    metavar: ClassVar[str | None] = None
 
     def check(self, name: str, value: Any, among: object = None) -> Any:
         """The value as it is stored; `among` are the settings that named bounds are read from.
@@ -285,7 +287,7 @@ def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
         mark = getattr(error, "problem_mark", None)
         what = f"line {mark.line + 1} is not YAML" if mark else "it is missing or not YAML"
         raise CourseError(
-            f"cannot read settings from {path}: {what}; put it right, or name another file."
+            f"cannot read settings from {path}: {what}; correct it, or name another file."
         ) from error
     known = [field.name for field in _fields(cls)]
     needed = [
@@ -295,7 +297,7 @@ def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
     ]
     if not isinstance(values, dict) or not set(needed) <= set(values):
         among = f", among them a {' and a '.join(needed)}" if needed else ""
-        raise CourseError(f"{path} must hold settings, one 'name: value' a line{among}.")
+        raise CourseError(f"{path} must hold settings, one 'name: value' on each line{among}.")
     unknown = [str(name) for name in values if name not in known]
     if unknown:
         raise CourseError(
@@ -328,14 +330,14 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Declared], names: Itera
             parser.add_argument(
                 *flags,
                 type=type(one.kind).flag_type,
-                metavar=getattr(one.kind, "metavar", None),
+                metavar=one.kind.metavar,
                 default=argparse.SUPPRESS,
                 help=help,
             )
 
 
 def _flag_help(one: Setting, default: Any) -> str:
-    stated = default not in (None, "", False) and default is not REQUIRED
+    stated = default not in (None, "") and default is not False and default is not REQUIRED
     default = one.by_default or (str(default) if stated else "")
     text = f"{one.help} (default: {default})" if default else one.help
     return text.replace("%", "%%")

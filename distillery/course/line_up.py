@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 
 class LineUp:
-    """What some known mistakes make of a check's inputs, lettered, and what they are, numbered.
+    """Pictures of some known mistakes, lettered, and the sentences about them, numbered.
+
+    The reader says which letter belongs to which number.
 
     Args:
         task: "stage.function".
         names: the mistakes, by their names in data/checks.
-        seed: shuffles them.
+        seed: decides the order of letters and numbers.
 
     Raises:
         CourseError: the task is unknown, or has no picture of one of the mistakes.
@@ -39,7 +41,7 @@ class LineUp:
         }
         wanted = stored.wanted.value
         if wanted is None:
-            raise CourseError(f"{task} draws no picture; choose another task.")
+            raise CourseError(f"{task} has no picture to show; choose another task.")
         for name in names:
             if name not in pictures:
                 raise CourseError(f"{task} has no picture of the mistake {name!r}; choose another.")
@@ -48,22 +50,22 @@ class LineUp:
         random.Random(seed + 1).shuffle(numbered)
         self.sentences = [known[name].sentence for name in numbered]
         self._pictures = [wanted, *(pictures[name] for name in lettered)]
-        self._culprits = {
+        self._numbers = {
             letter: numbered.index(name) + 1
             for letter, name in zip(string.ascii_uppercase, lettered, strict=False)
         }
 
     def figure(self) -> Figure:
-        """The right result and the lettered wrong ones; each column is one function."""
+        """The right result and the lettered wrong ones, a column for each; prints the sentences."""
         values = torch.stack(self._pictures, dim=1)[:, :, :3]
         limit = self._pictures[0].abs().max()
         for number, sentence in enumerate(self.sentences, start=1):
             print(f"{number}. {sentence}")
         return show(
-            values.flatten(0, 1) / limit, ["right", *self._culprits], columns=values.shape[1]
+            values.flatten(0, 1) / limit, ["right", *self._numbers], columns=values.shape[1]
         )
 
     def accuse(self, **numbers: int | None) -> None:
-        """Say how many of the letters have their own number, as in `accuse(A=2, B=1)`."""
-        right = sum(numbers.get(letter) == number for letter, number in self._culprits.items())
-        print(f"{right} of {len(self._culprits)} are right.")
+        """Print how many letters have the right number, as in `accuse(A=2, B=1)`."""
+        right = sum(numbers.get(letter) == number for letter, number in self._numbers.items())
+        print(f"{right} of {len(self._numbers)} are right.")

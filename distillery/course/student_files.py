@@ -1,4 +1,4 @@
-"""Where the course lies on the disk, and the student's modules as they stand there now."""
+"""The course folder, and the student's modules in it as they are now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from distillery.core.files import REPOSITORY
 def course_root() -> Path:
     """The nearest folder at or above the working directory with guidance/ and distillery/ in it.
 
-    Outside any course folder it is the one that this package lies in.
+    Where there is none, it is the folder that this package is in.
 
     Raises:
         CourseError: that one has no guidance/ either.
@@ -25,7 +25,7 @@ def course_root() -> Path:
         if (folder / "guidance").is_dir() and (folder / "distillery").is_dir():
             return folder
     raise CourseError(
-        f"no course folder, with guidance/ and distillery/ in it, lies above {here}; "
+        f"{here} is not inside a course folder, one with guidance/ and distillery/ in it; "
         "start Jupyter inside the course folder."
     )
 
@@ -36,9 +36,9 @@ def student_file(stage: str) -> Path:
 
 
 def student_module(stage: str) -> ModuleType:
-    """`guidance.<stage>`, read anew, so that an edit in any editor counts at once.
+    """`guidance.<stage>`, loaded again, so that an edit in any editor counts at once.
 
-    Errors in the student's file come through as they are.
+    Exceptions of the student's file are not caught.
     """
     file = student_file(stage)
     import_guidance_from(file.parents[1])
@@ -49,12 +49,15 @@ def student_module(stage: str) -> ModuleType:
 
 
 def forget_bytecode(file: Path) -> None:
-    """Python tells versions of a file apart by whole seconds and size; quick saves need more."""
+    """Delete the file's bytecode.
+
+    Python compares only the size and the time in whole seconds, which two quick saves may share.
+    """
     Path(importlib.util.cache_from_source(str(file))).unlink(missing_ok=True)
 
 
 def import_guidance_from(root: Path) -> None:
-    """Let `guidance` mean the one under `root`, also where another copy is installed or loaded."""
+    """Make `guidance` the one under `root`, even if another copy is installed or loaded."""
     if sys.path[:1] != [str(root)]:
         sys.path.insert(0, str(root))
     loaded = getattr(sys.modules.get("guidance"), "__file__", None)

@@ -2,10 +2,10 @@
 
     %load_ext distillery.todo
 
-The cell is saved into guidance/sds.py in place of the function's old definition, so every later
-cell, every other notebook, main.py and the tests use exactly this code. After `%load_ext`,
-`from guidance import sds` works in every notebook of the course, and what is still to do says so in
-one sentence.
+The cell is saved into guidance/sds.py, where it replaces the function's old definition, so every
+later cell, every other notebook, main.py and the tests use exactly this code. After `%load_ext`,
+`from guidance import sds` works in every notebook of the course, and a function that is still to do
+says so in one sentence.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ def show_calmly(
     trace: TracebackType,
     tb_offset: int | None = None,
 ) -> None:
-    """Show a sentence that is meant for the reader without the traceback; others as always.
+    """Show a sentence for the reader without its traceback, and every other exception as usual.
 
-    It still counts as an error, so running all cells stops there.
+    Both count as errors, so "run all cells" stops there.
     """
     if isinstance(error, CourseError) or STILL_TO_DO in str(error):
         # IPython's own hook, which asks the exception before it formats the traceback.
@@ -77,13 +77,13 @@ def show_calmly(
 
 
 def save(task: str, cell: str) -> ModuleType:
-    """Put the cell's code in the place of the old function and return the module, loaded anew.
+    """Replace the old function by the cell's code and return the module, loaded again.
 
     Args:
         task: "stage.function".
         cell: imports, constants, helpers and the function itself. They are kept together between
-            two marker comments, so saving again replaces them all; the rest of the file stays byte
-            for byte.
+            two marker comments, so saving again replaces all of them; the rest of the file stays
+            the same, byte for byte.
 
     Raises:
         CourseError: the task is unknown, the cell or the file cannot be used, or the new module
@@ -106,10 +106,10 @@ def save(task: str, cell: str) -> ModuleType:
 
 
 def replaced(text: str, task: str, cell: str) -> str:
-    """`text` with the cell in place of what it saved before, else of the function, else at the end.
+    """`text` with the cell where it was saved before, else where the function is, else at the end.
 
     Raises:
-        CourseError: afterwards the file would define one of the cell's functions twice.
+        CourseError: the file would then define one of the cell's functions twice.
     """
     function = split_task(task)[1]
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -129,7 +129,7 @@ def replaced(text: str, task: str, cell: str) -> str:
 def _old_place(
     lines: list[str], tree: ast.Module, function: str, begin: str, end: str
 ) -> tuple[int, int]:
-    """The lines to replace, as a half-open range; an empty one at the end if there are none."""
+    """The lines to replace, as a half-open range; an empty range at the end if there are none."""
     if begin in lines and end in lines[lines.index(begin) :]:
         start = lines.index(begin)
         return start, lines.index(end, start) + 1
@@ -146,16 +146,16 @@ def _read(file: Path) -> str:
         text = file.read_bytes().decode()
         ast.parse(text)
     except FileNotFoundError:
-        raise CourseError(f"there is no {name}; is the stage's name spelt right?") from None
+        raise CourseError(f"there is no {name}; check the name of the stage.") from None
     except (SyntaxError, ValueError) as error:
         raise CourseError(
-            f"{name} is not Python as it stands ({_place(error)}); mend it, then run this again."
+            f"{name} is not Python ({_place(error)}); fix it, then run this cell again."
         ) from None
     return text
 
 
 def check_cell(task: str, function: str, cell: str) -> None:
-    """Only imports, constants, helpers and the function itself may be saved; nothing is run.
+    """Check that a cell holds only imports, constants, helpers and the function; nothing is run.
 
     Raises:
         CourseError: the cell holds something else, imports another stage's answers, or is not
@@ -173,7 +173,7 @@ def check_cell(task: str, function: str, cell: str) -> None:
         if not isinstance(node, ALLOWED) and not _is_text(node):
             raise CourseError(
                 f"{task} was not saved: line {node.lineno} of the cell is neither an import nor a "
-                "definition; try things out in a cell of their own."
+                "definition; move it to another cell."
             )
     stage = split_task(task)[0]
     for other in sorted(_stages_imported(body) - {stage}):
@@ -199,24 +199,24 @@ def _stages_imported(body: list[ast.stmt]) -> set[str]:
 
 
 def _check_single(task: str, cell: str, text: str) -> None:
-    """A second definition further down would silently win over the saved one."""
+    """Refuse a second definition further down, which would silently replace the saved one."""
     defined = _functions(ast.parse(text))
     for name in _functions(ast.parse(cell)):
         if defined.count(name) > 1:
             stage = split_task(task)[0]
             raise CourseError(
                 f"{task} was not saved: guidance/{stage}.py would define {name} twice; "
-                "give the helper another name, or delete the other one there."
+                "give the helper another name, or delete the other definition."
             )
 
 
 def _check_loads(task: str, file: Path, text: str) -> None:
-    """Run the new text in a module of its own before anything is written."""
+    """Run the new text in a temporary module before anything is written."""
     trial = ModuleType(f"guidance.{file.stem}")
     trial.__file__ = str(file)
     try:
         exec(compile(text, str(file), "exec"), vars(trial))
-    # Whatever the student's top-level lines raise, the old file must survive it.
+    # Whatever the student's top-level lines raise, the old file must stay.
     except Exception as error:
         raise CourseError(
             f"{task} was not saved: loading it stops with {type(error).__name__}: {error}."

@@ -21,17 +21,21 @@ def arguments() -> Arguments:
     parser = Arguments(
         prog="python -m distillery.crafts", description="Make a picture of few colours real."
     )
-    parser.add_argument("picture", type=Path, help="one pixel a cell; transparent ones stay empty")
+    parser.add_argument(
+        "picture", type=Path, help="one pixel per cell; transparent cells stay empty"
+    )
     parser.add_argument("--cross-stitch", type=Path, help="chart with DMC threads, a .pdf")
     parser.add_argument("--pes", type=Path, help="machine embroidery, a .pes")
     parser.add_argument("--dst", type=Path, help="machine embroidery, a .dst")
     parser.add_argument("--beads", type=Path, help="plan for fuse beads, a .pdf")
     parser.add_argument(
-        "--bricks", type=Path, help="LDraw model, a .ldr; the parts go to a .csv beside it"
+        "--bricks",
+        type=Path,
+        help="LDraw model, a .ldr; the list of parts goes to a .csv of the same name",
     )
     parser.add_argument("--title", help="default: the name of the picture")
     parser.add_argument(
-        "--cloth-count", type=int, default=14, help="holes an inch of the cloth (default: 14)"
+        "--cloth-count", type=int, default=14, help="holes per inch of the cloth (default: 14)"
     )
     parser.add_argument(
         "--cell-mm", type=float, default=2.0, help="side of an embroidered cell (default: 2)"
@@ -52,10 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
-    """Write every product that was asked for, and say what it is.
+    """Write every requested file, and print a line about each.
 
     Raises:
-        CourseError: a name, the picture or a number is wrong; nothing of that product is written.
+        CourseError: a name, the picture or a number is wrong; that file is not written.
     """
     check_names(chosen.picture, wanted)
     from distillery.crafts.grid import read_grid
@@ -67,7 +71,7 @@ def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
 
 
 def check_names(picture: Path, wanted: dict[str, Path]) -> None:
-    """Refuse names of products that would mislead or overwrite one another.
+    """Refuse names with a wrong suffix, and names that would overwrite each other.
 
     Raises:
         CourseError: a suffix is wrong, or two files have one name.
@@ -75,7 +79,7 @@ def check_names(picture: Path, wanted: dict[str, Path]) -> None:
     for name, path in wanted.items():
         if path.suffix.lower() != SUFFIXES[name]:
             flag = "--" + name.replace("_", "-")
-            raise CourseError(f"{flag} writes a {SUFFIXES[name]} file; {path} is not named so.")
+            raise CourseError(f"{flag} writes a {SUFFIXES[name]} file; give {path} that ending.")
     if len({path.resolve() for path in (picture, *wanted.values())}) <= len(wanted):
         raise CourseError("two of the files have the same name; give each its own.")
 

@@ -34,7 +34,7 @@ BOARD_LEFT = (WIDTH - BOARD * BEAD_MM) / 2
 
 @dataclass(frozen=True)
 class BeadColour:
-    """One colour of the picture: its place in the palette, and the Perler bead that is nearest."""
+    """One colour of the picture: its index in the palette, and the nearest Perler bead."""
 
     index: int
     symbol: Symbol
@@ -45,9 +45,9 @@ class BeadColour:
 
 @dataclass(frozen=True)
 class Board:
-    """A board of at most 29 × 29 beads; it lies at (`row`, `column`) of all boards.
+    """A board of at most 29 × 29 beads, at (`row`, `column`) in the grid of boards.
 
-    counts: beads of every colour on it, by index in the palette, the commonest first.
+    counts: beads of every colour on it, by index in the palette, the most frequent first.
     """
 
     name: str
@@ -109,16 +109,16 @@ def _cells(grid: Grid, row: int, column: int) -> np.ndarray:
 
 
 def write_beads(path: Path, indices: Any, palette: Any, *, title: str = "Fuse beads") -> BeadPlan:
-    """Write the plan as a PDF of A4 pages, whole or not at all, and return it.
+    """Write the plan as a PDF of A4 pages and return it; the file is complete or not written.
 
     Args:
         path: of the PDF.
-        indices: int64 (H, W), -1 where a peg stays bare.
+        indices: int64 (H, W), -1 where a peg stays empty.
         palette: float32 (K, 3), sRGB in [0, 1].
-        title: stands on every page.
+        title: printed on every page.
 
     Raises:
-        CourseError: the grid is not one, or the file cannot be written.
+        CourseError: the grid is invalid, or the file cannot be written.
     """
     grid = as_grid(indices, palette)
     plan = _plan(grid)
@@ -159,7 +159,7 @@ def _cover(pdf: Document, grid: Grid, plan: BeadPlan) -> None:
             "Boards",
             f"{len(plan.boards)} of {BOARD} × {BOARD} pegs, in {plan.down} rows of {plan.across}",
         ),
-        ("Printing", "at 100 %: the boards are drawn at true size, to lie under a clear board"),
+        ("Printing", "at 100 %: boards are drawn at true size; put the page under a clear board"),
     ]
     y = 214.0
     for name, words in facts:
@@ -182,7 +182,9 @@ def _board_map(pdf: Document, plan: BeadPlan, left: float, top: float, scale: fl
 
 
 def _bead_list(pdf: Document, plan: BeadPlan, first: int) -> None:
-    pdf.new_page("Beads", "The last column names a Perler bead of a near colour, one for each.")
+    pdf.new_page(
+        "Beads", "The last column names the nearest Perler bead, a different one for each colour."
+    )
     left = MARGIN
     places = {"": left, "Colour": left + 8, "Hex": left + 24, "Perler": left + 72}
     end = left + 64
@@ -231,7 +233,7 @@ def _numbers(pdf: Document) -> None:
     pdf.box(BOARD_LEFT, BOARD_TOP, side, side, edge=QUIET, edge_width=0.3)
     for peg in range(BOARD):
         middle = (peg + 0.5) * BEAD_MM
-        # Bare pegs show as points; beads cover them.
+        # Empty pegs show as points; beads cover them.
         for other in range(BOARD):
             x, y = BOARD_LEFT + middle, BOARD_TOP + (other + 0.5) * BEAD_MM
             pdf.box(x - 0.2, y - 0.2, 0.4, 0.4, fill=LINE, edge=None)

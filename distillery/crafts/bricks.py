@@ -1,6 +1,6 @@
 """A brick mosaic as an LDraw model, and the list of its parts.
 
-The plates lie flat, studs up, on 32 × 32 baseplates; seen from above the picture stands upright.
+The plates lie flat, studs up, on 32 × 32 baseplates; from above the picture is upright.
 Format: LDraw File Format 1.0.2, https://www.ldraw.org/article/218.html
 """
 
@@ -62,16 +62,16 @@ class BrickPlan:
 
 
 def plan_bricks(indices: Any, palette: Any) -> BrickPlan:
-    """Choose the brick colour nearest to each of the palette's, and cover every row with plates.
+    """Choose the nearest brick colour for each palette colour, and cover every row with plates.
 
-    Two colours of the palette may fall on one of the bricks'; `shades` says which.
+    Two palette colours may get the same brick colour; see `shades`.
 
     Args:
         indices: int64 (H, W), -1 where the baseplate shows.
         palette: float32 (K, 3), sRGB in [0, 1].
 
     Raises:
-        CourseError: the grid is not one.
+        CourseError: the grid is invalid.
     """
     grid = as_grid(indices, palette)
     used = list(grid.counts())
@@ -103,7 +103,7 @@ def _bricks(grid: Grid, shades: dict[int, Shade]) -> list[Brick]:
 
 
 def plates_for(run: int) -> list[int]:
-    """Lengths of the fewest plates that cover a run of so many studs, the longest first."""
+    """Lengths of plates that cover a run of so many studs, the longest first."""
     lengths = []
     for length in PLATES:
         lengths += [length] * (run // length)
@@ -114,17 +114,17 @@ def plates_for(run: int) -> list[int]:
 def write_bricks(
     path: Path, indices: Any, palette: Any, *, title: str = "Mosaic", author: str = ""
 ) -> BrickPlan:
-    """Write the mosaic as an LDraw model, one step a row, whole or not at all.
+    """Write the mosaic as an LDraw model with one step per row; complete or not at all.
 
     Args:
         path: of the `.ldr` file.
         indices: int64 (H, W), -1 where the baseplate shows.
         palette: float32 (K, 3), sRGB in [0, 1].
         title: its first line.
-        author: who is named in its header.
+        author: the name in its header.
 
     Raises:
-        CourseError: the grid is not one, or the file cannot be written.
+        CourseError: the grid is invalid, or the file cannot be written.
     """
     plan = plan_bricks(indices, palette)
     atomic_write(Path(path), _model(plan, Path(path).name, title, author))
@@ -132,7 +132,7 @@ def write_bricks(
 
 
 def write_parts(path: Path, plan: BrickPlan) -> None:
-    """Write the parts list as CSV, whole or not at all: part, name, colour code, colour, count.
+    """Write the parts list as CSV: part, name, colour code, colour, count.
 
     Raises:
         CourseError: the file cannot be written.
@@ -172,7 +172,7 @@ def _model(plan: BrickPlan, name: str, title: str, author: str) -> str:
 
 
 def _position(brick: Brick) -> tuple[int, int, int]:
-    """The middle of a plate's top face. Y points down, Z away from who looks at the front."""
+    """The middle of a plate's top face. Y points down, Z away from the viewer."""
     x = STUD * brick.column + STUD * brick.length // 2
     return x, 0, -STUD * brick.row - STUD // 2
 

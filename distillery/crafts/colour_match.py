@@ -1,4 +1,4 @@
-"""What can be bought: tables of named colours, and the one that looks nearest."""
+"""Tables of colours that can be bought, and the nearest of them by CIEDE2000."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def _from_hex(text: str) -> tuple[float, float, float]:
 def distances(colours: np.ndarray, shades: Sequence[Shade]) -> np.ndarray:
     """How different each of N colours looks from each of M shades: CIEDE2000, float64 `(N, M)`.
 
-    About 1 is just visible, and black and white are 100 apart. The textile trade measures so;
+    1 is just visible; black and white are 100 apart. CIEDE2000 is the standard of the textile
+    industry.
     """
     wanted = [_in_lab(colour) for colour in colours]
     offered = [_in_lab(shade.rgb) for shade in shades]
@@ -54,13 +55,13 @@ def _in_lab(rgb: Iterable[float]) -> Color:
 
 
 def nearest(colours: np.ndarray, shades: Sequence[Shade], *, distinct: bool = False) -> list[Shade]:
-    """For each of N sRGB colours `(N, 3)` the shade that looks nearest.
+    """For each of N sRGB colours `(N, 3)` the nearest shade.
 
     Args:
         colours: sRGB in [0, 1].
-        shades: what there is.
-        distinct: no shade serves two colours, and the sum of the squared distances is the least
-            that this allows. With more colours than shades it cannot be, and each gets its nearest.
+        shades: the shades to choose from.
+        distinct: every colour gets a different shade, with the smallest possible sum of squared
+            distances. If there are more colours than shades, each gets its nearest.
     """
     apart = distances(colours, shades)
     if not distinct or len(colours) > len(shades):
@@ -69,12 +70,12 @@ def nearest(colours: np.ndarray, shades: Sequence[Shade], *, distinct: bool = Fa
 
 
 def assignment(cost: np.ndarray) -> list[int]:
-    """For each row a column of its own, so that the sum of their costs is the least.
+    """For each row a different column, so that the sum of the costs is as small as possible.
 
     Args:
         cost: float64 (N, M), N <= M.
 
-    The Hungarian method (Kuhn 1955) with one shortest augmenting path a row (Jonker and Volgenant
+    The Hungarian method (Kuhn 1955) with one shortest augmenting path per row (Jonker and Volgenant
     1987).
     """
     rows, columns = cost.shape

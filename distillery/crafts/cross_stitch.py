@@ -1,4 +1,4 @@
-"""A cross-stitch chart to print: preview, list of DMC threads, and symbols on a grid of ten."""
+"""Prints a cross-stitch chart: preview, list of DMC threads, and symbols on a grid of ten."""
 
 from __future__ import annotations
 
@@ -44,18 +44,19 @@ def write_cross_stitch(
     cloth_count: int = 14,
     strands: int = 2,
 ) -> CrossStitchPlan:
-    """Write the chart as a PDF of A4 pages, whole or not at all, and return its plan.
+    """Write the chart as a PDF of A4 pages and return its plan; the file is complete or not
+    written.
 
     Args:
         path: of the PDF.
-        indices: int64 (H, W), -1 where the cloth stays bare.
+        indices: int64 (H, W), -1 where the cloth stays empty.
         palette: float32 (K, 3), sRGB in [0, 1].
-        title: stands on every page.
-        cloth_count: holes an inch of the cloth.
-        strands: of six in a skein, stitched with at once.
+        title: printed on every page.
+        cloth_count: holes per inch of the cloth, 5 to 40.
+        strands: how many of the six strands of a skein are used at once, 1 to 6.
 
     Raises:
-        CourseError: the grid is not one, or the file cannot be written.
+        CourseError: the grid, the cloth or the strands are invalid, or the file cannot be written.
     """
     grid = as_grid(indices, palette)
     plan = plan_cross_stitch(grid, cloth_count=cloth_count, strands=strands)
@@ -106,7 +107,7 @@ def _cover(pdf: Document, grid: Grid, plan: CrossStitchPlan) -> None:
 
 
 def _thread_colours(grid: Grid, plan: CrossStitchPlan) -> np.ndarray:
-    """The palette in the colours that it will be stitched in."""
+    """The palette with each colour replaced by its thread's colour."""
     colours = np.ones_like(grid.palette)
     for thread in plan.threads:
         colours[thread.index] = thread.shade.rgb
@@ -161,7 +162,7 @@ def _thread_list(pdf: Document, grid: Grid, plan: CrossStitchPlan, first: int) -
         for name, words in zip(ends, (f"{plan.total:,}", f"{metres:.1f} m", spools), strict=True):
             pdf.text(ends[name], y, str(words), size=9, bold=True, align="right")
         warning = (
-            "Screens and printers only come near a thread's colour: compare with a shade card."
+            "Screens and printers only approximate a thread's colour: compare with a shade card."
         )
         pdf.text(left, y + 8, warning, size=8, colour=QUIET)
 
@@ -199,7 +200,7 @@ def _stamp(thread: Thread) -> str:
 
 
 def _cell_side(plan: CrossStitchPlan) -> float:
-    """One side for all charts, in mm, so that pages can be laid side by side."""
+    """The side of a cell in mm, the same for all charts, so that pages fit side by side."""
     columns = max(tile.columns[1] - tile.columns[0] + tile.repeated[0] for tile in plan.tiles)
     rows = max(tile.rows[1] - tile.rows[0] + tile.repeated[1] for tile in plan.tiles)
     return min(CHART_ROOM[0] / columns, CHART_ROOM[1] / rows, LARGEST_CELL)
@@ -249,7 +250,7 @@ def _lines(
     """The grid, a thick line and a number every ten, and the edge of the picture."""
     left, top = MARGIN + GUTTER, CHART_TOP
     right, bottom = left + shape[1] * side, top + shape[0] * side
-    # Thin lines first: they must not cut through thick ones.
+    # Thin lines first, so that they do not cut through thick ones.
     for thick in (False, True):
         for column in range(shape[1] + 1):
             number = first[0] + column
@@ -315,7 +316,7 @@ def _page_map(
     room: tuple[float, float],
     here: Tile | None,
 ) -> None:
-    """The charts in small, each with the number of its page."""
+    """A small map of the charts, each with its page number."""
     width, _ = fitted(grid.width, grid.height, room)
     scale = width / grid.width
     left, top = corner[0] + room[0] - width, corner[1]

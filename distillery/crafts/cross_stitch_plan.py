@@ -18,11 +18,11 @@ ROWS_OF_LIST = 40
 
 @dataclass(frozen=True)
 class Thread:
-    """One colour of the picture and the cotton for it.
+    """One colour of the picture and its thread.
 
     index: in the palette.
     stitches: crosses in this colour.
-    metres: of all strands that are stitched with at once, side by side.
+    metres: length of the thread, with all strands used at once.
     """
 
     index: int
@@ -45,7 +45,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class CrossStitchPlan:
-    """What a chart says: sizes in cm (width, height), threads by falling number of stitches."""
+    """The content of a chart: sizes in cm (width, height), threads with most stitches first."""
 
     width: int
     height: int
@@ -74,9 +74,9 @@ def plan_cross_stitch(grid: Grid, *, cloth_count: int, strands: int) -> CrossSti
         CourseError: cloth_count or strands is out of range.
     """
     if not 5 <= cloth_count <= 40:
-        raise CourseError(f"cloth has 5 to 40 holes an inch; it is {cloth_count}, often it is 14.")
+        raise CourseError(f"cloth has 5 to 40 holes per inch, often 14; it is {cloth_count}.")
     if not 1 <= strands <= 6:
-        raise CourseError(f"a skein has 6 strands, so 1 to 6 can be stitched with; not {strands}.")
+        raise CourseError(f"a skein has 6 strands, so choose 1 to 6 of them; it is {strands}.")
     counts = grid.counts()
     shades = dmc_threads(grid.palette[list(counts)])
     threads = []
@@ -111,7 +111,7 @@ def _tiles(width: int, height: int, first_page: int) -> list[Tile]:
 
 
 def _spans(cells: int, most: int) -> list[tuple[int, int]]:
-    """Cut a side into pages of nearly equal length that begin at multiples of ten."""
+    """Cut a side into pages of nearly equal length that start at multiples of ten."""
     pages, tens = math.ceil(cells / most), math.ceil(cells / 10)
     starts = [10 * math.ceil(page * tens / pages) for page in range(pages)]
     return list(zip(starts, [*starts[1:], cells], strict=True))

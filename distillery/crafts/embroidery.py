@@ -23,9 +23,9 @@ from distillery.crafts.grid import Grid, as_grid, to_hex
 UNITS = 10  # of the file formats in a millimetre
 SMALLEST_CELL, LARGEST_CELL = 0.8, 20.0  # mm
 LARGEST_DESIGN = 500.0  # mm; no machine has a larger field
-SHORTEST_STITCH = 0.6  # mm; the needle would hit its own hole
-LONGEST_STITCH = 12.1  # mm; DST cannot say more
-ROWS_OFFSET = 3  # rows until the needle's holes stand above each other again
+SHORTEST_STITCH = 0.6  # mm; shorter ones would hit the same hole
+LONGEST_STITCH = 12.1  # mm; the maximum of DST
+ROWS_OFFSET = 3  # rows until the needle's holes repeat
 MOST_PES_COLOURS = 64
 STITCHES_PER_MINUTE = 600
 
@@ -34,7 +34,7 @@ Points = list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Block:
-    """All that is sewn with one thread.
+    """Everything that is sewn with one thread.
 
     index: of its colour in the palette.
     hex: that colour.
@@ -52,7 +52,7 @@ class Block:
 
 @dataclass(frozen=True)
 class EmbroideryPlan:
-    """What the machine will do; `size_mm` is (width, height), the commonest colour is first."""
+    """What the machine will do; `size_mm` is (width, height), the most frequent colour is first."""
 
     size_mm: tuple[float, float]
     cell_mm: float
@@ -77,7 +77,7 @@ def plan_embroidery(
     stitch_mm: float = 3.0,
     overlap_mm: float = 0.15,
 ) -> EmbroideryPlan:
-    """Lay the stitches: horizontal rows, back and forth, through each region of one colour.
+    """Plan the stitches: horizontal rows, back and forth, through each region of one colour.
 
     Args:
         indices: int64 (H, W), -1 where nothing is sewn.
@@ -86,10 +86,10 @@ def plan_embroidery(
         row_mm: distance of two rows of stitches.
         stitch_mm: longest stitch of a row.
         overlap_mm: how far a row reaches over each side of its region; stitches pull the cloth
-            together, and without it gaps would open.
+            together, so without it gaps would open.
 
     Raises:
-        CourseError: the grid is not one, or a length makes no sense.
+        CourseError: the grid is invalid, or a length is out of range.
     """
     grid = as_grid(indices, palette)
     _check_lengths(grid, cell_mm, row_mm, stitch_mm, overlap_mm)
@@ -122,14 +122,14 @@ def _check_lengths(
         )
     if not (0.2 <= row_mm <= 2 and 1 <= stitch_mm <= 7 and 0 <= overlap_mm <= 0.5):
         raise CourseError(
-            "rows lie 0.2 to 2 mm apart, stitches are 1 to 7 mm long and overlap by 0 to 0.5 mm; "
+            "rows are 0.2 to 2 mm apart, stitches are 1 to 7 mm long and overlap by 0 to 0.5 mm; "
             f"not {row_mm:g}, {stitch_mm:g} and {overlap_mm:g}."
         )
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """Cells of one colour, one run a row: a shape that rows fill without a gap.
+    """Cells of one colour with one run per row: a shape that rows fill without a gap.
 
     first_row: of the grid.
     spans: (start, end) columns of each row, end excluded.
@@ -153,7 +153,7 @@ class _Fill:
         self.middle = grid.width * cell_mm / 2, grid.height * cell_mm / 2
 
     def runs(self, index: int) -> Iterator[Points]:
-        """Needle points without a cut between them, nearest piece next."""
+        """Needle points between two cuts; the nearest piece comes next."""
         run: Points = []
         for piece, corner in self._in_order(pieces(self.cells == index)):
             points = self._rows(piece, from_bottom=corner >= 2, from_right=corner % 2 == 1)
@@ -166,7 +166,7 @@ class _Fill:
         yield run
 
     def _in_order(self, shapes: list[_Piece]) -> Iterator[tuple[_Piece, int]]:
-        """Each piece once with the corner to begin at, by the shortest way from the last stitch."""
+        """Each piece once, with the corner to start from; the nearest comes next."""
         corners = np.array([self._corners(piece) for piece in shapes])
         left = np.arange(len(shapes))
         here = np.array([-self.middle[0], -self.middle[1]])
@@ -237,8 +237,8 @@ class _Fill:
 def pieces(mask: np.ndarray) -> list[_Piece]:
     """Cut a region, bool `(H, W)`, into pieces with one run of cells in every row.
 
-    A piece goes on below while its run touches exactly one run of the next row, and that run
-    touches no other.
+    A piece continues in the next row if its run touches exactly one run there, and that run touches
+    no other.
     """
     finished: list[_Piece] = []
     growing: dict[tuple[int, int], tuple[int, list[tuple[int, int]]]] = {}
@@ -271,7 +271,7 @@ def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
 def write_pes(
     path: Path, indices: Any, palette: Any, *, title: str = "Picture", **lengths: float
 ) -> EmbroideryPlan:
-    """Write a Brother PES file (version 6, with the palette's own colours), whole or not at all.
+    """Write a Brother PES file (version 6, with the palette's own colours), complete or not at all.
 
     Args:
         path: of the file.
@@ -281,8 +281,8 @@ def write_pes(
         lengths: of `plan_embroidery`, in mm.
 
     Raises:
-        CourseError: the grid or a length makes no sense, there are more than 64 colours, or the
-            file cannot be written.
+        CourseError: the grid or a length is invalid, there are more than 64 colours, or the file
+            cannot be written.
     """
     plan = plan_embroidery(indices, palette, **lengths)
     if len(plan.blocks) > MOST_PES_COLOURS:
@@ -297,7 +297,7 @@ def write_pes(
 def write_dst(
     path: Path, indices: Any, palette: Any, *, title: str = "Picture", **lengths: float
 ) -> EmbroideryPlan:
-    """Write a Tajima DST file, whole or not at all; colours stand in its extended header.
+    """Write a Tajima DST file, complete or not at all; its extended header has the colours.
 
     Args and errors are those of `write_pes`; the number of colours has no limit.
     """
@@ -328,7 +328,7 @@ def _pattern(plan: EmbroideryPlan, title: str) -> pystitch.EmbPattern:
             pattern.color_change()
         for run in block.runs:
             x, y = run[0]
-            # Moved to by hand: the writer would sew the last stretch of the way.
+            # An explicit move: otherwise the writer would sew the last part of the way.
             pattern.move_abs(round(x * UNITS), round(y * UNITS))
             for x, y in run:
                 pattern.stitch_abs(round(x * UNITS), round(y * UNITS))

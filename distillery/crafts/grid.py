@@ -1,4 +1,4 @@
-"""The picture as a craft sees it: a grid of cells that each take one colour, or none."""
+"""A picture as a grid of cells, each with one palette colour or empty."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MOST_COLOURS = 256
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Cells and their colours; every writer starts from one.
+    """Cells and their colours; the input of every writer.
 
     indices: int64 (H, W); -1 is an empty cell.
-    palette: float32 (K, 3), sRGB in [0, 1]; no two colours that are used are equal in 8 bits.
+    palette: float32 (K, 3), sRGB in [0, 1]; no two used colours are equal in 8 bits.
     """
 
     indices: np.ndarray
@@ -37,21 +37,21 @@ class Grid:
 
     @property
     def total(self) -> int:
-        """How many cells are not empty."""
+        """Number of cells that are not empty."""
         return int((self.indices != EMPTY).sum())
 
     def counts(self) -> dict[int, int]:
-        """Cells of every colour that is used, the commonest first."""
+        """Number of cells of every used colour, the most frequent first."""
         numbers = np.bincount(self.indices[self.indices != EMPTY], minlength=len(self.palette))
         order = np.argsort(-numbers, kind="stable")
         return {int(index): int(numbers[index]) for index in order if numbers[index]}
 
 
 def as_grid(indices: Any, palette: Any) -> Grid:
-    """Check a grid and its palette, numpy or torch, and make equal colours one.
+    """Check a grid and its palette, numpy or torch, and merge equal colours.
 
     Raises:
-        CourseError: a shape, a type, an index or a level is wrong, or there is nothing to make.
+        CourseError: a shape, a type, an index or a level is wrong, or all cells are empty.
     """
     cells, colours = _as_array(indices), _as_array(palette).astype(np.float32)
     if cells.ndim != 2 or not np.issubdtype(cells.dtype, np.integer):
@@ -77,7 +77,7 @@ def as_grid(indices: Any, palette: Any) -> Grid:
 
 
 def _as_array(values: Any) -> np.ndarray:
-    # A torch tensor may lie on another device and carry a gradient.
+    # A torch tensor may be on another device and require a gradient.
     return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
 
 
@@ -116,10 +116,10 @@ def to_hex(colour: Any) -> str:
 
 
 def read_grid(path: Path) -> Grid:
-    """Read a picture of few colours, one pixel a cell.
+    """Read a picture with few colours, one pixel per cell.
 
-    An indexed PNG keeps its palette, order and all; of any other picture the palette is the colours
-    that occur. Pixels that are more transparent than not become empty cells.
+    An indexed PNG keeps its palette and the order of its colours; for any other picture the palette
+    is the colours that occur. Pixels that are more than half transparent become empty cells.
 
     Raises:
         CourseError: it cannot be read, has more than 256 colours, or is too large or too small.
@@ -148,7 +148,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def _written_palette(path: Path, found: np.ndarray) -> np.ndarray:
-    """The palette that an indexed file carries, packed; the colours `found` where it has none."""
+    """The palette of an indexed file, packed; the colours `found` for any other file."""
     with Image.open(path) as image:
         flat = image.getpalette("RGB") if image.mode == "P" else None
     if flat is None:
@@ -159,12 +159,12 @@ def _written_palette(path: Path, found: np.ndarray) -> np.ndarray:
 
 
 def preview(grid: Grid, colours: np.ndarray, *, longest: int = 1200) -> Image.Image:
-    """The picture as RGB, every cell a square of whole pixels; empty cells are white.
+    """The picture as RGB, with every cell enlarged to a square; empty cells are white.
 
     Args:
         grid: what to draw.
-        colours: (K, 3) sRGB in [0, 1] to draw it in: of the palette, the threads or the beads.
-        longest: the larger side has at most about this many pixels.
+        colours: (K, 3) sRGB in [0, 1] to draw with: of the palette, the threads or the beads.
+        longest: approximate maximum of the larger side, in pixels.
     """
     with_white = np.concatenate([to_levels(colours), np.full((1, 3), 255, dtype=np.uint8)])
     picture = Image.fromarray(with_white[grid.indices])

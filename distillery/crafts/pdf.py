@@ -1,4 +1,4 @@
-"""A4 pages to print, measured in millimetres from the top left corner."""
+"""Draws A4 pages to print; units are millimetres from the top left corner."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _fonts() -> tuple[str, str]:
 class Document:
     """A PDF that grows page by page; `finish` gives its bytes.
 
-    The same drawing gives the same bytes: no date and no random mark is written.
+    The same drawing gives the same bytes, because it contains neither a date nor a random id.
     """
 
     def __init__(self, title: str, pages: int) -> None:
@@ -54,7 +54,7 @@ class Document:
         self._canvas.setCreator("Score Distillery")
 
     def new_page(self, heading: str = "", note: str = "") -> None:
-        """Begin a page: its heading at the top left, the title and the page number at the foot."""
+        """Begin a page: heading at the top left, title and page number at the bottom."""
         if self.page:
             self._canvas.showPage()
         self.page += 1
@@ -131,7 +131,7 @@ class Document:
         )  # fmt: skip
 
     def veil(self, x: float, y: float, width: float, height: float) -> None:
-        """Fade what is below a rectangle."""
+        """Fade what is under a rectangle."""
         self._canvas.saveState()
         self._canvas.setFillColor(_ink("#ffffff", opacity=0.6))
         self._canvas.rect(x * mm, _up(y + height), width * mm, height * mm, fill=1, stroke=0)
@@ -152,7 +152,7 @@ class Document:
     def define_stamp(
         self, name: str, symbol: Symbol, side: float, *, fill: Colour, round_edge: bool = False
     ) -> None:
-        """Keep a tinted cell, square or a bead, with its symbol, to be put down many times."""
+        """Define a tinted cell, a square or a bead, with its symbol, to be drawn many times."""
         size = side * mm
         self._canvas.beginForm(name, 0, 0, size, size)
         self._canvas.setFillColor(_ink(fill))
@@ -167,7 +167,7 @@ class Document:
         self._canvas.endForm()
 
     def stamp(self, name: str, x: float, y: float, side: float) -> None:
-        """Put a kept cell down with its top left corner at `x`, `y`."""
+        """Draw a defined cell with its top left corner at `x`, `y`."""
         self._canvas.saveState()
         self._canvas.translate(x * mm, _up(y + side))
         self._canvas.doForm(name)
@@ -233,7 +233,7 @@ def _shortened(words: str, font: str, size: float, width: float) -> str:
 
 
 def tint(rgb: tuple[float, float, float], strength: float = 0.5) -> tuple[float, float, float]:
-    """A colour made light enough to read a black sign on; `strength` 1 leaves it as it is."""
+    """A colour made light enough to read a black sign on it; `strength` 1 does not change it."""
     red, green, blue = (1 - strength * (1 - level) for level in rgb)
     return red, green, blue
 

@@ -1,7 +1,7 @@
-"""Signs that tell colours apart in print, as outlines.
+"""Signs that distinguish colours in print, as outlines.
 
-They are cut from the DejaVu Sans that comes with matplotlib and scaled to one size, so that a chart
-needs no font for them and shows the same everywhere.
+They are taken from the DejaVu Sans of matplotlib and scaled to one size, so that a chart needs no
+font for them and looks the same everywhere.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Symbol:
 
 
 def symbol(number: int) -> Symbol:
-    """The sign of colour `number`, from 0; the first 77 are plain, and 308 differ."""
+    """The sign of colour `number`, from 0; the first 77 are plain, and 308 are different."""
     style, sign = divmod(number, len(PLAIN))
     return Symbol(PLAIN[sign], STYLES[style], _outlines(PLAIN[sign]))
 

@@ -58,7 +58,7 @@ class Settings(Declared):
     )
     particles: int = setting(1, Whole(1, 1000), "pictures that are distilled together")
     learning_rate: float = setting(
-        None, Real(above=0), "AdamW's, after the warm-up", by_default=BY_MODEL
+        None, Real(above=0), "learning rate of AdamW after the warm-up", by_default=BY_MODEL
     )
     warmup: int = setting(
         None,

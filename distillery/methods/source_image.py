@@ -37,15 +37,15 @@ class Source:
     text: Condition
 
 
-def deaf(prior: Prior) -> Prior:
-    """`prior`, except that it predicts no noise, whatever it is shown and told.
+def zero_noise_prior(prior: Prior) -> Prior:
+    """`prior`, except that it always predicts zero noise.
 
-    What a method then still does is not the network's doing.
+    It shows what a method does without the network.
     """
-    return cast("Prior", _Deaf(prior))
+    return cast("Prior", _ZeroNoisePrior(prior))
 
 
-class _Deaf:
+class _ZeroNoisePrior:
     def __init__(self, prior: Prior) -> None:
         self._prior = prior
 

@@ -20,6 +20,7 @@ from distillery.models.prior import (
     guided_noise,
     stack_branches,
 )
+from distillery.models.regions import fit_bias
 from distillery.models.schedule import scaled_linear_alphas_cumprod
 
 
@@ -32,7 +33,8 @@ class GaussianMixturePrior(Prior):
 
     with r_k the probability of component k given xt; Song et al. 2021 relate score and eps so. A
     prompt selects components, the empty prompt all of them; the condition's tokens `(B, 1, K)` are
-    the logarithms of the weights that remain.
+    the logarithms of the weights that remain. It knows latents of the means' size alone, and SDXL's
+    sizes change nothing.
 
     Args:
         means: mu, `(K, C, h, w)`.
@@ -83,6 +85,17 @@ class GaussianMixturePrior(Prior):
         chosen[index] = self.log_weights[index]
         return chosen.log_softmax(dim=0)
 
+    def token_indices(self, prompt: str, words: str) -> tuple[int, ...]:
+        """The components that both prompts have; components are what this prior has for tokens."""
+        for name in (prompt, words):
+            self._selected(name)  # says which prompts there are
+        common = set(self.names[prompt]) & set(self.names[words])
+        if not common:
+            raise CourseError(
+                f"{words!r} is not in the prompt {prompt!r}: they have no component in common."
+            )
+        return tuple(sorted(common))
+
     def encode(self, images: Tensor) -> Tensor:
         """The three colours are the first three latent channels; the others are zero."""
         batch, _, height, width = images.shape
@@ -94,6 +107,9 @@ class GaussianMixturePrior(Prior):
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
         """The first three latent channels."""
+        return self.decode_with_grad(latents)
+
+    def decode_with_grad(self, latents: Tensor) -> Tensor:
         self._needs_colours()
         return latents[:, :3].clone()
 
@@ -108,7 +124,22 @@ class GaussianMixturePrior(Prior):
     def predict_noise(
         self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
     ) -> tuple[Tensor, ...]:
-        """A control moves every mean by its strength times its picture, whatever its kind."""
+        """In closed form.
+
+        A control moves every mean by its strength times its picture, whatever its kind. A region
+        adds its strength to the log-probability of its components inside its mask, so that each
+        place of the picture has probabilities r_k of its own. Where a mask is 1 everywhere, this is
+        the exact prior of the mixture whose weights w_k are multiplied by exp(strength); where it
+        is not, eps is no longer the gradient of a density.
+
+        Raises:
+            CourseError: xt is of another size than the means.
+        """
+        if xt.shape[1:] != self.means.shape[1:]:
+            raise CourseError(
+                f"this mixture knows latents of {tuple(self.means.shape[1:])} alone; it was given "
+                f"{tuple(xt.shape[1:])}: take another model for other sizes."
+            )
         shift = torch.zeros_like(xt)
         for control in controls:
             strength = control.strength(t, len(self.alphas_cumprod))
@@ -123,8 +154,14 @@ class GaussianMixturePrior(Prior):
         v = alpha_bar * self.std**2 + 1 - alpha_bar
         centres = alpha_bar.sqrt()[:, None] * self.means  # (B, K, C, h, w)
         distance = (xt[:, None] - centres).square().flatten(2).sum(dim=2)  # (B, K)
-        r = (condition.tokens[:, 0] - distance / (2 * v[:, :, 0, 0])).softmax(dim=1)
-        return (1 - alpha_bar).sqrt() * (xt - torch.einsum("bk,bkchw->bchw", r, centres)) / v
+        logits = condition.tokens[:, 0] - distance / (2 * v[:, :, 0, 0])
+        if condition.attention_bias is None:
+            mean = torch.einsum("bk,bkchw->bchw", logits.softmax(dim=1), centres)
+        else:
+            bias = fit_bias(condition.attention_bias, logits.shape[1], self.latent_size)
+            r = (logits[:, :, None, None] + bias).softmax(dim=1)
+            mean = torch.einsum("bkhw,bkchw->bchw", r, centres)
+        return (1 - alpha_bar).sqrt() * (xt - mean) / v
 
     @torch.no_grad()
     def sample(

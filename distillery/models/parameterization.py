@@ -16,7 +16,6 @@ from torch import Tensor
 
 def add_noise(x0: Tensor, eps: Tensor, alpha_bar: Tensor) -> Tensor:
     """xt, which is x0 noised by eps (Ho et al. 2020, equation 4)."""
-    # Not written as in the tour's answer, which no file that students get may hold.
     signal, noise = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
     return signal * x0 + noise * eps
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from distillery.core.errors import CourseError
+from distillery.models.parameterization import x0_from_eps
+from distillery.models.regions import Region, attention_bias
 
 
 @dataclass(frozen=True)
@@ -20,11 +23,14 @@ class Condition:
     pooled:   `(B, P)`, one vector for each prompt (SDXL), or None.
     time_ids: `(B, 6)`, original height and width, top and left of the crop, target height and width
               in pixels (SDXL, section 2.2); None is the whole canvas.
+    attention_bias: `(B, n, H, W)`, what is added to the attention logits of the first n tokens at
+              each place of the picture, at any resolution; None adds nothing.
     """
 
     tokens: Tensor
     pooled: Tensor | None = None
     time_ids: Tensor | None = None
+    attention_bias: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -36,11 +42,51 @@ class Condition:
     def to(self, device: torch.device | str) -> Condition:
         return self._each(lambda part: part.to(device))
 
+    def with_size(
+        self,
+        original: tuple[int, int],
+        *,
+        crop: tuple[int, int] = (0, 0),
+        target: tuple[int, int] | None = None,
+    ) -> Condition:
+        """Tell SDXL the picture's size, whatever the size of the latents (Podell et al. 2023).
+
+        A patch of a large picture can so be told the size of the whole and its own place in it.
+        Every condition of a call needs one, the unconditional one too.
+
+        Args:
+            original: (height, width) in pixels of the picture before it was cropped.
+            crop: (top, left) in pixels of the part that is drawn.
+            target: (height, width) in pixels of the part that is drawn; by default `original`.
+
+        Raises:
+            CourseError: a side is below 1 or a corner below 0.
+        """
+        target = original if target is None else target
+        if min(*original, *target) < 1 or min(crop) < 0:
+            raise CourseError(
+                "original and target must be sides of at least 1 pixel and crop a corner from 0 "
+                f"on; they are {original}, {target} and {crop}."
+            )
+        told = torch.tensor([*original, *crop, *target], dtype=torch.float32)
+        return replace(self, time_ids=told.to(self.tokens.device).expand(len(self), -1))
+
+    def with_regions(self, regions: Sequence[Region]) -> Condition:
+        """Say where in the picture tokens of the prompt apply; it replaces earlier regions.
+
+        Only the branch of this condition is told, and only in the calls that are given it.
+
+        Raises:
+            CourseError: a region has no token, or its mask does not fit.
+        """
+        bias = attention_bias(regions, len(self)).to(self.tokens.device)
+        return replace(self, attention_bias=bias)
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Condition:
-        parts = (self.tokens, self.pooled, self.time_ids)
-        tokens, pooled, time_ids = (None if part is None else change(part) for part in parts)
+        parts = (self.tokens, self.pooled, self.time_ids, self.attention_bias)
+        tokens, *others = (None if part is None else change(part) for part in parts)
         assert tokens is not None
-        return Condition(tokens, pooled, time_ids)
+        return Condition(tokens, *others)
 
 
 @dataclass(frozen=True)
@@ -70,12 +116,14 @@ def cat(conditions: Sequence[Condition]) -> Condition:
     """Join conditions of one model along the batch.
 
     Raises:
-        CourseError: some are told the picture's size and some are not.
+        CourseError: some are told the picture's size and some are not, or their regions differ in
+            resolution.
     """
     return Condition(
         torch.cat([condition.tokens for condition in conditions]),
         _cat_if_any([condition.pooled for condition in conditions]),
         _cat_if_any([condition.time_ids for condition in conditions]),
+        _cat_biases(conditions),
     )
 
 
@@ -87,6 +135,23 @@ def _cat_if_any(parts: Sequence[Tensor | None]) -> Tensor | None:
             "give the unconditional one the same."
         )
     return torch.cat(there) if there else None
+
+
+def _cat_biases(conditions: Sequence[Condition]) -> Tensor | None:
+    """Those of all conditions; a condition without regions has zeros."""
+    there = [bias for c in conditions if (bias := c.attention_bias) is not None]
+    if not there:
+        return None
+    if len({bias.shape[2:] for bias in there}) > 1:
+        raise CourseError("the masks of all conditions of one call must have one resolution.")
+    count = max(bias.shape[1] for bias in there)
+    parts = [
+        there[0].new_zeros(len(c), count, *there[0].shape[2:])
+        if c.attention_bias is None
+        else pad(c.attention_bias, (0, 0, 0, 0, 0, count - c.attention_bias.shape[1]))
+        for c in conditions
+    ]
+    return torch.cat(parts)
 
 
 def stack_branches(
@@ -136,6 +201,14 @@ class Prior(Protocol):
         """The condition for B prompts; the empty prompt is the unconditional one."""
         ...
 
+    def token_indices(self, prompt: str, words: str) -> tuple[int, ...]:
+        """Where `words` stand among the prompt's tokens, all occurrences, for a `Region`.
+
+        Raises:
+            CourseError: the words are not in the prompt, or beyond what the model reads of it.
+        """
+        ...
+
     def encode(self, images: Tensor) -> Tensor:
         """Latents `(B, C, h, w)` of images `(B, 3, H, W)`, differentiable in the images."""
         ...
@@ -144,13 +217,26 @@ class Prior(Protocol):
         """Images of latents, without gradient; strong guidance can push them outside [-1, 1]."""
         ...
 
+    def decode_with_grad(self, latents: Tensor) -> Tensor:
+        """As `decode`, with a graph to the latents; the frozen weights get no gradient."""
+        ...
+
+    def estimate_x0(self, xt: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        """The finished latents that the predicted noise implies, `(B, C, h, w)`.
+
+        It is (xt - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar) (Ho et al. 2020, equation 15), with a
+        graph to xt through this formula alone: eps counts as a constant.
+        """
+        return x0_from_eps(xt, eps.detach(), self.alpha_bar(t))
+
     def predict_noise(
         self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
     ) -> tuple[Tensor, ...]:
         """The noise in `xt` `(B, C, h, w)` at timesteps `t` `(B,)`, once for each condition.
 
         All branches are one call of the network, without gradient; every eps is float32
-        `(B, C, h, w)`, also where the network itself predicts v. `controls` hold every branch.
+        `(B, C, h, w)`, also where the network itself predicts v. `controls` hold every branch; a
+        condition's regions only its own.
         """
         ...
 
@@ -198,8 +284,8 @@ def guided_noise(
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
         eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
-        guidance = guidance_scale * (eps_text - eps_uncond)
-        return eps_uncond + guidance  # in two lines, because the tour asks for it in one
+        towards_text = eps_text - eps_uncond
+        return eps_uncond + guidance_scale * towards_text
 
     return predict
 

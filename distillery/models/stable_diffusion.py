@@ -5,9 +5,10 @@ The two families differ in this file and nowhere else.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import diffusers
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from distillery.core.errors import CourseError
 from distillery.models.parameterization import eps_from_v
 from distillery.models.prior import Condition, Control, Prior, check_steps, stack_branches
+from distillery.models.regions import biased_attention, fit_bias
 from distillery.models.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
 
 
@@ -141,6 +143,26 @@ class StableDiffusionPrior(Prior):
             _warn_of_cuts(self.pipeline.tokenizer, prompts)
             return self._encode_prompts(list(prompts))
 
+    def token_indices(self, prompt: str, words: str) -> tuple[int, ...]:
+        tokenizer = self.pipeline.tokenizer
+        pattern = rf"(?<!\w){re.escape(words.strip())}(?!\w)"
+        spans = [match.span() for match in re.finditer(pattern, prompt, re.IGNORECASE)]
+        if not words.strip() or not spans:
+            raise CourseError(f"{words!r} is not in the prompt {prompt!r}; take words that are.")
+        # Marks such as that of the beginning have the empty span (0, 0).
+        offsets = tokenizer(prompt, return_offsets_mapping=True).offset_mapping
+        found = tuple(
+            index
+            for index, (begin, end) in enumerate(offsets)
+            if any(begin < last and end > first for first, last in spans)
+        )
+        if found[-1] >= tokenizer.model_max_length - 1:  # the last one marks the end
+            raise CourseError(
+                f"{words!r} lies beyond the {tokenizer.model_max_length - 2} tokens that the model "
+                "reads of a prompt; shorten the prompt."
+            )
+        return found
+
     def rest_text_encoders(self) -> None:
         """Free the device of the text encoders; `embed` and `sample` fetch them when they must."""
         self._move_text_encoders(torch.device("cpu"))
@@ -166,6 +188,9 @@ class StableDiffusionPrior(Prior):
 
     @torch.no_grad()
     def decode(self, latents: Tensor) -> Tensor:
+        return self.decode_with_grad(latents)
+
+    def decode_with_grad(self, latents: Tensor) -> Tensor:
         latents = latents / self.vae.config.scaling_factor
         return self.vae.decode(latents.to(self.vae.dtype)).sample.float()
 
@@ -196,13 +221,22 @@ class StableDiffusionPrior(Prior):
             "added_cond_kwargs": self._added_conditions(xt, condition),
         }
         down, middle = self._residuals(xt, t, told, controls)
-        return self.unet(
-            xt,
-            t,
-            down_block_additional_residuals=down,
-            mid_block_additional_residual=middle,
-            **told,
-        ).sample.float()
+        with self._attending(condition, xt):
+            return self.unet(
+                xt,
+                t,
+                down_block_additional_residuals=down,
+                mid_block_additional_residual=middle,
+                **told,
+            ).sample.float()
+
+    def _attending(self, condition: Condition, xt: Tensor) -> AbstractContextManager[None]:
+        """The UNet, but not the ControlNets, minds the condition's regions inside the block."""
+        if condition.attention_bias is None:
+            return nullcontext()
+        size = (xt.shape[-2], xt.shape[-1])
+        bias = fit_bias(condition.attention_bias, condition.tokens.shape[1], size)
+        return biased_attention(self.unet, bias, size)
 
     def _residuals(
         self, xt: Tensor, t: Tensor, told: dict[str, Any], controls: Sequence[Control]
@@ -244,7 +278,7 @@ class StableDiffusionPrior(Prior):
         self.controlnets[kind] = net.to(self.device).eval().requires_grad_(False)
 
     def add_lora(self, source: str, *, scale: float) -> None:
-        """Melt the LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
+        """Fuse LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
 
         What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
         it.

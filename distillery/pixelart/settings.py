@@ -56,7 +56,7 @@ class Size(Kind):
     """Height and width of the grid, stored as a tuple."""
 
     flag_type: ClassVar[Callable[[str], Any]] = staticmethod(pair)
-    metavar: ClassVar[str] = "H,W"
+    metavar = "H,W"
 
     def check(self, name: str, value: Any, among: object = None) -> tuple[int, int]:
         sides = list(value) if isinstance(value, (list, tuple)) else []
@@ -127,7 +127,7 @@ class PixelSettings(Declared):
     colours: int = setting(
         8, Whole(2, 256), "how many colours to find where no palette is named", short="-knc"
     )
-    perceptual: bool = setting(False, Truth(), "nearest colour by OKLab instead of sRGB")
+    perceptual: bool = setting(False, Truth(), "find the nearest colour in OKLab instead of sRGB")
     transparent: bool = setting(
         False, Truth(), "transparent pixels of the input image stay transparent"
     )
@@ -158,7 +158,7 @@ class PixelSettings(Declared):
     sureness: float = setting(
         None,
         Real(above=0),
-        "factor on the logits of the start; larger: nearer to one colour a pixel",
+        "factor on the logits of the start; larger: nearer to one colour per pixel",
         by_default=BY_MODEL,
     )
     path: str = setting(
@@ -184,7 +184,7 @@ class PixelSettings(Declared):
     )
     steps: int = setting(None, Whole(1, 1_000_000), "number of steps", by_default=BY_MODEL)
     learning_rate: float = setting(
-        None, Real(above=0), "AdamW's, after the warm-up", by_default=BY_MODEL
+        None, Real(above=0), "learning rate of AdamW after the warm-up", by_default=BY_MODEL
     )
     warmup: int = setting(
         None,
@@ -192,7 +192,7 @@ class PixelSettings(Declared):
         "steps over which the learning rate rises; by default a tenth of all",
         follows="steps",
     )
-    clip_norm: float = setting(1.0, Real(low=0), "longest gradient; 0 clips nothing")
+    clip_norm: float = setting(1.0, Real(low=0), "largest norm of the gradient; 0: no clipping")
     t_min: int = setting(20, Whole(0, "t_bound"), "smallest timestep")
     t_max: int = setting(980, Whole(0, 999), "largest timestep at the first step")
     t_bound: int = setting(None, Whole(0, 999), "largest timestep at the end", by_default=BY_MODEL)
@@ -215,7 +215,7 @@ class PixelSettings(Declared):
     perspective: float = setting(
         0.5, Real(low=0, high=1), "probability that a step sees the picture in perspective"
     )
-    # From two thirds on, the four corners may form no convex view, and its horizon is seen.
+    # From 2/3 on, the four corners may not be convex, and then the horizon is in the picture.
     perspective_scale: float = setting(
         None,
         Real(low=0, high=0.6),
@@ -290,7 +290,7 @@ class PixelSettings(Declared):
     def _check_together(self) -> None:
         if self.t_bound > self.t_max:
             raise CourseError(
-                f"t_bound, the largest timestep in the end, must not be above t_max; t_bound is "
+                f"t_bound, the largest timestep at the end, must not be above t_max; t_bound is "
                 f"{self.t_bound} and t_max is {self.t_max}: lower t_bound or raise t_max."
             )
         if self.start in ("image", "painted") and not self.input_image:
@@ -302,7 +302,7 @@ class PixelSettings(Declared):
             )
         if not self.prompt.strip() and not self.input_image:
             raise CourseError(
-                "the prompt is empty and there is no input_image whose caption could stand in; "
+                "the prompt is empty and there is no input_image to make a caption from; "
                 "say in a few words what to draw."
             )
 
@@ -310,9 +310,9 @@ class PixelSettings(Declared):
     def canvas(self) -> tuple[int, int]:
         """Height and width in pixels of what the model sees.
 
-        Their proportions are the grid's and their area is `side`², as nearly as multiples of 8 can
-        be, or of 32 where the side is 512 and more: a grid of 32 × 48 is seen as 112 × 168 where a
-        square one is as 128 × 128.
+        Their ratio is nearly the grid's and their area nearly `side`². Both are multiples of 8, or
+        of 32 where the side is at least 512: with a side of 128, a grid of 32 × 48 pixels has a
+        canvas of 112 × 168.
         """
         return _canvas(self.size, self.side)
 

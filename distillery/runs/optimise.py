@@ -119,6 +119,7 @@ def distill(
     generator: torch.Generator,
     companion: Companion | None = None,
     resume: Checkpoint | None = None,
+    effort: float = 1.0,
 ) -> Iterator[Step]:
     """Optimise `canvas` with AdamW, one step at a time.
 
@@ -127,6 +128,8 @@ def distill(
         generator: the one that `loss_fn` draws from; it is put back where `resume` left it.
         companion: learns in turn with the canvas.
         resume: goes on after that step, and gives the same picture bit for bit.
+        effort: the share of the steps that are computed, evenly spread; at the others the canvas
+            stays as it is. For trying out what watches a run.
     """
     optimiser = torch.optim.AdamW(canvas.parameters(), settings.learning_rate, weight_decay=0)
     start = 0
@@ -134,9 +137,10 @@ def distill(
         _restore(resume, canvas, optimiser, generator, companion)
         start = resume.index + 1
     for index in range(start, settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate_at(index, settings)
-        loss = _step(canvas, loss_fn, index, prior, optimiser, companion)
+        if index == start or int((index + 1) * effort) > int(index * effort):
+            for group in optimiser.param_groups:
+                group["lr"] = learning_rate_at(index, settings)
+            loss = _step(canvas, loss_fn, index, prior, optimiser, companion)
         yield Step(index, loss.detach(), canvas, optimiser, generator, settings, companion)
 
 

@@ -1,4 +1,4 @@
-"""Toybox, the drawn world: captioned scenes from code, each picture with its truth."""
+"""The toybox, a small drawn world: scenes from code, with caption, facts, mask and depth."""
 
 from distillery.toybox.drawing import Drawing, draw, draw_two
 from distillery.toybox.vocabulary import (

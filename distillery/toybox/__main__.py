@@ -15,7 +15,7 @@ from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 
 
 def contact_sheet(*, seed: int, cell: int) -> Image.Image:
-    """Things across, scenes down, the colours in turn; each drawing `cell` pixels wide."""
+    """Things across, scenes down, colours in turn; each drawing is `cell` pixels wide."""
     rows = []
     for row, scene in enumerate(SCENES):
         cells = [

@@ -1,4 +1,4 @@
-"""The sheet a scene is painted on, and the brush that paints shapes given by their distance."""
+"""The paper that a scene is painted on, and the brush that paints signed-distance shapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def rgb(red: float, green: float, blue: float) -> np.ndarray:
 
 
 class Paper:
-    """A sheet `height` × `width` pixels, one unit high; the origin is its upper left corner.
+    """A sheet of `height` × `width` pixels, one unit high; the origin is its upper left corner.
 
     `rgb` (H, W, 3) and `mask`, `depth` (H, W) are float32 in [0, 1]. The mask is 1 on things; the
     depth is 1 nearest the viewer and 0 infinitely far.
@@ -74,7 +74,7 @@ class Brush:
         self.light: tuple[float, float] = (-0.6, -0.8)
 
     def coverage(self, distance: np.ndarray, softness: float = 0.0) -> np.ndarray:
-        """How much of every pixel lies inside, [0, 1]; `softness` blurs the edge, in units."""
+        """How much of every pixel is inside, [0, 1]; `softness` blurs the edge, in units."""
         width = 1.0 / self.pixels_per_unit + softness
         return np.clip(0.5 - distance / width, 0, 1)
 

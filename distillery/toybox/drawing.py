@@ -1,4 +1,4 @@
-"""Drawings by seed: a picture and all that is true of it."""
+"""Drawings from a seed: a picture with its caption, facts, mask and depth."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def place(
     horizon: float,
     g: np.random.Generator,
 ) -> None:
-    """Stand a thing on the ground of a painted scene, or let it float where there is none."""
+    """Stand a thing on the ground of a painted scene, or let it float if there is none."""
     afloat = horizon >= 1.0
     if afloat:
         foot = min(0.98, g.uniform(0.5, 0.66) + scale)
@@ -113,7 +113,7 @@ def place(
 
 
 def shade_of(colour: str, g: np.random.Generator) -> np.ndarray:
-    """One of the shades that go by the colour's name, (3,) float32 in [0, 1]."""
+    """A random shade with the colour's name, (3,) float32 in [0, 1]."""
     hue, saturation, value = HUES[colour]
     hue += g.uniform(-0.012, 0.012)
     saturation = np.clip(saturation + g.uniform(-0.07, 0.07) * (saturation > 0.1), 0, 1)

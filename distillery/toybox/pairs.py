@@ -71,7 +71,7 @@ REAL = (
 
 
 def toybox_pairs() -> list[tuple[dict[str, Any], Drawing]]:
-    """Each toybox edit as it stands in the JSON file, and the drawing of its source."""
+    """Each toybox edit as written to the JSON file, and the drawing of its source."""
     pairs = []
     for index, (source, target) in enumerate(EDITS):
         stem = f"data/imgs/{prompt_to_filename(str(source))}"
@@ -94,7 +94,7 @@ def changes(source: Factors, target: Factors) -> list[str]:
 
 
 def real_pairs() -> list[dict[str, Any]]:
-    """The original's pairs; their sources are drawn by the model, see `edit.source_for`."""
+    """The assignment's pairs; the model draws their sources, see `source_image.source_for`."""
     return [
         {"prompt": source, "edit_prompt": target, "img_path": None, "model": "sd15"}
         for source, target in REAL

@@ -1,7 +1,7 @@
 """The eight scenes. Each paints the whole paper and returns the horizon, the height of the ground.
 
-The depth map is painted with the picture: nothing but the far sky is 0 deep, the ground nears
-towards the lower edge.
+The depth map is painted with the picture: only the far sky has depth 0, and the ground comes nearer
+    towards the lower edge.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def sun(paper: Paper, g: np.random.Generator, colour: np.ndarray, height: float)
 
 
 def sides(paper: Paper, g: np.random.Generator, count: int) -> list[float]:
-    """Places near the left and the right edge, where things seldom stand."""
+    """Places near the left and the right edge, where things are rare."""
     places = [
         g.uniform(0.0, 0.2) if g.random() < 0.5 else g.uniform(0.8, 1.0) for _ in range(count)
     ]

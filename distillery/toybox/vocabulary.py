@@ -1,4 +1,4 @@
-"""What a drawing is about, and the sentences that say so."""
+"""The words for things, colours and scenes, and the captions made from them."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def all_factors() -> list[Factors]:
 
 
 def held_out(factors: Factors) -> bool:
-    """Whether the combination is kept out of all training.
+    """Whether the combination is left out of all training.
 
     A tenth of the combinations, spread like a Latin square: every pair of facts is still seen in
-    training, so a model that fails on these remembers pictures instead of composing them.
+    training, so a model that fails on these only remembers pictures and does not compose them.
     """
     thing, colour, scene = factors.indices
     return (thing + 3 * colour + 7 * scene) % 10 == 5

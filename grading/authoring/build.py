@@ -1,7 +1,7 @@
 """The one build command: from `reference/` and the percent sources to everything made from them.
 
-Committed: guidance/*.py, notebooks/*/*.ipynb and data/checks/*. For instructors, on demand: an
-nbgrader course folder with the answered notebooks.
+Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, and the counts in README.md and
+CHANGELOG.md. For instructors, on demand: an nbgrader course folder with the answered notebooks.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from safetensors.torch import load
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
+from grading.authoring.counts import counted_texts
 from grading.authoring.make_stubs import stub_module
 from grading.authoring.notebooks import answered_notebook, student_notebook
 from grading.authoring.observed_tasks import checks
@@ -35,7 +36,7 @@ Files = dict[Path, bytes]
 
 def committed_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
     """Everything built that git keeps, by its path under `root`."""
-    files: Files = {}
+    files: Files = counted_texts(root)
     for stage in stages:
         reference = _reference(root, stage)
         stubs = stub_module(reference, stage.sentence)

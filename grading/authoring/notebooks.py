@@ -1,6 +1,10 @@
 """From a percent source to notebooks: the student's, and the answered one of nbgrader's source
 tree.
 
+In the text of a source, `{points of sds_grad}` becomes what that task is worth, `{points of
+pictures}` what the pictures are worth, and `{summary}` how long the stage takes and what it is
+worth.
+
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
 function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
 only `hand_in("01_sds")` becomes the graded cell of the stage's pictures.
@@ -20,11 +24,12 @@ from nbformat import NotebookNode
 from distillery.core.errors import CourseError
 from grading.authoring.make_stubs import answered_functions, function_text, stub, unreached
 from grading.core.notebook_cells import check_id, grade_id_of, todo_id
-from grading.stages.stage import Stage
+from grading.stages.stage import Stage, in_points
 
 TODO_CELL = re.compile(r"# TODO (\w+)\.(\w+)")
 CHECK_CELL = re.compile(r"""check\(["'](\w+)\.(\w+)["']\)""")
 HAND_IN_CELL = re.compile(r"""hand_in\(["'](\w+)["']\)""")
+POINTS = re.compile(r"\{points of (\w+)\}")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -45,6 +50,8 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
     notebook = jupytext.reads(percent, fmt="py:percent")
     _check_tasks(stage, notebook, reference)
     for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _with_facts(stage, cell.source)
         todo, check = _matches(cell, TODO_CELL), _matches(cell, CHECK_CELL)
         if todo:
             answer = function_text(reference, todo)
@@ -62,6 +69,19 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"
+
+
+def _with_facts(stage: Stage, text: str) -> str:
+    """A text whose placeholders are filled in."""
+    worth = {**stage.points, "pictures": stage.pictures}
+    unknown = [name for name in POINTS.findall(text) if name not in worth]
+    if unknown:
+        raise CourseError(
+            f"{stage.notebook.with_suffix('.py')} names the points of {unknown[0]}, which "
+            f"grading/stages/{stage.module}/stage.py does not know; it knows {', '.join(worth)}."
+        )
+    text = text.replace("{summary}", stage.summary)
+    return POINTS.sub(lambda match: in_points(worth[match[1]]), text)
 
 
 def _matches(cell: NotebookNode, pattern: re.Pattern[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What students read about their hand-in, and what makes other people's text fit to be shown."""
+"""Feedback pages for students, and functions that make untrusted text safe to show."""
 
 from grading.feedback.explain import Explain, only_the_page
 from grading.feedback.exporter import FeedbackExporter

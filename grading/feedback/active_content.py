@@ -1,4 +1,4 @@
-"""What in a page would run, or load something: the page of a careful grader has none of it."""
+"""Finds what a page would run or load; a finished feedback page must have none of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IN_STYLE = re.compile(r"url\s*\(|@import|expression\s*\(|\\", re.IGNORECASE)
 
 
 def active_parts(html: str) -> list[str]:
-    """Every tag, attribute, address and style that does not belong into a page without life."""
+    """Every tag, attribute, address and style that a page without active content must not have."""
     parser = _Parser()
     parser.feed(html)
     parser.close()

@@ -1,4 +1,4 @@
-"""What the feedback says: a card for each task, from its record, its points and its comments."""
+"""The content of a feedback page: one card per task, from its record, points and comments."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ WORDS = {
 class Card:
     """One graded cell, ready to be shown.
 
-    state:  a key of `WORDS`; the page's colours hang on it.
+    state: a key of `WORDS`; it also decides the colours.
     facts:  pairs such as ("wanted", "shape (2, 3)").
-    cause:  what was probably done, of a known mistake.
-    figure: address of target, theirs and difference.
-    optional: it only adds points.
+    cause: for a known mistake, what was probably done.
+    figure: data URL of target, theirs and difference.
+    optional: the task only adds points.
     """
 
     title: str
@@ -78,7 +78,7 @@ class Card:
 class Explain(NbGraderPreprocessor):
     """Prepare `resources["feedback"]` for the template; after nbgrader's GetGrades.
 
-    What it prepares is sanitised, in whatever order it and `Sanitise` stand.
+    What it prepares is sanitised, whether it runs before or after `Sanitise`.
     """
 
     def preprocess(
@@ -109,9 +109,9 @@ class Explain(NbGraderPreprocessor):
 
 
 def only_the_page(assignment: str, student: str, notebooks: list[str]) -> None:
-    """Hook behind GenerateFeedback: beside a page lies nothing but what nbgrader itself needs.
+    """Hook after GenerateFeedback: leave only the page and the files that nbgrader needs.
 
-    It copies everything of the graded folder there, the flags for the instructor too.
+    nbgrader copies the whole graded folder there, including the flags for the instructor.
     """
     for notebook in notebooks:
         graded = Path(notebook).parent
@@ -122,7 +122,7 @@ def only_the_page(assignment: str, student: str, notebooks: list[str]) -> None:
 
 
 def _digest(graded: Path) -> str:
-    """Of the hand-in that was graded, or "" where it was never taken in."""
+    """Digest of the graded submission, or "" if it was not collected by the course."""
     try:
         digest = str(json.loads((graded / "intake.json").read_text("utf-8"))["digest"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -171,7 +171,7 @@ def _card(
         facts=facts,
         cause=cause,
         figure=_figure(verdict, record, store) if state not in ("right", "waiting") else "",
-        code=_shown(answer) if answer.metadata.nbgrader.get("solution") else Markup(),
+        code=_as_html(answer) if answer.metadata.nbgrader.get("solution") else Markup(),
         comments=tuple(_comments([answer] if answer is cell else [answer, cell])),
         by_hand=by_hand,
         optional=optional,
@@ -191,7 +191,7 @@ def _state(verdict: Verdict | None, points: float, worth: float, *, by_hand: boo
 def _sorted_lines(
     task: str, lines: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]:
-    """What is said beyond the outcome itself, what was wanted and came, and the probable cause."""
+    """The remaining lines, the facts wanted and came, and the probable cause."""
     said, facts, cause = [], [], ""
     for line in lines[:MOST_LINES]:
         text = plain(line, LONGEST_LINE).strip()
@@ -206,7 +206,7 @@ def _sorted_lines(
 
 
 def _printed(cell: NotebookNode) -> tuple[str, ...]:
-    """What stands under a check of which there is no record."""
+    """The printed output of a check without a record."""
     text = "".join(
         output.text for output in cell.get("outputs", []) if output.output_type == "stream"
     )
@@ -225,13 +225,13 @@ def _figure(verdict: Verdict | None, record: Record | None, store: Store) -> str
 def _comments(cells: list[NotebookNode]) -> Iterator[Markup]:
     for cell in cells:
         comment = cell.metadata.nbgrader.get("comment")
-        # nbgrader writes this itself under an answer that is as it was released.
+        # nbgrader itself writes this under an answer that the student has not changed.
         if comment and comment != "No response.":
             yield Markup(safe_markdown(comment))
 
 
-def _shown(cell: NotebookNode) -> Markup:
-    """A cell of the student's: code in colours, all else as harmless HTML."""
+def _as_html(cell: NotebookNode) -> Markup:
+    """A student's cell: code in colours, everything else as harmless HTML."""
     if cell.cell_type == "code":
         code = highlighted(code_below(cell.source))
         return Markup('<pre class="code">{}</pre>').format(code)
@@ -239,7 +239,7 @@ def _shown(cell: NotebookNode) -> Markup:
 
 
 def _own_cells(nb: NotebookNode, release: Path) -> list[Markup]:
-    """The cells that the student added, with what stood under them."""
+    """The cells that the student added, with their outputs."""
     released = _released_sources(release)
     if not released:
         return []
@@ -247,13 +247,13 @@ def _own_cells(nb: NotebookNode, release: Path) -> list[Markup]:
     own = [cell for cell in cells if cell.source.strip() and not is_for_instructor(cell)]
     own = [cell for cell in own if cell.source not in released]
     return [
-        Markup("").join([_shown(cell), *map(_output, cell.get("outputs", []))])
+        Markup("").join([_as_html(cell), *map(_output, cell.get("outputs", []))])
         for cell in own[:MOST_OWN_CELLS]
     ]
 
 
 def _released_sources(folder: Path) -> set[str]:
-    """As they were released, and as `Sanitise` leaves them."""
+    """The sources as released, and as `Sanitise` leaves them."""
     try:
         released = nbformat.read(folder / f"{folder.name}.ipynb", as_version=4)
     except (OSError, ValueError, nbformat.ValidationError):

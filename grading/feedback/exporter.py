@@ -1,4 +1,4 @@
-"""The exporter of nbgrader's feedback: our template, and a last look at what comes out."""
+"""The exporter of nbgrader's feedback: our template, and a final check of the page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from grading.feedback.pages import TEMPLATES, number, policy, style
 class FeedbackExporter(TemplateExporter):
     """For `c.GenerateFeedback.exporter_class`; it needs what `Explain` prepares.
 
-    It is no HTMLExporter, because that would read and write the whole page anew behind the
-    template, and because its settings are the formgrader's too.
+    It is not an HTMLExporter: that would parse and rewrite the whole page after the template, and
+        its settings are shared with the formgrader.
     """
 
     output_mimetype = "text/html"
@@ -43,7 +43,7 @@ class FeedbackExporter(TemplateExporter):
         """The page.
 
         Raises:
-            CourseError: something in it would run or be loaded; no page is better than this one.
+            CourseError: something in the page would run or be loaded; then no page is written.
         """
         resources = resources or {}
         resources["style"], resources["policy"], resources["number"] = style(), policy(), number

@@ -1,4 +1,4 @@
-"""What every page of ours has: its style, and a policy that lets nothing but that style in."""
+"""What all our pages share: their style, and a policy that allows only this style."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def style() -> Markup:
 
 @cache
 def policy() -> Markup:
-    """The page's Content-Security-Policy: this style, and pictures that it carries itself."""
+    """The page's Content-Security-Policy: this style, and pictures inside the page."""
     digest = base64.b64encode(hashlib.sha256(style().encode()).digest()).decode()
     return Markup(
         f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
@@ -40,7 +40,7 @@ def highlighted(code: str) -> Markup:
 
 
 def picture(png: bytes) -> str:
-    """The address of a PNG that is carried by the page itself."""
+    """The data URL of a PNG."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -1,4 +1,4 @@
-"""Other people's markdown, HTML and outputs, without anything that could run or be loaded."""
+"""Removes from untrusted markdown, HTML and outputs everything that could run or be loaded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PICTURE = re.compile(r"data:image/(png|jpeg|gif);base64,[A-Za-z0-9+/=\s]+")
 PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 BIGGEST_PICTURE = 4 * 2**20  # bytes
 MOST_TAGS = 5_000
-# Some repetitions take the parser of markdown quadratic time.
+# The markdown parser needs quadratic time for some repetitions.
 LONGEST_MARKDOWN = 8_000  # characters of one cell that are rendered
 MOST_MARKDOWN = 200_000  # and of a notebook
 BEGIN, END = "<div>", "</div>"  # of a cell that has been sanitised
@@ -46,11 +46,11 @@ CELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Sanitise(NbGraderPreprocessor):
-    """Take out of a notebook all that could run, or load anything, in a grader's browser.
+    """Remove from a notebook everything that could run or load anything in a grader's browser.
 
-    For the end of nbgrader's Autograde, whose notebooks its formgrader shows as they are, and for
-    GenerateFeedback. What nbgrader itself needs stays: cells, their order, nbgrader's metadata,
-    and the plain text of every output.
+    For the end of nbgrader's Autograde, because the formgrader shows those notebooks unchanged, and
+    for GenerateFeedback. What nbgrader needs stays: cells, their order, nbgrader's metadata, and
+    the plain text of every output.
     """
 
     def preprocess(
@@ -61,7 +61,7 @@ class Sanitise(NbGraderPreprocessor):
 
 
 def sanitise(nb: NotebookNode) -> None:
-    """In place; doing it again changes nothing."""
+    """Sanitise in place; a second time changes nothing."""
     nb.metadata = nbformat.from_dict(METADATA)
     left = MOST_MARKDOWN
     for index, cell in enumerate(nb.cells):
@@ -72,7 +72,7 @@ def sanitise(nb: NotebookNode) -> None:
 
 
 def safe_markdown(source: str) -> str:
-    """Markdown as HTML with nothing live in it."""
+    """Markdown as HTML without active content."""
     if _is_done(source):
         return safe_html(source)
     source = plain(source)
@@ -81,14 +81,14 @@ def safe_markdown(source: str) -> str:
     renderer = IPythonRenderer(escape=False, exclude_anchor_links=True)
     try:
         html = MarkdownWithMath(renderer=renderer).render(source)
-    # Attachments that are not there, unbalanced nesting: what cannot be rendered can be shown.
+    # Missing attachments or unbalanced nesting: what cannot be rendered is shown as text.
     except Exception:
         return as_text(source)
     return safe_html(html)
 
 
 def safe_html(html: str) -> str:
-    """HTML with harmless tags alone, links to the web, and pictures that it carries itself."""
+    """HTML with only harmless tags, links to the web, and pictures inside the page."""
     html = plain(html, BIGGEST_PICTURE)
     if html.count("<") - html.count("</") > MOST_TAGS:
         return as_text(html)
@@ -109,16 +109,16 @@ def as_text(text: str) -> str:
 
 
 def as_markdown(html: str) -> str:
-    """Harmless HTML as markdown that is rendered to itself.
+    """Harmless HTML as markdown that renders to the same HTML.
 
-    On one line, it is a single block of HTML to the parser: nothing in it is read as markdown.
+    On one line, the parser takes it as a single block of HTML and reads nothing in it as markdown.
     """
     html = html.replace("\n", "&#10;").replace("$", "&#36;").replace("\\", "&#92;")
     return html if html.startswith(BEGIN) else BEGIN + html + END
 
 
 def _is_done(source: str) -> bool:
-    """Is this what `as_markdown` makes?"""
+    """Whether `as_markdown` made it."""
     return source.startswith(BEGIN) and "\n" not in source
 
 
@@ -150,7 +150,7 @@ def _sanitise_cell(cell: NotebookNode, index: int, *, render: bool) -> None:
         found = (_safe_output(output) for output in cell.outputs)
         cell.outputs = [output for output in found if output is not None]
     elif cell.cell_type == "raw":
-        # A raw cell is handed through as HTML.
+        # nbconvert passes a raw cell through as HTML.
         cell.cell_type, cell.source = "markdown", as_markdown(as_text(cell.source))
     else:
         html = safe_markdown(cell.source) if render else as_text(cell.source)
@@ -174,7 +174,7 @@ def _safe_output(output: NotebookNode) -> NotebookNode | None:
 
 
 def _safe_data(data: dict[str, Any]) -> dict[str, str]:
-    """Plain text, PNG, JPEG, and HTML with nothing live in it; all else is left out."""
+    """Plain text, PNG, JPEG, and HTML without active content; everything else is left out."""
     pictures = {kind: _picture(kind, data.get(kind)) for kind in PICTURES}
     kept = {kind: encoded for kind, encoded in pictures.items() if encoded}
     if "text/html" in data:
@@ -191,7 +191,7 @@ def _joined(text: Any) -> str:
 
 
 def _picture(kind: str, encoded: Any) -> str:
-    """The picture encoded anew if it is what it says, by its first bytes; else ""."""
+    """The picture, encoded again, if its first bytes match its type; otherwise ""."""
     if not isinstance(encoded, str) or len(encoded) > 2 * BIGGEST_PICTURE:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""Text that somebody else wrote, made fit for a page, a table or a file."""
+"""Makes untrusted text safe for a page, a table or a file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
-    """The text without what a terminal or a browser would obey, and not too long.
+    """The text without terminal and browser control characters, and not too long.
 
-    Escape codes and control characters go, tabs and line ends stay. Marks that turn the direction
-    of writing are spelt out, because code that they turn around reads as other code. Lone
-    surrogates, which are no UTF-8, become U+FFFD.
+    Escape codes and control characters are removed; tabs and line ends stay. Marks that change the
+    direction of writing are spelt out, because they can make code look like other code. Lone
+    surrogates are not valid UTF-8 and become U+FFFD.
     """
     text = str(text)
     left_out = max(0, len(text) - longest)

@@ -36,12 +36,13 @@ from grading.core.records import Flag, Store
 from grading.core.submission import submissions
 from grading.judge.open_pictures import open_pictures
 from grading.judge.redraw import NOT_REDRAWN
+from grading.stages import STAGES
 from grading.stages.stage import Stage
 
 COPIED = "copied picture"
 THUMBNAIL = 16  # pixels a side
 NEAR = 1.5  # levels of 255, mean difference of two thumbnails; a picture through the VAE is 2.3 off
-COURSE_FOLDERS = ("data/imgs", "data/pixelart", "docs")
+SHARED_FOLDERS = ("data/imgs", "docs")
 TOYBOX_SEEDS = 64
 SIDE = 64  # pixels, of a toybox drawing
 
@@ -84,7 +85,8 @@ def nearest(picture: Image.Image, others: Sequence[Thumbnail]) -> int | None:
 def course_pictures(titles: tuple[str, ...]) -> dict[str, Thumbnail]:
     """Thumbnails of the course's own pictures by name: its files, and drawings of the titles."""
     found: dict[str, Thumbnail] = {}
-    for folder in COURSE_FOLDERS:
+    of_stages = [f"data/{name}" for stage in STAGES for name in stage.data]
+    for folder in (*SHARED_FOLDERS, *of_stages):
         for path in sorted((REPOSITORY / folder).glob("*.png")):
             if not path.stem.endswith("_mask"):
                 found[path.relative_to(REPOSITORY).as_posix()] = thumbnail(load_image(path))

@@ -33,10 +33,9 @@ TOOLS = (
     "student/*.py",
 )
 CODE = (".py", ".js", ".css")
-DATA = ("configs", "crafts", "imgs", "palettes", "pixelart")
-SMALL_MODELS = ("judge", "tiny-clip")  # every stage scores by them
-MODELS = {"pixelart": ("tiny-caption", "tiny-controlnet-*", "tiny-depth", "tiny-sdxl")}
-MODELS_ELSE = ("tiny-sd",)
+# What the commands of the course read; a stage adds what only its notebook does.
+DATA = ("configs", "crafts", "imgs", "palettes")
+SCORERS = ("judge", "tiny-clip")
 NOT_FIXED = (
     "README.md",
     "Makefile",
@@ -78,9 +77,9 @@ def _of_course(stage: Stage, root: Path) -> Iterator[Path]:
     yield from (path for path in _plain(root / "distillery") if path.suffix in CODE)
     yield from sorted((root / "data" / "checks").glob(f"{stage.module}.*"))
     yield from (path for path in sorted((root / "data").glob("*.*")) if path.is_file())
-    for name in DATA:
+    for name in (*DATA, *stage.data):
         yield from _plain(root / "data" / name)
-    for pattern in (*SMALL_MODELS, *MODELS.get(stage.module, MODELS_ELSE)):
+    for pattern in (*SCORERS, *stage.models):
         for folder in sorted((root / "data" / "models").glob(pattern)):
             yield from _plain(folder)
 

@@ -4,10 +4,10 @@ python -m grading release
 python -m grading release 00_tour 01_sds --course class
 
 For each stage it grades the reference, which must get every point, and the stubs, which must get
-none; it has nbgrader make the assignment; and it packs bundles/<stage>.zip, in which there is no
-answer. manifest.json then says what of all this is fixed. Settings, rules and gradebook are made
-where they are missing, so the folder is ready for everything that follows. Releasing again is
-always possible: what an instructor wrote in nbgrader_config.py and rules.yaml stays.
+none. Then nbgrader makes the assignment, and bundles/<stage>.zip is packed without any answer.
+manifest.json lists what students must not change. Missing settings, rules and gradebook are
+created, so the folder is ready for the next steps. You can release again at any time: what you
+wrote in nbgrader_config.py and rules.yaml stays.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ def release(
 ) -> Manifest:
     """Release stages into a course folder, and return its new manifest.
 
-    Every file is whole at any moment, and the manifest is written last.
+    Every file is complete at any moment, and the manifest is written last.
 
     Args:
-        replace_settings: put the shipped nbgrader settings in the place of changed ones, which are
-            kept beside them.
-        say: gets a line for each thing done.
+        replace_settings: replace changed nbgrader settings by ours; the changed file is kept under
+            another name.
+        say: called with a line for each step.
 
     Raises:
-        CourseError: the reference does not get every point or the stubs get some, an answer would
-            get out, nbgrader refuses, or something cannot be written.
+        CourseError: the reference does not get every point, the stubs get points, an answer would
+            be released, nbgrader refuses, or a file cannot be written.
     """
     course = Path(course).resolve()
     write_settings(course, root=root, replace_yours=replace_settings, say=say)
@@ -94,12 +94,12 @@ def worth(stage: Stage, rules: Rules) -> Stage:
 
 
 def verify(stage: Stage, root: Path = ROOT, rules: Rules | None = None) -> None:
-    """Check that the reference is right in everything and the stubs in nothing.
+    """Check that the reference passes every task and the stubs pass none.
 
-    They are looked at by the visible checks, and graded as hand-ins of a class are.
+    Both run through the visible checks, and are graded like submissions of a class.
 
     Raises:
-        CourseError: it is not so.
+        CourseError: the reference fails a task, or a stub passes one.
     """
     source = _reference(stage, root)
     answered = _functions(source, stage)
@@ -118,7 +118,7 @@ def _refuse(stage: Stage, wrong: Sequence[str], right: Sequence[str], by: str) -
     if wrong:
         raise CourseError(
             f"{stage.folder} is not released: the reference fails the {by} of {', '.join(wrong)}; "
-            "run python -m grading build, and if that does not help, mend it."
+            "run python -m grading build, and if that does not help, fix the reference."
         )
     if right:
         raise CourseError(
@@ -127,7 +127,7 @@ def _refuse(stage: Stage, wrong: Sequence[str], right: Sequence[str], by: str) -
 
 
 def _graded(stage: Stage, root: Path, rules: Rules) -> tuple[dict[str, float], dict[str, float]]:
-    """Task -> points that the reference gets, and that the stubs get, graded like a class.
+    """Task -> points of the reference, and of the stubs, both graded like a class.
 
     Raises:
         CourseError: they could not be graded.
@@ -163,7 +163,7 @@ def _functions(source: str, stage: Stage) -> dict[str, Any]:
 def _passes(task: str, functions: dict[str, Any]) -> bool:
     from distillery.course.check import check
 
-    # Its lines are for students.
+    # A check prints lines for students.
     with contextlib.redirect_stdout(io.StringIO()):
         return check(task, functions[task.split(".")[1]]).passed
 
@@ -186,11 +186,11 @@ def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
 
 
 def _succeeds(api: Any, assignment: str) -> bool:
-    """Have nbgrader make release/<assignment>/, in place of an older one."""
+    """Let nbgrader make release/<assignment>/, replacing an older one."""
     from nbgrader.converters import GenerateAssignment
     from nbgrader.converters.base import NbGraderException
 
-    # Its API would take Ctrl-C for a failure.
+    # nbgrader's API would report Ctrl-C as a failure.
     api.coursedir.assignment_id = assignment
     converter = GenerateAssignment(coursedir=api.coursedir, parent=api)
     converter.force = True
@@ -202,7 +202,7 @@ def _succeeds(api: Any, assignment: str) -> bool:
 
 
 def _with_optional(notebook: bytes, stage: Stage, rules: Rules) -> bytes:
-    """The notebook whose optional checks add nothing to the points that can be reached."""
+    """The notebook with the checks of optional tasks worth no points in the total."""
     cells = nbformat.reads(notebook.decode(), as_version=4)
     for cell in cells.cells:
         its, task = cell.metadata.get("nbgrader", {}), task_of(grade_id_of(cell))
@@ -212,7 +212,7 @@ def _with_optional(notebook: bytes, stage: Stage, rules: Rules) -> bytes:
 
 
 def _why(said: str) -> str:
-    """The last exception in a log of nbgrader's, or else its last line."""
+    """The last exception in nbgrader's log, otherwise its last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
     return [*(lines or ["it does not say why"]), *raised][-1]
@@ -220,7 +220,7 @@ def _why(said: str) -> str:
 
 @contextlib.contextmanager
 def _log() -> Iterator[io.StringIO]:
-    """What nbgrader logs, which nobody else gets to see."""
+    """Collect what nbgrader logs, and print none of it."""
     text, found = io.StringIO(), get_logger()
     logger = found.logger if isinstance(found, logging.LoggerAdapter) else found
     handler, level, loud = logging.StreamHandler(text), logger.level, logger.propagate
@@ -252,7 +252,7 @@ def nbgrader(course: Path) -> Iterator[Any]:
     scripts = sysconfig.get_path("scripts")
     os.environ["PATH"] = os.pathsep.join([scripts, path])
     try:
-        with _log():  # a machine without an exchange is none of our worries
+        with _log():  # nbgrader warns about a missing exchange, which is not needed
             api = NbGraderAPI(CourseDirectory(config=config), config=config)
         yield api
     finally:
@@ -260,10 +260,10 @@ def nbgrader(course: Path) -> Iterator[Any]:
 
 
 def _ready_gradebook(url: str, course_id: str) -> None:
-    """Make the gradebook whole, or not at all: nbgrader leaves half of one where it is stopped.
+    """Make the gradebook completely or not at all: nbgrader leaves a partial one when stopped.
 
     Raises:
-        CourseError: it cannot be opened.
+        CourseError: the gradebook cannot be opened.
     """
     import sqlalchemy
     from nbgrader.api import Gradebook
@@ -274,7 +274,7 @@ def _ready_gradebook(url: str, course_id: str) -> None:
             Gradebook(url, course_id).close()
         except sqlalchemy.exc.SQLAlchemyError as error:
             raise CourseError(
-                f"the gradebook {url} cannot be used ({in_short(error)}): put db_url right in "
+                f"the gradebook {url} cannot be used ({in_short(error)}): correct db_url in "
                 f"{SETTINGS}, or start its server."
             ) from None
         return
@@ -286,10 +286,10 @@ def _ready_gradebook(url: str, course_id: str) -> None:
 
 
 def _is_whole(file: Path) -> bool:
-    """Whether there is a gradebook that knows its version.
+    """Whether there is a gradebook with a version number.
 
     Raises:
-        CourseError: there is something else, which is not overwritten.
+        CourseError: the file is something else; it is not overwritten.
     """
     if not file.exists() or not file.stat().st_size:
         return False
@@ -300,7 +300,7 @@ def _is_whole(file: Path) -> bool:
         versions = []
     if not versions:
         raise CourseError(
-            f"{file} is no whole gradebook; move it away, and a new one is made by releasing again."
+            f"{file} is not a complete gradebook; move it away and release again to make a new one."
         )
     return True
 
@@ -314,7 +314,7 @@ def _rules(course: Path, say: Callable[[str], object]) -> Rules:
 
 
 def _begun(course: Path, root: Path) -> Manifest:
-    """The manifest so far: stages that are not released now stay in it."""
+    """The manifest so far; it keeps stages that are not released now."""
     path = course / NAME
     stages = Manifest.load(path).stages if path.exists() else {}
     return Manifest(version(root), stages)
@@ -366,7 +366,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--replace-settings",
         action="store_true",
-        help="put our nbgrader_config.py in the place of yours, which is kept beside it",
+        help="replace your nbgrader_config.py by ours; yours is kept under another name",
     )
     options = parser.parse_args(arguments)
     release(stages_named(options.stages), options.course, replace_settings=options.replace_settings)

@@ -1,11 +1,11 @@
-"""How a class did: a page, a table, and a results.json for each student.
+"""Reports on a class: a page, a table, and a results.json for each student.
 
 python -m grading report 01_sds
 python -m grading report --all --anonymous
 
 Writes reports/<stage>.html, reports/<stage>.csv and, for Gradescope,
 reports/gradescope/<stage>/<student>/results.json. With --anonymous it only writes
-reports/<stage>-anonymous.html, which names nobody and can be shown in class.
+reports/<stage>-anonymous.html, which has no names and can be shown in class.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from grading.judge.similarity import SimilarPair
     from grading.report.export import Grades
 
-TOO_HARD = 0.4  # of those who tried; a task that fewer have right is pointed at
-FEWEST = 5  # hand-ins that say something about a task
+TOO_HARD = 0.4  # of those who tried; a task that fewer solve is marked as hard
+FEWEST = 5  # tries that are needed to judge a task
 BINS = 10
 
 
 @dataclass(frozen=True)
 class Row:
-    """One student's hand-in: its record, and what the gradebook says where it says anything."""
+    """One student's submission: its record, and its grades if the gradebook has any."""
 
     record: Record
     grades: Grades | None
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def is_counted(self) -> bool:
-        """Does it say anything about the tasks?"""
+        """Whether it counts in the statistics of the tasks."""
         return self.record.status == "graded"
 
     def points(self, verdict: Verdict) -> float:
@@ -66,7 +66,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Task:
-    """How a class did on one task. Shares are of the graded hand-ins, 0 to 1.
+    """How a class did on one task. Shares are of the graded submissions, 0 to 1.
 
     outcomes: outcome -> how many.
     """
@@ -82,7 +82,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One known misconception, and how many have it."""
+    """One known misconception, and how many students have it."""
 
     task: str
     name: str
@@ -91,14 +91,14 @@ class Mistake:
 
 
 def rows(course: Path, stage: Stage) -> list[Row]:
-    """What everybody handed in last, by student."""
+    """The last submission of every student, by student."""
     records = _current(course, stage.folder)
     grades = _grades(course, stage.folder) if records else {}
     return [Row(record, grades.get(record.student)) for record in records]
 
 
 def _current(course: Path, assignment: str) -> list[Record]:
-    """Of each student's records the one of the last hand-in, else the one in the gradebook."""
+    """Each student's record of the last submission, otherwise the one in the gradebook."""
     from grading.report.export import current_record
 
     store = Store(course)
@@ -114,10 +114,10 @@ def _current(course: Path, assignment: str) -> list[Record]:
 
 
 def _grades(course: Path, assignment: str) -> dict[str, Grades]:
-    """The gradebook's, or none where there is no gradebook yet.
+    """The grades in the gradebook; empty if there is no gradebook yet.
 
     Raises:
-        CourseError: there is one, and it cannot be read.
+        CourseError: the gradebook cannot be read.
     """
     import sqlalchemy
     from nbgrader.api import Gradebook
@@ -133,7 +133,7 @@ def _grades(course: Path, assignment: str) -> dict[str, Grades]:
     config.CourseDirectory.root = str(course.resolve())
     directory = CourseDirectory(config=config)
     url = directory.db_url
-    # Opening a gradebook that is not there would make one.
+    # Opening a gradebook that does not exist would create it.
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file():
         return {}
     try:
@@ -179,7 +179,7 @@ def mistakes(table: Sequence[Row]) -> list[Mistake]:
 
 
 def distribution(table: Sequence[Row]) -> list[int]:
-    """How many have up to a tenth of the points, up to two tenths, and so on."""
+    """How many students have up to a tenth of the points, up to two tenths, and so on."""
     counts = [0] * BINS
     for row in table:
         if row.is_counted and row.worth:
@@ -188,7 +188,7 @@ def distribution(table: Sequence[Row]) -> list[int]:
 
 
 def ungraded(course: Path, stage: Stage) -> list[str]:
-    """Whose last hand-in has no record yet."""
+    """Students whose last submission has no record yet."""
     from grading.intake.clean_folder import load_intake
 
     store, there = Store(course), submissions(course, stage.folder)
@@ -207,10 +207,10 @@ def page(
     """The class overview as one page without script.
 
     Args:
-        new: students whose last hand-in is not graded yet.
+        new: students whose last submission is not graded yet.
 
     Raises:
-        CourseError: something in it would run; nothing is better than that.
+        CourseError: something in the page would run; then no page is written.
     """
     from jinja2 import Environment, FileSystemLoader
 
@@ -254,7 +254,7 @@ def page(
 
 
 def csv_table(table: Sequence[Row]) -> bytes:
-    """A row for each student, safe for spreadsheets."""
+    """The class as CSV, one row per student, safe for spreadsheets."""
     from grading.report.export import Value, csv_bytes, status
 
     names = list(dict.fromkeys(one.task for row in table for one in row.record.verdicts))
@@ -311,7 +311,7 @@ def write(course: Path, stage: Stage, *, anonymous: bool = False) -> list[Path]:
 
 
 def _with_copies(table: Sequence[Row], course: Path, stage: Stage) -> list[Row]:
-    """With a flag for each picture that is another's; only the whole class shows that."""
+    """Add a flag for each picture that is copied from another student."""
     if not stage.pictures:
         return list(table)
     from grading.judge.copied_pictures import flag_copies
@@ -331,7 +331,7 @@ def _gradescope(folder: Path, table: Sequence[Row]) -> list[Path]:
     for row in table:
         path, content = folder / row.student / "results.json", results_json(row.record, row.grades)
         if content is None:
-            # An earlier grade must not stand for a hand-in that could not be graded.
+            # An earlier grade must not remain for a submission that could not be graded.
             path.unlink(missing_ok=True)
         else:
             atomic_write(path, content)
@@ -340,21 +340,21 @@ def _gradescope(folder: Path, table: Sequence[Row]) -> list[Path]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Report on one stage, or with --all on every stage of which something is graded."""
+    """Report on one stage, or with --all on every stage that has grades."""
     parser = argparse.ArgumentParser(
         prog="python -m grading report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("stage", nargs="?", choices=[stage.folder for stage in STAGES])
-    parser.add_argument("--all", action="store_true", help="every stage with something graded")
+    parser.add_argument("--all", action="store_true", help="every stage that has grades")
     parser.add_argument(
         "--course", type=Path, default=Path("class"), help="the course folder (default: class)"
     )
-    parser.add_argument("--anonymous", action="store_true", help="a page that names nobody")
+    parser.add_argument("--anonymous", action="store_true", help="a page without names")
     options = parser.parse_args(arguments)
     if bool(options.stage) == options.all:
-        raise CourseError("name one stage, or ask for --all.")
+        raise CourseError("name one stage, or give --all.")
     course = options.course
     chosen = [stage for stage in STAGES if stage.folder == options.stage]
     if options.all:

@@ -1,8 +1,8 @@
-"""Grades as a table that a spreadsheet can open without harm.
+"""Exports grades as a table that is safe to open in a spreadsheet.
 
     nbgrader export --exporter grading.export.CourseExport --to grades.csv
 
-A course's shipped nbgrader settings choose this exporter already.
+The nbgrader settings that a release writes already choose this exporter.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ Value = str | int | float | datetime | None
 
 @dataclass(frozen=True)
 class Grades:
-    """What the gradebook holds of one submission.
+    """The grades of one submission in the gradebook.
 
-    points:       task -> points, those that a grader set by hand among them.
-    penalty:      points off for being late.
-    total:        after the penalty, and never below zero.
-    worth:        of the whole assignment.
-    seconds_late: with extensions counted.
-    to_grade:     whether something waits for a human.
+    points: task -> points, including those set by hand.
+    penalty: late penalty in points.
+    total: points after the penalty, never below zero.
+    worth: points of the whole assignment.
+    seconds_late: after extensions.
+    to_grade: whether something waits to be graded by hand.
     """
 
     points: dict[str, float]
@@ -60,7 +60,7 @@ class CourseExport(ExportPlugin):
     """Every student, assignment and task: points, penalty, total and status."""
 
     def export(self, gradebook: Gradebook) -> None:
-        """Write the table to `--to`, by default grades.csv, whole or not at all."""
+        """Write the table to `--to`, by default grades.csv; the file is complete or not written."""
         course = Path(self.parent.coursedir.root) if self.parent else Path.cwd()
         path = Path(self.to or "grades.csv")
         students = [str(student) for student in self.student]
@@ -72,7 +72,7 @@ class CourseExport(ExportPlugin):
 def table(
     gradebook: Gradebook, course: Path, students: Sequence[str], assignments: Sequence[str]
 ) -> list[list[Value]]:
-    """The header, and a row for each student and assignment; none chosen means all."""
+    """The header, and a row for each student and assignment; an empty choice means all."""
     wanted = [one for one in gradebook.assignments if not assignments or one.name in assignments]
     wanted.sort(key=lambda assignment: assignment.name)
     tasks = [task for assignment in wanted for task in _tasks(assignment)]
@@ -101,7 +101,7 @@ def _row(
 
 
 def status(grades: Grades | None, record: Record | None) -> str:
-    """In words; what waits for a human says so, unless the record says more."""
+    """The status in words, from the record, or "to grade by hand" if something waits for it."""
     if record is not None and record.status != "graded":
         return record.status
     if grades is not None and grades.to_grade:
@@ -110,7 +110,7 @@ def status(grades: Grades | None, record: Record | None) -> str:
 
 
 def grades_of(gradebook: Gradebook, assignment: str, student: str) -> Grades | None:
-    """Of one student; None where nothing was handed in."""
+    """Grades of one student; None if nothing was submitted."""
     try:
         submission = gradebook.find_submission(assignment, student)
     except MissingEntry:
@@ -119,13 +119,13 @@ def grades_of(gradebook: Gradebook, assignment: str, student: str) -> Grades | N
 
 
 def all_grades(gradebook: Gradebook, assignment: str) -> dict[str, Grades]:
-    """Of every student who has handed in."""
+    """Grades of every student with a submission."""
     submissions = gradebook.assignment_submissions(assignment)
     return {submission.student_id: _grades(submission) for submission in submissions}
 
 
 def current_record(course: Path, assignment: str, student: str) -> Record | None:
-    """The record of what a student handed in last."""
+    """The record of a student's last submission."""
     intake = load_intake(Submission(course, student, assignment))
     return Store(course).load(intake.submission) if intake else None
 
@@ -154,9 +154,9 @@ def _tasks(assignment: object) -> list[str]:
 
 
 def csv_bytes(rows: Iterable[Sequence[Value]]) -> bytes:
-    """A CSV file; its first bytes are the mark by which spreadsheets know UTF-8.
+    """A CSV file; its first bytes tell spreadsheets that it is UTF-8.
 
-    All text stands in quotes, because some spreadsheets split at semicolons too.
+    All text is quoted, because some spreadsheets also split at semicolons.
     """
     file = io.StringIO()
     writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
@@ -166,7 +166,7 @@ def csv_bytes(rows: Iterable[Sequence[Value]]) -> bytes:
 
 
 def safe_cell(value: Value) -> str | int | float:
-    """A number as it is; text on one line that no spreadsheet takes for a formula."""
+    """A number unchanged; text on one line that no spreadsheet reads as a formula."""
     if value is None:
         return ""
     if isinstance(value, datetime):

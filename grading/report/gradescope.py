@@ -1,4 +1,4 @@
-"""Records in the form that Gradescope reads: a results.json for each student."""
+"""Writes records as Gradescope's results.json, one per student."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ from grading.core.records import Record, Verdict
 from grading.feedback.text import plain
 from grading.report.export import Grades
 
-LARGEST = 1_000_000  # bytes that are accepted
+LARGEST = 1_000_000  # bytes that Gradescope accepts
 LONGEST = 4_000  # characters of one text
 MOST_LINES = 40
-VISIBLE = "after_published"  # until then the whole class can still be graded anew
+VISIBLE = "after_published"  # until then the whole class can still be graded again
 
 
 def results(record: Record, grades: Grades | None = None) -> dict[str, Any] | None:
-    """The facts of a results.json; None of a grader error, which is no zero.
+    """The content of a results.json; None for a grader error, which must not look like a zero.
 
     Args:
-        grades: of the gradebook, where there are any: points set by hand and the late penalty
-            count, and the total is theirs.
+        grades: from the gradebook, if there are any: with points set by hand and the late penalty.
     """
     if record.status == "grader error":
         return None
-    said = record.reason or "Each task below says what was found."
+    said = record.reason or "Each task below says what the grader found."
     if grades is not None and grades.penalty:
         said += f"\nHanded in late: {grades.penalty:g} points off."
     tests = [_test(index, one, grades) for index, one in enumerate(record.verdicts, start=1)]
@@ -43,7 +42,7 @@ def results(record: Record, grades: Grades | None = None) -> dict[str, Any] | No
 
 
 def results_json(record: Record, grades: Grades | None = None) -> bytes | None:
-    """The file itself, small enough to be accepted."""
+    """The file as bytes, small enough for Gradescope."""
     facts = results(record, grades)
     if facts is None:
         return None

@@ -22,10 +22,10 @@ from grading.sandbox.inside.frames import FRAME, LONGEST_HEADER
 from grading.sandbox.inside.payload import pack
 from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
+from grading.stages import imports_of
 
 START_S = 300.0  # a cold disk, and models to be loaded
-# Slow to import; the fork server loads them before the first job that needs them.
-WHEN_NAMED = ("distillery.models.lora",)
+# The fork server loads them before the first job that needs them.
 FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
 # The supervisor ends a job that takes too long. If it does not, the sandbox is at fault, not the
 # job.
@@ -51,7 +51,7 @@ class ForkServer:
     def run(self, job: Job, limits: Limits = USUAL) -> Reply:
         """Run one job; see `Sandbox.run`."""
         with self._lock:
-            self._wanted |= {name for name in WHEN_NAMED if name in job.source}
+            self._wanted |= imports_of(job.module)
             self._wanted |= {*FOR_PICTURES} if job.kind == "picture" else set()
             self._make_warm()
             return self._run(job, limits)

@@ -5,6 +5,7 @@ A folder with a `stage.py` is a stage; nothing else lists it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +28,12 @@ STAGES: tuple[Stage, ...] = tuple(_FOUND.values())
 def parts(kind: str) -> list[ModuleType]:
     """The modules of one kind, "cases" or another, of all stages in the order of the course."""
     return [import_module(f"{__name__}.{name}.{kind}") for name in _FOUND]
+
+
+@lru_cache
+def imports_of(module: str) -> frozenset[str]:
+    """The modules of distillery that answers in `guidance.<module>` import; none for others."""
+    return frozenset().union(*(stage.imports for stage in STAGES if stage.module == module))
 
 
 def stage_of(assignment: str) -> Stage:

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Stage 0 · The tour: noise, and the way back
 #
-# *About 50 minutes, three exercises, 6 points. Everything here runs on a laptop's CPU.*
+# *{summary}. Everything here runs on a laptop's CPU.*
 #
 # A diffusion model draws by taking noise away. In this stage you
 #
@@ -30,12 +30,7 @@ from itertools import pairwise
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.metrics.judge import Judge
-from distillery.models.load import load_prior
-from distillery.notebook.figures import curves, show
+from distillery import Judge, LineUp, check, compare_picture, curves, from_pil, load_prior, show
 from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from guidance import tour
@@ -138,7 +133,7 @@ curves(
 #
 # ### Exercise 1 · `tour.add_noise`
 #
-# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+# > **5 minutes · difficulty ●○○ · {points of add_noise} · CPU**
 #
 # **Contract.** Given `x0` and `eps` `(B, C, h, w)` and `alpha_bar` `(B, 1, 1, 1)`, one level for
 # each latent of the batch, return the `xt` that `eps` draws from this distribution. Do not change
@@ -208,7 +203,7 @@ show(prior.decode(xt), [f"t = {t}" for t in levels.tolist()])
 #
 # ### Exercise 2 · `tour.predict_x0`
 #
-# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+# > **5 minutes · difficulty ●○○ · {points of predict_x0} · CPU**
 #
 # **Contract.** Given `xt` and `eps` `(B, C, h, w)` and `alpha_bar` `(B, 1, 1, 1)`, return the clean
 # latents that `xt` was made from if `eps` is the noise in it. Do not clamp: latents have no fixed
@@ -343,7 +338,7 @@ show(
 #
 # ### Exercise 3 · `tour.classifier_free_guidance`
 #
-# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+# > **5 minutes · difficulty ●○○ · {points of classifier_free_guidance} · CPU**
 #
 # **Contract.** Given `eps_uncond` and `eps_text` `(B, C, h, w)` and a number `guidance_scale`,
 # return the guided `eps_hat` `(B, C, h, w)`.

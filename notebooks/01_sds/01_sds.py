@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Stage 1 · Score distillation: asking a denoiser what is wrong with a picture
 #
-# *About 80 minutes, three exercises, 9 points, and 4 for pictures. Everything here runs on
+# *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
 # A sampler walks from noise to a picture and lets you choose where it starts. But suppose that you
@@ -30,26 +30,35 @@ from collections.abc import Callable
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil, to_pil
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.course.submission_pictures import hand_in
-from distillery.methods.settings import Settings
-from distillery.metrics.clip_score import ClipScorer
-from distillery.metrics.judge import Judge
-from distillery.models.exact import GaussianMixturePrior
-from distillery.models.load import load_prior
-from distillery.models.presets import guidance_default
+from distillery import (
+    ClipScorer,
+    GaussianMixturePrior,
+    Judge,
+    LatentCanvas,
+    LineUp,
+    Settings,
+    check,
+    compare_picture,
+    curves,
+    distill,
+    from_pil,
+    guidance_default,
+    hand_in,
+    live,
+    load_prior,
+    show,
+    to_pil,
+)
 from distillery.models.prior import Prior
-from distillery.notebook.figures import curves, scatter, show
-from distillery.notebook.widgets import live
-from distillery.runs.canvas import LatentCanvas, PixelCanvas
-from distillery.runs.optimise import distill
+from distillery.notebook.effort import effort
+from distillery.notebook.figures import scatter
+from distillery.runs.canvas import PixelCanvas
 from distillery.toybox import Factors, draw
 from guidance import sds
 
 prior = load_prior(MODEL)
 scorer, judge = ClipScorer(CLIP), Judge.load()
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 
 # %% [markdown]
 # ## The idea
@@ -104,7 +113,7 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 #
 # ### Exercise 1 · `sds.sample_timesteps`
 #
-# > **5 minutes · difficulty ●○○ · 2 points · CPU**
+# > **5 minutes · difficulty ●○○ · {points of sample_timesteps} · CPU**
 #
 # **Contract.** Return `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device,
 # each of $t_{\min}, \dots, t_{\max}$ equally likely and *both ends included*. All the randomness
@@ -160,7 +169,7 @@ sds.sample_timesteps(8, step=0, steps=400, t_min=20, t_max=980, generator=genera
 #
 # ### Exercise 2 · `sds.sds_grad`
 #
-# > **15 minutes · difficulty ●●○ · 4 points · CPU**
+# > **15 minutes · difficulty ●●○ · {points of sds_grad} · CPU**
 #
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second)` gives two predictions `(B, C, h, w)`, in the order of
@@ -296,7 +305,7 @@ show(
 #
 # ### Exercise 3 · `sds.sds_loss`
 #
-# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of sds_loss} · CPU**
 #
 # **Contract.** Given `x0` `(B, C, h, w)`, which has a graph, and `grad` of the same shape,
 # return a scalar whose gradient with respect to `x0` is *exactly* `grad`: not half of it, not
@@ -390,7 +399,9 @@ def distilled(
             generator=generator,
         )
 
-    return distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator)
+    return distill(
+        canvas, loss_fn, prior=prior, settings=settings, generator=generator, effort=EFFORT
+    )
 
 
 # %% [markdown]
@@ -762,7 +773,7 @@ show(
 # %% [markdown]
 # ## What you hand in
 #
-# > **a minute or two of waiting · 4 points · CPU**
+# > **a minute or two of waiting · {points of pictures} · CPU**
 #
 # Together with this notebook you hand in  three pictures, drawn by your own functions, and their
 # CLIP scores. Prompts, seeds and settings are the same for everybody; they are in

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Stage 2 · Editing by distillation: change what the prompt says, keep the rest
 #
-# *About 100 minutes, four exercises, 12 points, and 4 for pictures. Everything here runs on
+# *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
 # You have a picture of a red house in the snow, and want *this* house in blue: same place, same
@@ -32,27 +32,37 @@ from itertools import islice
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil, grid
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.course.submission_pictures import hand_in
+from distillery import (
+    Judge,
+    LatentCanvas,
+    LineUp,
+    Settings,
+    check,
+    compare_picture,
+    curves,
+    distill,
+    from_pil,
+    guidance_default,
+    hand_in,
+    load_prior,
+    objective,
+    show,
+)
+from distillery.core.images import grid
 from distillery.methods.gradient_loss import with_gradient
 from distillery.methods.sdedit import sdedit
-from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
-from distillery.metrics.judge import Judge
 from distillery.metrics.source_similarity import inside_mask
-from distillery.models.load import load_prior
-from distillery.models.presets import guidance_default, suits
-from distillery.notebook.figures import curves, frontier, overlaid, show
+from distillery.models.presets import suits
+from distillery.notebook.effort import effort
+from distillery.notebook.figures import frontier, overlaid
 from distillery.notebook.widgets import Explorer, Preview, Wipe
-from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import distill, objective
 from distillery.toybox import Factors, draw
 from guidance import pds
 
 prior = load_prior(MODEL)
 judge = Judge.load()
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 
 # %% [markdown]
 # ## Eight edits
@@ -264,7 +274,9 @@ def edited(
         source=source,
     )
     canvas = LatentCanvas.starting_at(source.x0)
-    return distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator)
+    return distill(
+        canvas, loss_fn, prior=prior, settings=settings, generator=generator, effort=EFFORT
+    )
 
 
 def film(steps) -> dict[int, torch.Tensor]:
@@ -325,7 +337,7 @@ show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 #
 # ### Exercise 1 · `pds.posterior_coefficients`
 #
-# > **10 minutes · difficulty ●○○ · 2 points · CPU**
+# > **10 minutes · difficulty ●○○ · {points of posterior_coefficients} · CPU**
 #
 # **Contract.** Given `alpha_bar`, `alpha_bar_prev` and `beta`, each `(B, 1, 1, 1)`, return the
 # three, `(c0, c1, sigma)`, in the same shape. `sigma` is the standard deviation. Use the `beta`
@@ -399,7 +411,7 @@ curves(t.tolist(), {name: values.flatten().tolist() for name, values in lines}, 
 #
 # ### Exercise 2 · `pds.stochastic_latent`
 #
-# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of stochastic_latent} · CPU**
 #
 # **Contract.** Given `xt`, `xt_prev` and the predicted noise `eps_hat`, each `(B, C, h, w)`, the
 # level `alpha_bar` `(B, 1, 1, 1)` and the three coefficients in `posterior`, return $z$, `(B, C, h,
@@ -466,7 +478,7 @@ print(f"largest error: {(back - z).abs().max():.1e}")
 #
 # ### Exercise 3 · `pds.pds_loss`
 #
-# > **25 minutes · difficulty ●●● · 5 points · CPU**
+# > **25 minutes · difficulty ●●● · {points of pds_loss} · CPU**
 #
 # **Contract.** Return a scalar whose gradient with respect to `x0` is exactly this difference.
 # Everything is `(B, C, h, w)`, `t` is `(B,)`, each latent has a level of its own, and
@@ -640,8 +652,8 @@ for name, choice in STRIDES.items():
 
 
 # %%
-class Deaf:
-    """A prior that predicts no noise at all, so that only the pull is left."""
+class ZeroNoise:
+    """A prior that always predicts zero noise, so that only the pull is left."""
 
     alphas_cumprod, device = prior.alphas_cumprod, prior.device
 
@@ -657,7 +669,7 @@ def your_pull(t: torch.Tensor) -> torch.Tensor:
     source, n = torch.zeros(len(t), 1, 1, 1, device=t.device), len(t)
     x0 = (source + 1).requires_grad_()
     empty = prior.embed([""] * n)
-    loss = pds.pds_loss(Deaf(), x0, source, t, source, source, empty, empty, empty, 7.5)
+    loss = pds.pds_loss(ZeroNoise(), x0, source, t, source, source, empty, empty, empty, 7.5)
     return torch.autograd.grad(loss, x0)[0].flatten()
 
 
@@ -721,7 +733,7 @@ print(f"another eps      changes the gradient by {(other_eps - first).abs().max(
 #
 # ### Exercise 4 · `pds.dds_loss`
 #
-# > **10 minutes · difficulty ●●○ · 2 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of dds_loss} · CPU**
 #
 # **Contract.** As before, with `eps` for both pictures and no `eps_prev`: return a scalar whose
 # gradient with respect to `x0` is $\hat\varepsilon(x_t; y) - \hat\varepsilon(x_t^{\text{src}};
@@ -1079,7 +1091,7 @@ show(
 # %% [markdown]
 # ## What you hand in
 #
-# > **a minute or two of waiting · 4 points · CPU**
+# > **a minute or two of waiting · {points of pictures} · CPU**
 #
 # Together with this notebook you hand in  two edits, drawn by your own functions, and their CLIP
 # scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Stage 3 · Variational score distillation: the distribution, not the mode
 #
-# *About 80 minutes, three exercises, 10 points, and 4 for pictures. Everything here runs on
+# *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
 # Score distillation (stage 1) asks a denoiser what is wrong with *one* picture, and gets back the
@@ -33,29 +33,38 @@ from types import SimpleNamespace
 import torch
 from PIL import Image
 
-from distillery.core.images import from_pil, to_pil
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
-from distillery.course.submission_pictures import hand_in
+from distillery import (
+    ClipScorer,
+    GaussianMixturePrior,
+    Judge,
+    LatentCanvas,
+    LineUp,
+    Settings,
+    check,
+    compare_picture,
+    distill,
+    from_pil,
+    guidance_default,
+    hand_in,
+    live,
+    load_prior,
+    objective,
+    show,
+    to_pil,
+)
 from distillery.methods.gradient_loss import with_gradient
-from distillery.methods.settings import Settings
-from distillery.metrics.clip_score import ClipScorer
-from distillery.metrics.judge import Judge
-from distillery.models.exact import GaussianMixturePrior
-from distillery.models.load import load_prior
 from distillery.models.lora import LoraDenoiser
-from distillery.models.presets import guidance_default
 from distillery.models.prior import Condition, Prior
-from distillery.notebook.figures import scatter, show
-from distillery.notebook.widgets import live
-from distillery.runs.canvas import LatentCanvas
+from distillery.notebook.effort import effort
+from distillery.notebook.figures import scatter
 from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import Step, distill, objective
+from distillery.runs.optimise import Step
 from distillery.toybox import COLOURS, SCENES, Factors, draw
 from guidance import vsd
 
 prior = load_prior(MODEL)
 scorer, judge = ClipScorer(CLIP), Judge.load()
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 
 # %% [markdown]
 # ## The idea
@@ -110,7 +119,7 @@ scorer, judge = ClipScorer(CLIP), Judge.load()
 #
 # ### Exercise 1 · `vsd.vsd_grad`
 #
-# > **15 minutes · difficulty ●●○ · 4 points · CPU**
+# > **15 minutes · difficulty ●●○ · {points of vsd_grad} · CPU**
 #
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second)` gives two predictions `(B, C, h, w)`, in the order of
@@ -234,7 +243,13 @@ def distilled(
         lora=companion.model if companion else second(prior, canvas),
     )
     return distill(
-        canvas, loss_fn, prior=prior, settings=settings, generator=generator, companion=companion
+        canvas,
+        loss_fn,
+        prior=prior,
+        settings=settings,
+        generator=generator,
+        companion=companion,
+        effort=EFFORT,
     )
 
 
@@ -390,7 +405,7 @@ print("prior and LoRA differ by", (by_prior - by_lora).abs().max().item())
 #
 # ### Exercise 2 · `vsd.lora_loss`
 #
-# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of lora_loss} · CPU**
 #
 # **Contract.** `lora.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`; `lora.predict(xt, t,
 # text)` gives what the adapted network predicts, `(B, C, h, w)`, *with a graph* to its weights;
@@ -451,7 +466,7 @@ compare_picture("vsd.lora_loss")
 #
 # ### Exercise 3 · `vsd.alternating_step`
 #
-# > **10 minutes · difficulty ●●○ · 3 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of alternating_step} · CPU**
 #
 # **Contract.** `particle_loss` and `lora_loss` are functions: each call computes the scalar from
 # the values *at that moment*. First take one step of the particles against the LoRA as it is, then
@@ -860,7 +875,7 @@ show(fallen)
 # %% [markdown]
 # ## What you hand in
 #
-# > **two or three minutes of waiting · 4 points · CPU**
+# > **two or three minutes of waiting · {points of pictures} · CPU**
 #
 # Together with this notebook you hand in  two pictures, drawn by your own functions, and their CLIP
 # scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.

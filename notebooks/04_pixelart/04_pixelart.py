@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Stage 4 · Pixel art: every pixel one of eight colours
 #
-# *About 150 minutes, eight exercises, 16 points, and 4 for pictures. Everything here runs on
+# *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
 # A palette is a promise: these colours and no others. It is what makes a picture that you can
@@ -133,7 +133,7 @@ sheet({"its palette": palette})
 #
 # ### Exercise 1 · `pixelart.paint`
 #
-# > **5 minutes · difficulty ●○○ · 1 points · CPU**
+# > **5 minutes · difficulty ●○○ · {points of paint} · CPU**
 #
 # **Contract.** `weights` is `(B, K, h, w)`, `palette` is `(K, 3)` in $[0, 1]$. Return the pictures,
 # `(B, 3, h, w)` in $[-1, 1]$, with a graph to the weights. Pictures need not be square.
@@ -223,7 +223,7 @@ show(
 #
 # ### Exercise 2 · `pixelart.gumbel_softmax`
 #
-# > **10 minutes · difficulty ●●○ · 2 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of gumbel_softmax} · CPU**
 #
 # **Contract.** `logits` is `(B, K, h, w)`. Every logit has its own noise, and all of it comes from
 # `generator`: the same state, the same weights. Return the weights, with sum 1 *over the colours*
@@ -325,7 +325,7 @@ TauExplorer(4 * chosen, palette, pixelart.gumbel_softmax, seed=(0, 1))
 #
 # ### Exercise 3 · `pixelart.straight_through`
 #
-# > **10 minutes · difficulty ●●○ · 2 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of straight_through} · CPU**
 #
 # **Contract.** `logits` is `(B, K, h, w)`. Return weights of the same shape that are *exactly* 0 or
 # 1, with a 1 for the largest logit of each pixel, and whose gradient is the softmax's over the
@@ -460,7 +460,7 @@ show(four_drawings, [f"CLIP {score:.3f}" for score in scores])
 #
 # ### Exercise 4 · `pixelart.logits_from_image`
 #
-# > **15 minutes · difficulty ●●○ · 2 points · CPU**
+# > **15 minutes · difficulty ●●○ · {points of logits_from_image} · CPU**
 #
 # **Contract.** `image` is `(B, 3, h, w)` in $[-1, 1]$, of the small picture's size already;
 # `palette` is `(K, 3)` in $[0, 1]$. Return the logits, `(B, K, h, w)`. If a pixel is equally far
@@ -538,7 +538,7 @@ show(
 #
 # ### Exercise 5 · `pixelart.kmeans_step`
 #
-# > **10 minutes · difficulty ●●○ · 2 points · CPU**
+# > **10 minutes · difficulty ●●○ · {points of kmeans_step} · CPU**
 #
 # **Contract.** `pixels` is `(N, 3)`, `centres` is `(K, 3)`. Return the new centres, `(K, 3)`, in
 # the same order. Distances are Euclidean; of equally near centres the first gets the pixel. A
@@ -617,7 +617,7 @@ sheet({"crayons": CRAYONS, **{f"{count} found": one for count, one in found.item
 #
 # ### Exercise 6 · `pixelart.fft_loss`
 #
-# > **15 minutes · difficulty ●●● · 2 points · CPU**
+# > **15 minutes · difficulty ●●● · {points of fft_loss} · CPU**
 #
 # **Contract.** `image` is `(B, 3, h, w)`, square or not. `torch.fft.fft2` with `norm="ortho"` gives
 # $F$, and `torch.fft.fftfreq(n)` the frequency at each place of an axis of length $n$, in cycles
@@ -726,7 +726,7 @@ show(crisp(torch.cat(list(seen.values()))), [f"after {step} steps" for step in s
 #
 # ### Exercise 7 · `pixelart.bounded_timesteps`
 #
-# > **10 minutes · difficulty ●○○ · 1 points · CPU**
+# > **10 minutes · difficulty ●○○ · {points of bounded_timesteps} · CPU**
 #
 # **Contract.** Return `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device,
 # each of $t_{\min}, \dots, \text{bound}$ equally likely and *both ends included*. $r$ is
@@ -855,7 +855,7 @@ show(
 #
 # ### Exercise 8 · `pixelart.sdxl_grad`
 #
-# > **20 minutes · difficulty ●●● · 4 points · CPU**
+# > **20 minutes · difficulty ●●● · {points of sdxl_grad} · CPU**
 #
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second, controls=controls)` gives two predictions in the order
@@ -1613,7 +1613,7 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 # %% [markdown]
 # ## What you hand in
 #
-# > **two or three minutes of waiting · 4 points · CPU**
+# > **two or three minutes of waiting · {points of pictures} · CPU**
 #
 # Together with this notebook you hand in  two pictures, drawn by your own functions, and their CLIP
 # scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.

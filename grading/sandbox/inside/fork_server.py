@@ -18,18 +18,7 @@ from .frames import read_exactly, read_header, write_frame
 from .huge_pages import into_large_pages
 from .supervisor import Order, supervise, tidy
 
-# What the students' modules import, so that no job waits for it. distillery.models.lora takes
-# longer than all of these and makes every fork slower, so it is loaded only on request.
-MODULES = (
-    "distillery.runs.optimise",
-    "distillery.methods.source_image",
-    "distillery.course.kinds",
-    "distillery.pixelart.augment",
-    "distillery.pixelart.settings",
-    "distillery.pixelart.smoothness_losses",
-    "distillery.methods.gradient_loss",
-    "distillery.models.prior",
-)
+EVERY_JOB = "distillery.course.kinds"  # what each imports
 
 
 def main(settings: dict[str, Any]) -> None:
@@ -69,7 +58,7 @@ def _warm_up(named: list[str]) -> None:
 
     torch.set_num_threads(1)
     modules = [name for name in named if "." in name]
-    for module in (*MODULES, *modules):
+    for module in (EVERY_JOB, *modules):
         importlib.import_module(module)
     from . import jobs
 

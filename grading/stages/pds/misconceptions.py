@@ -90,12 +90,12 @@ def posterior_in_another_order(alpha_bar, alpha_bar_prev, beta):
     return c1, c0, sigma
 
 
-@wrong(POSTERIOR, "beta is worked out anew from the levels, and the one given is not used.")
+@wrong(POSTERIOR, "beta is computed again from the levels, and the one given is not used.")
 def posterior_with_own_beta(alpha_bar, alpha_bar_prev, beta):
     return _posterior(alpha_bar, alpha_bar_prev, 1 - alpha_bar / alpha_bar_prev)
 
 
-@wrong(POSTERIOR, "the coefficients are flattened to (B,), and no longer fit (B, C, h, w).")
+@wrong(POSTERIOR, "the coefficients are flattened to (B,) and no longer match (B, C, h, w).")
 def posterior_flattened(alpha_bar, alpha_bar_prev, beta):
     return Posterior(*(c.flatten() for c in _posterior(alpha_bar, alpha_bar_prev, beta)))
 
@@ -136,7 +136,7 @@ def latent_with_swapped_coefficients(xt, xt_prev, eps_hat, alpha_bar, posterior)
     return (xt_prev - posterior.c1 * x0_hat - posterior.c0 * xt) / posterior.sigma
 
 
-@wrong(LATENT, "eps_hat stands in the mean where x0_hat should: work out the clean picture first.")
+@wrong(LATENT, "the mean uses eps_hat instead of x0_hat: compute the clean picture first.")
 def latent_of_predicted_noise(xt, xt_prev, eps_hat, alpha_bar, posterior):
     return _latent(xt, xt_prev, eps_hat, posterior)
 
@@ -173,13 +173,13 @@ def latent_without_brackets(xt, xt_prev, eps_hat, alpha_bar, posterior):
     return xt_prev - mean / posterior.sigma
 
 
-@wrong(LATENT, "a new step is drawn with noise of its own; z is the noise that was drawn already.")
+@wrong(LATENT, "a new step is drawn with its own noise; z is the noise of the step that was taken.")
 def latent_drawn_anew(xt, xt_prev, eps_hat, alpha_bar, posterior):
     mean = posterior.c0 * _x0_hat(xt, eps_hat, alpha_bar) + posterior.c1 * xt
     return mean + posterior.sigma * torch.randn_like(xt)
 
 
-@wrong(LATENT, "the mean is subtracted in place, so that xt_prev is no longer what it was.")
+@wrong(LATENT, "the mean is subtracted in place, so xt_prev itself is changed.")
 def latent_in_place(xt, xt_prev, eps_hat, alpha_bar, posterior):
     mean = posterior.c0 * _x0_hat(xt, eps_hat, alpha_bar) + posterior.c1 * xt
     return xt_prev.sub_(mean) / posterior.sigma
@@ -251,12 +251,12 @@ def pds_flipped(prior, x0, *others):
     return _loss(x0, -_direction(prior, x0, *others))
 
 
-@wrong(PDS, "the squared difference is taken for the gradient: its sign is lost.")
+@wrong(PDS, "the squared difference is used as the gradient: its sign is lost.")
 def pds_squared(prior, x0, *others):
     return _loss(x0, _direction(prior, x0, *others).square())
 
 
-@wrong(PDS, "1/2 ||z - z_src||^2 is differentiated: the difference is itself the gradient wanted.")
+@wrong(PDS, "1/2 ||z - z_src||^2 is differentiated: the difference itself is the gradient.")
 def pds_differentiated(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
     alpha_bar, alpha_bar_prev, posterior = _step(prior, t)
     x0_src = x0_src.detach()
@@ -269,7 +269,7 @@ def pds_differentiated(prior, x0, x0_src, t, eps, eps_prev, text, text_src, unco
     return 0.5 * (z - z_src).square().sum()
 
 
-@wrong(PDS, "the source gets noise of its own, drawn inside; both must share eps and eps_prev.")
+@wrong(PDS, "the source gets its own noise, drawn inside; both must share eps and eps_prev.")
 def pds_with_fresh_noise(prior, x0, *others):
     return _loss(x0, _direction(prior, x0, *others, eps_src=torch.randn_like(x0)))
 
@@ -310,17 +310,17 @@ def pds_with_swapped_branches(prior, x0, *others):
     return _loss(x0, _direction(prior, x0, *others[:-1], 1 - others[-1]))
 
 
-@wrong(PDS, "t_prev is t + 1, as from a list of timesteps that falls: it pushes off the source.")
+@wrong(PDS, "t_prev is t + 1, as from a falling list of timesteps: it pushes away from the source.")
 def pds_one_step_up(prior, x0, x0_src, t, *others):
     return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 1))
 
 
-@wrong(PDS, "t_prev is t + 2, on the wrong side of t: it pushes off the source.")
+@wrong(PDS, "t_prev is t + 2, on the wrong side of t: it pushes away from the source.")
 def pds_two_steps_up(prior, x0, x0_src, t, *others):
     return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 2))
 
 
-@wrong(PDS, "t_prev is t + 20, as from 50 timesteps that fall: it pushes off the source.")
+@wrong(PDS, "t_prev is t + 20, as from 50 falling timesteps: it pushes away from the source.")
 def pds_twenty_steps_up(prior, x0, x0_src, t, *others):
     return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 20))
 
@@ -348,7 +348,7 @@ def pds_without_sigma(prior, x0, x0_src, t, *others):
     return _loss(x0, sigma * _direction(prior, x0, x0_src, t, *others))
 
 
-@wrong(PDS, "the weight 1 - alpha_bar of SDS is put on; PDS has no further weight.")
+@wrong(PDS, "the weight 1 - alpha_bar of SDS is used; PDS has no further weight.")
 def pds_weighted(prior, x0, x0_src, t, *others):
     return _loss(x0, (1 - prior.alpha_bar(t)) * _direction(prior, x0, x0_src, t, *others))
 
@@ -358,7 +358,7 @@ def pds_without_source(prior, x0, *others):
     return _loss(x0, _latents(prior, x0, *others)[0])
 
 
-@wrong(PDS, "the predicted noises are compared, in place of the stochastic latents: that is DDS.")
+@wrong(PDS, "the predicted noises are compared instead of the stochastic latents: that is DDS.")
 def pds_of_noises(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
     with torch.no_grad():
         xt, xt_src = (_noised(x, eps, prior.alpha_bar(t)) for x in (x0, x0_src))
@@ -366,14 +366,14 @@ def pds_of_noises(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, s
     return _loss(x0, eps_hat - eps_hat_src)
 
 
-@wrong(PDS, "the two pictures are not noised to t_prev: they stand clean where xt_prev should be.")
+@wrong(PDS, "the two pictures are not noised to t_prev: clean pictures are used as xt_prev.")
 def pds_with_clean_xt_prev(prior, x0, x0_src, t, *others):
     _, alpha_bar_prev, posterior = _step(prior, t)
     missing = (1 - alpha_bar_prev.sqrt()) * (x0 - x0_src) / posterior.sigma
     return _loss(x0, _direction(prior, x0, x0_src, t, *others) + missing)
 
 
-@wrong(PDS, "the edit's xt_prev serves for the source too.")
+@wrong(PDS, "the edit's xt_prev is used for the source too.")
 def pds_with_shared_xt_prev(prior, x0, x0_src, t, *others):
     _, alpha_bar_prev, posterior = _step(prior, t)
     extra = alpha_bar_prev.sqrt() * (x0 - x0_src) / posterior.sigma
@@ -395,17 +395,17 @@ def pds_with_moving_target(prior, x0, *others):
     return 0.5 * (x0 - (x0 - _direction(prior, x0, *others))).square().sum()
 
 
-@wrong(PDS, "x0 is detached along with the target, so nothing is left to differentiate.")
+@wrong(PDS, "x0 is detached together with the target, so nothing is left to differentiate.")
 def pds_detached(prior, x0, *others):
     return _loss(x0.detach(), _direction(prior, x0, *others))
 
 
-@wrong(PDS, "the source is not held fast: it gets the opposite gradient.")
+@wrong(PDS, "the source is not detached: it gets the opposite gradient.")
 def pds_moving_the_source(prior, x0, x0_src, *others):
     return ((x0 - x0_src) * _direction(prior, x0, x0_src, *others)).sum()
 
 
-@wrong(PDS, "noise is written over x0_src: a source must stay what it is.")
+@wrong(PDS, "noise is written over x0_src: the source must not change.")
 def pds_noising_in_place(prior, x0, x0_src, t, eps, *others):
     loss = _loss(x0, _direction(prior, x0, x0_src, t, eps, *others))
     with torch.no_grad():
@@ -413,7 +413,9 @@ def pds_noising_in_place(prior, x0, x0_src, t, eps, *others):
     return loss
 
 
-@wrong(PDS, "edit and source are predicted one after the other; one call takes all four branches.")
+@wrong(
+    PDS, "edit and source are predicted one after the other; use one call for all four branches."
+)
 def pds_in_two_calls(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
     alpha_bar, alpha_bar_prev, posterior = _step(prior, t)
     latents = []
@@ -438,7 +440,7 @@ def _noise_difference(
     return eps_hat - eps_hat_src
 
 
-@wrong(DDS, "the sign is flipped: the source's prediction is what is subtracted.")
+@wrong(DDS, "the sign is flipped: subtract the source's prediction.")
 def dds_flipped(prior, x0, *others):
     return _loss(x0, -_noise_difference(prior, x0, *others))
 
@@ -463,13 +465,13 @@ def dds_without_guidance(prior, x0, x0_src, t, eps, text, text_src, uncond, scal
     return _loss(x0, _noise_difference(prior, x0, x0_src, t, eps, text, text_src, uncond, 1.0))
 
 
-@wrong(DDS, "the source gets noise of its own: the two predictions differ by the noises then.")
+@wrong(DDS, "the source gets its own noise: the two predictions then also differ by the noises.")
 def dds_with_fresh_noise(prior, x0, *others):
     return _loss(x0, _noise_difference(prior, x0, *others, eps_src=torch.randn_like(x0)))
 
 
 @wrong(
-    DDS, "eps is subtracted, in place of the prediction for the source: that is SDS, unweighted."
+    DDS, "eps is subtracted instead of the prediction for the source: that is SDS without weight."
 )
 def dds_against_the_noise(prior, x0, x0_src, t, eps, text, text_src, uncond, scale):
     with torch.no_grad():
@@ -479,12 +481,12 @@ def dds_against_the_noise(prior, x0, x0_src, t, eps, text, text_src, uncond, sca
     return _loss(x0, direction)
 
 
-@wrong(DDS, "the source's prompt is asked about the edit: its own picture is not used.")
+@wrong(DDS, "the source's prompt is used with the edit: the source's picture is not used.")
 def dds_without_source_picture(prior, x0, x0_src, *others):
     return _loss(x0, _noise_difference(prior, x0, x0, *others))
 
 
-@wrong(DDS, "the weight 1 - alpha_bar of SDS is put on; here the weight is 1.")
+@wrong(DDS, "the weight 1 - alpha_bar of SDS is used; here the weight is 1.")
 def dds_weighted(prior, x0, x0_src, t, *others):
     return _loss(x0, (1 - prior.alpha_bar(t)) * _noise_difference(prior, x0, x0_src, t, *others))
 
@@ -494,7 +496,7 @@ def dds_averaged(prior, x0, *others):
     return _loss(x0, _noise_difference(prior, x0, *others)) / x0.numel()
 
 
-@wrong(DDS, "the source is not held fast: it gets the opposite gradient.")
+@wrong(DDS, "the source is not detached: it gets the opposite gradient.")
 def dds_moving_the_source(prior, x0, x0_src, *others):
     return ((x0 - x0_src) * _noise_difference(prior, x0, x0_src, *others)).sum()
 
@@ -504,7 +506,9 @@ def dds_squared(prior, x0, *others):
     return 0.5 * _noise_difference(prior, x0, *others).square().sum()
 
 
-@wrong(DDS, "edit and source are predicted one after the other; one call takes all four branches.")
+@wrong(
+    DDS, "edit and source are predicted one after the other; use one call for all four branches."
+)
 def dds_in_two_calls(prior, x0, x0_src, t, eps, text, text_src, uncond, scale):
     hats = []
     with torch.no_grad():

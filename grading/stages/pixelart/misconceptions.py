@@ -30,17 +30,17 @@ def painted_from_zero(weights, palette):
     return _mixed(weights, palette)
 
 
-@wrong(PAINT, "1 is subtracted and nothing is doubled, so no pixel is ever brighter than mid-grey.")
+@wrong(PAINT, "1 is subtracted without doubling first, so no pixel is brighter than mid-grey.")
 def painted_too_dark(weights, palette):
     return _mixed(weights, palette) - 1
 
 
-@wrong(PAINT, "the palette is divided by 255 though it is in [0, 1] already: all is nearly black.")
+@wrong(PAINT, "the palette is divided by 255, but it is in [0, 1] already: all is nearly black.")
 def painted_from_bytes(weights, palette):
     return 2 * _mixed(weights, palette / 255) - 1
 
 
-@wrong(PAINT, "the palette is taken to 0..255: the picture is blown out.")
+@wrong(PAINT, "the palette is scaled to 0..255: the picture is far too bright.")
 def painted_in_bytes(weights, palette):
     return 255 * _mixed(weights, palette)
 
@@ -50,12 +50,12 @@ def painted_backwards(weights, palette):
     return 2 * _mixed(weights, palette.flip(1)) - 1
 
 
-@wrong(PAINT, "the sum over the colours is divided by K; the weights already have the sum 1.")
+@wrong(PAINT, "the sum over the colours is divided by K, but the weights already have the sum 1.")
 def painted_by_a_mean(weights, palette):
     return 2 * _mixed(weights, palette) / len(palette) - 1
 
 
-@wrong(PAINT, "a softmax is taken of weights that are weights already: the colours turn greyish.")
+@wrong(PAINT, "a softmax is applied to the weights again: the colours turn greyish.")
 def painted_with_a_second_softmax(weights, palette):
     return 2 * _mixed(weights.softmax(dim=1), palette) - 1
 
@@ -94,13 +94,13 @@ def gumbel_without_noise(logits, tau, generator):
     return (logits / tau).softmax(dim=1)
 
 
-@wrong(GUMBEL, "all colours of a pixel get the same noise, and a softmax does not feel it.")
+@wrong(GUMBEL, "all colours of a pixel get the same noise, which does not change a softmax.")
 def gumbel_shared_by_the_colours(logits, tau, generator):
     g = _gumbel(logits[:, :1], generator)
     return ((logits + g) / tau).softmax(dim=1)
 
 
-@wrong(GUMBEL, "one noise a colour is used for all pixels: the whole picture sways together.")
+@wrong(GUMBEL, "one noise per colour is used for all pixels: they all change together.")
 def gumbel_shared_by_the_pixels(logits, tau, generator):
     g = _gumbel(logits[..., :1, :1], generator)
     return ((logits + g) / tau).softmax(dim=1)
@@ -112,12 +112,12 @@ def gumbel_shared_by_the_batch(logits, tau, generator):
     return ((logits + g) / tau).softmax(dim=1)
 
 
-@wrong(GUMBEL, "the generator is not handed on, so a seed no longer repeats a run.")
+@wrong(GUMBEL, "the generator is not passed on, so a seed no longer repeats a run.")
 def gumbel_without_generator(logits, tau, generator):
     return F.gumbel_softmax(logits, tau, dim=1)
 
 
-@wrong(GUMBEL, "the generator is seeded anew inside, so that every step sees the same noise.")
+@wrong(GUMBEL, "the generator is seeded again inside, so every step sees the same noise.")
 def gumbel_seeded_inside(logits, tau, generator):
     return ((logits + _gumbel(logits, generator.manual_seed(0))) / tau).softmax(dim=1)
 
@@ -139,7 +139,7 @@ def gumbel_normal(logits, tau, generator):
     return ((logits + g) / tau).softmax(dim=1)
 
 
-@wrong(GUMBEL, "u itself is the noise; it takes -log(-log(u)).")
+@wrong(GUMBEL, "u itself is used as the noise; use -log(-log(u)).")
 def gumbel_uniform(logits, tau, generator):
     return ((logits + _uniform(logits.shape, generator)) / tau).softmax(dim=1)
 
@@ -154,12 +154,12 @@ def gumbel_without_tau(logits, tau, generator):
     return (logits + _gumbel(logits, generator)).softmax(dim=1)
 
 
-@wrong(GUMBEL, "tau divides the logits alone: how often a colour wins then depends on tau.")
+@wrong(GUMBEL, "tau divides only the logits: how often a colour wins then depends on tau.")
 def gumbel_with_tau_on_the_logits(logits, tau, generator):
     return (logits / tau + _gumbel(logits, generator)).softmax(dim=1)
 
 
-@wrong(GUMBEL, "tau divides the noise alone: how often a colour wins then depends on tau.")
+@wrong(GUMBEL, "tau divides only the noise: how often a colour wins then depends on tau.")
 def gumbel_with_tau_on_the_noise(logits, tau, generator):
     return (logits + _gumbel(logits, generator) / tau).softmax(dim=1)
 
@@ -169,7 +169,7 @@ def gumbel_on_the_weights(logits, tau, generator):
     return ((logits.softmax(dim=1) + _gumbel(logits, generator)) / tau).softmax(dim=1)
 
 
-@wrong(GUMBEL, "the noise is added behind the softmax: these are no weights any more.")
+@wrong(GUMBEL, "the noise is added after the softmax: the results are no longer weights.")
 def gumbel_behind_the_softmax(logits, tau, generator):
     return (logits / tau).softmax(dim=1) + _gumbel(logits, generator)
 
@@ -179,7 +179,7 @@ def gumbel_without_logits(logits, tau, generator):
     return ((0 * logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
 
 
-@wrong(GUMBEL, "one colour is taken whole; tau says how hard the weights become.")
+@wrong(GUMBEL, "only one colour gets weight; tau should decide how hard the weights become.")
 def gumbel_hard(logits, tau, generator):
     soft = ((logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
     hard = torch.zeros_like(soft).scatter_(1, soft.argmax(dim=1, keepdim=True), 1.0)
@@ -196,7 +196,7 @@ def gumbel_over_the_batch(logits, tau, generator):
     return ((logits + _gumbel(logits, generator)) / tau).softmax(dim=0)
 
 
-@wrong(GUMBEL, "it is computed under torch.no_grad(), so the logits never learn.")
+@wrong(GUMBEL, "it is computed under torch.no_grad(), so the logits get no gradient.")
 @torch.no_grad()
 def gumbel_without_graph(logits, tau, generator):
     return ((logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
@@ -207,12 +207,12 @@ def _hard(logits, axis=1):
     return torch.zeros_like(logits).scatter_(axis, logits.argmax(dim=axis, keepdim=True), 1.0)
 
 
-@wrong(THROUGH, "there is no way back: argmax has no gradient, and the picture never changes.")
+@wrong(THROUGH, "argmax has no gradient, so the picture never changes.")
 def through_argmax_alone(logits):
     return _hard(logits.detach())
 
 
-@wrong(THROUGH, "the numbers of the colours are returned; weights have an axis of K colours.")
+@wrong(THROUGH, "indices of colours are returned; weights have an axis of K colours.")
 def through_numbers(logits):
     return logits.argmax(dim=1)
 
@@ -228,7 +228,7 @@ def through_softmax(logits):
     return logits.softmax(dim=1)
 
 
-@wrong(THROUGH, "the largest logit is looked for along a row of the picture, not over the colours.")
+@wrong(THROUGH, "the largest logit is taken along a row of the picture, not over the colours.")
 def through_along_a_row(logits):
     soft = logits.softmax(dim=1)
     return _hard(logits.detach(), axis=3) + (soft - soft.detach())
@@ -240,24 +240,24 @@ def through_softmax_of_columns(logits):
     return _hard(logits.detach()) + (soft - soft.detach())
 
 
-@wrong(THROUGH, "the logits are passed through in place of their softmax: the gradient is raw.")
+@wrong(THROUGH, "the gradient of the logits is used instead of the gradient of their softmax.")
 def through_the_logits(logits):
     return _hard(logits.detach()) + (logits - logits.detach())
 
 
-@wrong(THROUGH, "nothing is detached: soft - soft cancels on the way back too.")
+@wrong(THROUGH, "nothing is detached: soft - soft cancels in the backward pass too.")
 def through_nothing_detached(logits):
     soft = logits.softmax(dim=1)
     return _hard(logits.detach()) + (soft - soft)
 
 
-@wrong(THROUGH, "the detached one is added and the other subtracted: the gradient is flipped.")
+@wrong(THROUGH, "the detached term is added and the other subtracted: the gradient is flipped.")
 def through_flipped(logits):
     soft = logits.softmax(dim=1)
     return _hard(logits.detach()) + (soft.detach() - soft)
 
 
-@wrong(THROUGH, "soft is not subtracted again: the value is one-hot plus softmax, of sum 2.")
+@wrong(THROUGH, "soft is not subtracted again: the value is one-hot plus softmax, with sum 2.")
 def through_with_soft_on_top(logits):
     return _hard(logits.detach()) + logits.softmax(dim=1)
 
@@ -267,7 +267,9 @@ def through_a_product(logits):
     return _hard(logits.detach()) * logits.softmax(dim=1)
 
 
-@wrong(THROUGH, "a weight above one half is taken for chosen: undecided pixels get no colour.")
+@wrong(
+    THROUGH, "a colour is chosen only if its weight is above 0.5: undecided pixels get no colour."
+)
 def through_a_threshold(logits):
     soft = logits.softmax(dim=1)
     return (soft > 0.5).float() + (soft - soft.detach())
@@ -304,13 +306,13 @@ def start_from_minus_one(image, palette):
     return _balanced(-_distances(2 * image - 1, palette))
 
 
-@wrong(START, "the distance is Euclidean; L1 is asked for, the sum of absolute differences.")
+@wrong(START, "the distance is Euclidean; use L1, the sum of absolute differences.")
 def start_by_l2(image, palette):
     pixels = (image + 1) / 2
     return _balanced(-(pixels[:, None] - palette[None, :, :, None, None]).norm(dim=2))
 
 
-@wrong(START, "the differences are squared; L1 is asked for, the sum of absolute differences.")
+@wrong(START, "the differences are squared; use L1, the sum of absolute differences.")
 def start_by_squares(image, palette):
     pixels = (image + 1) / 2
     return _balanced(-(pixels[:, None] - palette[None, :, :, None, None]).square().sum(dim=2))
@@ -322,7 +324,7 @@ def start_by_the_largest(image, palette):
     return _balanced(-(pixels[:, None] - palette[None, :, :, None, None]).abs().amax(dim=2))
 
 
-@wrong(START, "cosine similarity replaces the distance: it cannot tell a colour from a darker.")
+@wrong(START, "cosine similarity replaces the distance: it cannot tell a colour from a darker one.")
 def start_by_cosine(image, palette):
     pixels = (image + 1) / 2
     return _balanced(
@@ -330,7 +332,7 @@ def start_by_cosine(image, palette):
     )
 
 
-@wrong(START, "steps 2 and 3 are missing: the logits are the bare distances.")
+@wrong(START, "steps 2 and 3 are missing: the logits are only the negative distances.")
 def start_unbalanced(image, palette):
     return -_distances(image, palette)
 
@@ -340,38 +342,38 @@ def start_uncentred(image, palette):
     return _scaled(-_distances(image, palette))
 
 
-@wrong(START, "step 3 is missing: some pixels begin surer than others.")
+@wrong(START, "step 3 is missing: some pixels start surer than others.")
 def start_unscaled(image, palette):
     logits = -_distances(image, palette)
     return logits - logits.mean(dim=1, keepdim=True)
 
 
-@wrong(START, "each vector of logits has the length 1; it is to have sqrt(K).")
+@wrong(START, "each vector of logits has the length 1; it should be sqrt(K).")
 def start_of_length_one(image, palette):
     logits = -_distances(image, palette)
     return _scaled(logits - logits.mean(dim=1, keepdim=True), 1.0)
 
 
-@wrong(START, "each vector of logits has the length K; it is to have sqrt(K).")
+@wrong(START, "each vector of logits has the length K; it should be sqrt(K).")
 def start_of_length_k(image, palette):
     logits = -_distances(image, palette)
     return _scaled(logits - logits.mean(dim=1, keepdim=True), len(palette))
 
 
-@wrong(START, "it is divided by std, which divides by K - 1: the length is then sqrt(K - 1).")
+@wrong(START, "it is divided by std, which uses K - 1: the length is then sqrt(K - 1).")
 def start_by_std(image, palette):
     logits = -_distances(image, palette)
     logits = logits - logits.mean(dim=1, keepdim=True)
     return logits / logits.std(dim=1, keepdim=True).clamp(min=1e-6)
 
 
-@wrong(START, "the mean is taken over the pixels; it belongs to the colours of one pixel.")
+@wrong(START, "the mean is taken over the pixels; take it over the colours of each pixel.")
 def start_centred_over_pixels(image, palette):
     logits = -_distances(image, palette)
     return _scaled(logits - logits.mean(dim=(2, 3), keepdim=True))
 
 
-@wrong(START, "one length is taken for the whole picture; every pixel has its own.")
+@wrong(START, "the whole picture is scaled with one length; scale every pixel with its own.")
 def start_scaled_as_a_whole(image, palette):
     logits = -_distances(image, palette)
     logits = logits - logits.mean(dim=1, keepdim=True)
@@ -379,14 +381,14 @@ def start_scaled_as_a_whole(image, palette):
     return (logits.numel() / len(logits)) ** 0.5 * logits / length
 
 
-@wrong(START, "a pixel as far from all colours divides by zero: keep the length away from 0.")
+@wrong(START, "a pixel equally far from all colours divides by zero: keep the length above 0.")
 def start_dividing_by_zero(image, palette):
     logits = -_distances(image, palette)
     logits = logits - logits.mean(dim=1, keepdim=True)
     return len(palette) ** 0.5 * logits / logits.norm(dim=1, keepdim=True)
 
 
-@wrong(START, "a softmax is taken at the end: these are weights, and logits are asked for.")
+@wrong(START, "a softmax is applied at the end: the results are weights, not logits.")
 def start_as_weights(image, palette):
     return _balanced(-_distances(image, palette)).softmax(dim=1)
 
@@ -412,13 +414,13 @@ def _means(pixels, centres, belongs):
     return torch.where(count > 0, belongs.T @ pixels / count.clamp(min=1), centres)
 
 
-@wrong(KMEANS, "a centre without pixels becomes 0 / 0; it is to stay where it is.")
+@wrong(KMEANS, "a centre without pixels becomes 0 / 0; it should stay where it is.")
 def kmeans_with_nan(pixels, centres):
     nearest = _nearest(pixels, centres)
     return torch.stack([pixels[nearest == k].mean(dim=0) for k in range(len(centres))])
 
 
-@wrong(KMEANS, "a centre without pixels goes to zero; it is to stay where it is.")
+@wrong(KMEANS, "a centre without pixels goes to zero; it should stay where it is.")
 def kmeans_with_zeros(pixels, centres):
     belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
     return belongs.T @ pixels / belongs.sum(dim=0).clamp(min=1)[:, None]
@@ -430,7 +432,7 @@ def kmeans_of_the_lively(pixels, centres):
     return torch.stack([pixels[nearest == k].mean(dim=0) for k in nearest.unique()])
 
 
-@wrong(KMEANS, "a centre without pixels jumps to the mean of all; it is to stay where it is.")
+@wrong(KMEANS, "a centre without pixels jumps to the mean of all; it should stay where it is.")
 def kmeans_starting_anew(pixels, centres):
     nearest = _nearest(pixels, centres)
     own = [pixels[nearest == k] for k in range(len(centres))]
@@ -462,20 +464,20 @@ def kmeans_by_the_farthest(pixels, centres):
     return _means(pixels, centres, F.one_hot(nearest, len(centres)).float())
 
 
-@wrong(KMEANS, "a pixel between two centres counts for both; the first has it.")
+@wrong(KMEANS, "a pixel between two centres counts for both; only the first should get it.")
 def kmeans_counting_twice(pixels, centres):
     distances = torch.cdist(pixels, centres)
     belongs = distances == distances.amin(dim=1, keepdim=True)
     return _means(pixels, centres, belongs.float())
 
 
-@wrong(KMEANS, "of equally near centres the last has the pixel; it is the first.")
+@wrong(KMEANS, "of equally near centres the last gets the pixel; the first should get it.")
 def kmeans_with_the_last(pixels, centres):
     nearest = len(centres) - 1 - torch.cdist(pixels, centres).flip(1).argmin(dim=1)
     return _means(pixels, centres, F.one_hot(nearest, len(centres)).float())
 
 
-@wrong(KMEANS, "every pixel pulls at every centre by its nearness: these are soft clusters.")
+@wrong(KMEANS, "every pixel pulls every centre, near ones more: these are soft clusters.")
 def kmeans_softly(pixels, centres):
     belongs = (-torch.cdist(pixels, centres)).softmax(dim=1)
     return belongs.T @ pixels / belongs.sum(dim=0)[:, None]
@@ -494,25 +496,25 @@ def kmeans_of_shares(pixels, centres):
     return torch.where(belongs.sum(dim=0)[:, None] > 0, means, centres)
 
 
-@wrong(KMEANS, "the old centre is averaged in with its pixels.")
+@wrong(KMEANS, "the old centre is included in the mean of its pixels.")
 def kmeans_with_the_old(pixels, centres):
     belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
     return (belongs.T @ pixels + centres) / (belongs.sum(dim=0)[:, None] + 1)
 
 
-@wrong(KMEANS, "the number of each pixel's centre is returned; the new centres are asked for.")
+@wrong(KMEANS, "the index of each pixel's centre is returned; return the new centres.")
 def kmeans_of_numbers(pixels, centres):
     return _nearest(pixels, centres)
 
 
-@wrong(KMEANS, "the centres are sorted by brightness; they are to keep their order.")
+@wrong(KMEANS, "the centres are sorted by brightness; they must keep their order.")
 def kmeans_sorted(pixels, centres):
     belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
     new = _means(pixels, centres, belongs)
     return new[new.sum(dim=1).argsort(stable=True)]
 
 
-@wrong(KMEANS, "the means are written into `centres` itself; it is to stay as it is.")
+@wrong(KMEANS, "the means are written into `centres` itself; it must not change.")
 def kmeans_in_place(pixels, centres):
     nearest = _nearest(pixels, centres)
     for k in range(len(centres)):
@@ -521,7 +523,7 @@ def kmeans_in_place(pixels, centres):
     return centres
 
 
-@wrong(KMEANS, "each centre moves before the next one's pixels are found; all move at once.")
+@wrong(KMEANS, "each centre moves before the next one's pixels are found; move all at once.")
 def kmeans_one_after_the_other(pixels, centres):
     centres = centres.clone()
     for k in range(len(centres)):
@@ -554,18 +556,18 @@ def fft_forward(image):
     return _heights(image, "forward")[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "the coarse frequencies are punished in place of the fine: all turns into one colour.")
+@wrong(FFT, "the low frequencies are penalised instead of the high: all turns into one colour.")
 def fft_of_the_coarse(image):
     return _heights(image)[..., _frequencies(image) <= EDGE].mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "fftshift moved the mask's middle but not the spectrum's: coarse ones are punished.")
+@wrong(FFT, "fftshift moved the mask but not the spectrum: low frequencies are penalised.")
 def fft_with_a_shifted_mask(image):
     fine = torch.fft.fftshift(_frequencies(image)) > EDGE
     return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "|f| is counted in lines of the transform, a circle: right for squares alone.")
+@wrong(FFT, "|f| is counted in lines of the transform: this is right only for squares.")
 def fft_in_lines(image):
     height, width = image.shape[-2:]
     lines = torch.hypot(
@@ -575,27 +577,29 @@ def fft_in_lines(image):
     return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "no frequency is left out: the drawing itself is punished, its mean colour most.")
+@wrong(
+    FFT, "no frequency is left out: the drawing itself is penalised, most of all its mean colour."
+)
 def fft_of_everything(image):
     return _heights(image).mean(dim=(1, 2, 3)).sum()
 
 
-@wrong(FFT, "the mean counts the coarse frequencies too, as zeros: it is over the fine ones alone.")
+@wrong(FFT, "the mean counts the low frequencies too, as zeros; average only the high ones.")
 def fft_masked_by_zeros(image):
     return (_heights(image) * (_frequencies(image) > EDGE)).mean(dim=(1, 2, 3)).sum()
 
 
-@wrong(FFT, "the heights are squared: what is asked for is |F|, not the power.")
+@wrong(FFT, "the amplitudes are squared: use |F|, not the power.")
 def fft_squared(image):
     return _heights(image)[..., _frequencies(image) > EDGE].square().mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "it is averaged over the batch: each picture is smoothed less, the more there are.")
+@wrong(FFT, "it is averaged over the batch: the more pictures, the less each is smoothed.")
 def fft_averaged_over_batch(image):
     return _heights(image)[..., _frequencies(image) > EDGE].mean()
 
 
-@wrong(FFT, "the heights are summed: the loss is a mean over channels and frequencies.")
+@wrong(FFT, "the amplitudes are summed: the loss is a mean over channels and frequencies.")
 def fft_summed(image):
     return _heights(image)[..., _frequencies(image) > EDGE].sum()
 
@@ -605,24 +609,24 @@ def fft_summed_over_channels(image):
     return _heights(image)[..., _frequencies(image) > EDGE].mean(dim=2).sum()
 
 
-@wrong(FFT, "one loss for each picture is returned; they are to be summed.")
+@wrong(FFT, "one loss per picture is returned; return their sum.")
 def fft_for_each(image):
     return _heights(image)[..., _frequencies(image) > EDGE].mean(dim=(1, 2))
 
 
-@wrong(FFT, "only the real part is taken: speckle then costs by where it stands.")
+@wrong(FFT, "only the real part is used: the cost of speckle then depends on its place.")
 def fft_of_the_real_part(image):
     spectrum = torch.fft.fft2(image, norm="ortho").real.abs()
     return spectrum[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "only rows are transformed, with fft; a picture takes fft2.")
+@wrong(FFT, "only rows are transformed, with fft; use fft2 for a picture.")
 def fft_of_rows(image):
     fine = torch.fft.fftfreq(image.shape[-1]).abs() > EDGE
     return torch.fft.fft(image, norm="ortho").abs()[..., fine].mean(dim=(1, 2, 3)).sum()
 
 
-@wrong(FFT, "the larger of the two frequencies is compared; |f| is the length of both.")
+@wrong(FFT, "the larger of the two frequencies is compared; |f| is the length of the vector.")
 def fft_in_a_box(image):
     height, width = image.shape[-2:]
     down, across = torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None]
@@ -644,7 +648,7 @@ def _between(low, high, batch, generator):
     return torch.randint(low, high + 1, (batch,), generator=generator)
 
 
-@wrong(BOUNDED, "the bound does not fall: it is t_max all the way.")
+@wrong(BOUNDED, "the bound does not fall: it is always t_max.")
 def bound_staying(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     return _between(t_min, t_max, batch, generator)
 
@@ -654,7 +658,7 @@ def bound_from_the_start(batch, step, steps, *, t_min, t_max, t_bound, bound_rea
     return _between(t_min, t_bound, batch, generator)
 
 
-@wrong(BOUNDED, "the bound falls on past t_bound: min(1, ...) is missing.")
+@wrong(BOUNDED, "the bound falls below t_bound: min(1, ...) is missing.")
 def bound_falling_past(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     bound = round(t_max + step / (bound_reached * steps) * (t_bound - t_max))
     return _between(t_min, max(bound, t_min), batch, generator)
@@ -665,13 +669,16 @@ def bound_over_the_run(batch, step, steps, *, t_min, t_max, t_bound, bound_reach
     return _between(t_min, _bound(step, steps, t_max, t_bound, 1.0), batch, generator)
 
 
-@wrong(BOUNDED, "bound_reached multiplies the way, so the bound falls slowly and never arrives.")
+@wrong(
+    BOUNDED,
+    "the progress is multiplied by bound_reached, so the bound falls slowly and never arrives.",
+)
 def bound_slowed(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     bound = round(t_max + bound_reached * step / steps * (t_bound - t_max))
     return _between(t_min, bound, batch, generator)
 
 
-@wrong(BOUNDED, "the bound jumps to t_bound at once; it falls in a line.")
+@wrong(BOUNDED, "the bound jumps to t_bound at once; it should fall linearly.")
 def bound_jumping(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     bound = t_max if step < bound_reached * steps else t_bound
     return _between(t_min, bound, batch, generator)
@@ -682,7 +689,7 @@ def bound_rising(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, ge
     return _between(t_min, _bound(step, steps, t_bound, t_max, bound_reached), batch, generator)
 
 
-@wrong(BOUNDED, "the bound falls to t_min in place of t_bound.")
+@wrong(BOUNDED, "the bound falls to t_min instead of t_bound.")
 def bound_falling_to_t_min(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     return _between(t_min, _bound(step, steps, t_max, t_min, bound_reached), batch, generator)
 
@@ -692,19 +699,19 @@ def bound_exclusive(batch, step, steps, *, t_min, t_max, t_bound, bound_reached,
     return _between(t_min, _bound(step, steps, t_max, t_bound, bound_reached) - 1, batch, generator)
 
 
-@wrong(BOUNDED, "the bound is cut off to a whole number; it is to be rounded.")
+@wrong(BOUNDED, "the bound is cut off to a whole number; round it.")
 def bound_cut_off(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     way = min(1.0, step / (bound_reached * steps))
     return _between(t_min, int(t_max + way * (t_bound - t_max)), batch, generator)
 
 
-@wrong(BOUNDED, "what lies above the bound is clamped to it, so that the bound comes too often.")
+@wrong(BOUNDED, "larger values are clamped to the bound, so the bound comes too often.")
 def bound_by_clamping(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     t = _between(t_min, t_max, batch, generator)
     return t.clamp(max=_bound(step, steps, t_max, t_bound, bound_reached))
 
 
-@wrong(BOUNDED, "t is the bound itself; it is drawn from t_min to the bound.")
+@wrong(BOUNDED, "t is the bound itself; draw it from t_min to the bound.")
 def bound_itself(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     return torch.full((batch,), _bound(step, steps, t_max, t_bound, bound_reached))
 
@@ -717,14 +724,12 @@ def bound_shared_by_the_batch(
     return _between(t_min, bound, 1, generator).repeat(batch)
 
 
-@wrong(BOUNDED, "the generator is not handed on, so a seed no longer repeats a run.")
+@wrong(BOUNDED, "the generator is not passed on, so a seed no longer repeats a run.")
 def bound_without_generator(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     return _between(t_min, _bound(step, steps, t_max, t_bound, bound_reached), batch, None)
 
 
-@wrong(
-    BOUNDED, "the generator is seeded anew inside, so that every step sees the same noise levels."
-)
+@wrong(BOUNDED, "the generator is seeded again inside, so every step sees the same noise levels.")
 def bound_seeded_inside(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     bound = _bound(step, steps, t_max, t_bound, bound_reached)
     return _between(t_min, bound, batch, generator.manual_seed(0))
@@ -771,17 +776,17 @@ def _told(numbers):
     return answer
 
 
-@wrong(GRAD, "width stands before height: SDXL takes the canvas for upright.")
+@wrong(GRAD, "width comes before height: SDXL takes a wide canvas for a tall one.")
 def sdxl_with_width_first(*arguments):
     return _told(lambda size: (size[1], size[0], 0, 0, size[1], size[0]))(*arguments)
 
 
-@wrong(GRAD, "the size stands where the crop belongs, which starts at 0, 0 on a whole picture.")
+@wrong(GRAD, "the size is in the place of the crop, which is 0, 0 for a whole picture.")
 def sdxl_with_the_size_as_crop(*arguments):
     return _told(lambda size: (*size, *size, 0, 0))(*arguments)
 
 
-@wrong(GRAD, "the crop starts in the middle: SDXL draws what lies beyond it.")
+@wrong(GRAD, "the crop starts in the middle: SDXL draws only a part of the picture.")
 def sdxl_cropped(*arguments):
     return _told(lambda size: (*size, size[0] // 2, size[1] // 2, *size))(*arguments)
 
@@ -791,27 +796,27 @@ def sdxl_without_target(*arguments):
     return _told(lambda size: (*size, 0, 0, 0, 0))(*arguments)
 
 
-@wrong(GRAD, "the original's size is missing: SDXL takes it for a tiny picture, and blurs.")
+@wrong(GRAD, "the original's size is missing: SDXL takes the picture for a tiny one, and blurs.")
 def sdxl_without_original(*arguments):
     return _told(lambda size: (0, 0, 0, 0, *size))(*arguments)
 
 
-@wrong(GRAD, "the target's size is left out, and four numbers are given in place of six.")
+@wrong(GRAD, "the target's size is left out: there are four numbers instead of six.")
 def sdxl_with_four_numbers(*arguments):
     return _told(lambda size: (*size, 0, 0))(*arguments)
 
 
-@wrong(GRAD, "the canvas is said to be 1024 × 1024, whatever its size.")
+@wrong(GRAD, "the size is always 1024 × 1024, not that of the canvas.")
 def sdxl_of_full_size(*arguments):
     return _told(lambda size: (1024, 1024, 0, 0, 1024, 1024))(*arguments)
 
 
-@wrong(GRAD, "the crop's place and the size are given as parts of the canvas; pixels are meant.")
+@wrong(GRAD, "crop and size are given as fractions of the canvas; give pixels.")
 def sdxl_in_parts(*arguments):
     return _told(lambda size: (1, 1, 0, 0, 1, 1))(*arguments)
 
 
-@wrong(GRAD, "the latents' height and width are told; the canvas is meant, in pixels.")
+@wrong(GRAD, "the latents' height and width are given; give the canvas's, in pixels.")
 def sdxl_of_the_latents_size(prior, x0, t, eps, text, uncond, scale, size, controls):
     told = _told(lambda _: (*x0.shape[-2:], 0, 0, *x0.shape[-2:]))
     return told(prior, x0, t, eps, text, uncond, scale, size, controls)
@@ -829,7 +834,7 @@ def sdxl_with_one_row(prior, x0, t, eps, text, uncond, scale, size, controls):
     return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
 
 
-@wrong(GRAD, "only the prompt's branch knows the size; the other one is told zeros.")
+@wrong(GRAD, "only the prompt's branch gets the size; the other one gets zeros.")
 def sdxl_with_numbers_for_text_alone(prior, x0, t, eps, text, uncond, scale, size, controls):
     text = _sized(text, len(x0), *size, 0, 0, *size)
     uncond = _sized(uncond, len(x0), *[0] * 6)
@@ -837,7 +842,7 @@ def sdxl_with_numbers_for_text_alone(prior, x0, t, eps, text, uncond, scale, siz
     return (1 - prior.alpha_bar(t)) * direction
 
 
-@wrong(GRAD, "the pooled vectors get lost where the conditions are made anew: use `replace`.")
+@wrong(GRAD, "the pooled vectors are lost because the conditions are built again: use `replace`.")
 def sdxl_without_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
     both = [Condition(c.tokens, None, c.time_ids) for c in _whole(x0, size, text, uncond)]
     return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
@@ -851,27 +856,27 @@ def sdxl_with_one_pooled(prior, x0, t, eps, text, uncond, scale, size, controls)
     return (1 - prior.alpha_bar(t)) * direction
 
 
-@wrong(GRAD, "`controls` is not handed on: nothing holds the drawing.")
+@wrong(GRAD, "`controls` is not passed on: the ControlNets are not used.")
 def sdxl_without_controls(prior, x0, t, eps, text, uncond, scale, size, controls):
     direction = _towards(prior, x0, t, eps, _whole(x0, size, text, uncond), scale, ())
     return (1 - prior.alpha_bar(t)) * direction
 
 
-@wrong(GRAD, "only the first of the controls is handed on.")
+@wrong(GRAD, "only the first of the controls is passed on.")
 def sdxl_with_one_control(prior, x0, t, eps, text, uncond, scale, size, controls):
     both = _whole(x0, size, text, uncond)
     direction = _towards(prior, x0, t, eps, both, scale, controls[:1])
     return (1 - prior.alpha_bar(t)) * direction
 
 
-@wrong(GRAD, "the control pictures are taken to [-1, 1]; they are shown as they come, in [0, 1].")
+@wrong(GRAD, "the control pictures are scaled to [-1, 1]; they must stay in [0, 1].")
 def sdxl_with_stretched_controls(prior, x0, t, eps, text, uncond, scale, size, controls):
     both = _whole(x0, size, text, uncond)
     stretched = [replace(control, image=2 * control.image - 1) for control in controls]
     return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, stretched)
 
 
-@wrong(GRAD, "the controls hold the prompt's branch alone, in a call of its own.")
+@wrong(GRAD, "only the prompt's branch gets the controls, in its own call.")
 @torch.no_grad()
 def sdxl_with_controls_for_text_alone(prior, x0, t, eps, text, uncond, scale, size, controls):
     text, uncond = _whole(x0, size, text, uncond)
@@ -883,7 +888,7 @@ def sdxl_with_controls_for_text_alone(prior, x0, t, eps, text, uncond, scale, si
 
 
 @wrong(
-    GRAD, "the branches are predicted one after the other; hand both conditions to a single call."
+    GRAD, "the branches are predicted one after the other; pass both conditions to a single call."
 )
 @torch.no_grad()
 def sdxl_in_two_calls(prior, x0, t, eps, text, uncond, scale, size, controls):
@@ -932,7 +937,7 @@ def sdxl_flipped(prior, x0, t, eps, text, uncond, scale, size, controls):
     return (prior.alpha_bar(t) - 1) * _towards(prior, x0, t, eps, both, scale, controls)
 
 
-@wrong(GRAD, "eps is not subtracted: the whole predicted noise is taken for the gradient.")
+@wrong(GRAD, "eps is not subtracted: the whole predicted noise is used as the gradient.")
 def sdxl_without_eps(prior, x0, t, eps, text, uncond, scale, size, controls):
     both = _whole(x0, size, text, uncond)
     direction = _towards(prior, x0, t, eps, both, scale, controls) + eps

@@ -1,4 +1,4 @@
-"""The facts of the stage: its notebook, its tasks and their points, its pictures."""
+"""The facts of the stage: its notebook, its tasks and their points, and what they need."""
 
 from grading.stages.stage import Stage
 
@@ -15,5 +15,23 @@ STAGE = Stage(
         "bounded_timesteps": 1,
         "sdxl_grad": 4,
     },
+    title="palette-exact pixel art through SDXL and ControlNets, "
+    "down to the chart to stitch it from",
+    minutes=150,
     pictures=4,
+    models=(
+        "tiny-caption",
+        "tiny-controlnet-*",
+        "tiny-depth",
+        "tiny-sdxl",
+    ),
+    data=("pixelart",),
+    tried=(
+        "sdxl_flipped",
+        "sdxl_with_swapped_branches",
+        "sdxl_without_guidance",
+        "painted_from_bytes",
+        "gumbel_over_columns",
+        "sdxl_without_eps",
+    ),
 )

@@ -21,7 +21,7 @@ def t_without_lower_end(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(t_min + 1, t_max + 1, (batch,), generator=generator)
 
 
-@wrong(SAMPLE, "all 1000 timesteps are drawn from, and t_min and t_max are not used.")
+@wrong(SAMPLE, "timesteps are drawn from all 1000; t_min and t_max are not used.")
 def t_from_everywhere(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(0, 1000, (batch,), generator=generator)
 
@@ -36,12 +36,12 @@ def t_shared_by_the_batch(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(t_min, t_max + 1, (1,), generator=generator).repeat(batch)
 
 
-@wrong(SAMPLE, "a single timestep is returned in place of one for each latent.")
+@wrong(SAMPLE, "a single timestep is returned instead of one for each latent.")
 def t_single(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(t_min, t_max + 1, (1,), generator=generator)
 
 
-@wrong(SAMPLE, "t is a Python number; the model wants a tensor with one timestep for each latent.")
+@wrong(SAMPLE, "t is a Python number; the model needs a tensor with one timestep for each latent.")
 def t_number(batch, step, steps, *, t_min, t_max, generator):
     return int(torch.randint(t_min, t_max + 1, (1,), generator=generator))
 
@@ -56,19 +56,17 @@ def t_normalised(batch, step, steps, *, t_min, t_max, generator):
     return torch.rand(batch, generator=generator)
 
 
-@wrong(SAMPLE, "the generator is not handed on, so a seed no longer repeats a run.")
+@wrong(SAMPLE, "the generator is not passed on, so a seed no longer repeats a run.")
 def t_without_generator(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(t_min, t_max + 1, (batch,))
 
 
-@wrong(
-    SAMPLE, "the generator is seeded anew inside, so that every step sees the same noise levels."
-)
+@wrong(SAMPLE, "the generator is seeded again inside, so every step sees the same noise levels.")
 def t_seeded_inside(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(t_min, t_max + 1, (batch,), generator=generator.manual_seed(0))
 
 
-@wrong(SAMPLE, "t falls with the step; that is annealing, and uniform sampling ignores the step.")
+@wrong(SAMPLE, "t falls with the step; that is annealing. Uniform sampling ignores the step.")
 def t_annealed(batch, step, steps, *, t_min, t_max, generator):
     return torch.full((batch,), t_max - (t_max - t_min) * step // (steps - 1))
 
@@ -78,7 +76,7 @@ def t_always_the_middle(batch, step, steps, *, t_min, t_max, generator):
     return torch.full((batch,), (t_min + t_max) // 2)
 
 
-@wrong(SAMPLE, "real numbers are rounded, so that the two ends come half as often.")
+@wrong(SAMPLE, "real numbers are rounded, so the two ends come half as often.")
 def t_rounded(batch, step, steps, *, t_min, t_max, generator):
     return (t_min + (t_max - t_min) * torch.rand(batch, generator=generator)).round().long()
 
@@ -114,7 +112,7 @@ def grad_guided_from_text(prior, x0, t, eps, text, uncond, guidance_scale):
     )
 
 
-@wrong(GRAD, "the scale multiplies eps_text alone; it belongs to the difference of the branches.")
+@wrong(GRAD, "the scale multiplies only eps_text; it belongs to the difference of the branches.")
 @torch.no_grad()
 def grad_guided_by_text_alone(prior, x0, t, eps, text, uncond, guidance_scale):
     eps_uncond, eps_text = prior.predict_noise(_noised(prior, x0, t, eps), t, uncond, text)
@@ -127,7 +125,7 @@ def grad_without_guidance(prior, x0, t, eps, text, uncond, guidance_scale):
     return (1 - prior.alpha_bar(t)) * _direction(prior, x0, t, eps, text, uncond, 1.0)
 
 
-@wrong(GRAD, "eps is not subtracted: the whole predicted noise is taken for the gradient.")
+@wrong(GRAD, "eps is not subtracted: the whole predicted noise is used as the gradient.")
 @torch.no_grad()
 def grad_without_eps(prior, x0, t, eps, text, uncond, guidance_scale):
     xt = _noised(prior, x0, t, eps)
@@ -159,7 +157,7 @@ def grad_weighted_by_root(prior, x0, t, eps, text, uncond, guidance_scale):
     return weight * _direction(prior, x0, t, eps, text, uncond, guidance_scale)
 
 
-@wrong(GRAD, "dxt/dx0 = sqrt(alpha_bar) is multiplied in once more; w(t) already holds it.")
+@wrong(GRAD, "dxt/dx0 = sqrt(alpha_bar) is multiplied again; w(t) already contains it.")
 @torch.no_grad()
 def grad_with_chain_rule(prior, x0, t, eps, text, uncond, guidance_scale):
     alpha_bar = prior.alpha_bar(t)
@@ -181,16 +179,14 @@ def grad_predicted_at_x0(prior, x0, t, eps, text, uncond, guidance_scale):
     return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
 
 
-@wrong(GRAD, "other noise is subtracted than was put into xt.")
+@wrong(GRAD, "the noise that is subtracted is not the noise in xt.")
 @torch.no_grad()
 def grad_against_fresh_noise(prior, x0, t, eps, text, uncond, guidance_scale):
     eps_hat = _eps_hat(prior, _noised(prior, x0, t, eps), t, text, uncond, guidance_scale)
     return (1 - prior.alpha_bar(t)) * (eps_hat - torch.randn_like(eps))
 
 
-@wrong(
-    GRAD, "alpha of the single step is used in place of the product alpha_bar: hardly any noise."
-)
+@wrong(GRAD, "alpha of the single step is used instead of the product alpha_bar: hardly any noise.")
 @torch.no_grad()
 def grad_with_alpha_of_one_step(prior, x0, t, eps, text, uncond, guidance_scale):
     alpha = (prior.alphas_cumprod[t] / prior.alphas_cumprod[t - 1]).view(-1, 1, 1, 1)
@@ -238,7 +234,7 @@ def grad_as_a_number(prior, x0, t, eps, text, uncond, guidance_scale):
 
 
 @wrong(
-    GRAD, "the branches are predicted one after the other; hand both conditions to a single call."
+    GRAD, "the branches are predicted one after the other; pass both conditions to a single call."
 )
 @torch.no_grad()
 def grad_in_two_calls(prior, x0, t, eps, text, uncond, guidance_scale):
@@ -258,7 +254,7 @@ def grad_with_graph(prior, x0, t, eps, text, uncond, guidance_scale):
     return (alpha_bar * (1 - alpha_bar)).sqrt() * (x0 - x0_hat)
 
 
-@wrong(GRAD, "xt is written over x0: noise goes into the picture itself.")
+@wrong(GRAD, "xt is written over x0: the picture itself gets noise.")
 @torch.no_grad()
 def grad_noised_in_place(prior, x0, t, eps, text, uncond, guidance_scale):
     alpha_bar = prior.alpha_bar(t)
@@ -278,17 +274,17 @@ def loss_averaged(x0, grad):
     return torch.nn.functional.mse_loss(x0, (x0 - grad).detach())
 
 
-@wrong(LOSS, "half the mean is taken in place of half the sum.")
+@wrong(LOSS, "half the mean is used instead of half the sum.")
 def loss_half_averaged(x0, grad):
     return 0.5 * torch.nn.functional.mse_loss(x0, (x0 - grad).detach())
 
 
-@wrong(LOSS, "it is divided by the batch size: each picture moves less, the more there are.")
+@wrong(LOSS, "it is divided by the batch size: the more pictures, the less each moves.")
 def loss_averaged_over_batch(x0, grad):
     return 0.5 * (x0 - (x0 - grad).detach()).square().sum() / len(x0)
 
 
-@wrong(LOSS, "the target lies on the wrong side, x0 + grad: the sign is flipped.")
+@wrong(LOSS, "the target is on the wrong side, x0 + grad: the sign is flipped.")
 def loss_flipped(x0, grad):
     return 0.5 * (x0 - (x0 + grad).detach()).square().sum()
 
@@ -298,22 +294,22 @@ def loss_with_moving_target(x0, grad):
     return 0.5 * (x0 - (x0 - grad)).square().sum()
 
 
-@wrong(LOSS, "x0 is detached along with the target, so nothing is left to differentiate.")
+@wrong(LOSS, "x0 is detached together with the target, so nothing is left to differentiate.")
 def loss_detached(x0, grad):
     return 0.5 * (x0 - (x0 - grad)).detach().square().sum()
 
 
-@wrong(LOSS, "grad itself is the target, in place of x0 - grad.")
+@wrong(LOSS, "grad itself is the target, instead of x0 - grad.")
 def loss_towards_grad(x0, grad):
     return 0.5 * (x0 - grad.detach()).square().sum()
 
 
-@wrong(LOSS, "the distance is not squared: its gradient has length one, whatever grad is.")
+@wrong(LOSS, "the distance is not squared: its gradient always has length 1.")
 def loss_unsquared(x0, grad):
     return (x0 - (x0 - grad).detach()).norm()
 
 
-@wrong(LOSS, "the squares are not summed: backward wants a single number.")
+@wrong(LOSS, "the squares are not summed: backward needs a single number.")
 def loss_not_summed(x0, grad):
     return 0.5 * (x0 - (x0 - grad).detach()).square()
 

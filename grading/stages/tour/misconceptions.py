@@ -31,7 +31,7 @@ def noise_root_missing_on_signal(x0, eps, alpha_bar):
     return alpha_bar * x0 + (1 - alpha_bar).sqrt() * eps
 
 
-@wrong(ADD_NOISE, "the noise gets 1 - sqrt(alpha_bar) in place of sqrt(1 - alpha_bar).")
+@wrong(ADD_NOISE, "the noise gets 1 - sqrt(alpha_bar) instead of sqrt(1 - alpha_bar).")
 def noise_one_minus_root(x0, eps, alpha_bar):
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar.sqrt()) * eps
 
@@ -43,7 +43,7 @@ def noise_on_unscaled_signal(x0, eps, alpha_bar):
 
 @wrong(
     ADD_NOISE,
-    "the noise is added in the variance-exploding form, as in EDM; this model wants DDPM's.",
+    "the noise is added in the variance-exploding form, as in EDM; this model needs DDPM's.",
 )
 def noise_exploding(x0, eps, alpha_bar):
     return x0 + ((1 - alpha_bar) / alpha_bar).sqrt() * eps
@@ -59,7 +59,7 @@ def noise_level_of_the_first(x0, eps, alpha_bar):
     return alpha_bar[0].sqrt() * x0 + (1 - alpha_bar[0]).sqrt() * eps
 
 
-@wrong(ADD_NOISE, "new noise is drawn inside and eps is left aside.")
+@wrong(ADD_NOISE, "new noise is drawn inside and eps is not used.")
 def noise_drawn_inside(x0, eps, alpha_bar):
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * torch.randn_like(x0)
 
@@ -89,7 +89,7 @@ def x0_without_roots(xt, eps, alpha_bar):
     return (xt - (1 - alpha_bar) * eps) / alpha_bar
 
 
-@wrong(PREDICT_X0, "the noise is added once more rather than taken away.")
+@wrong(PREDICT_X0, "the noise is added again instead of removed.")
 def x0_with_noise_added(xt, eps, alpha_bar):
     return (xt + (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
 
@@ -114,7 +114,7 @@ def x0_clamped(xt, eps, alpha_bar):
     return ((xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()).clamp(-1, 1)
 
 
-@wrong(GUIDANCE, "the branches are swapped: it starts at the prompt and flees from it.")
+@wrong(GUIDANCE, "the branches are swapped: it starts at the prompt and moves away from it.")
 def guidance_swapped(eps_uncond, eps_text, guidance_scale):
     return eps_text + guidance_scale * (eps_uncond - eps_text)
 
@@ -124,7 +124,7 @@ def guidance_from_text(eps_uncond, eps_text, guidance_scale):
     return eps_text + guidance_scale * (eps_text - eps_uncond)
 
 
-@wrong(GUIDANCE, "the scale multiplies eps_text alone; it belongs to the difference.")
+@wrong(GUIDANCE, "the scale multiplies only eps_text; it belongs to the difference.")
 def guidance_of_text_alone(eps_uncond, eps_text, guidance_scale):
     return eps_uncond + guidance_scale * eps_text
 
@@ -139,7 +139,7 @@ def guidance_difference_alone(eps_uncond, eps_text, guidance_scale):
     return guidance_scale * (eps_text - eps_uncond)
 
 
-@wrong(GUIDANCE, "brackets are missing, so that the scale meets only one of the two.")
+@wrong(GUIDANCE, "brackets are missing, so the scale multiplies only one of the two.")
 def guidance_without_brackets(eps_uncond, eps_text, guidance_scale):
     return eps_uncond + guidance_scale * eps_text - eps_uncond
 

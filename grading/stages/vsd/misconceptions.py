@@ -38,14 +38,14 @@ def grad_of_vsd_flipped(prior, lora, x0, t, *others):
     return -(1 - prior.alpha_bar(t)) * _direction(prior, lora, x0, t, *others)
 
 
-@wrong(GRAD, "eps is subtracted in place of the LoRA's prediction: that is SDS.")
+@wrong(GRAD, "eps is subtracted instead of the LoRA's prediction: that is SDS.")
 @torch.no_grad()
 def grad_of_vsd_against_eps(prior, lora, x0, t, eps, text, uncond, scale):
     eps_hat = _guided(prior, _noised(x0, eps, prior.alpha_bar(t)), t, text, uncond, scale)
     return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
 
 
-@wrong(GRAD, "the LoRA answers for the prior too: what is left is guidance alone.")
+@wrong(GRAD, "the LoRA is used as the prior too: only guidance is left.")
 @torch.no_grad()
 def grad_of_vsd_with_lora_as_prior(prior, lora, x0, t, eps, text, uncond, scale):
     xt = _noised(x0, eps, prior.alpha_bar(t))
@@ -53,7 +53,7 @@ def grad_of_vsd_with_lora_as_prior(prior, lora, x0, t, eps, text, uncond, scale)
     return (1 - prior.alpha_bar(t)) * (_guided(lora, xt, t, text, uncond, scale) - eps_lora)
 
 
-@wrong(GRAD, "the prior's own branch for the prompt stands where the LoRA should: that is CSD.")
+@wrong(GRAD, "the prior's own branch for the prompt is used instead of the LoRA: that is CSD.")
 @torch.no_grad()
 def grad_of_vsd_with_prior_as_lora(prior, lora, x0, t, eps, text, uncond, scale):
     xt = _noised(x0, eps, prior.alpha_bar(t))
@@ -61,7 +61,7 @@ def grad_of_vsd_with_prior_as_lora(prior, lora, x0, t, eps, text, uncond, scale)
     return (1 - prior.alpha_bar(t)) * (scale - 1) * (eps_text - eps_uncond)
 
 
-@wrong(GRAD, "the LoRA is guided as the prior is; its scale is 1.")
+@wrong(GRAD, "the LoRA is guided like the prior; its scale must be 1.")
 @torch.no_grad()
 def grad_of_vsd_with_guided_lora(prior, lora, x0, t, eps, text, uncond, scale):
     xt = _noised(x0, eps, prior.alpha_bar(t))
@@ -105,7 +105,7 @@ def grad_of_vsd_minus_v(prior, lora, x0, t, eps, text, uncond, scale):
     return (1 - prior.alpha_bar(t)) * (eps_prior - lora.predict(xt, t, text))
 
 
-@wrong(GRAD, "lora.predict is used, and the result carries a graph to the LoRA's weights.")
+@wrong(GRAD, "lora.predict is used, so the result has a graph to the LoRA's weights.")
 def grad_of_vsd_with_graph(prior, lora, x0, t, eps, text, uncond, scale):
     alpha_bar = prior.alpha_bar(t)
     xt = _noised(x0, eps, alpha_bar)
@@ -114,7 +114,7 @@ def grad_of_vsd_with_graph(prior, lora, x0, t, eps, text, uncond, scale):
     return (1 - alpha_bar) * (_guided(prior, xt, t, text, uncond, scale) - eps_lora)
 
 
-@wrong(GRAD, "the LoRA sees the particles with other noise than the prior does.")
+@wrong(GRAD, "the LoRA sees the particles with different noise than the prior.")
 @torch.no_grad()
 def grad_of_vsd_with_fresh_noise(prior, lora, x0, t, eps, text, uncond, scale):
     alpha_bar = prior.alpha_bar(t)
@@ -123,7 +123,7 @@ def grad_of_vsd_with_fresh_noise(prior, lora, x0, t, eps, text, uncond, scale):
     return (1 - alpha_bar) * (eps_prior - lora.predict_noise(other, t, text)[0])
 
 
-@wrong(GRAD, "the LoRA sees x0 itself; it must be asked at xt, as the prior is.")
+@wrong(GRAD, "the LoRA sees x0 itself; it must be asked at xt, like the prior.")
 @torch.no_grad()
 def grad_of_vsd_with_lora_at_x0(prior, lora, x0, t, eps, text, uncond, scale):
     alpha_bar = prior.alpha_bar(t)
@@ -146,7 +146,7 @@ def grad_of_vsd_squared(prior, lora, x0, t, *others):
     return (1 - prior.alpha_bar(t)) * _direction(prior, lora, x0, t, *others).square()
 
 
-@wrong(GRAD, "the prior's branches are predicted one after the other; one call takes both.")
+@wrong(GRAD, "the prior's branches are predicted one after the other; use one call for both.")
 @torch.no_grad()
 def grad_of_vsd_in_two_calls(prior, lora, x0, t, eps, text, uncond, scale):
     xt = _noised(x0, eps, prior.alpha_bar(t))
@@ -161,18 +161,18 @@ def _error(lora, x0, t, eps, text):
     return lora.predict(xt, t, text) - lora.target(x0, eps, t)
 
 
-@wrong(LORA, "x0 is not detached: learning to denoise them would move the particles too.")
+@wrong(LORA, "x0 is not detached: the LoRA's training would move the particles too.")
 def lora_loss_moving_particles(lora, x0, t, eps, text):
     return _error(lora, x0, t, eps, text).square().mean()
 
 
-@wrong(LORA, "eps is the target; this network predicts v, and lora.target knows.")
+@wrong(LORA, "eps is the target, but this network predicts v: use lora.target.")
 def lora_loss_towards_eps(lora, x0, t, eps, text):
     xt = _noised(x0.detach(), eps, lora.alpha_bar(t))
     return (lora.predict(xt, t, text) - eps).square().mean()
 
 
-@wrong(LORA, "x0 is the target; lora.target says what should have been predicted.")
+@wrong(LORA, "x0 is the target; use lora.target.")
 def lora_loss_towards_x0(lora, x0, t, eps, text):
     x0 = x0.detach()
     return (lora.predict(_noised(x0, eps, lora.alpha_bar(t)), t, text) - x0).square().mean()
@@ -185,7 +185,7 @@ def lora_loss_with_swapped_target(lora, x0, t, eps, text):
     return (lora.predict(xt, t, text) - lora.target(eps, x0, t)).square().mean()
 
 
-@wrong(LORA, "no graph leads to the weights: lora.predict_noise was asked, or under no_grad.")
+@wrong(LORA, "no graph leads to the weights: it uses lora.predict_noise, or torch.no_grad().")
 def lora_loss_without_graph(lora, x0, t, eps, text):
     xt = _noised(x0.detach(), eps, lora.alpha_bar(t))
     return (lora.predict_noise(xt, t, text)[0] - eps).square().mean()
@@ -196,7 +196,7 @@ def lora_loss_summed(lora, x0, t, eps, text):
     return _error(lora, x0.detach(), t, eps, text).square().sum()
 
 
-@wrong(LORA, "the squares are summed over each latent and averaged over the batch alone.")
+@wrong(LORA, "the squares are summed over each latent and averaged only over the batch.")
 def lora_loss_averaged_over_batch(lora, x0, t, eps, text):
     return _error(lora, x0.detach(), t, eps, text).square().sum() / len(x0)
 
@@ -211,22 +211,22 @@ def lora_loss_with_root(lora, x0, t, eps, text):
     return _error(lora, x0.detach(), t, eps, text).square().mean().sqrt()
 
 
-@wrong(LORA, "absolute differences are averaged in place of squares.")
+@wrong(LORA, "absolute differences are averaged instead of squares.")
 def lora_loss_absolute(lora, x0, t, eps, text):
     return _error(lora, x0.detach(), t, eps, text).abs().mean()
 
 
-@wrong(LORA, "there is one loss for each latent; backward wants a single number.")
+@wrong(LORA, "there is one loss for each latent; backward needs a single number.")
 def lora_loss_for_each(lora, x0, t, eps, text):
     return _error(lora, x0.detach(), t, eps, text).square().mean(dim=(1, 2, 3))
 
 
-@wrong(LORA, "the weight 1 - alpha_bar is put on; learning has no weight.")
+@wrong(LORA, "the weight 1 - alpha_bar is used; the LoRA's loss has no weight.")
 def lora_loss_weighted(lora, x0, t, eps, text):
     return ((1 - lora.alpha_bar(t)) * _error(lora, x0.detach(), t, eps, text).square()).mean()
 
 
-@wrong(LORA, "the LoRA is asked about x0, to which no noise was added.")
+@wrong(LORA, "the LoRA is asked about x0 without noise.")
 def lora_loss_at_x0(lora, x0, t, eps, text):
     x0 = x0.detach()
     return (lora.predict(x0, t, text) - lora.target(x0, eps, t)).square().mean()
@@ -239,7 +239,7 @@ def lora_loss_noised_without_roots(lora, x0, t, eps, text):
     return (lora.predict(xt, t, text) - lora.target(x0, eps, t)).square().mean()
 
 
-@wrong(LORA, "new noise is drawn inside and eps is left aside.")
+@wrong(LORA, "new noise is drawn inside and eps is not used.")
 def lora_loss_with_fresh_noise(lora, x0, t, eps, text):
     return _error(lora, x0.detach(), t, torch.randn_like(eps), text).square().mean()
 
@@ -252,7 +252,7 @@ def _learn(loss, optimiser):
     return value.detach()
 
 
-@wrong(STEP, "nothing is forgotten: neither optimiser's zero_grad is called.")
+@wrong(STEP, "old gradients stay: neither optimiser's zero_grad is called.")
 def step_without_zero_grad(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     loss = particle_loss()
     loss.backward()
@@ -279,7 +279,7 @@ def step_with_stale_lora(particle_loss, lora_loss, particle_optimiser, lora_opti
     return loss
 
 
-@wrong(STEP, "both are told to forget at the start only: the LoRA then follows both losses.")
+@wrong(STEP, "zero_grad is called only at the start: the LoRA then follows both losses.")
 def step_forgetting_once(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     lora_optimiser.zero_grad()
     loss = _learn(particle_loss, particle_optimiser)
@@ -288,7 +288,7 @@ def step_forgetting_once(particle_loss, lora_loss, particle_optimiser, lora_opti
     return loss
 
 
-@wrong(STEP, "zero_grad comes between backward and step: both forget what they have just learnt.")
+@wrong(STEP, "zero_grad comes between backward and step: it clears the new gradients.")
 def step_forgetting_too_late(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     loss = particle_loss()
     loss.backward()
@@ -300,7 +300,7 @@ def step_forgetting_too_late(particle_loss, lora_loss, particle_optimiser, lora_
     return loss.detach()
 
 
-@wrong(STEP, "the LoRA steps first; the particles shall meet it as it is.")
+@wrong(STEP, "the LoRA steps first; the particles should step against the LoRA as it is.")
 def step_of_lora_first(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     _learn(lora_loss, lora_optimiser)
     return _learn(particle_loss, particle_optimiser)
@@ -314,7 +314,7 @@ def step_of_old_losses(particle_loss, lora_loss, particle_optimiser, lora_optimi
     return loss.detach()
 
 
-@wrong(STEP, "the losses are added up, so that each side follows the other's loss as well.")
+@wrong(STEP, "the losses are added, so each side follows the other's loss too.")
 def step_of_the_sum(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     loss = particle_loss()
     particle_optimiser.zero_grad()
@@ -345,7 +345,7 @@ def step_of_lora_alone(particle_loss, lora_loss, particle_optimiser, lora_optimi
     return loss.detach()
 
 
-@wrong(STEP, "the particles step twice, once more after the LoRA's loss.")
+@wrong(STEP, "the particles step twice, a second time after the LoRA's loss.")
 def step_of_particles_twice(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     loss = _learn(particle_loss, particle_optimiser)
     _learn(lora_loss, lora_optimiser)
@@ -381,7 +381,7 @@ def step_returning_a_number(particle_loss, lora_loss, particle_optimiser, lora_o
     return loss.item()
 
 
-@wrong(STEP, "the LoRA's loss is returned; the curve is that of the particles.")
+@wrong(STEP, "the LoRA's loss is returned; return the particles' loss.")
 def step_returning_the_loss_of_lora(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     _learn(particle_loss, particle_optimiser)
     return _learn(lora_loss, lora_optimiser)

@@ -36,7 +36,7 @@ class Brush(Declared):
     """Every kind of field once; `early` has a bound that is declared after it."""
 
     name: str = setting(REQUIRED, Text(), "what it is called, 100% free")
-    early: int = setting(1, Whole(0, "late"), "first step", short="-e")
+    early: int = setting(0, Whole(0, "late"), "first step", short="-e")
     late: int = setting(9, Whole(0, 99), "last step")
     hardness: float = setting(0.5, Real(low=0, high=1), "how hard it is")
     width: float = setting(None, Real(above=0), "how wide it is", by_default=BY_MODEL)
@@ -47,8 +47,9 @@ class Brush(Declared):
     )
 
     def __post_init__(self) -> None:
-        self.check("late")
-        self.fill_in(width=3.0, length=10 * self.late)
+        self.fill_in(width=3.0)
+        if isinstance(self.late, int):
+            self.fill_in(length=10 * self.late)
         self.check()
 
 
@@ -129,9 +130,11 @@ def test_settings_survive_the_file(tmp_path: Path) -> None:
 
 def test_the_file_says_above_each_setting_what_it_is() -> None:
     blocks = Brush("fan").to_yaml().rstrip("\n").split("\n\n")
+    long = Brush("long " * 60 + "凍").to_yaml().splitlines()
 
-    assert blocks[:2] == ["# what it is called, 100% free\nname: fan", "# first step\nearly: 1"]
+    assert blocks[:2] == ["# what it is called, 100% free\nname: fan", "# first step\nearly: 0"]
     assert len(blocks) == len(dataclasses.fields(Brush))
+    assert long[1] == "name: " + "long " * 60 + "凍"
     assert yaml.safe_load(Brush("fan").to_yaml()) == dataclasses.asdict(Brush("fan"))
 
 
@@ -168,10 +171,16 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a boat", "brush.yaml must hold settings, one 'name: value' a line, among them a name."),
-        ("late: 3", "brush.yaml must hold settings, one 'name: value' a line, among them a name."),
-        ("name: fan\nlate: [", "brush.yaml: line 2 is not YAML; put it right, or name another"),
-        ("name: 2001-99-99", "brush.yaml: it is missing or not YAML; put it right"),
+        (
+            "a boat",
+            "brush.yaml must hold settings, one 'name: value' on each line, among them a name.",
+        ),
+        (
+            "late: 3",
+            "brush.yaml must hold settings, one 'name: value' on each line, among them a name.",
+        ),
+        ("name: fan\nlate: [", "brush.yaml: line 2 is not YAML; correct it, or name another"),
+        ("name: 2001-99-99", "brush.yaml: it is missing or not YAML; correct it"),
     ],
 )
 def test_a_file_without_settings_is_named(tmp_path: Path, text: str, expected: str) -> None:
@@ -222,7 +231,7 @@ def test_the_help_of_a_flag_says_what_its_field_says_and_the_default() -> None:
     shown = " ".join(parser.format_help().split())
 
     assert "--name NAME what it is called, 100% free -e" in shown
-    assert "-e EARLY, --early EARLY first step (default: 1)" in shown
+    assert "-e EARLY, --early EARLY first step (default: 0)" in shown
     assert "--width WIDTH how wide it is (default: depends on the model)" in shown
     assert "--length LENGTH how long (default: ten times late)" in shown
     assert "--wet whether it is wet" in shown

@@ -39,5 +39,5 @@ def test_a_mistake_without_a_picture_is_refused(name):
 
 
 def test_a_task_without_pictures_is_refused():
-    with pytest.raises(CourseError, match="draws no picture"):
+    with pytest.raises(CourseError, match="no picture to show"):
         LineUp("sds.sample_timesteps", ["t_rounded"])

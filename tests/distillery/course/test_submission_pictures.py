@@ -37,10 +37,11 @@ from distillery.models.presets import find_preset
 from distillery.pixelart.indexed_png import enlarged, indexed
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import engine
+from grading import stages
 from reference import sds
 
 ROOT = Path(__file__).resolve().parents[3]
-STAGES = ("01_sds", "02_pds", "03_vsd", "04_pixelart")
+STAGES = tuple(stage.folder for stage in stages.STAGES if stage.pictures)
 PROMPTS = ("a red boat", "a blue boat")
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -57,12 +58,10 @@ def start(seed: int, kind: str = "latents") -> tuple[Canvas, torch.Generator]:
     return PixelCanvas(2, 6, 10, generator=generator), generator
 
 
-def run(canvas: Canvas, generator: torch.Generator, run_settings: Settings, resume=None):
+def run(canvas: Canvas, generator: torch.Generator, run_settings: Settings, **options: Any):
     prior = mixture()
     loss = score_distillation(prior, 2, generator)
-    return distill(
-        canvas, loss, prior=prior, settings=run_settings, generator=generator, resume=resume
-    )
+    return distill(canvas, loss, prior=prior, settings=run_settings, generator=generator, **options)
 
 
 def test_the_canvas_moves_into_the_mode_of_the_prompt() -> None:
@@ -74,6 +73,19 @@ def test_the_canvas_moves_into_the_mode_of_the_prompt() -> None:
     distance = (canvas.render()[:, None] - mixture().means).square().mean(dim=(2, 3, 4)).sqrt()
     assert (distance.argmin(dim=1) == 1).all()
     assert (distance[:, 1] < 0.2).all()
+
+
+def test_a_quarter_of_the_effort_computes_every_fourth_step_and_yields_all() -> None:
+    canvas, generator = start(seed=0)
+    seen = [canvas.render().detach().clone()]
+    indices = []
+    for step in run(canvas, generator, settings(steps=12), effort=0.25):
+        seen.append(canvas.render().detach().clone())
+        indices.append(step.index)
+
+    moved = [not torch.equal(*pair) for pair in itertools.pairwise(seen)]
+    assert indices == list(range(12))
+    assert [index for index, has in enumerate(moved) if has] == [0, 3, 7, 11]
 
 
 def test_a_picture_canvas_reaches_the_loss_through_the_encoder() -> None:
@@ -96,7 +108,7 @@ def test_a_resumed_run_gives_the_same_picture_bit_for_bit(tmp_path: Path, kind: 
 
     resumed, generator = start(99, kind)
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt", settings())
-    steps = list(run(resumed, generator, settings(), checkpoint))
+    steps = list(run(resumed, generator, settings(), resume=checkpoint))
 
     assert [step.index for step in steps] == list(range(5, STEPS))
     assert torch.equal(torch.stack([step.loss for step in steps]), torch.stack(losses[5:]))

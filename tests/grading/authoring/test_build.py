@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import combinations
@@ -17,7 +18,7 @@ from nbclient import NotebookClient
 from safetensors.torch import load
 
 from distillery.core.errors import CourseError
-from grading.authoring import build, observed_tasks
+from grading.authoring import build, counts, observed_tasks
 from grading.authoring.build import ROOT, answered, committed_files, nbgrader_files, stale
 from grading.authoring.make_stubs import answered_functions, stub_module
 from grading.authoring.notebooks import answered_notebook, student_notebook
@@ -186,7 +187,11 @@ def test_a_source_that_forgets_or_repeats_a_task_is_refused(small_course, old, n
 
 def test_stage_and_reference_must_agree(small_course):
     with pytest.raises(CourseError, match="answers"):
-        student_notebook(Stage("00_tour", "tour", {"add_noise": 1}), "", reference_text("tour"))
+        student_notebook(
+            Stage("00_tour", "tour", {"add_noise": 1}, title="", minutes=1),
+            "",
+            reference_text("tour"),
+        )
 
 
 def reference_text(module: str) -> str:
@@ -283,3 +288,28 @@ def test_the_released_notebook_stops_calmly_where_something_is_to_do(small_cours
     assert [(out.ename, out.evalue) for out in errors] == [
         ("NotImplementedError", TOUR.sentence("add_noise"))
     ]
+
+
+def test_points_are_typed_in_the_stage_alone():
+    for stage in STAGES:
+        source = (ROOT / stage.notebook.with_suffix(".py")).read_text("utf-8")
+        assert not re.search(r"\b\d+ points?\b", source)
+        built = (ROOT / stage.notebook).read_text("utf-8")
+        assert "{points of" not in built
+        assert stage.summary in built
+
+
+def test_points_of_a_task_that_is_not_there_are_refused(small_course):
+    path = small_course / NOTEBOOK.with_suffix(".py")
+    path.write_text(path.read_text("utf-8") + "\n# %% [markdown]\n# {points of nothing}\n")
+    with pytest.raises(CourseError, match="names the points of nothing"):
+        committed_files(small_course)
+
+
+def test_counts_and_rows_of_the_texts_follow_the_stages():
+    text = (ROOT / "README.md").read_text("utf-8") + (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert all(re.search(pattern, text) for pattern in counts.COUNTED)
+    wrong = re.sub(r"(\d+)(?= known| right| other)", "7", text).replace("`sds_grad`, ", "")
+    wrong = wrong.replace("`04_pixelart` | pal", "`04_pixelart` | bal")
+    assert wrong != text
+    assert counts.counted(wrong) == text

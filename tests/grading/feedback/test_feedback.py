@@ -235,7 +235,7 @@ def test_feedback_on_a_rejected_hand_in_says_why_and_what_to_do(course):
     reason = "The zip holds two notebooks, hw (1).ipynb and hw (2).ipynb; hand in one."
     autograded(course, record("bob", status="rejected", reason="t" + reason[1:], verdicts=lost))
     page = feedback(course, "bob")
-    assert "This hand-in could not be graded" in page
+    assert "This submission could not be graded" in page
     assert reason in page
     assert "What to do" in page
     assert active_parts(page) == []

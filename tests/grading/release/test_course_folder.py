@@ -137,7 +137,7 @@ def test_settings_that_would_run_students_code_are_warned_of_and_can_be_replaced
 
 
 def test_a_gradebook_that_does_not_answer_is_one_sentence():
-    with pytest.raises(CourseError, match=r"cannot be used \(.*put db_url right"):
+    with pytest.raises(CourseError, match=r"cannot be used \(.*correct db_url"):
         module._ready_gradebook("sqlite+nothing://nowhere/class", "class")
 
 
@@ -244,7 +244,7 @@ def test_half_a_gradebook_is_not_built_upon(tmp_path):
     connection.commit()
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(CourseError, match="no whole gradebook; move it away"):
+    with pytest.raises(CourseError, match="not a complete gradebook; move it away"):
         module._ready_gradebook(f"sqlite:///{path}", "class")
     assert path.read_bytes() == before
 

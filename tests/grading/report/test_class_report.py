@@ -141,7 +141,7 @@ def test_the_distribution_holds_every_graded_hand_in_once(course):
 
 
 def test_the_page_shows_what_needs_a_human_before_all_else(page):
-    order = ["The grader failed on these", "Rejected; the students", "Points</h2>"]
+    order = ["The grader failed on these", "Rejected. The students", "Points</h2>"]
     assert [page.index(words) for words in order] == sorted(page.index(words) for words in order)
     for words in ("the sandbox died.", "30.0", "2 × copy", "unusually similar", "by-hand"):
         assert words in page

@@ -216,8 +216,8 @@ BAD = {
         "JASC-PAL\n0100\n2\n1 2 3\n-4 5 6\n",
         "level.pal, line 5: '-4 5 6' is not a colour",
     ),
-    "riff.pal": (riff(3, bytes(8)), "riff.pal begins as a RIFF palette and is cut short"),
-    "riff4.pal": (b"RIFF\0\0", "riff4.pal begins as a RIFF palette and is cut short"),
+    "riff.pal": (riff(3, bytes(8)), "riff.pal is a RIFF palette that is cut short"),
+    "riff4.pal": (b"RIFF\0\0", "riff4.pal is a RIFF palette that is cut short"),
     "text.png": ("ff8800\n", "text.png cannot be read as a picture"),
 }
 

@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"^```(?:python|yaml)\n# (?P<file>[\w/.]+)(?:, (?P<place>.*))?\n(?P<text>.*?)^```$", re.M | re.S
+    r"^```(?:python|yaml)\n# (?P<file>[\w/.]+)(?:, (?P<place>[^\n]*))?\n(?P<text>.*?)^```$",
+    re.M | re.S,
 )
 MOST_TOUCHED = 5  # files that exist already, of a new stage
 FOLDERS = ("distillery", "grading", "guidance", "notebooks", "reference", "tests")

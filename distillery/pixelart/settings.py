@@ -6,7 +6,8 @@ import functools
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from distillery.core.cli import pair
@@ -307,6 +308,11 @@ class PixelSettings(Declared):
             )
 
     @property
+    def title(self) -> str:
+        """What the finished picture should show."""
+        return self.prompt
+
+    @property
     def canvas(self) -> tuple[int, int]:
         """Height and width in pixels of what the model sees.
 
@@ -324,6 +330,17 @@ class PixelSettings(Declared):
         mean = self.tau * (self.tau_end / self.tau) ** way
         chance = torch.rand((), generator=generator, device=generator.device).item()
         return mean * (1 + self.tau_spread * (2 * chance - 1))
+
+    @classmethod
+    def load(cls, path: Path | None, **changes: Any) -> PixelSettings:
+        """Read the settings of a file, and change some.
+
+        A picture among the changes is meant to be used, even where the file's start is another.
+        """
+        loaded = super().load(path, **changes)
+        if "input_image" in changes and "start" not in changes and loaded.start != "painted":
+            return replace(loaded, start="image")
+        return loaded
 
 
 @functools.lru_cache

@@ -18,7 +18,7 @@ BLOCK = re.compile(
     re.M | re.S,
 )
 MOST_TOUCHED = 5  # files that exist already, of a new stage
-FOLDERS = ("distillery", "grading", "guidance", "notebooks", "reference", "tests")
+FOLDERS = ("distillery", "docs", "grading", "guidance", "notebooks", "reference", "tests")
 
 
 @pytest.fixture(scope="module")

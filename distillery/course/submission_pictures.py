@@ -98,7 +98,7 @@ class Thresholds:
 
 
 def title_of(settings: PictureSettings) -> str:
-    """What the picture shall show, by which it is named and scored."""
+    """What the picture should show, by which it is named and scored."""
     return str(settings.title)
 
 

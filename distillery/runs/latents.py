@@ -123,12 +123,12 @@ def check(settings: Settings) -> None:
     if not settings.edit_prompt.strip():
         raise CourseError(
             f"{settings.loss_type} edits a picture: give the prompt of the source and the edit "
-            "prompt, and the path of the source picture unless the model shall draw it."
+            "prompt, and the path of the source picture unless the model is to draw it."
         )
     if settings.edit_prompt.strip() == settings.prompt.strip():
         raise CourseError(
             "the edit prompt is the same as the prompt, so there is nothing to change; say in the "
-            "edit prompt what the picture shall show."
+            "edit prompt what the picture should show."
         )
     if settings.particles != 1:
         raise CourseError(

@@ -4,7 +4,7 @@
     begin              from settings to a run: what `distillery.runs` carries out
     method             what a run needs of a module of functions
     canvas             the grid of palette logits that is optimised
-    initial_grid       what the grid is at first: an image, a drawing of the model, noise, a painting
+    initial_grid       the grid at first: from an image, a drawing of the model, noise, a painting
     moments            the states of a run that one can go back to
     clip_choice        which drawing to start from and which moment of a run to keep, by CLIP
     smoothness_losses  what keeps neighbours alike, in addition to the Fourier loss

@@ -630,7 +630,7 @@ def refusal(
         ("ff8800\n", "holds one colour"),
         ("ff8800\n00ff00\n#FF8800\n", "has #ff8800 twice, at line 1 and line 3"),
         ("".join(f"{k:06x}\n" for k in range(10_000)), "holds 10,000 colours"),
-        ("ff8800\nred\n", "line 2: 'red' is no colour"),
+        ("ff8800\nred\n", "line 2: 'red' is not a colour"),
         ("".join(f"{k:06x}\n" for k in range(257)), "holds 256 colours; this palette needs 257"),
     ],
 )
@@ -721,7 +721,7 @@ def test_a_video_size_that_none_has(refusal: Refusal, size: str) -> None:
         (("--device", "tpu"), "no device 'tpu'"),
         (("--memory", "10"), "memory must be one of 8, 12, 16, 24 GB; it is 10"),
         (("--implementation", "mine"), "implementation must be one of"),
-        (("--palette", "none"), "'none' is no palette"),
+        (("--palette", "none"), "'none' is not a palette"),
         (("-knc", "1"), "colours must be a whole number from 2"),
         (("--colour", "red"), "--colour"),
         (("--config", "none.yaml"), "none.yaml"),

@@ -1,6 +1,6 @@
 """Pixel art: from settings to a run. `python main.py pixelart`.
 
-Beside the picture, which is indexed with exactly the palette, lie large.png, soft.png, palette.hex,
+The picture is indexed with exactly the palette. Its folder has large.png, soft.png, palette.hex,
 layers/, agreement.json, start.png and what the ControlNets saw.
 """
 

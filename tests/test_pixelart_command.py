@@ -465,6 +465,27 @@ def test_what_is_still_to_do_the_reference_draws_with_the_same_model_and_says_ea
     assert settings["implementation"] == "reference"
 
 
+def test_what_the_reference_began_for_a_stub_the_same_command_goes_on_with(
+    red_boat: list[str],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tree: Tree,
+) -> None:
+    monkeypatch.setitem(sys.modules, "guidance.pixelart", stub(tmp_path / "stub.py"))
+    flag = red_boat.index("--implementation")
+    del red_boat[flag : flag + 2]
+    command = [*red_boat, "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as disturbance:
+        at_step(disturbance, 2, press_ctrl_c)
+        assert main.main(command) == 130
+    at_step(monkeypatch, 2, lambda: pytest.fail("a step is done twice"))
+
+    assert main.main(command) == 0
+
+    assert tree(tmp_path / "out") == undisturbed
+
+
 def test_what_is_still_to_do_ends_the_run_where_the_students_code_was_asked_for(
     red_boat: list[str],
     tmp_path: Path,

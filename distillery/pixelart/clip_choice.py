@@ -21,7 +21,7 @@ def favourite(
     What is transparent is seen as white.
 
     Raises:
-        CourseError: CLIP's weights cannot be had.
+        CourseError: CLIP's weights cannot be loaded.
     """
     if len(pictures) == 1:
         return 0

@@ -1,4 +1,4 @@
-"""Carries out a run, of whatever kind, and leaves its files.
+"""Carries out a run of any kind, and writes its files.
 
     outputs/a_red_boat.png          the picture; written last
     outputs/a_red_boat/             frames/, making.gif, run.yaml, and what the run itself makes;

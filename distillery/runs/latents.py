@@ -145,7 +145,7 @@ def load(settings: Settings) -> Prior:
     """The prior of the settings' model.
 
     Raises:
-        CourseError: it cannot be had.
+        CourseError: it cannot be loaded.
     """
     return load_prior(settings.model, device=settings.device)
 

@@ -90,7 +90,7 @@ def load(settings: SampleSettings) -> Prior:
     """The prior of the settings' model.
 
     Raises:
-        CourseError: it cannot be had, or draws no pictures of the size.
+        CourseError: it cannot be loaded, or draws no pictures of the size.
     """
     prior = load_prior(settings.model, device=settings.device)
     if isinstance(prior, GaussianMixturePrior) and settings.size not in (None, prior.image_size):

@@ -145,7 +145,7 @@ def _load(
             network = networks.from_pretrained(source, local_files_only=local, dtype=torch.float32)
             processor = processors.from_pretrained(source, local_files_only=local)
         return processor, network.to(device).eval()
-    # Hub, safetensors and transformers fail in their own dozen ways.
+    # Hub, safetensors and transformers raise many kinds of errors.
     except Exception as error:
         remedy = (
             "fetch the repository's files again, or make the model with `make train`"

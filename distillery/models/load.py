@@ -143,7 +143,7 @@ def _load(
 
 
 def _check_folder(preset: Preset, folder: Path) -> None:
-    # The libraries would say it at length, or draw a missing tokenizer's prompts without a word.
+    # The libraries would report it at length, or ignore a missing tokenizer without a message.
     problem = next(_problems(folder, WEIGHTED_PARTS[preset.family]), None)
     if problem is not None:
         raise CourseError(f"cannot load {preset.name}: its {problem}; {_remedy(preset)}.")

@@ -194,7 +194,7 @@ def fft_loss(seed: int = VISIBLE) -> Case:
 
 
 def bounded_timesteps(seed: int = VISIBLE) -> Case:
-    """Bounds that are no halves; the first one between would be another if it were cut off."""
+    """Bounds that are not halves; one of them differs if cut off instead of rounded."""
     inputs = RandomInputs(seed)
     t_min = inputs.whole(20, (5, 60))
     values = {"steps": 100, "between": [5, 20, 40, 70], "t_min": t_min, "t_max": t_min + 20}

@@ -35,7 +35,7 @@ def train(
 ) -> Network:
     """Train `network` and return its averaged copy.
 
-    `loss_of(step)` gives the loss under "loss" and further figures to log beside it. Progress goes
+    `loss_of(step)` gives the loss under "loss" and further figures to log. Progress goes
     to `folder/name.jsonl`, the state to `folder/name.pt` once a minute.
     """
     ema, checkpoint = Ema(network, ema_decay), folder / f"{name}.pt"

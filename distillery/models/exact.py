@@ -54,7 +54,7 @@ class GaussianMixturePrior(Prior):
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        # Far from the means the responsibilities hang on small differences of large distances.
+        # Far from the means the responsibilities depend on small differences of large distances.
         precision = torch.float32 if self.device.type == "mps" else torch.float64
         self.means = means.to(self.device, precision)
         self.std = std

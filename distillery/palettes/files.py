@@ -99,7 +99,7 @@ def _read_gpl(path: Path) -> Iterator[Entry]:
     lines = _lines(path)
     if next(lines, ("", ""))[1].strip() != "GIMP Palette":
         raise CourseError(
-            f"{path} does not begin with the line 'GIMP Palette'; export it anew from GIMP."
+            f"{path} does not begin with the line 'GIMP Palette'; export it again from GIMP."
         )
     for place, line in lines:
         if not re.match(r"\s*#|(Name|Columns|Channels):", line):
@@ -116,13 +116,13 @@ def _read_pal(path: Path) -> Iterator[Entry]:
     if header[:2] != ["JASC-PAL", "0100"] or not re.fullmatch("[0-9]{1,9}", "".join(header[2:])):
         raise CourseError(
             f"{path} does not begin with the lines 'JASC-PAL', '0100' and the number of colours; "
-            "export it anew."
+            "export it again."
         )
     entries = [_entry(path, place, line) for place, line in lines[3:]]
     if int(header[2]) != len(entries):
         raise CourseError(
             f"{path}, {lines[2][0]}: it says {header[2]} colours and {len(entries)} follow; "
-            "export it anew, or put the number right."
+            "export it again, or put the number right."
         )
     yield from entries
 
@@ -136,8 +136,8 @@ def _read_riff(path: Path, data: bytes) -> Iterator[Entry]:
         kind, chunk, version, count, quads = b"", b"", 0, 0, []
     if (kind, chunk, version) != (b"PAL ", b"data", 0x0300) or len(quads) != count:
         raise CourseError(
-            f"{path} begins as a RIFF palette and is cut short or of another kind; export it anew, "
-            "as JASC-PAL if you can choose."
+            f"{path} begins as a RIFF palette and is cut short or of another kind; export it "
+            "again, as JASC-PAL if you can choose."
         )
     for number, quad in enumerate(quads, start=1):
         yield Entry(f"colour {number}", bytes(quad).hex())

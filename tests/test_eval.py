@@ -296,7 +296,7 @@ def test_a_source_or_mask_of_another_size_is_refused_by_the_edit_s_name(
 
     sentence = refused(edits, tiny_clip_folder, capsys)
 
-    assert "a_blue_boat.png does not fit what lies beside it" in sentence
+    assert "a_blue_boat.png does not match the pictures in its folder" in sentence
 
 
 @pytest.mark.parametrize("name", ["source.png", "source_mask.png"])

@@ -58,7 +58,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
 def grown(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """The UNet in SDXL's form: wider cross-attention, and an embedding of pooled text and sizes.
 
-    New weights begin at zero, so that at first it predicts what the old one would.
+    The new parts start at zero, so that at first it predicts what the old one would.
     """
     width = unet.config.cross_attention_dim
     config = {

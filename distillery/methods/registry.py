@@ -1,4 +1,4 @@
-"""The methods by name: where the code of each is, and what it needs in addition to a prompt."""
+"""The methods by name: where the code of each is, and what it needs in addition to the prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source picture of an edit, from which an editing method starts.
+"""The source of an edit: the picture that an editing method starts from.
 
 Any picture may be edited. It is scaled until it fills the model's frame, and cropped about the
 centre, so that its proportions never change.

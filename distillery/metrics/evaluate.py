@@ -92,7 +92,9 @@ def identity_of(file: Path, picture: Image.Image, perceptual: Lpips | None) -> d
             numbers["outside"] = outside_mask(image, source, mask)
             numbers["inside"] = inside_mask(image, source, mask)
     except CourseError as error:
-        raise CourseError(f"{file.name} does not fit what lies beside it: {error}") from error
+        raise CourseError(
+            f"{file.name} does not match the pictures in its folder: {error}"
+        ) from error
     return {name: round(float(number), 6) for name, number in numbers.items()}
 
 

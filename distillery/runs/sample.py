@@ -1,7 +1,7 @@
 """Plain text-to-image: samples of a model by DDIM. `python main.py sample`.
 
 They are the baseline that every other kind of run is compared with. The frames show the estimate of
-x0. Beside the picture lie pictures/ where there are several.
+x0. If there are several pictures, their folder has pictures/.
 """
 
 from __future__ import annotations

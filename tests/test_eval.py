@@ -284,7 +284,7 @@ def test_lpips_without_weights_is_refused_before_anything_is_written(
 
     assert status == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: cannot have AlexNet's weights for LPIPS")
+    assert line.startswith("error: cannot load AlexNet's weights for LPIPS")
     assert not (edits / "eval.json").exists()
 
 

@@ -128,8 +128,8 @@ def load(files: Sequence[Path]) -> dict[Path, Image.Image]:
             unreadable.append(file.name)
     if unreadable:
         raise CourseError(
-            f"{files[0].parent} holds what cannot be read as a picture, cut short or of another "
-            f"kind: {', '.join(unreadable)}; remove it or draw it again."
+            f"{files[0].parent} has files that cannot be read as pictures, cut short or of another "
+            f"kind: {', '.join(unreadable)}; remove or draw them again."
         )
     return pictures
 

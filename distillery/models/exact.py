@@ -137,8 +137,8 @@ class GaussianMixturePrior(Prior):
         """
         if xt.shape[1:] != self.means.shape[1:]:
             raise CourseError(
-                f"this mixture knows latents of {tuple(self.means.shape[1:])} alone; it was given "
-                f"{tuple(xt.shape[1:])}: take another model for other sizes."
+                f"this mixture accepts only latents of {tuple(self.means.shape[1:])}; it got "
+                f"{tuple(xt.shape[1:])}: choose another model for other sizes."
             )
         shift = torch.zeros_like(xt)
         for control in controls:

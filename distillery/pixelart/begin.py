@@ -207,8 +207,8 @@ def load(settings: PixelSettings) -> Prior:
     prior = load_prior(settings.model, device=settings.device, vae=settings.vae or None)
     if isinstance(prior, GaussianMixturePrior) and prior.image_size != settings.canvas:
         raise CourseError(
-            f"{settings.model} knows pictures of {prior.image_size[0]} x {prior.image_size[1]} "
-            f"pixels alone and would be shown {settings.canvas[0]} x {settings.canvas[1]}; "
+            f"{settings.model} draws only pictures of {prior.image_size[0]} x "
+            f"{prior.image_size[1]} pixels, not {settings.canvas[0]} x {settings.canvas[1]}; "
             "choose tiny-sdxl or another diffusion model."
         )
     scales = {"canny": settings.canny, "depth": settings.depth}

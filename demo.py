@@ -21,7 +21,7 @@ from distillery.core.cli import exit_status
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
-    from distillery.runs.engine import Place
+    from distillery.runs.place import Place
 
 PROMPTS = Path(__file__).parent / "data/prompts.json"
 STRIP = 6  # frames under each picture
@@ -79,12 +79,12 @@ def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
     """
     from distillery.core.images import load_image
     from distillery.metrics.clip_score import ClipScorer
-    from distillery.models.load import load_prior
-    from distillery.runs import engine
+    from distillery.runs import latents
+    from distillery.runs.kind import draw
     from reference import sds
 
-    scorer, prior = ClipScorer(clip), load_prior(runs[0].model, device=runs[0].device)
-    places = [engine.draw(prior, sds, settings, out=out) for settings in runs]
+    scorer, prior = ClipScorer(clip), latents.load(runs[0])
+    places = [draw(latents, prior, sds, settings, out=out) for settings in runs]
     scores = scorer.score(
         [load_image(place.picture) for place in places], [settings.prompt for settings in runs]
     )

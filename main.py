@@ -4,39 +4,89 @@ python main.py --prompt "a red boat on a frozen river" --loss_type sds --guidanc
 python main.py --prompt "a red boat" --loss_type pds --edit_prompt "a blue boat" --src_img_path IMG
 python main.py --pairs data/prompt_img_pairs.json
 python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
+python main.py sample --prompt "a red boat" --count 4
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from distillery.core.cli import Arguments
+from distillery.core.cli import Arguments, exit_status, stop
 from distillery.core.errors import STILL_TO_DO
+from distillery.pixelart import cli as pixelart_cli
+from distillery.runs.cli import extras_from, run_arguments, settings_from
+from distillery.runs.registry import kind_named, settings_of
 
 if TYPE_CHECKING:
-    from distillery.methods.settings import Settings
+    from distillery.runs.kind import Kind
 
 
-def arguments() -> Arguments:
-    # A flag that is not given leaves no trace, so that it cannot overrule --config.
-    parser = Arguments(
-        description="Distil a picture from a prompt.", argument_default=argparse.SUPPRESS
+@dataclass(frozen=True)
+class Command:
+    """One way to call the program.
+
+    flags: reads its arguments; what is misspelt ends the program there.
+    work:  does what the flags ask for.
+    """
+
+    flags: Callable[[Sequence[str]], dict[str, Any]]
+    work: Callable[[dict[str, Any]], None]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("draw", argv)
+    flags = COMMANDS[name].flags(rest)
+
+    def work() -> int | None:
+        try:
+            COMMANDS[name].work(flags)
+        except NotImplementedError as error:
+            if not is_to_do(error):
+                raise
+            return stop(str(error), 2)
+        return None
+
+    return exit_status(
+        work, interrupted="interrupted: the same command goes on where this run stopped."
     )
-    parser.add_argument("--prompt", help="what to draw; of an edit, what the source shows")
-    parser.add_argument("--edit_prompt", help="what an edit shall show (pds, dds)")
-    parser.add_argument(
-        "--src_img_path",
-        help="the picture that an edit starts from (default: the model draws it from the prompt)",
+
+
+DRAW_FLAGS = (
+    "prompt",
+    "edit_prompt",
+    "src_img_path",
+    "negative_prompt",
+    "loss_type",
+    "guidance_scale",
+    "model",
+    "steps",
+    "seed",
+    "particles",
+    "identity",
+    "lora_rank",
+    "implementation",
+    "device",
+)
+
+
+def draw_arguments() -> Arguments:
+    """The parser of a drawing, of an edit, and of many edits."""
+    parser = run_arguments(
+        "main.py",
+        "Distil a picture from a prompt, or edit one.",
+        settings_of("draw"),
+        DRAW_FLAGS,
     )
     parser.add_argument(
         "--pairs",
@@ -44,103 +94,45 @@ def arguments() -> Arguments:
         metavar="JSON",
         help="edit every pair of this file that is meant for the model, by pds or dds",
     )
-    parser.add_argument("--negative_prompt", help="what to steer away from (default: nothing)")
-    parser.add_argument("--loss_type", help="sds, pds, dds, vsd, csd, sdi or ism (default: sds)")
-    parser.add_argument(
-        "--guidance_scale", type=float, help="default: what suits the model and the method"
-    )
-    parser.add_argument(
-        "--model", help="a preset, or a folder that diffusers saved (default: tiny-sd)"
-    )
-    parser.add_argument("--steps", type=int, help="default: what suits the model")
-    parser.add_argument("--seed", type=int, help="default: 0")
-    parser.add_argument(
-        "--particles", type=int, help="pictures that are distilled together (default: 1)"
-    )
-    parser.add_argument(
-        "--identity",
-        type=float,
-        help="factor on pds's pull towards the source (default: what suits the model)",
-    )
-    parser.add_argument("--lora_rank", type=int, help="of vsd's LoRA (default: 4)")
-    parser.add_argument(
-        "--implementation",
-        choices=("guidance", "reference"),
-        help="your own code or the course's (default: your own; while that is still to do and the "
-        "course's is at hand, the course's)",
-    )
-    parser.add_argument("--device", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument(
-        "--config", type=Path, help="repeat the run of this run.yaml; flags beside it prevail"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("outputs"),
-        help="folder of the picture (default: outputs)",
-    )
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    argv = sys.argv[1:] if argv is None else list(argv)
-    work = command_of(argv)
-    try:
-        # Importing torch takes seconds, which neither --help nor a misspelt flag should wait for.
-        from distillery.core.errors import CourseError
-
-        work()
-    except KeyboardInterrupt:
-        return stop("interrupted: the same command goes on where this run stopped.", 130)
-    except NotImplementedError as error:
-        if not is_to_do(error):
-            raise
-        return stop(str(error), 2)
-    except CourseError as error:
-        return stop(f"error: {error}", 2)
-    return 0
+SAMPLE_FLAGS = (
+    "prompt",
+    "negative_prompt",
+    "guidance_scale",
+    "model",
+    "steps",
+    "seed",
+    "count",
+    "size",
+    "device",
+)
 
 
-def command_of(argv: Sequence[str]) -> Callable[[], None]:
-    """What the arguments ask for; a misspelt flag ends the program here."""
-    if argv and argv[0] in ("pixelart", "recolour"):
-        from distillery.pixelart import cli
+def sample_flags(argv: Sequence[str]) -> dict[str, Any]:
+    parser = run_arguments(
+        "main.py sample",
+        "Draw pictures of a prompt by DDIM, the plain sampler that all else is compared with.",
+        settings_of("sample"),
+        SAMPLE_FLAGS,
+    )
+    flags = vars(parser.parse_args(argv))
+    if "prompt" not in flags and "config" not in flags:
+        parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
+    return flags
 
-        parser = cli.arguments() if argv[0] == "pixelart" else cli.recolour_arguments()
-        flags = vars(parser.parse_args(argv[1:]))
-        return partial(pixelart, flags) if argv[0] == "pixelart" else partial(recolour, flags)
-    if argv and argv[0] == "hand_in":
-        return partial(hand_in, **vars(hand_in_arguments().parse_args(argv[1:])))
-    parser = arguments()
+
+def draw_flags(argv: Sequence[str]) -> dict[str, Any]:
+    """The flags of a drawing or an edit, or of many edits."""
+    parser = draw_arguments()
     flags = vars(parser.parse_args(argv))
     if "pairs" in flags:
         if {"prompt", "edit_prompt", "src_img_path"} & set(flags):
             parser.error("--pairs brings prompts and pictures of its own; leave yours out")
-        return partial(edit_pairs, flags)
-    if "prompt" not in flags and "config" not in flags:
+    elif "prompt" not in flags and "config" not in flags:
         parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
-    return partial(draw, flags)
-
-
-def pixelart(flags: dict[str, Any]) -> None:
-    from distillery.pixelart import cli
-
-    nobody_chose = not {"implementation", "config"} & set(flags)
-
-    def instead(error: NotImplementedError) -> ModuleType:
-        if not (nobody_chose and is_to_do(error) and importlib.util.find_spec("reference")):
-            raise error
-        print(f"note: {error} The reference draws instead.", file=sys.stderr)
-        return pixelart_module("reference")
-
-    print(cli.pixelart(dict(flags), pixelart_module, instead).picture)
-
-
-def recolour(flags: dict[str, Any]) -> None:
-    from distillery.pixelart import cli
-
-    print(cli.recolour(flags))
+    return flags
 
 
 def hand_in_arguments() -> Arguments:
@@ -153,79 +145,75 @@ def hand_in_arguments() -> Arguments:
     return parser
 
 
-def hand_in(stage: str) -> None:
-    """Draw what is not drawn yet, and score all of it."""
-    import eval as evaluation
-    from distillery.course.student_files import course_root
-    from distillery.course.submission_pictures import EVALUATION, draw_all, load_hand_in
-
-    wanted, root = load_hand_in(stage), course_root()
-    for picture in draw_all(wanted, module_named, root):
-        print(picture)
-    result = evaluation.evaluate(root / wanted.folder, wanted.scorer)
-    evaluation.write(root / wanted.folder / EVALUATION, result)
-    print(evaluation.table(result))
-
-
-def pixelart_module(implementation: str) -> ModuleType:
-    return module_named(f"{implementation}.pixelart")
-
-
-def stop(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
-    return status
-
-
-def is_to_do(error: NotImplementedError) -> bool:
-    """Whether it is the calm sentence of a stub."""
-    return STILL_TO_DO in str(error)
+def flags_of(parser: Callable[[], Arguments], argv: Sequence[str]) -> dict[str, Any]:
+    return vars(parser().parse_args(argv))
 
 
 def draw(flags: dict[str, Any]) -> None:
-    from distillery.models.load import load_prior
-    from distillery.runs import engine
+    """One picture, or an edit of every pair of a file."""
+    if "pairs" in flags:
+        edit_pairs(flags)
+    else:
+        carry_out("draw", flags)
 
-    out = flags.pop("out")
+
+def carry_out(name: str, flags: dict[str, Any]) -> None:
+    """A run of the kind of that name."""
+    from distillery.core.notes import warnings_in_a_line
+    from distillery.runs.kind import draw, is_begun
+
+    kind, extras, out = kind_named(name), extras_from(flags), flags.pop("out")
     nobody_chose = not {"implementation", "config"} & set(flags)
-    settings = settings_from(flags)
-    engine.check_edit(settings)
-    method_of(settings)  # whoever lacks it should not wait for the model
-    prior = load_prior(settings.model, device=settings.device)
+    only_print = flags.pop("print_config", False)
+    with warnings_in_a_line():
+        settings = settings_from(settings_of(name), flags)
+        if only_print:
+            return print(settings.to_yaml(), end="")
+        kind.check(settings)
+    method_of(kind, settings)  # who lacks it should not wait for the model
+    settings = kind.completed(settings)
+    prior = kind.load(settings)
 
-    def work(settings: Settings) -> None:
-        print(engine.draw(prior, method_of(settings), settings, out=out).picture)
+    def work(settings: Any) -> None:
+        method = method_of(kind, settings)
+        print(draw(kind, prior, method, settings, out=out, extras=extras).picture)
 
-    begun = engine.begun_by_reference(settings, out)
-    with_either_code(work, settings, nobody_chose=nobody_chose, begun=begun)
+    if not kind.module_name(settings):
+        return work(settings)
+    begun = is_begun(replace(settings, implementation="reference"), out)
+    with_either_code(kind, work, settings, nobody_chose=nobody_chose, begun=begun)
 
 
 def edit_pairs(flags: dict[str, Any]) -> None:
-    from distillery.models.load import load_prior
-    from distillery.runs import edit_pairs, engine
+    """An edit of every pair of a file that is meant for the model."""
+    from distillery.runs import edit_pairs
+    from distillery.runs.kind import draw, is_begun
 
+    kind, extras = kind_named("draw"), extras_from(flags)
     out, path = flags.pop("out"), flags.pop("pairs")
     nobody_chose = not {"implementation", "config"} & set(flags)
     if "config" not in flags:
         flags = {"loss_type": "pds", **flags}
     # Each pair puts its own in the place of these three.
-    settings = settings_from({**flags, "prompt": "source", "edit_prompt": "", "src_img_path": ""})
+    common = {**flags, "prompt": "source", "edit_prompt": "", "src_img_path": ""}
+    settings = settings_from(settings_of("draw"), common)
     edits = edit_pairs.edits_of(edit_pairs.pairs_for(path, settings.model), settings)
-    method_of(settings)
-    prior = load_prior(settings.model, device=settings.device)
+    method_of(kind, settings)
+    prior = kind.load(settings)
 
-    def work(settings: Settings) -> None:
-        method = method_of(settings)
+    def work(settings: Any) -> None:
+        method = method_of(kind, settings)
         own = [replace(edit, implementation=settings.implementation) for edit in edits]
-        edit_pairs.edit_all(
-            own, partial(engine.draw, prior, method, out=out), method=method, out=out
-        )
+        edit = partial(draw, kind, prior, method, out=out, extras=extras)
+        edit_pairs.edit_all(own, edit, method=method, out=out)
 
-    begun = any(engine.begun_by_reference(edit, out) for edit in edits)
-    with_either_code(work, settings, nobody_chose=nobody_chose, begun=begun)
+    reference = [replace(edit, implementation="reference") for edit in edits]
+    begun = any(is_begun(edit, out) for edit in reference)
+    with_either_code(kind, work, settings, nobody_chose=nobody_chose, begun=begun)
 
 
 def with_either_code(
-    work: Callable[[Settings], None], settings: Settings, *, nobody_chose: bool, begun: bool
+    kind: Kind, work: Callable[[Any], None], settings: Any, *, nobody_chose: bool, begun: bool
 ) -> None:
     """Work by the settings; by the reference where their code is to do and nobody chose it.
 
@@ -233,7 +221,7 @@ def with_either_code(
     """
     reference = replace(settings, implementation="reference")
     may_change = nobody_chose and importlib.util.find_spec("reference") is not None
-    if may_change and begun and has_to_dos(method_of(settings)):
+    if may_change and begun and has_to_dos(method_of(kind, settings)):
         return work(reference)
     try:
         work(settings)
@@ -244,29 +232,25 @@ def with_either_code(
         work(reference)
 
 
+def is_to_do(error: NotImplementedError) -> bool:
+    """Whether it is the calm sentence of a stub."""
+    return STILL_TO_DO in str(error)
+
+
 def has_to_dos(module: ModuleType) -> bool:
     return module.__file__ is not None and STILL_TO_DO in Path(module.__file__).read_text("utf-8")
 
 
-def settings_from(flags: dict[str, Any]) -> Settings:
-    """The settings of the flags, on top of those of `--config`; the device is the one found."""
-    from distillery.methods.settings import Settings
-    from distillery.models.load import pick_device
+def method_of(kind: Kind, settings: Any) -> Any:
+    """The module of the functions that the settings ask for, or None where none is needed.
 
-    config = flags.pop("config", None)
-    settings = Settings.load(config, **flags) if config else Settings(**flags)
-    return replace(settings, device=str(pick_device(settings.device)))
-
-
-def method_of(settings: Settings) -> ModuleType:
-    """The module with the loss, chosen by name: a student's copy of the course has one of the two.
+    A student's copy of the course may have only one of two implementations.
 
     Raises:
         CourseError: it is not in this copy.
     """
-    from distillery.methods.registry import METHODS
-
-    return module_named(METHODS[settings.loss_type].module_name(settings.implementation))
+    name = kind.module_name(settings)
+    return module_named(name) if name else None
 
 
 def module_named(name: str) -> ModuleType:
@@ -283,6 +267,34 @@ def module_named(name: str) -> ModuleType:
             "choose the other --implementation."
         ) from error
 
+
+def recolour(flags: dict[str, Any]) -> None:
+    """The same indexed picture in another palette."""
+    print(pixelart_cli.recolour(flags))
+
+
+def hand_in(flags: dict[str, Any]) -> None:
+    """Draw what a stage hands in and is not drawn yet, and score all of it."""
+    from distillery.course.student_files import course_root
+    from distillery.course.submission_pictures import EVALUATION, draw_all, load_hand_in
+    from distillery.metrics import evaluate as evaluation
+
+    wanted, root = load_hand_in(flags["stage"]), course_root()
+    for picture in draw_all(wanted, module_named, root):
+        print(picture)
+    result = evaluation.evaluate(root / wanted.folder, wanted.scorer)
+    evaluation.write(root / wanted.folder / EVALUATION, result)
+    print(evaluation.table(result))
+
+
+# The first word of a command line; without one of them it is `draw`.
+COMMANDS = {
+    "draw": Command(draw_flags, draw),
+    "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
+    "sample": Command(sample_flags, partial(carry_out, "sample")),
+    "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
+    "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,13 @@ from distillery.metrics.source_similarity import inside_mask, outside_mask
 from distillery.models.load import load_prior
 from distillery.models.presets import suits
 from distillery.models.prior import Prior
-from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import Step, distill, objective
+from distillery.runs.latents import LatentMethod, from_source
+from distillery.runs.optimise import CanvasStep
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw, held_out
 from reference import pds, sds
 
 SEED = 11
-CHAINS: dict[str, Callable[..., Tensor]] = {"sds": sds.loss, "pds": pds.loss, "dds": pds.dds}
+MODULES: dict[str, LatentMethod] = {"sds": sds, "pds": pds, "dds": pds}
 WORDS = {"thing": THINGS, "colour": COLOURS, "scene": SCENES}
 KINDS = (("colour",), ("thing",), ("scene",), ("colour", "thing"), ("colour",), ("thing",))
 STRENGTHS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -122,24 +122,19 @@ def outcome(images: Tensor, before: Tensor, edits: Sequence[Edit], judge: Judge)
     )
 
 
-def steps(prior: Prior, method: str, edits: Sequence[Edit], **choices: Any) -> Iterator[Step]:
+def steps(prior: Prior, method: str, edits: Sequence[Edit], **choices: Any) -> Iterator[CanvasStep]:
     """Distil all edits on one canvas."""
     settings = Settings("edits", loss_type=method, seed=SEED, **choices)
-    generator = torch.Generator(prior.device).manual_seed(settings.seed)
-    x0 = prior.encode(torch.cat([edit.image for edit in edits])).detach()
-    given = {}
-    if method != "sds":
-        given["source"] = Source(x0, prior.embed([str(edit.source) for edit in edits]))
-    loss = objective(
-        CHAINS[method],
+    x0, _ = _before(prior, edits)
+    run = from_source(
         prior,
-        prompts=[str(edit.target) for edit in edits],
-        settings=settings,
-        generator=generator,
-        **given,
+        MODULES[method],
+        Source(x0, prior.embed([str(edit.source) for edit in edits])),
+        [str(edit.target) for edit in edits],
+        settings,
+        generator=torch.Generator(prior.device).manual_seed(settings.seed),
     )
-    canvas = LatentCanvas.starting_at(x0)
-    return distill(canvas, loss, prior=prior, settings=settings, generator=generator)
+    return run.steps()
 
 
 Point = tuple[str, str, Outcome]  # a method, its knob, and what came of it
@@ -177,7 +172,7 @@ def with_steps(prior: Prior, edits: Sequence[Edit], judge: Judge, method: str) -
     """DDS or SDS, which have no other knob, at five moments of their run."""
     _, before = _before(prior, edits)
     for step in steps(prior, method, edits):
-        if (step.index + 1) % (step.settings.steps // 5) == 0:
+        if (step.index + 1) % (step.total // 5) == 0:
             images = prior.decode(step.canvas.render())
             came = outcome(images, before, edits, judge)
             yield method.upper(), f"step {step.index + 1}", came

@@ -32,8 +32,9 @@ from distillery.metrics.judge import Judge
 from distillery.models.annotators import depths, edges
 from distillery.models.prior import Prior
 from distillery.palettes import load_palette, nearest
-from distillery.pixelart import run
-from distillery.pixelart.initial_grid import begin, fitted_palette
+from distillery.pixelart import initial_grid
+from distillery.pixelart.begin import PixelArt, begin, load
+from distillery.pixelart.initial_grid import fitted_palette
 from distillery.pixelart.settings import PixelSettings
 from distillery.toybox import Factors, all_factors, draw
 from reference import pixelart
@@ -97,24 +98,25 @@ def _nearest(small: Tensor, palette: Tensor) -> Piece:
 def distilled(prior: Prior, settings: PixelSettings) -> tuple[Tensor, Piece, Piece]:
     """The drawing that the run began from, what became of it, and what is kept of the run."""
     began = time.monotonic()
-    begun = run.begin_run(prior, pixelart, settings)
-    for step in begun.stream(None):
-        if step.index == settings.steps - 1:
-            end = _as_it_is(begun, began)
-    assert begun.start.picture is not None
-    return begun.start.picture, end, _as_it_is(begun, began)
+    run = begin(prior, pixelart, settings)
+    for step in run.steps():
+        if step.index == step.total - 1:
+            end = _as_it_is(run, began)
+    assert run.start.picture is not None
+    return run.start.picture, end, _as_it_is(run, began)
 
 
-def _as_it_is(begun: run.Begun, began: float) -> Piece:
-    palette = begun.start.palette
-    picture = 2 * palette[begun.canvas.indices()[0]].movedim(2, 0) - 1
-    return Piece(picture, palette, run.agreement(begun.canvas), time.monotonic() - began)
+def _as_it_is(run: PixelArt, began: float) -> Piece:
+    seconds = time.monotonic() - began
+    return Piece(run.images()[0], run.start.palette, run.canvas.agreement(), seconds)
 
 
 def one_sample(prior: Prior, settings: PixelSettings) -> Tensor:
     """One drawing of the model, without a choice."""
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
-    start = begin(prior, pixelart, replace(settings, candidates=1), generator=generator)
+    start = initial_grid.begin(
+        prior, pixelart, replace(settings, candidates=1), generator=generator
+    )
     assert start.picture is not None
     return start.picture
 
@@ -150,7 +152,7 @@ def _inside(piece: Piece) -> float:
 
 def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) -> None:
     """Print the table, and draw all pictures of it on a sheet."""
-    prior, judge, clip = run.load(settings), Judge.load(), ClipScorer("tiny-clip")
+    prior, judge, clip = load(settings), Judge.load(), ClipScorer("tiny-clip")
     baselines: dict[str, Callable[[Tensor, tuple[int, int]], Piece]] = {
         f"a sample, area, nearest of {NAMED_PALETTE}": named,
         "a sample, area, k-means of 8": fitted,
@@ -203,7 +205,7 @@ def _layout(settings: PixelSettings, wanted: list[Factors]) -> tuple[float, floa
 
     The edges are those of the enlarged pixel art, smoothed to the pixels' size before.
     """
-    judge, prior = Judge.load(), run.load(settings)
+    judge, prior = Judge.load(), load(settings)
     kept, relief, seen = [], [], []
     for number, factors in enumerate(wanted):
         drawing = draw(factors, FRESH + number, size=(SIDE, SIDE)).image

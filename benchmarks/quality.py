@@ -26,8 +26,7 @@ from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.load import load_prior
 from distillery.models.prior import Prior
-from distillery.runs.canvas import LatentCanvas
-from distillery.runs.optimise import distill, objective
+from distillery.runs.latents import from_noise
 from distillery.toybox import Factors, all_factors
 from reference import sds
 
@@ -58,12 +57,10 @@ class Outcome:
 def distilled(prior: Prior, prompts: list[str], settings: Settings) -> Tensor:
     """Pictures of the prompts, all on one canvas, (B, 3, H, W)."""
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
-    height, width = prior.latent_size
-    canvas = LatentCanvas(len(prompts), prior.latent_channels, height, width, generator=generator)
-    loss_fn = objective(sds.loss, prior, prompts=prompts, settings=settings, generator=generator)
-    for _ in distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator):
+    run = from_noise(prior, sds, prompts, settings, generator=generator)
+    for _ in run.steps():
         pass
-    return prior.decode(canvas.render().detach()).cpu()
+    return run.images().cpu()
 
 
 def sampled(prior: Prior, prompts: list[str]) -> Tensor:

@@ -338,7 +338,7 @@ while True:
 LOOK_FOR_ANSWER = """
 import gc, sys
 for module in list(sys.modules.values()):
-    if getattr(module, "__name__", "").startswith(("reference", "grading.misc", "grading.verd")):
+    if getattr(module, "__name__", "").startswith(("reference", "grading.stages", "grading.judge")):
         return module.add_noise(x0, eps, alpha_bar)
 for thing in gc.get_objects():
     code = getattr(thing, "__code__", None)

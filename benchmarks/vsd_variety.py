@@ -11,10 +11,9 @@ import argparse
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -26,15 +25,13 @@ from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.load import load_prior
 from distillery.models.prior import Prior
-from distillery.runs.canvas import LatentCanvas
-from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import distill, objective
+from distillery.runs.latents import LatentMethod, from_noise
 from distillery.toybox import Factors, all_factors, draw, held_out
 from reference import sds, vsd
 
 SEED = 17
 DDIM_GUIDANCE = 3.0
-CHAINS: dict[str, Callable[..., Tensor]] = {"sds": sds.loss, "vsd": vsd.loss}
+MODULES: dict[str, LatentMethod] = {"sds": sds, "vsd": vsd}
 
 
 @dataclass(frozen=True)
@@ -109,32 +106,10 @@ def distilled(prior: Prior, method: str, wanted: list[Factors], seeds: int) -> I
         prompts = [str(factors)] * seeds
         settings = Settings(prompts[0], loss_type=method, particles=seeds, seed=SEED + number)
         generator = torch.Generator(prior.device).manual_seed(settings.seed)
-        shape = (seeds, prior.latent_channels, *prior.latent_size)
-        canvas = LatentCanvas(*shape, generator=generator)
-        companion, given = None, dict[str, Any]()
-        if method == "vsd":
-            companion = lora_companion(
-                vsd, prior, prompts=prompts, settings=settings, generator=generator
-            )
-            given["lora"] = companion.model
-        loss = objective(
-            CHAINS[method],
-            prior,
-            prompts=prompts,
-            settings=settings,
-            generator=generator,
-            **given,
-        )
-        for _ in distill(
-            canvas,
-            loss,
-            prior=prior,
-            settings=settings,
-            generator=generator,
-            companion=companion,
-        ):
+        run = from_noise(prior, MODULES[method], prompts, settings, generator=generator)
+        for _ in run.steps():
             pass
-        yield prior.decode(canvas.render())
+        yield run.images()
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 from grading.gradebook.plugins import (
     GradeOutside,
-    Mend,
     SaveGrades,
     book_hook,
     configure,
     take_in_hook,
 )
+from grading.gradebook.plugins import RepairNotebook as Mend
 
 __all__ = ["GradeOutside", "Mend", "SaveGrades", "book_hook", "configure", "take_in_hook"]

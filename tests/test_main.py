@@ -21,7 +21,9 @@ from distillery.core.files import prompt_to_filename
 from distillery.core.images import load_image, prompt_of
 from distillery.methods.settings import Settings
 from distillery.models.presets import PRESETS
-from distillery.runs import engine
+from distillery.runs import cli, engine, latents
+from distillery.runs.film import frame_indices
+from distillery.runs.interrupt import interrupts_held_back
 from reference import sds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -92,7 +94,7 @@ def test_frames_gif_and_losses_tell_the_whole_run(undisturbed: dict[str, bytes],
 
 @pytest.mark.parametrize("steps", [1, 39, 40, 41, 400, 999])
 def test_a_run_of_any_length_has_about_forty_frames_and_ends_with_one(steps: int) -> None:
-    indices = engine.frame_indices(steps)
+    indices = frame_indices(steps)
 
     assert indices == sorted(set(indices))
     assert min(steps, 20) <= len(indices) <= 41
@@ -138,8 +140,9 @@ def test_every_setting_counts(
 def test_the_guidance_scale_is_the_presets_unless_a_flag_says_otherwise() -> None:
     flags = {"prompt": "a boat", "model": "tiny-sd", "loss_type": "sds"}
 
-    assert main.settings_from(dict(flags)).guidance_scale == PRESETS["tiny-sd"].guidance["sds"]
-    assert main.settings_from({**flags, "guidance_scale": 0.0}).guidance_scale == 0
+    chosen = cli.settings_from(Settings, dict(flags))
+    assert chosen.guidance_scale == PRESETS["tiny-sd"].guidance["sds"]
+    assert cli.settings_from(Settings, {**flags, "guidance_scale": 0.0}).guidance_scale == 0
 
 
 def test_a_runs_settings_repeat_it_to_the_byte(
@@ -155,10 +158,10 @@ def test_a_runs_settings_repeat_it_to_the_byte(
 def test_flags_prevail_over_the_settings_they_stand_beside(tmp_path: Path) -> None:
     Settings("a boat", model="exact", steps=100, seed=3, device="cpu").save(tmp_path / "run.yaml")
     words = ["--config", str(tmp_path / "run.yaml"), "--steps", "5"]
-    flags = vars(main.arguments().parse_args([*words, "--implementation", "reference"]))
+    flags = vars(main.draw_arguments().parse_args([*words, "--implementation", "reference"]))
     del flags["out"]
 
-    settings = main.settings_from(flags)
+    settings = cli.settings_from(Settings, flags)
 
     assert (settings.seed, settings.steps, settings.warmup) == (3, 5, 0)
     assert settings.implementation == "reference"
@@ -207,7 +210,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_files(
     assert tree(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.parametrize("step", ["save_gif", "save_png", "loss_curve"])
+@pytest.mark.parametrize("step", ["save_gif", "_remove_others", "figures_curve"])
 def test_a_run_stopped_while_it_writes_its_results_goes_on_to_the_same_files(
     step: str,
     red_boat: list[str],
@@ -249,7 +252,7 @@ def test_a_real_interrupt_stops_the_process_in_one_sentence(
 def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
     before = signal.getsignal(signal.SIGINT)
 
-    with engine.interrupts_held_back() as interrupted:
+    with interrupts_held_back() as interrupted:
         press_ctrl_c()
         assert interrupted()
         with pytest.raises(KeyboardInterrupt):
@@ -348,13 +351,13 @@ def test_before_there_is_students_code_the_reference_draws_and_says_so(
 
 
 def test_the_students_own_code_draws_unless_a_flag_says_otherwise() -> None:
-    own = main.settings_from({"prompt": "a boat", "model": "exact"})
-    courses = main.settings_from(
-        {"prompt": "a boat", "model": "exact", "implementation": "reference"}
+    own = cli.settings_from(Settings, {"prompt": "a boat", "model": "exact"})
+    courses = cli.settings_from(
+        Settings, {"prompt": "a boat", "model": "exact", "implementation": "reference"}
     )
 
-    assert main.method_of(own).__name__ == "guidance.sds"
-    assert main.method_of(courses).__name__ == "reference.sds"
+    assert main.method_of(latents, own).__name__ == "guidance.sds"
+    assert main.method_of(latents, courses).__name__ == "reference.sds"
 
 
 def test_changed_code_starts_anew_instead_of_going_on_from_the_old_codes_checkpoint(
@@ -411,7 +414,7 @@ def test_a_prompt_longer_than_the_model_reads_is_drawn_with_a_note(
 
 
 def test_help_does_not_wait_for_torch() -> None:
-    code = "import main, sys; main.arguments().format_help(); print('torch' in sys.modules)"
+    code = "import main, sys; main.draw_arguments().format_help(); print('torch' in sys.modules)"
 
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
 

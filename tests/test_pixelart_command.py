@@ -22,8 +22,10 @@ from tensorboardX.proto.event_pb2 import Event
 import main
 from distillery.core.images import load_image, prompt_of
 from distillery.palettes import from_hex, load_palette, save_palette
-from distillery.pixelart import cli, clip_choice, run
-from distillery.runs import optimise
+from distillery.pixelart import begin, cli, clip_choice
+from distillery.pixelart.settings import PixelSettings
+from distillery.runs import cli as runs_cli
+from distillery.runs import engine, optimise
 from reference import pixelart
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -246,7 +248,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_files(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", 0)
     with monkeypatch.context() as disturbance:
         at_step(disturbance, index, stop)
         assert main.main(command) == 130
@@ -262,7 +264,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_files(
     assert tree(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.parametrize("name", ["save_gif", "save_palette", "loss_curve", "_remove_others"])
+@pytest.mark.parametrize("name", ["save_gif", "figures_table", "figures_curve", "_remove_others"])
 def test_a_run_stopped_while_it_writes_its_results_goes_on_to_the_same_files(
     name: str,
     red_boat: list[str],
@@ -273,7 +275,7 @@ def test_a_run_stopped_while_it_writes_its_results_goes_on_to_the_same_files(
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path / "out")]
     with monkeypatch.context() as disturbance:
-        disturbance.setattr(run, name, lambda *args: die())
+        disturbance.setattr(engine, name, lambda *args: die())
         assert main.main(command) == 130
     assert not (tmp_path / "out" / "a_red_boat.png").exists()
 
@@ -423,7 +425,7 @@ def test_memory_says_in_a_line_what_it_changes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     seen = []
-    monkeypatch.setattr(run, "load", lambda settings: seen.append(settings) or die())
+    monkeypatch.setattr(begin, "load", lambda settings: seen.append(settings) or die())
 
     assert main.main([*red_boat, "--memory", "12", "--out", str(tmp_path / "out")]) == 130
 
@@ -445,8 +447,8 @@ def test_what_is_still_to_do_the_reference_draws_with_the_same_model_and_says_ea
     assert main.main([*red_boat, "--set", "side=512", "--out", str(tmp_path / "other")]) == 0
     wanted = tree(tmp_path / "other")
     capsys.readouterr()
-    loaded, load = [], run.load
-    monkeypatch.setattr(run, "load", lambda settings: loaded.append(1) or load(settings))
+    loaded, load = [], begin.load
+    monkeypatch.setattr(begin, "load", lambda settings: loaded.append(1) or load(settings))
     monkeypatch.setitem(sys.modules, "guidance.pixelart", stub(tmp_path / "stub.py"))
     flag = red_boat.index("--implementation")
     del red_boat[flag : flag + 2]
@@ -484,7 +486,7 @@ def test_what_is_still_to_do_ends_the_run_where_the_students_code_was_asked_for(
 def settings_of(*words: str):
     flags = vars(cli.arguments().parse_args(words))
     del flags["out"]
-    return cli.settings_from(flags)
+    return runs_cli.settings_from(PixelSettings, flags)
 
 
 def test_the_published_flags_are_understood(tmp_path: Path) -> None:

@@ -31,15 +31,12 @@ from torch import Tensor
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
 from distillery.core.images import load_image
-from distillery.core.settings import Real
+from distillery.core.settings import Declared, Real
 from distillery.course.student_files import course_root, student_file
-from distillery.methods.registry import METHODS
-from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
-from distillery.models.load import load_prior
 from distillery.models.prior import Prior
-from distillery.pixelart.settings import PixelSettings
-from distillery.runs import engine
+from distillery.runs import kind as runs
+from distillery.runs.registry import kind_of, name_of, settings_of
 
 HAND_INS = REPOSITORY / "data" / "hand_in.yaml"
 THRESHOLDS = REPOSITORY / "data" / "thresholds.yaml"
@@ -47,7 +44,9 @@ EVALUATION = "eval.json"
 RECORD = "drawn.json"
 MISSING_ITEM = 0.1  # of the points, for each picture that is missing, and for eval.json
 
-PictureSettings = Settings | PixelSettings
+PictureSettings = Any  # the settings of a kind of run
+# What a kind of run is called in data/hand_in.yaml and in a grade's records.
+KIND_NAMES = {"picture": "draw"}
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class HandIn:
     def module(self) -> str:
         """The stage's module in guidance/."""
         first = self.pictures[0]
-        return "pixelart" if isinstance(first, PixelSettings) else METHODS[first.loss_type].module
+        return kind_of(first).module_name(first).split(".")[-1]
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Thresholds:
 
 def title_of(settings: PictureSettings) -> str:
     """What the picture shall show, by which it is named and scored."""
-    return settings.title if isinstance(settings, Settings) else settings.prompt
+    return str(settings.title)
 
 
 def picture_name(settings: PictureSettings) -> str:
@@ -121,8 +120,8 @@ def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
         )
     try:
         entry = entries[stage]
-        kind = PixelSettings if entry.get("kind") == "pixelart" else Settings
-        pictures = [kind(**{**entry["settings"], **picture}) for picture in entry["pictures"]]
+        make = _settings(entry.get("kind", "picture"))
+        pictures = [make(**{**entry["settings"], **picture}) for picture in entry["pictures"]]
         height, width = map(int, entry["size"])
         rooted = tuple(map(_rooted, pictures))
         hand_in = HandIn(stage, str(entry["scorer"]), (height, width), rooted)
@@ -135,11 +134,15 @@ def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
     return hand_in
 
 
+def _settings(name: str) -> type[Declared]:
+    """The settings of a kind of run by its name in data/hand_in.yaml or in a grade's records."""
+    return settings_of(KIND_NAMES.get(name, name))
+
+
 def _rooted(settings: PictureSettings) -> PictureSettings:
     """The same settings, a source picture found from wherever the command is run."""
-    if isinstance(settings, Settings) and settings.src_img_path:
-        return replace(settings, src_img_path=str(REPOSITORY / settings.src_img_path))
-    return settings
+    names = [name for name in kind_of(settings).SOURCE_FIELDS if getattr(settings, name)]
+    return replace(settings, **{name: str(REPOSITORY / getattr(settings, name)) for name in names})
 
 
 def load_thresholds(path: Path | None = None) -> dict[str, Thresholds]:
@@ -173,12 +176,14 @@ def _mapping(path: Path) -> dict[str, Any]:
 
 def as_facts(settings: PictureSettings) -> dict[str, Any]:
     """The settings as plain JSON that means the same in another copy of the course."""
-    kind = "pixelart" if isinstance(settings, PixelSettings) else "picture"
     values = asdict(settings)
-    source = Path(values.get("src_img_path") or ".")
-    if source.is_absolute():
-        values["src_img_path"] = source.relative_to(REPOSITORY).as_posix()
-    return {"prompt": title_of(settings), "kind": kind, "settings": values}
+    for name in kind_of(settings).SOURCE_FIELDS:
+        source = Path(values[name])
+        if source.is_absolute():
+            values[name] = source.relative_to(REPOSITORY).as_posix()
+    names = {kind: name for name, kind in KIND_NAMES.items()}
+    name = name_of(settings)
+    return {"prompt": title_of(settings), "kind": names.get(name, name), "settings": values}
 
 
 def from_facts(facts: Mapping[str, Any]) -> PictureSettings:
@@ -187,18 +192,12 @@ def from_facts(facts: Mapping[str, Any]) -> PictureSettings:
     Raises:
         CourseError: a value is unfit.
     """
-    if facts["kind"] == "pixelart":
-        return PixelSettings(**facts["settings"])
-    return _rooted(Settings(**facts["settings"]))
+    return _rooted(_settings(facts["kind"])(**facts["settings"]))
 
 
 def load_model(settings: PictureSettings) -> Prior:
     """The prior that a picture is drawn with; it serves all pictures of its stage."""
-    if isinstance(settings, PixelSettings):
-        from distillery.pixelart import run as pixel_run
-
-        return pixel_run.load(settings)
-    return load_prior(settings.model, device=settings.device)
+    return kind_of(settings).load(settings)
 
 
 def drawn(prior: Prior, method: ModuleType, settings: PictureSettings) -> Tensor:
@@ -207,14 +206,7 @@ def drawn(prior: Prior, method: ModuleType, settings: PictureSettings) -> Tensor
     Args:
         method: the stage's module.
     """
-    if isinstance(settings, Settings):
-        return engine.drawn(prior, method, settings)
-    from distillery.pixelart import run as pixel_run
-
-    begun = pixel_run.begin_run(prior, method, settings)
-    for _ in begun.stream(None):
-        pass
-    return 2 * begun.start.palette[begun.canvas.indices()].movedim(3, 1) - 1
+    return runs.drawn(kind_of(settings), prior, method, settings)
 
 
 def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: Path) -> list[Path]:
@@ -239,19 +231,10 @@ def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: P
     for name, settings in hand_in.files.items():
         if not _is_drawn(folder / name, settings, code, record):
             prior = prior or load_model(settings)
-            _draw(prior, method, settings, folder)
+            runs.draw(kind_of(settings), prior, method, settings, out=folder)
             record[name] = _mark(folder / name, settings, code)
             atomic_write(folder / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     return [folder / name for name in hand_in.files]
-
-
-def _draw(prior: Prior, method: ModuleType, settings: PictureSettings, folder: Path) -> None:
-    if isinstance(settings, Settings):
-        engine.draw(prior, method, settings, out=folder)
-        return
-    from distillery.pixelart import run as pixel_run
-
-    pixel_run.draw(prior, method, settings, out=folder, extras=pixel_run.Extras())
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -19,10 +19,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from distillery.core.errors import CourseError, in_short
-from distillery.core.images import grid, to_pil, to_png_bytes
-from distillery.models.prior import Prior
-from distillery.runs.canvas import Canvas
-from distillery.runs.optimise import Step
+from distillery.core.images import Picture, from_pil, grid, to_pil, to_png_bytes
+from distillery.runs.run import Step
 
 SIDE = 256  # pixels of a picture on the screen, about
 LARGEST_SHEET = 1600  # pixels of either side of a contact sheet
@@ -179,7 +177,7 @@ def _wiped(under: Image.Image, over: Image.Image, share: float) -> Image.Image:
 
 @dataclass(frozen=True)
 class Frame:
-    """The canvas after step `index`, as images (B, 3, H, W) on the CPU.
+    """The picture after step `index`, as images (B, 3, H, W) on the CPU.
 
     `score` is what the caller's scorer said of them, or None.
     """
@@ -195,8 +193,8 @@ class Frame:
 
 
 @dataclass
-class Run:
-    """What is left of a distillation: the frames on the way and the loss of every step."""
+class Watched:
+    """What is left of a run that was watched: the frames on the way and the loss of every step."""
 
     frames: list[Frame] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
@@ -215,64 +213,62 @@ class Run:
         )
 
 
-AnyRun = TypeVar("AnyRun", bound=Run)
+AnyWatched = TypeVar("AnyWatched", bound=Watched)
+AnyStep = TypeVar("AnyStep", bound=Step)
 
 
 def live(
     steps: Iterable[Step],
-    prior: Prior,
     *,
     every: int = 10,
     score: Callable[[Tensor], float] | None = None,
-) -> Run:
-    """Run a distillation and show the picture as it grows.
+) -> Watched:
+    """Take the steps of a run and show the picture as it grows.
 
     Interrupting the kernel stops it; what there is by then is kept and returned.
 
     Args:
-        steps: the stream of `distill`.
-        prior: decodes the canvas.
+        steps: of any run whose pictures are images, such as the stream of `distill`.
         every: steps from one picture to the next.
         score: images (B, 3, H, W) -> how good they are; by it the best frame is chosen.
     """
-    return follow(steps, lambda canvas: _images(canvas, prior), Run(), every=every, score=score)
+    return follow(steps, _images, Watched(), every=every, score=score)
 
 
 def follow(
-    steps: Iterable[Step],
-    look: Callable[[Any], Tensor],
-    run: AnyRun,
+    steps: Iterable[AnyStep],
+    look: Callable[[AnyStep], Tensor],
+    watched: AnyWatched,
     *,
     every: int,
     score: Callable[[Tensor], float] | None = None,
-) -> AnyRun:
-    """What `live` does, with canvas -> images (B, 3, H, W) given, into the empty `run`."""
+) -> AnyWatched:
+    """What `live` does, with step -> images (B, 3, H, W) given, into the empty `watched`."""
     losses, screen = [], None
     try:
         for step in steps:
-            losses.append(step.loss)
-            if (step.index + 1) % every and step.index + 1 < step.settings.steps:
+            if "loss" in step.figures:
+                losses.append(step.figures["loss"])
+            if (step.index + 1) % every and step.index + 1 < step.total:
                 continue
-            images = look(step.canvas)
-            run.frames.append(
-                Frame(step.index + 1, images, None if score is None else score(images))
-            )
-            caption = f"step {run.frames[-1].index} of {step.settings.steps}"
-            screen = _refresh(screen, _Preview(run.explorer.large(run.frames[-1].sheet), caption))
+            images = look(step)
+            frame = Frame(step.index + 1, images, None if score is None else score(images))
+            watched.frames.append(frame)
+            caption = f"step {frame.index} of {step.total}"
+            screen = _refresh(screen, _Preview(watched.explorer.large(frame.sheet), caption))
     except KeyboardInterrupt:
-        if not run.frames:
+        if not watched.frames:
             raise
-        run.interrupted = True
-        print(f"Stopped; kept what there was after step {run.frames[-1].index}.")
-    run.losses = [float(loss) for loss in losses]
-    return run
+        watched.interrupted = True
+        print(f"Stopped; kept what there was after step {watched.frames[-1].index}.")
+    watched.losses = [float(loss) for loss in losses]
+    return watched
 
 
-def _images(canvas: Canvas, prior: Prior) -> Tensor:
-    with torch.no_grad():
-        rendered = canvas.render()
-    images = prior.decode(rendered) if canvas.space == "latents" else rendered
-    return images.detach().cpu()
+def _images(step: Step) -> Tensor:
+    picture = step.picture()
+    images = picture if isinstance(picture, Tensor) else from_pil(picture)
+    return images.detach().cpu().clone()
 
 
 class _Preview:
@@ -301,17 +297,16 @@ def _refresh(screen: Any, preview: _Preview) -> Any:
 
 
 class Preview:
-    """A distillation with its settings on sliders, begun and stopped by one button.
+    """A run with its settings on sliders, begun and stopped by one button.
 
     The run takes its steps between the kernel's other work, so the notebook stays usable, and a
     cell that is running meanwhile holds it up. Where the sliders have been moved since the run
-    began, the button begins anew. What goes wrong stands under the picture in one sentence.
+    began, the button begins again. What goes wrong stands under the picture in one sentence.
     Where ipywidgets is missing, it is run once, to the end, with the default settings.
 
     Args:
-        begin: settings -> the stream of `distill`; its own defaults are where the sliders begin.
-        prior: decodes the canvas.
-        first: images (B, 3, H, W) to show before the first run.
+        begin: settings -> the steps of a run; its own defaults are where the sliders begin.
+        first: images (B, 3, H, W), or a small picture, to show before the first run.
         every: steps from one picture to the next.
         axes: name of a setting -> the values to choose from.
 
@@ -322,37 +317,23 @@ class Preview:
     def __init__(
         self,
         begin: Callable[..., Iterable[Step]],
-        prior: Prior,
         *,
-        first: Tensor,
+        first: Picture,
         every: int = 10,
         **axes: Sequence[Any],
     ) -> None:
-        self._set_up(
-            begin,
-            lambda canvas: _enlarged(_sheet(_images(canvas, prior))),
-            first=_enlarged(_sheet(first)),
-            every=every,
-            axes=axes,
-        )
-
-    def _set_up(
-        self,
-        begin: Callable[..., Iterable[Step]],
-        look: Callable[[Any], Image.Image],
-        *,
-        first: Image.Image,
-        every: int,
-        axes: dict[str, Sequence[Any]],
-    ) -> None:
-        """`look` makes of a canvas the picture on the screen."""
-        self._begin, self._look, self._every, self._axes = begin, look, every, axes
+        self._begin, self._every, self._axes = begin, every, axes
         self.defaults = _defaults(begin, axes)
-        self.png = to_png_bytes(first)
+        self.png = to_png_bytes(self.large(first))
         self.caption = "not begun"
         self.task: asyncio.Task[None] | None = None
         self._begun_with = self.defaults
         self.box = self._build()
+
+    @staticmethod
+    def large(picture: Picture) -> Image.Image:
+        """A picture as it stands on the screen."""
+        return _enlarged(_sheet(picture) if isinstance(picture, Tensor) else picture)
 
     def _build(self) -> Any:
         try:
@@ -381,7 +362,7 @@ class Preview:
         return self.task is not None and not self.task.done()
 
     def press(self) -> None:
-        """Begin a run; stop the one under way, and begin anew if the sliders have been moved."""
+        """Begin a run; stop the one under way, and begin again if the sliders have been moved."""
         was_running, moved = self.running, self.chosen != self._begun_with
         if self.task is not None:
             self.task.cancel()
@@ -414,14 +395,14 @@ class Preview:
         """The steps of a run, each with what it shows; an error ends it with a sentence."""
         try:
             for step in self._begin(**self._begun_with):
-                done, steps = step.index + 1, step.settings.steps
-                if done % self._every == 0 or done == steps:
-                    self.png = to_png_bytes(self._look(step.canvas))
-                    self._tell(f"step {done} of {steps}")
+                done = step.index + 1
+                if done % self._every == 0 or done == step.total:
+                    self.png = to_png_bytes(self.large(step.picture()))
+                    self._tell(f"step {done} of {step.total}")
                 yield
         except (CourseError, NotImplementedError) as error:
             self._tell(str(error))
-        # It may be the student's own code that fails, in any way whatever.
+        # It may be the student's own code that fails, in any way.
         except Exception as error:
             self._tell(f"{type(error).__name__}: {in_short(error)}")
 
@@ -432,7 +413,7 @@ class Preview:
             return
         self.image.value, self.label.value = self.png, self.caption
         moved = self.chosen != self._begun_with
-        self.button.description = "run" if not self.running else "run anew" if moved else "stop"
+        self.button.description = "run" if not self.running else "run again" if moved else "stop"
 
     def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
         """The widget for front ends that can draw it, the picture for all others."""

@@ -1,37 +1,39 @@
-"""What happens inside a run, as pictures: for whoever wonders why a pixel is what it is.
+"""What happens inside a run, as pictures: they show why a pixel is what it is.
 
-Chance is drawn from a generator of its own, so looking changes nothing.
+Random numbers are drawn from a generator of its own, so looking changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from distillery.core.images import save_png, to_pil
+from distillery.core.images import enlarged, to_pil
+from distillery.models.prior import Control
 from distillery.pixelart.augment import augment
-from distillery.pixelart.indexed_png import enlarged, indexed
+from distillery.pixelart.canvas import PaletteCanvas
+from distillery.pixelart.indexed_png import indexed
+from distillery.pixelart.initial_grid import Start
 from distillery.pixelart.settings import PixelSettings
 
-if TYPE_CHECKING:
-    from distillery.pixelart.run import Begun
 
+def pictures(
+    canvas: PaletteCanvas,
+    start: Start,
+    controls: Sequence[Control],
+    settings: PixelSettings,
+    index: int,
+) -> Mapping[str, Image.Image]:
+    """Hard, soft and Gumbel pictures, entropy, gradient, and the canvas as the model sees it.
 
-def save(folder: Path, begun: Begun, settings: PixelSettings, index: int) -> None:
-    """Write the pictures of the step `index` as PNG files named by step and content."""
-    for name, picture in pictures(begun, settings, index).items():
-        save_png(folder / f"{index + 1:05d}_{name}.png", picture)
-
-
-def pictures(begun: Begun, settings: PixelSettings, index: int) -> Mapping[str, Image.Image]:
-    """Hard, soft and Gumbel pictures, entropy, gradient, and the canvas as the model sees it."""
-    canvas, palette = begun.canvas, begun.start.palette
+    Args:
+        index: of the step that has just been done; the same one gives the same pictures.
+    """
+    palette = start.palette
     generator = torch.Generator(canvas.logits.device).manual_seed(index)
     logits = canvas.render().detach()
     uniform = torch.rand(logits.shape, generator=generator, device=logits.device)
@@ -39,9 +41,9 @@ def pictures(begun: Begun, settings: PixelSettings, index: int) -> Mapping[str, 
     noisy = (logits + gumbel) / settings.tau_at(index, generator)
     soft = _painted(logits.softmax(dim=1), palette)
     large = F.interpolate(soft, settings.canvas, mode=settings.enlarge)
-    seen, controls = augment(large, begun.controls, settings=settings, generator=generator)
+    seen, controls = augment(large, controls, settings=settings, generator=generator)
     made = {
-        "hard": enlarged(indexed(canvas.indices()[0], palette, begun.start.clear)),
+        "hard": enlarged(indexed(canvas.indices()[0], palette, start.clear)),
         "soft": enlarged(to_pil(soft)[0]),
         "gumbel_soft": enlarged(to_pil(_painted(noisy.softmax(dim=1), palette))[0]),
         "gumbel_hard": enlarged(indexed(noisy.argmax(dim=1)[0], palette)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -26,9 +25,10 @@ from distillery.palettes import (
     srgb_to_oklab,
 )
 from distillery.palettes.colours import checked
-from distillery.palettes.kmeans import distinct_in_8_bits, histogram
+from distillery.palettes.matching import distinct_colours, distinct_in_8_bits
 from distillery.pixelart.clip_choice import favourite
 from distillery.pixelart.indexed_png import check_rows, indexed
+from distillery.pixelart.method import PixelMethod
 from distillery.pixelart.settings import PixelSettings
 
 KMEANS_STARTS, KMEANS_STEPS = 4, 100
@@ -52,7 +52,7 @@ class Start:
 
 
 def begin(
-    prior: Prior, method: ModuleType, settings: PixelSettings, *, generator: torch.Generator
+    prior: Prior, method: PixelMethod, settings: PixelSettings, *, generator: torch.Generator
 ) -> Start:
     """The start that the settings ask for, on the prior's device.
 
@@ -101,7 +101,7 @@ def check(settings: PixelSettings) -> None:
 def _from_picture(
     picture: Tensor,
     clear: Tensor | None,
-    method: ModuleType,
+    method: PixelMethod,
     settings: PixelSettings,
     generator: torch.Generator,
 ) -> Start:
@@ -112,7 +112,7 @@ def _from_picture(
 def _palette(
     picture: Tensor,
     clear: Tensor | None,
-    method: ModuleType,
+    method: PixelMethod,
     settings: PixelSettings,
     generator: torch.Generator,
 ) -> Tensor:
@@ -125,7 +125,7 @@ def _palette(
 
 
 def fitted_palette(
-    small: Tensor, colours: int, method: ModuleType, generator: torch.Generator
+    small: Tensor, colours: int, method: PixelMethod, generator: torch.Generator
 ) -> Tensor:
     """K colours for the pixels of a picture (1, 3, h, w), dark to light, (K, 3) exact in 8 bits.
 
@@ -135,7 +135,7 @@ def fitted_palette(
     Raises:
         CourseError: the picture has fewer colours.
     """
-    distinct, _ = histogram(small)
+    distinct = distinct_colours(small)
     if len(distinct) < colours:
         raise CourseError(
             f"the picture has fewer than {colours} different colours; ask for fewer with "
@@ -161,7 +161,7 @@ def _plus_plus(pixels: Tensor, colours: int, generator: torch.Generator) -> Tens
     return centres
 
 
-def _converged(pixels: Tensor, centres: Tensor, method: ModuleType) -> Tensor:
+def _converged(pixels: Tensor, centres: Tensor, method: PixelMethod) -> Tensor:
     for _ in range(KMEANS_STEPS):
         moved = method.kmeans_step(pixels, centres)
         if torch.equal(moved, centres):
@@ -171,7 +171,7 @@ def _converged(pixels: Tensor, centres: Tensor, method: ModuleType) -> Tensor:
 
 
 def _filled(
-    picture: Tensor, palette: Tensor, method: ModuleType, settings: PixelSettings
+    picture: Tensor, palette: Tensor, method: PixelMethod, settings: PixelSettings
 ) -> Tensor:
     small = F.interpolate(picture, settings.size, mode="area")
     space: Space = "oklab" if settings.perceptual else "srgb"

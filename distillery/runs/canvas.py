@@ -1,4 +1,4 @@
-"""What is optimised. A canvas renders, and that is all."""
+"""What is optimised."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
     outputs/pairs~unfinished.json   marks of what is done, while there is something left to do
 
 A batch that was stopped, or that could not edit every pair, goes on with what is left; one that is
-done is done anew, like a single run.
+done is done again, like a single run.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import ModuleType
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.methods.settings import Settings
 from distillery.methods.source_image import Pair, load_pairs
-from distillery.runs.engine import Place, check_edit
+from distillery.runs.latents import LatentMethod, check
+from distillery.runs.place import Place
 
 RECORD = "pairs~unfinished.json"
 
@@ -66,7 +66,7 @@ def edits_of(pairs: Sequence[Pair], common: Settings) -> list[Settings]:
         for pair in pairs
     ]
     for one in settings:
-        check_edit(one)
+        check(one)
     return settings
 
 
@@ -74,7 +74,7 @@ def edit_all(
     edits: Sequence[Settings],
     draw: Callable[[Settings], object],
     *,
-    method: ModuleType,
+    method: LatentMethod,
     out: Path,
 ) -> None:
     """Make every edit that is not done yet, and print where each lies.
@@ -105,8 +105,8 @@ def edit_all(
         atomic_write(out / RECORD, json.dumps(done, ensure_ascii=False, indent=1))
     if skipped:
         raise CourseError(
-            f"{skipped} of {len(edits)} pairs were not edited; mend what is said above, and the "
-            "same command tries those again."
+            f"{skipped} of {len(edits)} pairs were not edited; fix the errors above and run the "
+            "same command again to edit those."
         )
     (out / RECORD).unlink(missing_ok=True)
 
@@ -120,12 +120,12 @@ def _read(record: Path) -> dict[str, str]:
     return {}
 
 
-def _mark(settings: Settings, method: ModuleType) -> str:
+def _mark(settings: Settings, method: LatentMethod) -> str:
     """16 digits that tell apart settings, versions of a module's code and source pictures."""
     assert method.__file__ is not None  # only a namespace package has none
     digest = hashlib.sha256(json.dumps(asdict(settings)).encode())
     digest.update(Path(method.__file__).read_bytes())
     if settings.src_img_path:
-        with contextlib.suppress(OSError):  # whoever edits it says better what is wrong
+        with contextlib.suppress(OSError):  # the edit itself says better what is wrong
             digest.update(Path(settings.src_img_path).read_bytes())
     return digest.hexdigest()[:16]

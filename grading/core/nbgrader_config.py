@@ -1,4 +1,4 @@
-"""nbgrader's settings of a course folder: written by a release, read by all that follows."""
+"""nbgrader's settings of a course folder: a release writes them, all other commands read them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grading.core.manifest import sha256
 
 NAME = "nbgrader_config.py"
 YOUR_CODE = "# your code here"  # in the place of an answer
-HEART = "grading.plugins.GradeOutside"  # without it nbgrader would run students' code as you
+NEEDED = "grading.plugins.GradeOutside"  # without it nbgrader would run students' code as you
 SHIPPED = re.compile(r"\A# shipped as (\w+); a changed file is yours, and stays\n")
 TEXT = '''\
 """nbgrader's settings for this course folder; yours may stand below."""
@@ -62,12 +62,12 @@ c.ExportApp.plugin_class = "grading.export.CourseExport"
 def write_settings(
     course: Path, *, root: Path, replace_yours: bool, say: Callable[[str], object]
 ) -> None:
-    """Write the shipped settings, unless the instructor has others.
+    """Write the shipped settings, unless the instructor has changed them.
 
     Args:
-        root: where the packages of the course lie.
-        replace_yours: put them in the place of the instructor's, which are kept beside them.
-        say: gets a line on what becomes of the instructor's.
+        root: the folder with the packages of the course.
+        replace_yours: replace the instructor's settings, which are kept as .py.old.
+        say: gets a line on what becomes of the instructor's settings.
     """
     path = course / NAME
     text = TEXT.format(root=str(root), course_id=course.name, your_code=YOUR_CODE)
@@ -84,9 +84,9 @@ def write_settings(
         return
     say(f"{shown(path)} is your own and stays (--replace-settings puts ours there).")
     used = settings_of(course).get("Autograde", {}).get("autograde_preprocessors", [])
-    if HEART not in [one if isinstance(one, str) else _dotted(one) for one in used]:
+    if NEEDED not in [one if isinstance(one, str) else _dotted(one) for one in used]:
         say(
-            f"warning: {path.name} does not use {HEART}, so nbgrader autograde would run "
+            f"warning: {path.name} does not use {NEEDED}, so nbgrader autograde would run "
             "students' code with your rights and believe what it prints."
         )
 
@@ -106,14 +106,14 @@ def settings_of(course: Path) -> Any:
         return PyFileConfigLoader(NAME, path=str(course)).load_config()
     except Exception as error:
         raise CourseError(
-            f"{course / NAME} stops with {type(error).__name__}: {error}; mend it."
+            f"{course / NAME} stops with {type(error).__name__}: {error}; correct it."
         ) from error
     finally:
         os.environ["PATH"] = path
 
 
 def _is_untouched(present: str) -> bool:
-    """Whether it is what some version of the course shipped."""
+    """Whether the text is what some version of the course shipped."""
     match = SHIPPED.match(present)
     return match is not None and sha256(present[match.end() :])[:16] == match[1]
 

@@ -1,4 +1,4 @@
-"""What grading one submission comes to, and where it is kept."""
+"""The result of grading one submission, and where it is stored."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
+from grading.core.submission import Submission
 
 Status = Literal["graded", "rejected", "grader error"]
 Outcome = Literal[
@@ -19,9 +20,9 @@ Outcome = Literal[
     "timed out",
     "out of memory",
     "died",
-    "refused",  # not run at all: what was handed in is not what was asked for
+    "refused",  # not run: the answer is not of the kind that was asked for
 ]
-EXPECTED = "expected"  # folder of a course with what right code draws
+EXPECTED = "expected"  # folder of a course with the pictures that right code draws
 Scores = dict[str, float]  # file name -> CLIP score of a picture
 
 
@@ -30,9 +31,9 @@ class Verdict:
     """One graded task of one submission.
 
     task: "sds.sds_grad", or "sds.pictures" for the pictures of a stage.
-    lines: what the student reads, plain text.
-    misconception: name of the known mistake, if it is one.
-    figure: name of the PNG with target, theirs and difference, beside the record.
+    lines: for the student, plain text.
+    misconception: name of the known mistake, if the answer makes one.
+    figure: name of the PNG with target, the student's result and the difference.
     """
 
     task: str
@@ -46,9 +47,9 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Flag:
-    """Something for a human to look at; it never changes points by itself.
+    """Something for the instructor to look at; it never changes points by itself.
 
-    kind: one word or two, the same for the same thing, so that it can be counted.
+    kind: one or two words, always the same for the same thing, so that flags can be counted.
     """
 
     kind: str
@@ -57,11 +58,11 @@ class Flag:
 
 @dataclass(frozen=True)
 class Record:
-    """The one outcome of one submission.
+    """The result of one submission.
 
-    digest: of everything handed in (hexadecimal SHA-256); a new hand-in has a new one.
+    digest: hexadecimal SHA-256 of the clean submission; a new submission has another one.
     seed: of the hidden inputs.
-    reason: of a rejection or a grader error, one sentence that can be acted on; else empty.
+    reason: of a rejection or a grader error, one sentence that says what to do; else empty.
     seconds: of wall time that grading took.
     rules: digest of the rules by which it was graded.
     """
@@ -89,80 +90,73 @@ class Record:
 class Store:
     """The records of a course: `<course>/records/<assignment>/<student>/<digest>.json`.
 
-    The figures of a record lie in a folder named by the digest, beside it. A record that is in the
-    gradebook too has an empty file `<digest>.booked` beside it, and what its pictures scored, where
-    that was measured ahead, stands in `<digest>.scores`.
+    The figures of a record are in a folder with the name of the digest, next to it. An empty file
+    `<digest>.booked` says that the record is in the gradebook. `<digest>.scores` holds the scores
+    of the pictures where they were measured for the whole class.
     """
 
     def __init__(self, course: Path) -> None:
-        self.folder = Path(course) / "records"
+        self.course = Path(course)
+        self.folder = self.course / "records"
 
-    def load(self, assignment: str, student: str, digest: str) -> Record | None:
-        """The record, or None where there is none that can be read whole."""
+    def load(self, submission: Submission) -> Record | None:
+        """The record of a submission of known digest; None where there is no readable one."""
         try:
-            stored = json.loads(self._path(assignment, student, digest).read_text("utf-8"))
-            return _from_json(stored)
+            return _from_json(json.loads(self.file(submission).read_text("utf-8")))
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
     def save(self, record: Record, figures: dict[str, bytes] | None = None) -> None:
         """Write the figures, and then the record, each whole or not at all."""
-        path = self._path(record.assignment, record.student, record.digest)
+        submission = self.submission(record)
         for name, png in (figures or {}).items():
-            atomic_write(path.with_suffix("") / name, png)
-        # Lone surrogates in what a student's code printed are no UTF-8.
+            atomic_write(self.attachments(submission) / name, png)
+        # ASCII, because a student's output may hold lone surrogates, which UTF-8 does not.
         text = json.dumps(asdict(record), indent=1)
         self._booked(record).unlink(missing_ok=True)
-        atomic_write(path, text + "\n")
+        atomic_write(self.file(submission), text + "\n")
 
     def figure(self, record: Record, name: str) -> bytes:
         """The PNG of a verdict's figure.
 
         Raises:
-            CourseError: it is gone.
+            CourseError: it is missing.
         """
-        path = self._path(record.assignment, record.student, record.digest)
         try:
-            return (path.with_suffix("") / name).read_bytes()
+            return (self.attachments(self.submission(record)) / name).read_bytes()
         except OSError as error:
-            raise CourseError(f"the figure {name} of {record.student} is gone: grade anew.") from (
-                error
-            )
+            raise CourseError(
+                f"the figure {name} of {record.student} is missing: grade this submission again."
+            ) from error
 
-    def scores(self, assignment: str, student: str, digest: str, scorer: str) -> Scores | None:
-        """File name -> score, as `save_scores` was told; None where it was not, or of another."""
+    def scores(self, submission: Submission, scorer: str) -> Scores | None:
+        """The saved scores by file name; None where there are none of this scorer."""
         try:
-            stored = json.loads(self.scores_file(assignment, student, digest).read_text("utf-8"))
+            stored = json.loads(self.scores_file(submission).read_text("utf-8"))
             return dict(stored["scores"]) if stored["scorer"] == scorer else None
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
-    def save_scores(
-        self, assignment: str, student: str, digest: str, scorer: str, scores: Scores
-    ) -> None:
+    def save_scores(self, submission: Submission, scorer: str, scores: Scores) -> None:
         text = json.dumps({"scorer": scorer, "scores": scores}, indent=1)
-        atomic_write(self.scores_file(assignment, student, digest), text + "\n")
+        atomic_write(self.scores_file(submission), text + "\n")
 
-    def scores_file(self, assignment: str, student: str, digest: str) -> Path:
-        return self._path(assignment, student, digest).with_suffix(".scores")
+    def scores_file(self, submission: Submission) -> Path:
+        return self.file(submission).with_suffix(".scores")
 
-    def extra_given(self, assignment: str, student: str) -> dict[str, list[float]]:
-        """Name of a check -> the extra credit that was ever given for it by grading."""
+    def extra_given(self, submission: Submission) -> dict[str, list[float]]:
+        """Name of a check -> every extra credit that grading has given for it so far."""
         try:
-            stored = json.loads(self._extra(assignment, student).read_text("utf-8"))
+            stored = json.loads(self._extra(submission).read_text("utf-8"))
             return {str(name): list(given) for name, given in stored.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
-    def save_extra_given(
-        self, assignment: str, student: str, given: dict[str, list[float]]
-    ) -> None:
-        atomic_write(self._extra(assignment, student), json.dumps(given) + "\n")
-
-    def _extra(self, assignment: str, student: str) -> Path:
-        return self.folder / assignment / student / "extra.credit"
+    def save_extra_given(self, submission: Submission, given: dict[str, list[float]]) -> None:
+        atomic_write(self._extra(submission), json.dumps(given) + "\n")
 
     def is_booked(self, record: Record) -> bool:
+        """Whether the record is in nbgrader's gradebook."""
         return self._booked(record).exists()
 
     def mark_booked(self, record: Record) -> None:
@@ -171,18 +165,40 @@ class Store:
     def unmark_booked(self, record: Record) -> None:
         self._booked(record).unlink(missing_ok=True)
 
+    def unmark_all(self, submission: Submission) -> None:
+        """Unmark every record of this student and assignment, whatever its digest."""
+        for mark in self.folder_of(submission).glob("*.booked"):
+            mark.unlink(missing_ok=True)
+
     def all(self, assignment: str) -> list[Record]:
         """Every readable record of an assignment, in the order of students and digests."""
         paths = sorted((self.folder / assignment).glob("*/*.json"))
-        found = (self.load(assignment, path.parent.name, path.stem) for path in paths)
+        found = (
+            self.load(Submission(self.course, path.parent.name, assignment, path.stem))
+            for path in paths
+        )
         return [record for record in found if record is not None]
 
-    def _path(self, assignment: str, student: str, digest: str) -> Path:
-        return self.folder / assignment / student / f"{digest}.json"
+    def submission(self, record: Record) -> Submission:
+        """The submission that a record is of."""
+        return Submission(self.course, record.student, record.assignment, record.digest)
+
+    def folder_of(self, submission: Submission) -> Path:
+        """The folder with all records of a student and assignment."""
+        return self.folder / submission.assignment / submission.student
+
+    def file(self, submission: Submission) -> Path:
+        return self.folder_of(submission) / f"{submission.digest}.json"
+
+    def attachments(self, submission: Submission) -> Path:
+        """The folder of a record's figures and executed notebook."""
+        return self.folder_of(submission) / submission.digest
+
+    def _extra(self, submission: Submission) -> Path:
+        return self.folder_of(submission) / "extra.credit"
 
     def _booked(self, record: Record) -> Path:
-        path = self._path(record.assignment, record.student, record.digest)
-        return path.with_suffix(".booked")
+        return self.file(self.submission(record)).with_suffix(".booked")
 
 
 def _from_json(stored: dict[str, Any]) -> Record:

@@ -18,6 +18,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from distillery.core.errors import CourseError
 from grading.core.notebook_cells import code_below, task_of
 from grading.core.records import Record, Store, Verdict
+from grading.core.submission import Submission
 from grading.feedback.pages import highlighted, picture
 from grading.feedback.sanitise import (
     as_markdown,
@@ -90,7 +91,8 @@ class Explain(NbGraderPreprocessor):
         graded = Path(resources["metadata"]["path"])
         digest = _digest(graded)
         store = Store(course)
-        record = store.load(facts["assignment"], facts["student"], digest) if digest else None
+        submission = Submission(store.course, facts["student"], facts["assignment"], digest or "")
+        record = store.load(submission) if digest else None
         cards = _cards(nb, record, store)
         resources["feedback"] = {
             "title": plain(facts["notebook"], 200),

@@ -1,1 +1,1 @@
-"""Records, nbgrader's gradebook, and what stands between them."""
+"""nbgrader's gradebook: the plugins that fill it, and the late penalties."""

@@ -1,4 +1,4 @@
-"""What being late costs, by the rules of the course; an extension of nbgrader's counts first."""
+"""The late penalty by the rules of the course, after nbgrader's extensions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY = 24 * 60 * 60  # seconds
 
 
 def penalty(score: float, seconds_late: float, rules: Rules) -> float:
-    """Points off: a part of `score` for each day begun after the grace, up to the most."""
+    """Points off: a part of `score` for each started day after the grace period, up to a limit."""
     days = math.ceil(max(0.0, seconds_late - 60 * rules.late_grace_minutes) / DAY)
     return score * min(rules.late_most_off, days * rules.late_off_per_day)
 
@@ -24,6 +24,6 @@ class LatePenalty(LateSubmissionPlugin):
     def late_submission_penalty(
         self, student_id: str, score: float, total_seconds_late: float
     ) -> float:
-        """Points off; nbgrader has taken the student's extension off the seconds already."""
+        """Points off; nbgrader has already subtracted the student's extension from the seconds."""
         # nbgrader works inside the course folder.
         return penalty(score, total_seconds_late, Rules.load(Path(NAME)))

@@ -1,7 +1,7 @@
-"""Whether the penalties that were counted last can still be trusted, without opening the gradebook.
+"""Remember for which state of the gradebook the late penalties were computed.
 
-Loading nbgrader takes longer than all else in a run that finds nothing new. A gradebook in a file
-that nobody has written to since holds no new extension, due date or points.
+In a run that finds nothing new, loading nbgrader takes longer than everything else. If nobody has
+written to the gradebook's file since, it has no new extension, due date or points.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ NAME = "penalties.json"
 SQLITE = "sqlite:///"
 
 
-def are_counted(assignment: str, course: Path) -> bool:
-    """Whether gradebook and settings are those of `remember`; False for one on a server."""
+def are_current(assignment: str, course: Path) -> bool:
+    """Whether gradebook and settings are as `remember` noted; False for a gradebook on a server."""
     try:
-        stored = json.loads(_place(assignment, course).read_text("utf-8"))
+        stored = json.loads(_note(assignment, course).read_text("utf-8"))
         return bool(stored) and stored == _state(Path(stored["gradebook"]), course)
     except (OSError, ValueError, TypeError, KeyError):
         return False
 
 
 def remember(assignment: str, course: Path, url: str) -> None:
-    """Note that the penalties in the gradebook of this address are as they should be now.
+    """Note that the penalties in the gradebook at this address are right as it is now.
 
     Raises:
         CourseError: the note cannot be written.
     """
     file = Path(url.removeprefix(SQLITE))
     state = _state(file, course) if url.startswith(SQLITE) and file.is_file() else {}
-    atomic_write(_place(assignment, course), json.dumps(state) + "\n")
+    atomic_write(_note(assignment, course), json.dumps(state) + "\n")
 
 
 def _state(gradebook: Path, course: Path) -> dict[str, object]:
@@ -47,5 +47,5 @@ def _state(gradebook: Path, course: Path) -> dict[str, object]:
     }
 
 
-def _place(assignment: str, course: Path) -> Path:
+def _note(assignment: str, course: Path) -> Path:
     return course / "records" / assignment / NAME

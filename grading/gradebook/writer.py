@@ -1,4 +1,4 @@
-"""The one writer of the gradebook: records go into it by nbgrader's own Autograde converter."""
+"""Write records into the gradebook with nbgrader's own Autograde converter."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from grading.core.nbgrader_config import settings_of
 from grading.core.records import Record, Store
 from grading.gradebook.plugins import configure
 
-TRIES = 4  # while somebody else, such as formgrader, writes to the same file
+TRIES = 4  # while another program, such as formgrader, writes to the same file
 
 
-class Booker:
-    """Books records of one assignment, one after the other.
+class GradebookWriter:
+    """Writes records of one assignment into the gradebook, one after the other.
 
     Raises:
         CourseError: the settings cannot be read, or the assignment is not in the gradebook.
@@ -37,8 +37,8 @@ class Booker:
         self._course, self._assignment = course, assignment
         self._log = logging.getLogger("grading.gradebook.writer")
         self._log.propagate = False
-        self._heard = _Heard()
-        self._log.handlers = [self._heard]
+        self._last_error = _LastError()
+        self._log.handlers = [self._last_error]
         self._config = settings_of(course)
         configure(self._config)
         self._config.GradeOutside.grade_now = False
@@ -52,8 +52,8 @@ class Booker:
         """The address of the gradebook, as SQLAlchemy writes it."""
         return str(self._directory.db_url)
 
-    def book(self, record: Record) -> str:
-        """Put a record into the gradebook; what went wrong, or an empty text.
+    def write(self, record: Record) -> str:
+        """Write a record into the gradebook; returns what went wrong, or "".
 
         Raises:
             CourseError: the gradebook itself cannot be used.
@@ -65,17 +65,17 @@ class Booker:
                 break
         if isinstance(error, sqlalchemy.exc.OperationalError):
             raise CourseError(
-                f"the gradebook {self._directory.db_url} cannot be used ({in_short(error)}): mend "
-                "that and run this again; what is graded is kept."
+                f"the gradebook {self._directory.db_url} cannot be used ({in_short(error)}): fix "
+                "this and run the same command again; finished grades are kept."
             )
         if Store(self._course).is_booked(record):
             return ""
-        return self._heard.last or (in_short(error) if error else "nbgrader does not say why")
+        return self._last_error.text or (in_short(error) if error else "nbgrader does not say why")
 
-    def penalties_anew(self) -> list[str]:
-        """Have nbgrader count again what being late costs; for whom it is another sum now.
+    def update_penalties(self) -> list[str]:
+        """Let nbgrader compute all late penalties again; returns the students whose changed.
 
-        An extension, a new due date and points set by hand change it after all was booked.
+        An extension, a new due date and points set by hand change penalties after grading.
 
         Raises:
             CourseError: the gradebook cannot be used.
@@ -86,8 +86,8 @@ class Booker:
         with self._usable(), utils.chdir(str(self._course)):
             for (student, notebook), (penalty, seconds_late) in before.items():
                 if penalty or seconds_late:
-                    its = facts | {"student": student, "notebook": notebook}
-                    assign.preprocess(new_notebook(), {"nbgrader": its})
+                    about = facts | {"student": student, "notebook": notebook}
+                    assign.preprocess(new_notebook(), {"nbgrader": about})
         after = self._penalties()
         return sorted(key[0] for key in before if after[key] != before[key])
 
@@ -105,12 +105,12 @@ class Booker:
 
     def _convert(self, student: str) -> Exception | None:
         self._directory.student_id = student
-        self._heard.last = ""
+        self._last_error.text = ""
         converter = Autograde(coursedir=self._directory, config=self._config, log=self._log)
         converter.force = True
         try:
             with warnings.catch_warnings():
-                # nbgrader's own order of adding rows.
+                # Of the order in which nbgrader adds rows.
                 warnings.simplefilter("ignore", sqlalchemy.exc.SAWarning)
                 converter.start()
         except NbGraderException as error:
@@ -141,10 +141,10 @@ class Booker:
             ) from None
 
 
-class _Heard(logging.Handler):
-    """The last line of what nbgrader calls an error, in place of a screenful."""
+class _LastError(logging.Handler):
+    """Keeps the last line of the last traceback that nbgrader logs."""
 
-    last = ""
+    text = ""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -152,4 +152,4 @@ class _Heard(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage().strip()
         if "Traceback" in text:
-            self.last = text.splitlines()[-1]
+            self.text = text.splitlines()[-1]

@@ -1,1 +1,1 @@
-"""From what was handed in to one clean folder for each submission."""
+"""Collect submissions, and make one clean folder of each."""

@@ -1,7 +1,7 @@
-"""nbgrader's exchange, from which nothing is copied that anybody could have hidden there.
+"""Collect from nbgrader's exchange without following links or waiting for pipes.
 
-nbgrader decides what is collected: of every student the newest, or the newest before the due date.
-Its own copying follows links and waits for pipes, so the copying is ours.
+nbgrader decides what is collected: the newest submission of every student, or the newest before
+the due date. Its own copying follows links and waits for pipes, so the files are copied here.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from nbgrader.exchange.default import ExchangeCollect
 
 from distillery.core.errors import CourseError
 from grading.core.records import Flag
-from grading.intake.archives import shown
-from grading.intake.collect import HandedIn, Roster, Row, accept, table
+from grading.intake.accept import accept, table
+from grading.intake.archives import quoted
+from grading.intake.roster import Roster
+from grading.intake.sources import CollectResult, Upload
 
 SLACK = timedelta(hours=1)
 
@@ -30,36 +32,38 @@ class SafeCollect(ExchangeCollect):
     """
 
     def copy_files(self) -> None:
-        """Keep and take in what nbgrader chose, whatever has come since the last time."""
-        hand_ins, rows = self.found(Roster())
+        """Keep and take in what nbgrader chose, unless it is not new."""
+        uploads, results = self.uploads(Roster())
         course, assignment = Path(self.coursedir.root), self.coursedir.assignment_id
         now = datetime.now(timezone.utc)
-        rows += [accept(one, course, assignment, now=now) for one in hand_ins]
-        for line in table(rows).split("\n"):
+        results += [accept(one, course, assignment, now=now) for one in uploads]
+        for line in table(results).split("\n"):
             self.log.info(line)
 
-    def found(self, roster: Roster) -> tuple[list[HandedIn], list[Row]]:
-        """What `init_src` has chosen."""
-        hand_ins: list[HandedIn] = []
-        rows: list[Row] = []
+    def uploads(self, roster: Roster) -> tuple[list[Upload], list[CollectResult]]:
+        """What `init_src` has chosen, and what is of no known student."""
+        uploads: list[Upload] = []
+        unknown: list[CollectResult] = []
         names = {record["username"] for record in self.src_records}
         for record in self.src_records:
             student, problem = roster.find((record["username"],))
             if problem:
-                rows.append(Row(shown(record["filename"]), "unknown", problem))
+                unknown.append(CollectResult(quoted(record["filename"]), "unknown", problem))
                 continue
             source = Path(self.inbound_path, record["filename"])
             time = record["timestamp"].replace(tzinfo=timezone.utc)
             flags = (*_owner(source, record["username"], names), *_clock(source, time))
-            hand_ins.append(HandedIn(student, source, time, (record["username"],), flags))
-        return hand_ins, rows
+            uploads.append(Upload(student, source, time, (record["username"],), flags))
+        return uploads, unknown
 
 
-def collected(course: Path, assignment: str, roster: Roster) -> tuple[list[HandedIn], list[Row]]:
+def from_exchange(
+    course: Path, assignment: str, roster: Roster
+) -> tuple[list[Upload], list[CollectResult]]:
     """What nbgrader would collect from the exchange that the course folder's settings name.
 
     Raises:
-        CourseError: nbgrader says that it cannot.
+        CourseError: nbgrader cannot collect.
     """
     from grading.release.course_folder import nbgrader
 
@@ -71,24 +75,25 @@ def collected(course: Path, assignment: str, roster: Roster) -> tuple[list[Hande
             collector.init_src()
         except ExchangeError as error:
             raise CourseError(f"nbgrader does not collect {assignment}: {error}") from error
-        return collector.found(roster)
+        found: tuple[list[Upload], list[CollectResult]] = collector.uploads(roster)
+        return found
 
 
 def _owner(source: Path, student: str, students: set[str]) -> list[Flag]:
-    """Where students have accounts of their own, a folder of another's is not their own work."""
+    """A flag where the folder belongs to the account of another student."""
     try:
         owner = pwd.getpwuid(os.lstat(source).st_uid).pw_name
     except (OSError, KeyError):
         return []
     if owner == student or owner not in students:
         return []
-    return [Flag("student id", f"it was handed in for {student} by the account of {owner}.")]
+    return [Flag("student id", f"it was handed in for {student} from the account of {owner}.")]
 
 
 def _clock(source: Path, time: datetime) -> list[Flag]:
-    """The time in a folder's name is what nbgrader's submit wrote there, as its student's account.
+    """A flag where the folder was changed after the time in its name.
 
-    The system's own mark of the last change cannot be set back by anybody.
+    A student's own account writes the name; nobody can set back the system's time of last change.
     """
     try:
         changed = datetime.fromtimestamp(os.lstat(source).st_ctime, timezone.utc)

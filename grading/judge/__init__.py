@@ -1,1 +1,1 @@
-"""From one submission to its record."""
+"""Grade one submission, and look for copied work in a class."""

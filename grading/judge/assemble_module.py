@@ -1,4 +1,4 @@
-"""From a mended notebook to the text of its module, without running any of it."""
+"""Put the answers of a repaired notebook into the text of a module, without running them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from grading.core.records import Outcome, Verdict
 from grading.stages.stage import Stage
 
 LONGEST = 100_000  # characters of one answer
-MARK = re.compile(r"^# (>>>|<<<) \w+\.\w+.*$", re.MULTILINE)  # between which cells are saved
+MARK = re.compile(r"^# (>>>|<<<) \w+\.\w+.*$", re.MULTILINE)  # around a saved cell
 
 
 class _NotPutInError(Exception):
@@ -30,13 +30,13 @@ class _NotPutInError(Exception):
 
 
 def module_text(stage: Stage, notebook: Any) -> tuple[str, dict[str, Verdict]]:
-    """guidance/<module>.py as a notebook's answers make it, and what needs no run to be judged.
+    """guidance/<module>.py with a notebook's answers, and the verdicts that need no run.
 
-    The rest of the file is the released stub's, whatever the student's own copy says. An answer
-    that cannot be put in leaves the stub in its place.
+    The rest of the file is that of the released stub, whatever the student's own copy says. Where
+    an answer cannot be put in, the stub stays.
 
     Args:
-        notebook: mended, of format 4.
+        notebook: repaired, of format 4.
 
     Returns:
         The text, and function -> verdict of those that are "to do", "stopped" (not Python) or
@@ -55,24 +55,24 @@ def module_text(stage: Stage, notebook: Any) -> tuple[str, dict[str, Verdict]]:
 def module_for(stage: Stage, notebook: Any, function: str) -> str:
     """The same text with only the answers that a function needs.
 
-    What stands at the top of a cell runs when the module is loaded, so otherwise one cell that
-    never ends, or kills its process, would take every task with it. Only plain names are followed.
+    Code at the top level of a cell runs when the module is loaded. With all answers, one cell that
+    never ends, or kills its process, would fail every task. Only plain names are followed.
     """
     answers = {name: _answer(stage, name, notebook) for name in stage.points}
     text = released_module(stage)
     needed = _needed(function, answers, _names(text)[0] - set(stage.points))
     for name in stage.points:
         if name in needed:
-            # Which of them stay out, and why, `module_text` says.
+            # `module_text` reports which answers cannot be put in, and why.
             with suppress(_NotPutInError):
                 text = _with_answer(text, stage, name, answers[name])
     return text
 
 
 def _needed(function: str, answers: dict[str, str], there: set[str]) -> set[str]:
-    """The functions whose cells define what the cell of this one uses, and itself.
+    """This function and those whose cells define names that its cell uses.
 
-    there: what the module defines without any answer.
+    there: names that the module defines without any answer.
     """
     names = {name: _names(answer) for name, answer in answers.items()}
     needed, grown = {function}, True
@@ -85,7 +85,7 @@ def _needed(function: str, answers: dict[str, str], there: set[str]) -> set[str]
 
 
 def _names(code: str) -> tuple[set[str], set[str]]:
-    """What a cell defines at its top, and every name in it."""
+    """The names that a cell defines at its top level, and every name in it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -131,13 +131,13 @@ def _answer(stage: Stage, function: str, notebook: Any) -> str:
 
 
 def _with_answer(text: str, stage: Stage, function: str, cell: str) -> str:
-    """The module's text with one more answer in it.
+    """The module's text with one more answer.
 
     Raises:
-        _NotPutInError: it cannot be.
+        _NotPutInError: the answer cannot be put in.
     """
     task = f"{stage.module}.{function}"
-    # Copied from the file, they would make another cell's code a part of this one's.
+    # Where a student copied such a line from the file, two answers would be saved as one.
     cell = MARK.sub("#", cell)
     if len(cell) > LONGEST:
         raise _NotPutInError("refused", f"the cell is longer than {LONGEST} characters.")
@@ -145,7 +145,7 @@ def _with_answer(text: str, stage: Stage, function: str, cell: str) -> str:
         raise _NotPutInError("to do", stage.sentence(function))
     try:
         with warnings.catch_warnings():
-            # A backslash that Python will not like one day is nobody's business here.
+            # Such as a warning of an invalid escape in a string.
             warnings.simplefilter("ignore")
             if _is_stub(stage, function, cell):
                 raise _NotPutInError("to do", stage.sentence(function))
@@ -165,6 +165,6 @@ def _with_answer(text: str, stage: Stage, function: str, cell: str) -> str:
 
 
 def _is_stub(stage: Stage, function: str, cell: str) -> bool:
-    """Whether a cell is what was released, comments and spaces aside."""
+    """Whether a cell is as released, apart from comments and spaces."""
     released = stub(function_text(_reference(stage.module), function), stage.sentence(function))
     return ast.dump(ast.parse(cell)) == ast.dump(ast.parse(released))

@@ -1,20 +1,20 @@
-"""Pictures that somebody else drew: the course, or another student.
+"""Find pictures that somebody else drew: the course, or another student.
 
-Everybody draws the same prompts with the same seeds and settings, so right code draws the same
-picture, often bit for bit, in every hand-in. That two pictures are equal is therefore no evidence
-of anything. What is evidence:
+All students draw the same prompts with the same seeds and settings, so right code draws the same
+picture, often bit for bit, in every submission. Two equal pictures alone are therefore no evidence.
+This is evidence:
 
-- a picture is one of the course's own, a source of an edit or a drawing of the toybox. No run ends
-  at it, for a run's picture has gone through the model's decoder;
-- a picture equals another student's, although this student's code has been run and draws another
-  one. Only the hand-in whose code does not draw the picture is flagged, never the other.
+- a picture is one of the course's own, a source of an edit or a drawing of the toybox. No run gives
+  exactly this picture, because its own pictures come from the model's decoder;
+- a picture equals another student's, although this student's code was run and draws another one.
+  Only the submission whose code does not draw the picture is flagged, never the other.
 
 Two pictures count as equal where their thumbnails are: 16 x 16 pixels in colour, by area, also
-mirrored. That sees through saving anew, scaling and a little noise, and still tells apart two seeds
-of one prompt. A picture that was cropped or recoloured is not found here; it is not what the code
-draws either, which `grading.judge.pictures` says.
+mirrored. This finds pictures that were saved again, scaled, or got a little noise, and still
+distinguishes two seeds of one prompt. A picture that was cropped or recoloured is not found here,
+but the code does not draw it either, which `grading.judge.pictures` reports.
 
-Flags change no points; they are for a human to look at.
+Flags change no points; they are for the instructor to look at.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from distillery.core.images import load_image
 from distillery.course.submission_pictures import load_hand_in, title_of
 from distillery.toybox import all_factors, draw
 from grading.core.records import Flag, Store
-from grading.judge.pictures import NOT_REDRAWN, open_pictures
+from grading.core.submission import submissions
+from grading.judge.open_pictures import open_pictures
+from grading.judge.redraw import NOT_REDRAWN
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 
@@ -51,12 +53,16 @@ Thumbnail = np.ndarray[Any, Any]
 class Gallery:
     """The pictures of one student.
 
-    drawn: whether his own code draws them, as far as was tried; False is certain.
+    drawn: whether their own code draws them, as far as was tried; False is certain.
     """
 
     student: str
     pictures: Mapping[str, Image.Image]
     drawn: bool = True
+
+    @functools.cached_property
+    def thumbnails(self) -> dict[str, Thumbnail]:
+        return {name: thumbnail(picture) for name, picture in self.pictures.items()}
 
 
 def thumbnail(picture: Image.Image) -> Thumbnail:
@@ -66,7 +72,7 @@ def thumbnail(picture: Image.Image) -> Thumbnail:
 
 
 def nearest(picture: Image.Image, others: Sequence[Thumbnail]) -> int | None:
-    """The index of the thumbnail that shows this picture, or its mirror image, if one does."""
+    """The index of the thumbnail that shows this picture or its mirror image, or None."""
     if not len(others):
         return None
     faces = [thumbnail(picture), thumbnail(ImageOps.mirror(picture))]
@@ -77,7 +83,7 @@ def nearest(picture: Image.Image, others: Sequence[Thumbnail]) -> int | None:
 
 @functools.lru_cache
 def course_pictures(titles: tuple[str, ...]) -> dict[str, Thumbnail]:
-    """The course's own pictures by what they are called: its files, and drawings of the titles."""
+    """Thumbnails of the course's own pictures by name: its files, and drawings of the titles."""
     found: dict[str, Thumbnail] = {}
     of_stages = [f"data/{name}" for stage in STAGES for name in stage.data]
     for folder in (*SHARED_FOLDERS, *of_stages):
@@ -95,42 +101,39 @@ def course_pictures(titles: tuple[str, ...]) -> dict[str, Thumbnail]:
 def find_copies(
     galleries: Sequence[Gallery], course: Mapping[str, Thumbnail]
 ) -> dict[str, list[Flag]]:
-    """Flags by student, of those who have any."""
+    """Flags by student, of students who have any."""
     found: dict[str, list[Flag]] = {}
     names, theirs = list(course), list(course.values())
-    thumbnails = {
-        gallery.student: {name: thumbnail(image) for name, image in gallery.pictures.items()}
-        for gallery in galleries
-    }
     for gallery in galleries:
         for name, picture in gallery.pictures.items():
             index = nearest(picture, theirs)
+            sentence = ""
             if index is not None:
-                sentence = f"{name} is a picture of the course's: {names[index]}."
-                found.setdefault(gallery.student, []).append(Flag(COPIED, sentence))
+                sentence = f"{name} is one of the course's own pictures: {names[index]}."
             elif not gallery.drawn:
-                others = [
-                    (other, thumbnails[other.student][name])
-                    for other in galleries
-                    if other.student != gallery.student and name in other.pictures
-                ]
-                index = nearest(picture, [its for _, its in others])
-                if index is not None:
-                    sentence = _of_another(name, others[index][0])
-                    found.setdefault(gallery.student, []).append(Flag(COPIED, sentence))
+                sentence = _of_another(name, gallery, galleries)
+            if sentence:
+                found.setdefault(gallery.student, []).append(Flag(COPIED, sentence))
     return found
 
 
-def _of_another(name: str, other: Gallery) -> str:
-    code = "draws it" if other.drawn else "does not draw it either"
+def _of_another(name: str, gallery: Gallery, galleries: Sequence[Gallery]) -> str:
+    """A sentence where another student has this picture; else ""."""
+    others = [
+        other for other in galleries if other.student != gallery.student and name in other.pictures
+    ]
+    index = nearest(gallery.pictures[name], [other.thumbnails[name] for other in others])
+    if index is None:
+        return ""
+    code = "draws it" if others[index].drawn else "does not draw it either"
     return (
-        f"{name} is not what this code draws, and equals the picture of {other.student}, whose "
-        f"code {code}."
+        f"{name} is not what this code draws, and equals the picture of {others[index].student}, "
+        f"whose code {code}."
     )
 
 
 def flag_copies(course: Path, stage: Stage) -> dict[str, list[Flag]]:
-    """Flags by student, over everything of a stage that is graded in the course folder.
+    """Flags by student, over all graded submissions of a stage.
 
     Raises:
         CourseError: the course's own files are at fault.
@@ -138,19 +141,15 @@ def flag_copies(course: Path, stage: Stage) -> dict[str, list[Flag]]:
     if not stage.pictures:
         return {}
     records = {record.student: record for record in Store(course).all(stage.folder)}
-    folders = {
-        path.parent.name: path
-        for path in sorted((course / "submitted").glob(f"*/{stage.folder}"))
-        if path.parent.name in records
-    }
     hand_in = load_hand_in(stage.folder)
     galleries = [
         Gallery(
-            student,
-            open_pictures(folder, hand_in).pictures,
-            drawn=all(flag.kind != NOT_REDRAWN for flag in records[student].flags),
+            one.student,
+            open_pictures(one.folder, hand_in).pictures,
+            drawn=all(flag.kind != NOT_REDRAWN for flag in records[one.student].flags),
         )
-        for student, folder in folders.items()
+        for one in submissions(course, stage.folder)
+        if one.student in records
     ]
     titles = tuple(title_of(settings) for settings in hand_in.pictures)
     return find_copies(galleries, course_pictures(titles))

@@ -1,4 +1,4 @@
-"""One submission, from its clean folder to its record."""
+"""Grade one submission that has been taken in, and save its record."""
 
 from __future__ import annotations
 
@@ -18,10 +18,12 @@ from distillery.course.sentences import unfinished
 from distillery.course.submission_pictures import load_hand_in
 from grading.core.records import EXPECTED, Flag, Record, Scores, Status, Store, Verdict
 from grading.core.rules import NAME, Rules
-from grading.intake.take_in import Intake, load_intake
+from grading.core.submission import Submission
+from grading.intake.clean_folder import Intake, load_intake
 from grading.judge.assemble_module import module_for, module_text
 from grading.judge.judge_task import Key, judge
-from grading.judge.pictures import NOT_REDRAWN, SCORES, expected_pictures, grade_pictures
+from grading.judge.pictures import SCORES, Scoring, grade_pictures
+from grading.judge.redraw import NOT_REDRAWN, Redrawing, expected_pictures
 from grading.sandbox import open_sandbox
 from grading.sandbox.jobs import Job, Limits, Reply, Sandbox, SandboxError
 from grading.stages import stage_of
@@ -32,12 +34,12 @@ WRONG_CODE = "pictures of wrong code"  # the kind of a flag
 
 
 class Grader:
-    """What is opened once and serves many submissions: rules, hidden inputs and a sandbox.
+    """Rules, hidden inputs and a sandbox, opened once for many submissions.
 
-    It is a `Sandbox` itself, one that is opened with the first job and replaced when it fails.
+    It is a `Sandbox` too; the real one is opened for the first job and replaced when it fails.
 
     Args:
-        sandbox: the name of one, or None for the strongest that works here.
+        sandbox: its name, or None for the strongest one that works on this machine.
 
     Raises:
         CourseError: the course folder has no rules, or they have no seed yet.
@@ -70,7 +72,7 @@ class Grader:
         return self._opened().run(job, limits)
 
     def expected(self, stage: Stage) -> dict[str, Image.Image] | None:
-        """What right code draws, so that it need not be drawn again for each who has it."""
+        """What right code draws, so that equal pictures need not be drawn again."""
         if not stage.pictures or not self.rules.regenerate:
             return None
         return expected_pictures(stage, self.course / EXPECTED)
@@ -85,7 +87,7 @@ class Grader:
 
     def close(self) -> None:
         if self._sandbox is not None:
-            # It may be what failed.
+            # The sandbox may be what failed.
             with suppress(SandboxError, OSError):
                 self._sandbox.close()
             self._sandbox = None
@@ -93,7 +95,7 @@ class Grader:
 
 @contextmanager
 def open_grader(course: Path, sandbox: str | None = None) -> Iterator[Grader]:
-    """A grader for a course folder, which is closed in the end.
+    """A grader for a course folder, closed at the end.
 
     Raises:
         CourseError: as `Grader` does.
@@ -105,17 +107,19 @@ def open_grader(course: Path, sandbox: str | None = None) -> Iterator[Grader]:
         grader.close()
 
 
-def grade(folder: Path, course: Path, *, grader: Grader) -> Record:
-    """Grade a clean folder, `submitted/<student>/<assignment>`, and save the record.
+def grade(submission: Submission, *, grader: Grader) -> Record:
+    """Grade a submission and save the record.
 
-    Whatever goes wrong on our side ends as a record of the status "grader error", never as a zero.
+    An error on our side gives a record with the status "grader error", never zero points.
 
     Raises:
-        CourseError: the folder has not been taken in, or the record cannot be written.
+        CourseError: it has not been taken in, or the record cannot be written.
     """
-    intake = load_intake(folder)
+    intake = load_intake(submission)
     if intake is None:
-        raise CourseError(f"{folder} has not been taken in: run python -m grading collect.")
+        raise CourseError(
+            f"{submission.folder} has not been taken in: run python -m grading collect."
+        )
     began = time.perf_counter()
     try:
         record, figures = _graded(intake, grader)
@@ -123,16 +127,16 @@ def grade(folder: Path, course: Path, *, grader: Grader) -> Record:
         reason = f"{type(error).__name__}: {in_short(error)}"
         record, figures = _record(intake, grader.rules, "grader error", reason), {}
     record = replace(record, seconds=round(time.perf_counter() - began, 3))
-    Store(course).save(record, figures)
+    Store(submission.course).save(record, figures)
     return record
 
 
 def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
-    """The record, and its figures by name."""
+    """The record and its figures by name."""
     if intake.rejected:
         return _record(intake, grader.rules, "rejected", intake.rejected), {}
     stage = stage_of(intake.assignment)
-    notebook = nbformat.read(intake.folder / f"{intake.assignment}.ipynb", as_version=4)
+    notebook = nbformat.read(intake.submission.notebook, as_version=4)
     source, early = module_text(stage, notebook)
     verdicts: list[Verdict] = []
     figures: dict[str, bytes] = {}
@@ -145,15 +149,13 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
         if figure is not None and verdict.figure is not None:
             figures[verdict.figure] = figure
     is_right = all(verdict.outcome == "right" for verdict in verdicts)
+    expected = grader.expected(stage) if is_right else None
     pictures, flags = grade_pictures(
         intake.folder,
         stage,
         rules=grader.rules,
-        sandbox=grader,
-        source=source,
-        seed=grader.key.seed,
-        scores=_scored_ahead(intake, stage, grader.course),
-        expected=grader.expected(stage) if is_right else None,
+        scoring=Scoring(scores=_scores(intake, stage, grader.course)),
+        redrawing=Redrawing(grader, source, grader.key.seed, expected),
     )
     if pictures is not None:
         flags += _by_wrong_code(pictures, verdicts)
@@ -164,24 +166,24 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
     return replace(record, verdicts=tuple(verdicts), flags=(*intake.flags, *flags)), figures
 
 
-def _scored_ahead(intake: Intake, stage: Stage, course: Path) -> Scores | None:
+def _scores(intake: Intake, stage: Stage, course: Path) -> Scores | None:
+    """The scores of its pictures, where the whole class was scored before."""
     if not stage.pictures:
         return None
-    scorer = load_hand_in(stage.folder).scorer
-    return Store(course).scores(intake.assignment, intake.student, intake.digest, scorer)
+    return Store(course).scores(intake.submission, load_hand_in(stage.folder).scorer)
 
 
 def _judged(
     stage: Stage, function: str, notebook: nbformat.NotebookNode, whole: str, grader: Grader
 ) -> tuple[Verdict, bytes | None]:
-    """Run one function in the sandbox, and judge out here what it gave back.
+    """Run one function in the sandbox, and judge its result outside.
 
-    whole: the text of the module with all answers in it.
+    whole: the text of the module with all answers.
     """
     least = module_for(stage, notebook, function)
     verdict, figure = _verdict_on(least, stage, function, grader)
     if verdict.outcome in ("stopped", "to do") and whole != least:
-        # Not every use of another cell can be read off, as after `from math import *`.
+        # Not every use of another cell can be seen in the text, as after `from math import *`.
         again = _verdict_on(whole, stage, function, grader)
         if again[0].outcome in ("right", "wrong"):
             return again
@@ -191,7 +193,7 @@ def _judged(
 def _verdict_on(
     source: str, stage: Stage, function: str, grader: Grader
 ) -> tuple[Verdict, bytes | None]:
-    """On a function of this text of a module."""
+    """The verdict on a function of a module with this text."""
     task = f"{stage.module}.{function}"
     hidden = grader.key.task(task)
     facts, tensors = to_wire(hidden.case)
@@ -206,7 +208,7 @@ def _verdict_on(
 
 
 def _with_cause(verdict: Verdict, earlier: Sequence[Verdict], key: Key) -> Verdict:
-    """With a line on earlier answers that it uses, where they may be what is wrong with it."""
+    """The verdict, with a line on wrong earlier answers that the function uses."""
     if verdict.outcome not in ("wrong", "stopped") or verdict.misconception is not None:
         return verdict
     wrong = {other.task.split(".")[1] for other in earlier if other.outcome != "right"}
@@ -215,19 +217,19 @@ def _with_cause(verdict: Verdict, earlier: Sequence[Verdict], key: Key) -> Verdi
 
 
 def _by_rule(verdict: Verdict, rules: Rules) -> Verdict:
-    """With the points that the rules give the task, also where nothing had to be run."""
+    """The verdict with the points of the rules, also where nothing was run."""
     return replace(verdict, worth=rules.worth(verdict.task))
 
 
 def _is_untrue(flags: list[Flag]) -> bool:
-    """Whether something was reported, or handed in, that the student's code does not make."""
+    """Whether the student reported scores or handed in pictures that cannot be reproduced."""
     return any(flag.kind in (NOT_REDRAWN, SCORES) for flag in flags)
 
 
 def _by_wrong_code(pictures: Verdict, functions: Sequence[Verdict]) -> list[Flag]:
-    """A flag where pictures earn points and what is to draw them is not right.
+    """A flag where pictures earn points and the code that should draw them is not right.
 
-    Some mistakes draw well. Code that puts something else in the place of the drawing does, too.
+    Some mistakes still draw well. Code that replaces the drawing by something else does, too.
     """
     wrong = [f"{one.task} ({one.outcome})" for one in functions if one.outcome != "right"]
     if not pictures.points or not wrong:

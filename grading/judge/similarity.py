@@ -1,12 +1,12 @@
-"""Which answers of a class are more alike than right answers to the same task are anyhow.
+"""Find answers of a class that are more similar than right answers usually are.
 
 python -m grading.judge.similarity 01_sds
 
-A task of five lines has few right answers, so likeness is a hint and no proof, and two things are
-told apart. The stronger hint is what nobody writes alike by chance: a long text that is the same
-letter for letter, comments and spaces included, or comments and names that hardly anybody else has.
-The weaker one is copydetect's likeness, which does not see comments and names; it is only told
-where it stands out among the pairs of that task. Nothing that a student wrote is run.
+A task of five lines has few right answers, so similarity is a hint and not a proof. There are two
+kinds of hints. The stronger one is text that nobody writes twice by chance: a long text that is the
+same letter for letter, including comments and spaces, or comments and names that hardly anybody
+else has. The weaker one is copydetect's similarity, which ignores comments and names; it is
+reported only where it is unusual among the pairs of that task. No student's code is run.
 """
 
 from __future__ import annotations
@@ -28,20 +28,21 @@ from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
 from grading.core.notebook_cells import answer_in, grade_id_of, source_of
+from grading.core.submission import Submission, released_notebook, submissions
 from grading.judge.assemble_module import released_module
 from grading.stages import STAGES, stage_of
 from grading.stages.stage import Stage
 
 REFERENCE = "the reference"
-HINT = "Likeness is a hint and no proof: read both answers, and talk with both students."
+HINT = "Similarity is a hint and not a proof: read both answers, and talk with both students."
 GRAM = 12  # characters of code without names: the shortest passage that counts
-LEAST_CODE = 60  # such characters; shorter answers are alike by nature
+LEAST_CODE = 60  # such characters; shorter answers are always similar
 LEAST_ALIKE = 0.85
 ABOVE_MEDIAN = 0.25
-FEW = 0.1  # part of a task's pairs; what more pairs show is not unusual
-LEAST_TEXT = 150  # letters and signs of an answer that is no chance, without a comment
-LEAST_COMMENT = 12  # letters and signs of a comment that is no chance
-LEAST_NAMES, LEAST_LETTERS = 3, 20  # of rare names that two answers share
+FEW = 0.1  # part of a task's pairs; similarity of more pairs is not unusual
+LEAST_TEXT = 150  # characters of an equal answer that is not chance, without a comment
+LEAST_COMMENT = 12  # characters of an equal comment that is not chance
+LEAST_NAMES, LEAST_LETTERS = 3, 20  # of rare names in two answers
 LONGEST = 20_000  # characters of one answer
 MOST_PAIRS = 200
 WORDS = re.compile(r"#[^\n]*|[A-Za-z_]\w{2,}|\d*\.\d{3,}|\d{4,}")
@@ -50,13 +51,13 @@ Answers = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two answers to one task that are unusually alike.
+class SimilarPair:
+    """Two answers to one task that are unusually similar.
 
     one, other: two students, or a student and `REFERENCE`.
-    alike:      0 to 1, by copydetect.
+    alike:      similarity by copydetect, 0 to 1.
     median:     of all pairs of this task.
-    same:       a clause on what is the very same; "" where there is no such thing.
+    same:       a clause on what is exactly the same; "" where nothing is.
     """
 
     task: str
@@ -76,9 +77,9 @@ class Pair:
         return "; ".join(clauses) + "."
 
 
-def unusual_pairs(course: Path, stage: Stage, students: Sequence[str]) -> list[Pair]:
-    """Of every task of a stage, the strongest hints first."""
-    notebooks = {student: _cells(course, stage, student) for student in students}
+def unusual_pairs(course: Path, stage: Stage, students: Sequence[str]) -> list[SimilarPair]:
+    """The unusually similar answers to the tasks of a stage, the strongest hints first."""
+    notebooks = {student: _cells(Submission(course, student, stage.folder)) for student in students}
     stub_text = released_module(stage)
     reference = (ROOT / "reference" / f"{stage.module}.py").read_text("utf-8")
     known = set(WORDS.findall(stub_text + _prose(course, stage)))
@@ -95,8 +96,8 @@ def unusual_pairs(course: Path, stage: Stage, students: Sequence[str]) -> list[P
     return found[:MOST_PAIRS]
 
 
-def alike(task: str, answers: Answers, reference: str, known: set[str]) -> list[Pair]:
-    """The unusually alike pairs among the answers to one task, and with the reference.
+def alike(task: str, answers: Answers, reference: str, known: set[str]) -> list[SimilarPair]:
+    """The unusually similar pairs among the answers to one task and the reference.
 
     Args:
         answers: student -> `own_text`.
@@ -105,20 +106,20 @@ def alike(task: str, answers: Answers, reference: str, known: set[str]) -> list[
     """
     kept = {name: text for name, text in answers.items() if text.strip()}
     texts = kept | {REFERENCE: reference}
-    found: dict[tuple[str, str], Pair] = {}
+    found: dict[tuple[str, str], SimilarPair] = {}
     for clauses in (_same_texts(texts), _rare_words(kept, known, reference)):
         for (one, other), clause in clauses.items():
-            pair = found.get((one, other), Pair(task, one, other))
+            pair = found.get((one, other), SimilarPair(task, one, other))
             both = [said for said in (pair.same, clause) if said]
             found[one, other] = replace(pair, same=", and ".join(both))
     for one, other, likeness, median in _by_copydetect(texts):
-        pair = found.get((one, other), Pair(task, one, other))
+        pair = found.get((one, other), SimilarPair(task, one, other))
         found[one, other] = replace(pair, alike=likeness, median=median)
     return list(found.values())
 
 
 def own_text(code: str, stub: str) -> str:
-    """What a cell holds beyond the released one: comments stay, docstrings go."""
+    """The lines of a cell that are not in the released one, without docstrings."""
     released = {line.strip() for line in stub.split("\n")} | {BEGIN, END}
     lines = code[:LONGEST].replace("\r\n", "\n").split("\n")
     docstrings = _docstrings("\n".join(lines))
@@ -130,7 +131,7 @@ def own_text(code: str, stub: str) -> str:
 
 
 def _docstrings(code: str) -> set[int]:
-    """The numbers of their lines, from 1."""
+    """The line numbers of docstrings, from 1."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -146,7 +147,7 @@ def _docstrings(code: str) -> set[int]:
 
 
 def _same_texts(texts: Answers) -> dict[tuple[str, str], str]:
-    """Pairs whose texts are the same letter for letter, where that can hardly be chance."""
+    """Pairs whose texts are the same letter for letter, where this is hardly chance."""
     holders: dict[str, list[str]] = defaultdict(list)
     for name, text in texts.items():
         holders[text].append(name)
@@ -163,7 +164,7 @@ def _same_texts(texts: Answers) -> dict[tuple[str, str], str]:
 
 
 def _rare_words(answers: Answers, known: set[str], reference: str) -> dict[tuple[str, str], str]:
-    """Pairs that share comments or several names which hardly anybody else has."""
+    """Pairs that share comments or several names that hardly anybody else has."""
     common = known | set(WORDS.findall(reference))
     holders: dict[str, list[str]] = defaultdict(list)
     for name, text in answers.items():
@@ -179,7 +180,7 @@ def _rare_words(answers: Answers, known: set[str], reference: str) -> dict[tuple
 
 
 def _clause(words: list[str]) -> str:
-    """On words that two answers share and hardly anybody else has; "" if that can be chance."""
+    """A clause on rare words that two answers share; "" if this can be chance."""
     comments = [word for word in words if word.startswith("#") and len(word) >= LEAST_COMMENT]
     names = [word for word in words if not word.startswith("#")]
     if comments:
@@ -190,21 +191,23 @@ def _clause(words: list[str]) -> str:
 
 
 def _few(count: int) -> int:
-    """How many of so many answers may hold what is still called rare."""
+    """How many of `count` answers may contain something that still counts as rare."""
     return max(2, count // 50 + 1)
 
 
 def _by_copydetect(texts: Answers) -> list[tuple[str, str, float, float]]:
-    """Pairs that stand out, with their likeness and the median of their kind.
+    """Unusual pairs, with their similarity and the median of their kind.
 
-    Pairs of students are measured against pairs of students, and those with the reference against
-    one another: whoever is right is near the reference.
+    Pairs of students are compared with pairs of students, and pairs with the reference with one
+    another, because every right answer is similar to the reference.
     """
-    likeness = _likeness(texts)
+    similarity = _similarity(texts)
     found = []
     for with_reference in (False, True):
         kind = {
-            pair: value for pair, value in likeness.items() if (REFERENCE in pair) == with_reference
+            pair: value
+            for pair, value in similarity.items()
+            if (REFERENCE in pair) == with_reference
         }
         if not kind:
             continue
@@ -219,9 +222,9 @@ def _by_copydetect(texts: Answers) -> list[tuple[str, str, float, float]]:
     return found
 
 
-def _likeness(texts: Answers) -> dict[tuple[str, str], float]:
-    """copydetect's likeness of each two answers that are long enough, the smaller of both ways."""
-    # It brings pyplot along, which takes a second to load.
+def _similarity(texts: Answers) -> dict[tuple[str, str], float]:
+    """copydetect's similarity of all pairs of long enough answers, the smaller of both ways."""
+    # It imports pyplot, which takes a second.
     from copydetect import CopyDetector
 
     names = [name for name, text in texts.items() if len(text) >= LEAST_CODE]
@@ -231,7 +234,7 @@ def _likeness(texts: Answers) -> dict[tuple[str, str], float]:
         files = [str(Path(folder, f"{index}.py")) for index in range(len(names))]
         for file, name in zip(files, names, strict=True):
             Path(file).write_text(texts[name], encoding="utf-8", errors="replace")
-        # Equal thresholds take every passage, so that nothing hangs on the hash seed.
+        # Equal thresholds use every passage, so that the result does not depend on the hash seed.
         detector = CopyDetector(noise_t=GRAM, guarantee_t=GRAM, display_t=0.0, silent=True)
         for file in files:
             detector.add_file(file)
@@ -252,18 +255,17 @@ def _likeness(texts: Answers) -> dict[tuple[str, str], float]:
         }
 
 
-def _cells(course: Path, stage: Stage, student: str) -> dict[str, str]:
+def _cells(submission: Submission) -> dict[str, str]:
     """grade_id -> code of a student's cells, without the %%todo line."""
-    path = course / "submitted" / student / stage.folder / f"{stage.folder}.ipynb"
-    return {name: answer_in(code) for name, code in _sources(path).items() if name}
+    return {name: answer_in(code) for name, code in _sources(submission.notebook).items() if name}
 
 
 def _prose(course: Path, stage: Stage) -> str:
-    """All that the released notebook says."""
-    path = course / "release" / stage.folder / f"{stage.folder}.ipynb"
+    """The text of the released notebook."""
+    path = released_notebook(course, stage.folder)
     try:
         cells = json.loads(path.read_text("utf-8"))["cells"]
-        return "\n".join("".join(cell["source"]) for cell in cells)
+        return "\n".join(source_of(cell) for cell in cells)
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 
@@ -277,7 +279,7 @@ def _sources(path: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the unusually alike answers to a stage's tasks."""
+    """Print the unusually similar answers to a stage's tasks."""
     parser = argparse.ArgumentParser(
         prog="python -m grading.judge.similarity",
         description=__doc__,
@@ -289,10 +291,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     stage = stage_of(options.stage)
-    handed_in = sorted((options.course / "submitted").glob(f"*/{stage.folder}"))
-    if not handed_in:
+    students = [one.student for one in submissions(options.course, stage.folder)]
+    if not students:
         raise CourseError(f"nobody has handed in {stage.folder} in {options.course}.")
-    for pair in unusual_pairs(options.course, stage, [path.parent.name for path in handed_in]):
+    for pair in unusual_pairs(options.course, stage, students):
         print(f"{pair.task}: {pair.one} and {pair.other}: {pair.sentence}")
     print(HINT)
     return 0

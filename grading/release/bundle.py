@@ -22,11 +22,13 @@ AS_THEY_ARE = (
     "pyproject.toml",
     "constraints.txt",
     "LICENSE",
+    "docs/glossary.md",
 )
 TOOLS = (
     "__init__.py",
     "__main__.py",
     "core/__init__.py",
+    "core/limits.py",
     "core/manifest.py",
     "core/notebook_cells.py",
     "student/*.py",
@@ -42,6 +44,7 @@ NOT_FIXED = (
     "pyproject.toml",
     "constraints.txt",
     "LICENSE",
+    "docs/glossary.md",
 )
 
 Contents = dict[str, bytes]
@@ -60,7 +63,8 @@ def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents
     """
     root = Path(root)
     files = {path.relative_to(root).as_posix(): path for path in _of_course(stage, root)}
-    files |= {path.relative_to(LETTER).as_posix(): path for path in _plain(LETTER)}
+    letter = [path for path in _plain(LETTER) if path.suffix != ".py"]
+    files |= {path.relative_to(LETTER).as_posix(): path for path in letter}
     packed = {name: _read(path) for name, path in files.items()}
     packed[str(stage.notebook)] = notebook
     packed[f"guidance/{stage.module}.py"] = stub

@@ -132,6 +132,7 @@ def _graded(stage: Stage, root: Path, rules: Rules) -> tuple[dict[str, float], d
     Raises:
         CourseError: they could not be graded.
     """
+    from grading.core.submission import Submission
     from grading.intake.take_in import take_in
     from grading.judge.grade import grade, open_grader
 
@@ -145,14 +146,9 @@ def _graded(stage: Stage, root: Path, rules: Rules) -> tuple[dict[str, float], d
         with open_grader(course) as grader:
             for name, text in (("reference", answered), ("stubs", student)):
                 atomic_write(course / name / f"{stage.folder}.ipynb", text)
-                intake = take_in(
-                    course / name,
-                    course,
-                    student=name,
-                    assignment=stage.folder,
-                    received=datetime.now(timezone.utc),
-                )
-                record = grade(intake.folder, course, grader=grader)
+                submission = Submission(course, name, stage.folder)
+                take_in(course / name, submission, received=datetime.now(timezone.utc))
+                record = grade(submission, grader=grader)
                 if record.status != "graded":
                     raise CourseError(f"{stage.folder} is not released: {record.reason}")
                 came.append({verdict.task: verdict.points for verdict in record.verdicts})

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write
 from grading.core.records import Flag, Record, Store, Verdict
+from grading.core.submission import submissions
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 
 if TYPE_CHECKING:
-    from grading.judge.similarity import Pair
+    from grading.judge.similarity import SimilarPair
     from grading.report.export import Grades
 
 TOO_HARD = 0.4  # of those who tried; a task that fewer solve is marked as hard
@@ -188,21 +189,17 @@ def distribution(table: Sequence[Row]) -> list[int]:
 
 def ungraded(course: Path, stage: Stage) -> list[str]:
     """Students whose last submission has no record yet."""
-    from grading.intake.take_in import load_intake
+    from grading.intake.clean_folder import load_intake
 
-    store, folders = Store(course), sorted((course / "submitted").glob(f"*/{stage.folder}"))
-    intakes = [intake for folder in folders if (intake := load_intake(folder))]
-    return [
-        intake.student
-        for intake in intakes
-        if store.load(stage.folder, intake.student, intake.digest) is None
-    ]
+    store, there = Store(course), submissions(course, stage.folder)
+    intakes = [intake for one in there if (intake := load_intake(one))]
+    return [one.student for one in intakes if store.load(one.submission) is None]
 
 
 def page(
     stage: Stage,
     table: Sequence[Row],
-    pairs: Sequence[Pair] = (),
+    pairs: Sequence[SimilarPair] = (),
     new: Sequence[str] = (),
     *,
     anonymous: bool = False,

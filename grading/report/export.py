@@ -20,8 +20,9 @@ from nbgrader.plugins import ExportPlugin
 from distillery.core.files import atomic_write
 from grading.core.notebook_cells import task_of
 from grading.core.records import Record, Store
+from grading.core.submission import Submission
 from grading.feedback.text import one_line
-from grading.intake.take_in import load_intake
+from grading.intake.clean_folder import load_intake
 
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 LONGEST_CELL = 1000  # characters
@@ -125,8 +126,8 @@ def all_grades(gradebook: Gradebook, assignment: str) -> dict[str, Grades]:
 
 def current_record(course: Path, assignment: str, student: str) -> Record | None:
     """The record of a student's last submission."""
-    intake = load_intake(course / "submitted" / student / assignment)
-    return Store(course).load(assignment, student, intake.digest) if intake else None
+    intake = load_intake(Submission(course, student, assignment))
+    return Store(course).load(intake.submission) if intake else None
 
 
 def _grades(submission: SubmittedAssignment) -> Grades:

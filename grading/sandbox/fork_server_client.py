@@ -26,7 +26,11 @@ from grading.stages import imports_of
 
 START_S = 300.0  # a cold disk, and models to be loaded
 # The fork server loads them before the first job that needs them.
-FOR_PICTURES = ("distillery.models.stable_diffusion", "distillery.course.submission_pictures")
+FOR_PICTURES = (
+    "distillery.models.stable_diffusion",
+    "distillery.course.submission_pictures",
+    "distillery.runs.latents",
+)
 # The supervisor ends a job that takes too long. If it does not, the sandbox is at fault, not the
 # job.
 GRACE_S = 60.0

@@ -1,1 +1,1 @@
-"""A whole class in parallel: processes of this machine, or a cluster."""
+"""Grade a whole class in parallel, in processes of this machine or on a cluster."""

@@ -4,10 +4,10 @@ python -m grading autograde 01_sds
 python -m grading autograde 01_sds --jobs 8
 python -m grading autograde 01_sds --scheduler tcp://login-node:8786
 
-What has its outcome already is left as it is, so the same command goes on where it was stopped, by
-Ctrl-C or by a power cut. A new hand-in is graded anew, and all are when the rules have changed; an
-extension or a new due date changes the penalties alone.
-Student code runs in sandboxes below the worker processes; this process alone writes to the
+Finished submissions are not graded again, so the same command continues a run that was stopped, by
+Ctrl-C or a power cut. A new submission is graded again, and so are all of them when the rules have
+changed; an extension or a new due date changes only the late penalties.
+Student code runs in sandboxes that the worker processes start; only this process writes to the
 gradebook.
 """
 
@@ -29,39 +29,41 @@ from typing import Protocol
 from distillery.core.errors import CourseError, in_short
 from grading.core.records import Record, Store
 from grading.core.rules import NAME, Rules, settle
-from grading.gradebook.penalty_cache import are_counted, remember
-from grading.intake.take_in import Intake, check_released, taken_in
-from grading.judge.run_notebook import GRADER, path_of
-from grading.scheduler.progress import SHOWN, Progress
-from grading.scheduler.worker_pool import Job, Pool, open_log
+from grading.core.submission import Submission, submissions
+from grading.gradebook.penalty_cache import are_current, remember
+from grading.intake.clean_folder import TIMESTAMP, Intake
+from grading.intake.released import check_released
+from grading.intake.take_in import ensure_taken_in
+from grading.judge.run_notebook import GRADER, executed_notebook
+from grading.scheduler.progress import Progress
+from grading.scheduler.worker_pool import Pool, QueuedSubmission, open_log
 from grading.stages import stage_of
+
+MOST_NAMED = 8  # students in one sentence
 
 
 class Engine(Protocol):
-    """What grades jobs: worker processes here, or a cluster."""
+    """What grades submissions: worker processes here, or a cluster."""
 
-    @property
-    def running(self) -> list[str]: ...
-
-    def graded(self, jobs: Sequence[Job]) -> Iterator[Job | None]:
-        """Yield every job when its record is in the store, and None every now and then."""
+    def graded(self, queue: Sequence[QueuedSubmission]) -> Iterator[QueuedSubmission | None]:
+        """Yield each submission when its record is in the store, and None regularly."""
         ...
 
     def close(self) -> None: ...
 
 
 @dataclass
-class Work:
+class Plan:
     """What is to be done for an assignment.
 
-    total:   of its submissions.
-    to_grade: those without a record, or with one by other rules.
-    to_book: records that are not in the gradebook.
-    errors:  student -> what is wrong, in a sentence, where there is no outcome.
+    total:    number of its submissions.
+    to_grade: submissions without a record, or with one by other rules.
+    to_book:  records that are not in the gradebook.
+    errors:   student -> what is wrong, in a sentence, where there is no result.
     """
 
     total: int = 0
-    to_grade: list[Job] = field(default_factory=list)
+    to_grade: list[QueuedSubmission] = field(default_factory=list)
     to_book: list[Record] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
 
@@ -78,37 +80,37 @@ def autograde(
     scheduler: str | None = None,
     grader: str = GRADER,
 ) -> dict[str, str]:
-    """Give every submission of an assignment its outcome, in the store and in the gradebook.
+    """Grade every submission of an assignment, into the store and the gradebook.
 
     Args:
         jobs: worker processes; with a `scheduler`, those of a local cluster.
-        student: one of them, or "*" for all.
-        force: grade what has its outcome, too.
-        retry_errors: grade again what ended as a grader error.
-        execute: run every notebook from first to last, too, to be looked at.
+        student: one student, or "*" for all.
+        force: grade finished submissions again.
+        retry_errors: grade submissions that ended as a grader error again.
+        execute: also run every notebook from first to last, to look at.
         scheduler: "local", the address of a dask scheduler, or None for plain processes.
         grader: the module that grades.
 
     Returns:
-        What ended as a grader error, student -> reason.
+        Grader errors, student -> reason.
 
     Raises:
         CourseError: the course folder or the cluster cannot be used.
     """
     course = Path(course).resolve()
-    stage_of(assignment)  # or none, which is said
-    Rules.load(course / NAME)  # before anything is written into what may be no course folder
+    stage_of(assignment)  # raises where there is none
+    Rules.load(course / NAME)  # before anything is written into what may not be a course folder
     with _alone(course):
         check_released(course, assignment, settle(course))
-        work = find_work(
+        plan = find_work(
             assignment, course, student, force=force, retry_errors=retry_errors, execute=execute
         )
-        if work.to_grade or work.to_book:
-            _do(work, assignment, course, jobs=jobs, scheduler=scheduler, grader=grader)
+        if plan.to_grade or plan.to_book:
+            _carry_out(plan, assignment, course, jobs=jobs, scheduler=scheduler, grader=grader)
         else:
-            print(f"{assignment}: {work.total} submissions, nothing new.", file=sys.stderr)
-        _count_penalties(assignment, course)
-    return work.errors
+            print(f"{assignment}: {plan.total} submissions, nothing new.", file=sys.stderr)
+        _update_penalties(assignment, course)
+    return plan.errors
 
 
 def find_work(
@@ -119,137 +121,145 @@ def find_work(
     force: bool,
     retry_errors: bool,
     execute: bool,
-) -> Work:
+) -> Plan:
     """What is to be done; what only nbgrader has collected so far is taken in first.
 
     Raises:
         CourseError: nothing was handed in.
     """
-    work, store, rules = Work(), Store(course), Rules.load(course / NAME).digest
-    for folder in _folders(assignment, course, student):
-        work.total += 1
+    plan, store, rules = Plan(), Store(course), Rules.load(course / NAME).digest
+    for submission in submissions(course, assignment, student):
+        plan.total += 1
         try:
-            intake = taken_in(folder, course)
+            intake = ensure_taken_in(submission)
         except Exception as error:
-            # Whatever this one is made of, the class is graded.
-            work.errors[folder.parent.name] = f"it cannot be taken in: {in_short(error)}"
+            # One submission with an unexpected problem must not stop the class.
+            plan.errors[submission.student] = f"it cannot be taken in: {in_short(error)}"
             continue
-        record = store.load(assignment, intake.student, intake.digest)
+        submission = intake.submission
+        record = store.load(submission)
         stale = record is None or record.rules != rules
         failed = record is not None and record.status == "grader error"
-        unseen = execute and not intake.rejected and not path_of(intake, course).exists()
+        unseen = execute and not intake.rejected and not executed_notebook(submission).exists()
         if record is None or stale or force or unseen or (failed and retry_errors):
-            work.to_grade.append(Job(intake.student, assignment, intake.digest, execute))
-        elif not in_gradebook(record, intake, course):
-            work.to_book.append(record)
+            plan.to_grade.append(QueuedSubmission(submission, execute))
+        elif not in_gradebook(record, intake):
+            plan.to_book.append(record)
         elif failed:
-            work.errors[record.student] = record.reason
-    if not work.total and student != "*" and _folders(assignment, course, "*"):
+            plan.errors[record.student] = record.reason
+    if not plan.total and student != "*" and submissions(course, assignment):
         raise CourseError(
-            f"{student} has handed in nothing of {assignment}; {course / 'submitted'} holds what "
-            "others have."
+            f"{student} has handed in nothing of {assignment}; {course / 'submitted'} has "
+            "submissions of others."
         )
-    if not work.total:
+    if not plan.total:
         raise CourseError(
-            f"nothing of {assignment} lies in {course / 'submitted'}: run python -m grading "
-            "collect, or nbgrader collect."
+            f"there is no submission of {assignment} in {course / 'submitted'}: run python -m "
+            "grading collect, or nbgrader collect."
         )
-    return work
+    return plan
 
 
-def _folders(assignment: str, course: Path, student: str) -> list[Path]:
-    """The hand-ins in submitted/, and those that lost their folder there, as by a crash."""
-    kept = (course / "received" / assignment).glob(f"{student}/receipt.json")
-    lost = {course / "submitted" / path.parent.name / assignment for path in kept}
-    return sorted({*(course / "submitted").glob(f"{student}/{assignment}"), *lost})
-
-
-def in_gradebook(record: Record, intake: Intake, course: Path) -> bool:
+def in_gradebook(record: Record, intake: Intake) -> bool:
     """Whether nbgrader has this record, and this time of receipt."""
-    graded = course / "autograded" / record.student / record.assignment
+    submission = intake.submission
+    graded = submission.autograded
     try:
-        same_time = _bytes(graded / "timestamp.txt") == _bytes(intake.folder / "timestamp.txt")
-        there = (graded / f"{record.assignment}.ipynb").exists()
+        times = [(folder / TIMESTAMP).read_bytes() for folder in (graded, submission.folder)]
+        there = (graded / submission.notebook.name).exists()
     except OSError:
         return False
-    return same_time and there and Store(course).is_booked(record)
+    return times[0] == times[1] and there and Store(submission.course).is_booked(record)
 
 
-def _bytes(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def _do(
-    work: Work,
-    assignment: str,
-    course: Path,
-    *,
-    jobs: int,
-    scheduler: str | None,
-    grader: str,
+def _carry_out(
+    plan: Plan, assignment: str, course: Path, *, jobs: int, scheduler: str | None, grader: str
 ) -> None:
-    """Grade and book; each as soon as it can be."""
-    from grading.gradebook.writer import Booker
-
-    booker, store = Booker(course, assignment), Store(course)
-    progress = Progress(assignment, len(work.to_grade) + len(work.to_book))
-    to_book = list(work.to_book)
-
-    def book_one() -> None:
-        record = to_book.pop(0)
-        refused = booker.book(record)
-        if refused:
-            work.errors[record.student] = f"it could not be booked: {refused}"
-        elif record.status == "grader error":
-            work.errors[record.student] = record.reason
-        progress.ended(record.student, "grader error" if refused else record.status)
-
+    """Grade submissions and write their records into the gradebook, each as soon as possible."""
+    booking = _Booking(plan, assignment, course)
     with contextlib.ExitStack() as stack:
-        engine: Engine | None = None
-        if work.to_grade:
-            _score_ahead(work, assignment, course)
-            engine = _engine(course, min(jobs, len(work.to_grade)), scheduler, grader)
+        graded: Iterator[QueuedSubmission | None] = iter(())
+        if plan.to_grade:
+            _score_pictures(plan, assignment, course)
+            engine = _engine(course, min(jobs, len(plan.to_grade)), scheduler, grader)
             stack.callback(engine.close)
-        asked_to_stop = stack.enter_context(_ctrl_c())
-        if engine:
-            for job in engine.graded(work.to_grade):
-                progress.running(engine.running)
-                if asked_to_stop.is_set():
-                    raise KeyboardInterrupt
-                if job is not None:
-                    to_book += _recorded(store, job, work)
-                elif to_book:
-                    book_one()
-        while to_book:
-            if asked_to_stop.is_set():
-                raise KeyboardInterrupt
-            book_one()
+            graded = engine.graded(plan.to_grade)
+        interrupted = stack.enter_context(_ctrl_c())
+        progress = Progress(assignment, len(plan.to_grade) + len(plan.to_book))
+        stack.callback(progress.close)
+        for queued in graded:
+            _check_interrupt(interrupted)
+            progress.refresh()
+            if queued is not None:
+                booking.add(queued.submission)
+            elif booking.waiting:
+                booking.next(progress)
+        while booking.waiting:
+            _check_interrupt(interrupted)
+            booking.next(progress)
 
 
-def _count_penalties(assignment: str, course: Path) -> None:
-    """Say for whom an extension or a new due date has changed what being late costs."""
-    if are_counted(assignment, course):
+class _Booking:
+    """Records that wait to be written into the gradebook, one at a time."""
+
+    def __init__(self, plan: Plan, assignment: str, course: Path) -> None:
+        from grading.gradebook.writer import GradebookWriter
+
+        self.waiting = list(plan.to_book)
+        self._writer, self._store = GradebookWriter(course, assignment), Store(course)
+        self._errors = plan.errors
+
+    def add(self, submission: Submission) -> None:
+        """Let the new record of a graded submission wait."""
+        record = self._store.load(submission)
+        if record is None:
+            self._errors[submission.student] = (
+                "its record cannot be read: run the same command again."
+            )
+        else:
+            self.waiting.append(record)
+
+    def next(self, progress: Progress) -> None:
+        """Write the record that has waited longest."""
+        record = self.waiting.pop(0)
+        problem = self._writer.write(record)
+        if problem:
+            reason = f"it could not be written into the gradebook: {problem}"
+            self._errors[record.student] = reason
+        elif record.status == "grader error":
+            self._errors[record.student] = record.reason
+        progress.ended(record.student, "grader error" if problem else record.status)
+
+
+def _check_interrupt(interrupted: threading.Event) -> None:
+    if interrupted.is_set():
+        raise KeyboardInterrupt
+
+
+def _update_penalties(assignment: str, course: Path) -> None:
+    """Name the students whose late penalty changed, by an extension or a new due date."""
+    if are_current(assignment, course):
         return
-    from grading.gradebook.writer import Booker
+    from grading.gradebook.writer import GradebookWriter
 
-    booker = Booker(course, assignment)
-    changed = booker.penalties_anew()
-    remember(assignment, course, booker.url)
+    writer = GradebookWriter(course, assignment)
+    changed = writer.update_penalties()
+    remember(assignment, course, writer.url)
     if changed:
-        more = f" and {len(changed) - SHOWN} more" * (len(changed) > SHOWN)
-        said = f"{', '.join(changed[:SHOWN])}{more}"
-        print(f"{assignment}: being late costs another sum now: {said}", file=sys.stderr)
+        more = f" and {len(changed) - MOST_NAMED} more" * (len(changed) > MOST_NAMED)
+        names = f"{', '.join(changed[:MOST_NAMED])}{more}"
+        print(f"{assignment}: late penalties changed for {names}", file=sys.stderr)
 
 
 @contextlib.contextmanager
 def _ctrl_c() -> Iterator[threading.Event]:
-    """What the first Ctrl-C sets; a second one interrupts as ever.
+    """An event that the first Ctrl-C sets; a second Ctrl-C interrupts as usual.
 
-    As an exception it is lost where it falls into Python's own tidying up.
+    An exception instead would be lost where it is raised in Python's own clean-up.
     """
     asked, before = threading.Event(), signal.getsignal(signal.SIGINT)
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or before is not signal.default_int_handler:  # ignored, or somebody else's
+    if not is_main or before is not signal.default_int_handler:  # ignored, or handled elsewhere
         yield asked
         return
 
@@ -264,30 +274,23 @@ def _ctrl_c() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, before)
 
 
-def _score_ahead(work: Work, assignment: str, course: Path) -> None:
-    """Have done once what the pictures of all who are to be graded need, where there are any."""
+def _score_pictures(plan: Plan, assignment: str, course: Path) -> None:
+    """Score the pictures of all submissions that will be graded, in a stage that has pictures."""
     if not stage_of(assignment).pictures:
         return
-    print(f"{assignment}: pictures of {len(work.to_grade)} hand-ins first", file=sys.stderr)
-    lines = "".join(json.dumps([job.student, job.digest]) + "\n" for job in work.to_grade)
-    # As a program, it gives back what a scorer takes, and can fail without harm.
+    print(f"{assignment}: scoring pictures of {len(plan.to_grade)} submissions", file=sys.stderr)
+    graded = (queued.submission for queued in plan.to_grade)
+    lines = "".join(json.dumps([one.student, one.digest]) + "\n" for one in graded)
+    # A program of its own frees the scorer's memory, and its failure does no harm.
     command = [sys.executable, "-m", "grading.scheduler.score_class", str(course), assignment]
     with open_log(course) as log:
         status = subprocess.run(command, input=lines, text=True, stderr=log, check=False).returncode
     if status != 0:
         print(
-            f"warning: the pictures could not be scored ahead (status {status}, see "
-            "records/workers.log); each hand-in's are scored where it is graded.",
+            f"warning: the pictures could not be scored in batches (status {status}, see "
+            "records/workers.log); those of each submission are scored where it is graded.",
             file=sys.stderr,
         )
-
-
-def _recorded(store: Store, job: Job, work: Work) -> list[Record]:
-    record = store.load(job.assignment, job.student, job.digest)
-    if record is None:
-        work.errors[job.student] = "its record cannot be read: run this again."
-        return []
-    return [record]
 
 
 def _engine(course: Path, jobs: int, scheduler: str | None, grader: str) -> Engine:
@@ -300,7 +303,7 @@ def _engine(course: Path, jobs: int, scheduler: str | None, grader: str) -> Engi
 
 @contextlib.contextmanager
 def _alone(course: Path) -> Iterator[None]:
-    """Nobody else grades this course meanwhile; the system ends this even when we are killed."""
+    """Lock the course, so that no other run grades it; the system unlocks it if we are killed."""
     import fcntl
 
     path = course / "records" / ".lock"
@@ -315,13 +318,13 @@ def _alone(course: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise CourseError(
-                f"somebody grades {course} already: wait until they are done."
+                f"another run is grading {course} already: wait until it is done."
             ) from None
         yield
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Grade what the command line names: 1 if there were grader errors, 130 after Ctrl-C."""
+    """Grade what the command line names; 1 if there were grader errors, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="python -m grading autograde",
         description=__doc__,
@@ -338,28 +341,28 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="N",
         help="worker processes (default: as many as there are processors)",
     )
-    parser.add_argument("--student", default="*", metavar="ID", help="only this one")
+    parser.add_argument("--student", default="*", metavar="ID", help="only this student")
+    parser.add_argument("--force", action="store_true", help="grade finished submissions again")
     parser.add_argument(
-        "--force", action="store_true", help="grade again what has its outcome already"
-    )
-    parser.add_argument(
-        "--retry-errors", action="store_true", help="grade again what ended as a grader error"
+        "--retry-errors",
+        action="store_true",
+        help="grade submissions that ended as a grader error again",
     )
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="of a dask scheduler, or 'local' for a small cluster of its own on this machine",
+        help="of a dask scheduler, or 'local' for a small cluster on this machine",
     )
     parser.add_argument(
         "--execute",
         action="store_true",
-        help="run every notebook from first to last, too, in a sandbox, to be looked at",
+        help="also run every notebook from first to last, in a sandbox, to look at",
     )
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         raise CourseError(f"--jobs must be 1 or more; it is {options.jobs}.")
     if options.execute and options.scheduler:
-        raise CourseError("--execute works with --jobs, and not with --scheduler: leave one out.")
+        raise CourseError("--execute works with --jobs and not with --scheduler: leave one out.")
     try:
         errors = autograde(
             options.stage,
@@ -372,10 +375,12 @@ def main(arguments: list[str] | None = None) -> int:
             scheduler=options.scheduler,
         )
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here.", file=sys.stderr)
+        print("stopped; the same command continues from here.", file=sys.stderr)
         return 130
     for student, reason in sorted(errors.items()):
         print(f"grader error: {student}: {reason}", file=sys.stderr)
     if errors:
-        print("when the reason is gone: the same command with --retry-errors.", file=sys.stderr)
+        print(
+            "when the reason is fixed, run the same command with --retry-errors.", file=sys.stderr
+        )
     return int(bool(errors))

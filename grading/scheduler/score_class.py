@@ -1,18 +1,19 @@
-"""What all submissions of a class have in common, done once.
+"""Do once for a class what all its submissions need.
 
 `python -m grading.scheduler.score_class COURSE STAGE`
 
-`python -m grading autograde` starts this before it grades the hand-ins one by one. It reads a
-hand-in a line, as JSON, scores the pictures of all in batches, on a GPU where there is one, and
-draws what right code draws. It is a program of its own, so that what a scorer takes is given back,
-and one that fails stops nobody: what it did not do is done where a hand-in is graded.
+`python -m grading autograde` starts this program before it grades the submissions one by one. It
+reads one submission a line, [student, digest] as JSON, scores the pictures of all of them in
+batches, on a GPU where there is one, and draws what right code draws. As a program of its own it
+frees the memory of the scorer, and its failure stops nobody: what it has not done is done where a
+submission is graded.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,44 +22,43 @@ import torch
 from distillery.course.submission_pictures import load_hand_in
 from grading.core.records import EXPECTED, Store
 from grading.core.rules import NAME, Rules
-from grading.judge.pictures import expected_pictures, open_pictures, score_class
+from grading.core.submission import Submission
+from grading.judge.open_pictures import open_pictures
+from grading.judge.redraw import expected_pictures
+from grading.judge.score_pictures import score_class
 from grading.scheduler.worker_pool import die_with_parent
 from grading.stages import stage_of
 from grading.stages.stage import Stage
 
-AT_ONCE = 64  # hand-ins whose pictures are in memory
+AT_ONCE = 64  # submissions whose pictures are in memory
 
 
-def score(hand_ins: Sequence[tuple[str, str]], stage: Stage, course: Path) -> bool:
-    """Save the scores of hand-ins, (student, digest); returns whether there was any picture.
+def score(submissions: Sequence[Submission], stage: Stage) -> bool:
+    """Save the scores of submissions of known digest; returns whether there was any picture.
 
     Raises:
         CourseError: the scorer cannot be loaded.
     """
-    hand_in, store, found = load_hand_in(stage.folder), Store(course), False
+    hand_in, found = load_hand_in(stage.folder), False
     with ThreadPoolExecutor() as threads:  # each picture is decoded in a process of its own
-        for places in _batches(hand_ins):
-            folders = [course / "submitted" / student / stage.folder for student, _ in places]
-            handed = list(threads.map(lambda folder: open_pictures(folder, hand_in), folders))
-            for place, scores in zip(places, score_class(handed, hand_in), strict=True):
-                store.save_scores(stage.folder, *place, hand_in.scorer, scores)
+        for start in range(0, len(submissions), AT_ONCE):
+            batch = submissions[start : start + AT_ONCE]
+            opened = list(threads.map(lambda one: open_pictures(one.folder, hand_in), batch))
+            for one, scores in zip(batch, score_class(opened, hand_in), strict=True):
+                Store(one.course).save_scores(one, hand_in.scorer, scores)
                 found = found or bool(scores)
     return found
 
 
-def _batches(places: Sequence[tuple[str, str]]) -> Iterator[Sequence[tuple[str, str]]]:
-    return (places[start : start + AT_ONCE] for start in range(0, len(places), AT_ONCE))
-
-
 def main() -> None:
-    """The program: hand-ins in on stdin."""
-    course, assignment = sys.argv[1:]
+    """The program: submissions in on stdin."""
+    course, stage = Path(sys.argv[1]), stage_of(sys.argv[2])
     die_with_parent()
-    hand_ins = [tuple(json.loads(line)) for line in sys.stdin]
-    stage = stage_of(assignment)
-    if score(hand_ins, stage, Path(course)) and Rules.load(Path(course, NAME)).regenerate:
+    pairs = [json.loads(line) for line in sys.stdin]
+    submissions = [Submission(course, student, stage.folder, digest) for student, digest in pairs]
+    if score(submissions, stage) and Rules.load(course / NAME).regenerate:
         torch.set_num_threads(1)  # as where students' code draws
-        expected_pictures(stage, Path(course, EXPECTED))
+        expected_pictures(stage, course / EXPECTED)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""A process that grades one submission after another.
+"""Worker processes that grade one submission after another.
 
 `python -m grading.scheduler.worker_pool COURSE GRADER`
 
-It reads one job a line, as JSON, and answers each with one line. Whoever started it may kill it at
-any moment: a record is written whole or not at all.
+It reads one submission a line, as JSON, and answers each with one line. It may be killed at any
+moment: a record is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -23,48 +23,44 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import IO, Any
 
+from tqdm import tqdm
+
 from distillery.core.errors import CourseError
 from grading.core.records import Record, Store
 from grading.core.rules import NAME, Rules
-from grading.intake.take_in import load_intake
+from grading.core.submission import Submission
+from grading.intake.clean_folder import load_intake
 from grading.judge.run_notebook import GRADER, run_through
 
 ATTEMPTS = 3
-PATIENCE_S = 3600.0  # every part of a submission has a limit of its own; this is for what forgot it
+PATIENCE_S = 3600.0  # for whatever has no time limit of its own
 TICK_S = 0.2
 KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 @dataclass
-class Job:
+class QueuedSubmission:
     """One submission to grade.
 
-    execute:  run its notebook from first to last, too.
-    attempts: that have failed already.
+    submission: with its digest.
+    execute:    also run its notebook from first to last.
+    attempts:   how often grading it has failed.
     """
 
-    student: str
-    assignment: str
-    digest: str
+    submission: Submission
     execute: bool = False
     attempts: int = 0
 
-    def folder(self, course: Path) -> Path:
-        return course / "submitted" / self.student / self.assignment
-
 
 class LostError(Exception):
-    """The process that was asked is gone; in a sentence, how."""
+    """The worker process is gone; the sentence says how it ended."""
 
 
 class Worker:
-    """A grading process, as seen by the one that asks it.
-
-    Raises `CourseError` from `answer` where the process cannot open its grader.
-    """
+    """One grading process, from the side of the process that starts it."""
 
     def __init__(self, course: Path, grader: str = GRADER) -> None:
-        self.job: Job | None = None
+        self.queued: QueuedSubmission | None = None
         self.leaves_open: tuple[str, ...] = ()
         self._asked_at = 0.0
         self._log = open_log(course)
@@ -74,50 +70,51 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            # Threads of several workers would wait for each other's processors.
+            # Threads of several workers would compete for the processors.
             env={"OMP_NUM_THREADS": "1"} | os.environ,
         )
         assert self._process.stdin
         assert self._process.stdout
-        self._jobs, self._answers = self._process.stdin, self._process.stdout
+        self._questions, self._answers = self._process.stdin, self._process.stdout
 
     def fileno(self) -> int:
-        """What becomes readable when there is an answer, or no worker any more."""
+        """A descriptor that is readable when there is an answer, or the worker has ended."""
         return self._answers.fileno()
 
-    def ask(self, job: Job) -> None:
-        self.job, self._asked_at = job, time.monotonic()
-        # One that is dead already shows in its answer.
+    def ask(self, queued: QueuedSubmission) -> None:
+        self.queued, self._asked_at = queued, time.monotonic()
+        submission = queued.submission
+        # If the worker is dead already, `answer` says so.
         with contextlib.suppress(OSError):
-            line = json.dumps([job.student, job.assignment, job.execute])
-            print(line, file=self._jobs, flush=True)
+            line = json.dumps([submission.student, submission.assignment, queued.execute])
+            print(line, file=self._questions, flush=True)
 
     def answer(self) -> str:
-        """Wait for it: empty if the record is in the store, else what went wrong.
+        """Wait for the answer: "" if the record is in the store, else what went wrong.
 
         Raises:
             LostError: the process ended.
-            CourseError: it cannot open its grader.
+            CourseError: the process cannot open its grader.
         """
         line = self._answers.readline()
         if not line.endswith("\n"):
             raise LostError(f"its worker ended ({_ending(self._process.wait())})")
-        said = json.loads(line)
-        if "refused" in said:
-            raise CourseError(said["refused"])
-        self.job = None
-        self.leaves_open = tuple(said.get("leaves_open", ()))
-        return str(said["failed"])
+        answer = json.loads(line)
+        if "refused" in answer:
+            raise CourseError(answer["refused"])
+        self.queued = None
+        self.leaves_open = tuple(answer.get("leaves_open", ()))
+        return str(answer["failed"])
 
     def stuck(self) -> bool:
-        return self.job is not None and time.monotonic() - self._asked_at > PATIENCE_S
+        return self.queued is not None and time.monotonic() - self._asked_at > PATIENCE_S
 
     def close(self) -> None:
-        """Kill it; whatever it holds dies with it."""
+        """Kill the process, and with it everything that it started."""
         self._process.kill()
         self._process.wait()
-        for stream in (self._jobs, self._answers, self._log):
-            # What was still on its way to a dead process cannot be flushed.
+        for stream in (self._questions, self._answers, self._log):
+            # What was not yet read by a dead process cannot be flushed.
             with contextlib.suppress(OSError):
                 stream.close()
 
@@ -131,45 +128,40 @@ class Pool:
         self._losses_at_first = 0
         self._warned = False
 
-    def graded(self, jobs: Sequence[Job]) -> Iterator[Job | None]:
-        """Yield every job when its record is in the store, and None at least every fifth second.
+    def graded(self, queue: Sequence[QueuedSubmission]) -> Iterator[QueuedSubmission | None]:
+        """Yield each submission when its record is in the store, and None several times a second.
 
-        A job whose worker is lost is tried three times; then its record is a grader error.
+        A submission whose worker is lost is tried three times; then its record is a grader error.
 
         Raises:
             CourseError: the workers cannot open a grader.
         """
-        waiting = list(reversed(jobs))
-        while waiting or self.running:
-            self._hand_out(waiting)
+        waiting = list(reversed(queue))
+        while waiting or any(worker.queued for worker in self._workers):
+            self._distribute(waiting)
             ready = wait([worker.fileno() for worker in self._workers], timeout=TICK_S)
             for index, worker in enumerate(self._workers):
-                job = worker.job
-                if job is None or not (worker.fileno() in ready or worker.stuck()):
+                queued = worker.queued
+                if queued is None or not (worker.fileno() in ready or worker.stuck()):
                     continue
-                failed = self._outcome(index)
-                if failed and not give_up(job, failed, self._course):
-                    waiting.append(job)
+                failed = self._failure(index)
+                if failed and not give_up(queued, failed):
+                    waiting.append(queued)
                 else:
-                    yield job
+                    yield queued
             yield None
-
-    @property
-    def running(self) -> list[str]:
-        """The students whose submissions are at work."""
-        return [worker.job.student for worker in self._workers if worker.job]
 
     def close(self) -> None:
         for worker in self._workers:
             worker.close()
 
-    def _hand_out(self, waiting: list[Job]) -> None:
+    def _distribute(self, waiting: list[QueuedSubmission]) -> None:
         for worker in self._workers:
-            if waiting and worker.job is None:
+            if waiting and worker.queued is None:
                 worker.ask(waiting.pop())
 
-    def _outcome(self, index: int) -> str:
-        """What went wrong with the job of a worker, or nothing; a lost worker is replaced."""
+    def _failure(self, index: int) -> str:
+        """What went wrong in a worker, or ""; a lost worker is replaced."""
         worker = self._workers[index]
         try:
             if worker.stuck():
@@ -185,14 +177,14 @@ class Pool:
             return str(error)
 
     def _warn(self, leaves_open: tuple[str, ...]) -> None:
-        """Say once, where everybody looks, what the sandbox does not protect."""
+        """Print once what the sandbox does not protect."""
         if not self._warned:
             for sentence in leaves_open:
-                print(f"WARNING, the sandbox leaves open: {sentence}", file=sys.stderr)
+                tqdm.write(f"WARNING, the sandbox leaves open: {sentence}", file=sys.stderr)
         self._warned = True
 
     def _count_loss(self, error: LostError) -> None:
-        """Where no worker ever answers, it is not the submissions."""
+        """Stop where no worker ever answers: then the submissions are not at fault."""
         if self._losses_at_first >= 0:
             self._losses_at_first += 1
         if self._losses_at_first >= ATTEMPTS * len(self._workers):
@@ -202,26 +194,27 @@ class Pool:
             )
 
 
-def give_up(job: Job, failed: str, course: Path) -> bool:
-    """Count a failed attempt; after the last one, save a grader error and say True."""
-    job.attempts += 1
-    if job.attempts < ATTEMPTS:
+def give_up(queued: QueuedSubmission, failed: str) -> bool:
+    """Count a failed attempt; after the last one, save a grader error and return True."""
+    queued.attempts += 1
+    if queued.attempts < ATTEMPTS:
         return False
-    intake = load_intake(job.folder(course))
-    rules = Rules.load(course / NAME)
+    submission = queued.submission
+    intake = load_intake(submission)
+    rules = Rules.load(submission.course / NAME)
     record = Record(
-        student=job.student,
-        assignment=job.assignment,
-        digest=job.digest,
+        student=submission.student,
+        assignment=submission.assignment,
+        digest=submission.digest,
         seed=rules.seed or 0,
         status="grader error",
-        reason=f"the grader failed {job.attempts} times; the last time, {failed}",
+        reason=f"the grader failed {queued.attempts} times; the last time, {failed}",
         verdicts=(),
         flags=intake.flags if intake else (),
         seconds=0.0,
         rules=rules.digest,
     )
-    Store(course).save(record)
+    Store(submission.course).save(record)
     return True
 
 
@@ -235,30 +228,30 @@ def _ending(status: int) -> str:
     return f"status {status}" if status >= 0 else f"signal {-status}"
 
 
-def serve(course: Path, grader: str, jobs: IO[str], answers: IO[str]) -> None:
-    """Grade what is asked for, until nobody asks any more."""
+def serve(course: Path, grader: str, questions: IO[str], answers: IO[str]) -> None:
+    """Grade each submission of `questions`, until they end."""
     module: Any = importlib.import_module(grader)
 
-    def say(**facts: Any) -> None:
+    def answer(**facts: Any) -> None:
         print(json.dumps(facts), file=answers, flush=True)
 
     with contextlib.ExitStack() as stack:
         try:
             opened = stack.enter_context(module.open_grader(course))
         except CourseError as error:
-            say(refused=str(error))
+            answer(refused=str(error))
             return
-        for line in jobs:
+        for line in questions:
             student, assignment, execute = json.loads(line)
-            folder = course / "submitted" / student / assignment
+            submission = Submission(course, student, assignment)
             try:
                 if execute:
-                    run_through(folder, course)
-                module.grade(folder, course, grader=opened)
+                    run_through(submission)
+                module.grade(submission, grader=opened)
             except Exception as error:
-                say(failed=f"{type(error).__name__}: {error}")
+                answer(failed=f"{type(error).__name__}: {error}")
             else:
-                say(failed="", leaves_open=getattr(opened, "leaves_open", ()))
+                answer(failed="", leaves_open=getattr(opened, "leaves_open", ()))
 
 
 def die_with_parent() -> None:
@@ -271,12 +264,12 @@ def die_with_parent() -> None:
 def main() -> None:
     course, grader = sys.argv[1:]
     die_with_parent()
-    # What is printed while grading must not come between the answers, and a sandbox must not
-    # inherit the jobs as its input.
-    jobs, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    # What is printed while grading must not mix with the answers, and a sandbox must not inherit
+    # the questions as its input.
+    questions, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    serve(Path(course), grader, jobs, answers)
+    serve(Path(course), grader, questions, answers)
 
 
 if __name__ == "__main__":

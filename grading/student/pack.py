@@ -3,10 +3,10 @@
 python -m grading pack "Ada Lovelace" al1815
 python -m grading pack "Ada Lovelace" al1815 --stage 01_sds
 
-In it are the notebook without its outputs, guidance/<module>.py, the pictures with their eval.json,
-and pack.json, which says whose it is. In the file's name, of your name only letters of the English
-alphabet, digits and hyphens are left: "Jörg Groß/Müller" becomes Jorg-Gross-Muller. pack.json has
-your name as you write it.
+The file holds the notebook without its outputs, guidance/<module>.py, the pictures with their
+eval.json, and pack.json, which says whose it is. The name of the file keeps only English letters,
+digits and hyphens of your name: "Jörg Groß/Müller" becomes Jorg-Gross-Muller. pack.json has your
+name as you write it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.course.student_files import course_root
 from grading.core.manifest import sha256
-from grading.student.validate import Report, Work, codes_of, find_stages, look, read_cells
+from grading.student.student_notebook import codes_of, read_cells
+from grading.student.student_stage import StudentStage, find_stages
+from grading.student.validate import Report, look
 
 STUDENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 UNFOLDED = str.maketrans(
@@ -33,13 +35,13 @@ UNFOLDED = str.maketrans(
     | {"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ı": "i"}
 )
 LONGEST_NAME = 60
-LARGEST = 20 * 2**20  # bytes; every learning platform takes as much
+LARGEST = 20 * 2**20  # bytes; every learning platform accepts this size
 EPOCH = (1980, 1, 1, 0, 0, 0)
-STORED = (".safetensors", ".png")  # nothing is gained by packing these once more
+STORED = (".safetensors", ".png")  # compressed already
 PACKED = "pack.json"
 
 
-def pack(work: Work, name: str, student_id: str, out: Path) -> Path:
+def pack(stage: StudentStage, name: str, student_id: str, out: Path) -> Path:
     """Write the zip of one stage into the folder `out`, whole or not at all, and return its path.
 
     The same work gives the same bytes.
@@ -49,12 +51,12 @@ def pack(work: Work, name: str, student_id: str, out: Path) -> Path:
             large, or it cannot be written.
     """
     file = Path(out) / f"{safe_name(name)}_{checked_id(student_id)}.zip"
-    files = files_of(work)
+    files = files_of(stage)
     facts = {
         "name": name,
         "student_id": student_id,
-        "stage": work.name,
-        "version": work.manifest.version,
+        "stage": stage.name,
+        "version": stage.manifest.version,
         "sha256": {path: sha256(content) for path, content in sorted(files.items())},
     }
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
@@ -74,66 +76,66 @@ def safe_name(name: str) -> str:
     """A person's name as part of a file name: ASCII letters, digits and single hyphens.
 
     Raises:
-        CourseError: nothing was given.
+        CourseError: the name is empty.
     """
     if not name.strip():
         raise CourseError("say your name: python -m grading pack NAME STUDENT_ID.")
     plain = unicodedata.normalize("NFKD", name.translate(UNFOLDED))
     letters = "".join(char for char in plain if not unicodedata.combining(char))
     kept = re.sub(r"[^A-Za-z0-9]+", "-", letters).strip("-")[:LONGEST_NAME].strip("-")
-    # A name in another script leaves nothing; the id tells them apart.
+    # Nothing is left of a name in another script; the id says whose it is.
     return kept or "student"
 
 
 def checked_id(student_id: str) -> str:
-    """The id itself.
+    """The same id.
 
     Raises:
-        CourseError: it holds what is not allowed.
+        CourseError: it contains other characters than allowed.
     """
     if not STUDENT_ID.fullmatch(student_id):
         raise CourseError(
-            "a student id is at most 64 of the letters a to z, digits and ._@-, a letter or digit "
-            f"first; {student_id!r} is not: write it as your instructor knows it."
+            "a student id has at most 64 letters a to z, digits and ._@-, and starts with a letter "
+            f"or digit; {student_id!r} does not: write it as your instructor knows it."
         )
     return student_id
 
 
-def files_of(work: Work) -> dict[str, bytes]:
+def files_of(stage: StudentStage) -> dict[str, bytes]:
     """Everything of a stage that is handed in, by its path.
 
     Raises:
         CourseError: there is nothing to hand in.
     """
-    cells = read_cells(work)  # the sentence of a notebook that is missing or broken
-    pictures = pictures_of(work)
-    if not codes_of(work, cells)[0] and not pictures:
+    cells = read_cells(stage)  # raises where the notebook is missing or broken
+    pictures = pictures_of(stage)
+    if not codes_of(stage, cells)[0] and not pictures:
         raise CourseError(
-            f"there is nothing to hand in: every TODO cell of {work.fixed.notebook} is as it was "
+            f"there is nothing to hand in: every TODO cell of {stage.fixed.notebook} is as it was "
             "given to you, or cannot be graded; python -m grading validate says which. Did you "
             "save the notebook?"
         )
-    files = {work.fixed.notebook: without_outputs(work.notebook.read_bytes())}
-    module = work.root / work.fixed.guidance
+    files = {stage.fixed.notebook: without_outputs(stage.notebook.read_bytes())}
+    module = stage.root / stage.fixed.guidance
     if module.is_file():
-        files[work.fixed.guidance] = module.read_bytes()
+        files[stage.fixed.guidance] = module.read_bytes()
     return files | pictures
 
 
-def pictures_of(work: Work) -> dict[str, bytes]:
-    """The pictures that the stage asks for, as far as they are there, and their eval.json."""
-    if not work.pictures:
+def pictures_of(stage: StudentStage) -> dict[str, bytes]:
+    """The pictures that the stage asks for and that exist, and their eval.json."""
+    if not stage.pictures:
         return {}
     from distillery.course.submission_pictures import EVALUATION, load_hand_in
 
-    wanted = load_hand_in(work.name, work.root / "data" / "hand_in.yaml")
+    wanted = load_hand_in(stage.name, stage.root / "data" / "hand_in.yaml")
     paths = [wanted.folder / name for name in (*wanted.files, EVALUATION)]
-    there = [path for path in paths if (work.root / path).is_file()]
-    return {path.as_posix(): (work.root / path).read_bytes() for path in there}
+    there = [path for path in paths if (stage.root / path).is_file()]
+    return {path.as_posix(): (stage.root / path).read_bytes() for path in there}
 
 
 def without_outputs(notebook: bytes) -> bytes:
-    """The notebook as JSON, without what its cells printed and showed."""
+    """The notebook as JSON, without the outputs of its cells."""
     stored: dict[str, Any] = json.loads(notebook.decode("utf-8-sig"))
     for cell in stored["cells"]:
         if cell["cell_type"] == "code":
@@ -144,7 +146,7 @@ def without_outputs(notebook: bytes) -> bytes:
 
 
 def zipped(files: Mapping[str, bytes], top: str = "") -> bytes:
-    """A zip of these files under one folder: sorted, and dated by nothing."""
+    """A zip of these files in one folder, sorted and without dates, so always the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(files):
@@ -157,20 +159,20 @@ def zipped(files: Mapping[str, bytes], top: str = "") -> bytes:
     return buffer.getvalue()
 
 
-def only_stage(root: Path, name: str) -> Work:
-    """The stage that is meant.
+def only_stage(root: Path, name: str) -> StudentStage:
+    """The stage of this name, or the only one.
 
     Raises:
-        CourseError: there are several, and none is named.
+        CourseError: there are several and no name is given.
     """
     stages = find_stages(root, name)
     if len(stages) > 1:
         names = ", ".join(one.name for one in stages)
-        raise CourseError(f"there are several stages here, {names}: say which by --stage.")
+        raise CourseError(f"there are several stages here, {names}: choose one with --stage.")
     return stages[0]
 
 
-def summary(work: Work, report: Report, file: Path) -> str:
+def summary(stage: StudentStage, report: Report, file: Path) -> str:
     with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if name != PACKED]
     lines = [f"{file} ({file.stat().st_size / 1000:.0f} kB) holds", *(f"  {n}" for n in names)]
@@ -178,12 +180,12 @@ def summary(work: Work, report: Report, file: Path) -> str:
         lines += ["still to do:", *(f"  - {sentence}" for sentence in report.to_do)]
         lines.append("You may hand it in as it is, or do that first and pack again.")
     else:
-        lines.append(f"python -m grading validate {work.name} also runs the checks.")
+        lines.append(f"python -m grading validate {stage.name} also runs the checks.")
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Pack one stage, and say what is in the file and what is not."""
+    """Pack one stage, and print what is in the file and what is missing."""
     parser = argparse.ArgumentParser(
         prog="python -m grading pack",
         description=__doc__,
@@ -194,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--stage", default="", help="such as 01_sds, where several are here")
     parser.add_argument("--out", type=Path, default=Path(), help="folder for the zip (default: .)")
     options = parser.parse_args(arguments)
-    work = only_stage(course_root(), options.stage)
-    file = pack(work, options.name, options.student_id, options.out)
-    print(summary(work, look(work, run=False), file))
+    stage = only_stage(course_root(), options.stage)
+    file = pack(stage, options.name, options.student_id, options.out)
+    print(summary(stage, look(stage, run=False), file))
     return 0

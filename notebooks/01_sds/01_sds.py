@@ -417,7 +417,7 @@ def clip_score(images: torch.Tensor) -> float:
     return scorer.score(to_pil(images[:1]), [PROMPT])[0]
 
 
-run = live(distilled([PROMPT]), prior, every=20, score=clip_score)
+run = live(distilled([PROMPT]), every=20, score=clip_score)
 
 # %% [markdown] No sampler was involved. The network never drew anything. It was asked a few hundred
 # times what was wrong with a picture, and the picture listened. Drag through the run (without a

@@ -284,7 +284,7 @@ def film(steps) -> dict[int, torch.Tensor]:
     return {
         step.index + 1: prior.decode(step.canvas.render())
         for step in steps
-        if step.index + 1 in (*MOMENTS, step.settings.steps)
+        if step.index + 1 in (*MOMENTS, step.total)
     }
 
 
@@ -945,7 +945,6 @@ def begin(guidance_scale: float = guidance_default(MODEL, "pds"), identity: floa
 
 Preview(
     begin,
-    prior,
     first=before[:1],
     guidance_scale=guidance,
     identity=sorted({0.0, 0.3, 1.0, 3.0, 10.0, LIGHT}),

@@ -58,7 +58,7 @@ from distillery.models.prior import Condition, Prior
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import scatter
 from distillery.runs.companion import lora_companion
-from distillery.runs.optimise import Step
+from distillery.runs.optimise import CanvasStep
 from distillery.toybox import COLOURS, SCENES, Factors, draw
 from guidance import vsd
 
@@ -220,7 +220,7 @@ def distilled(
     loss: Callable[..., torch.Tensor] | None = None,
     seed: int = 0,
     **choices: float,
-) -> Iterator[Step]:
+) -> Iterator[CanvasStep]:
     """The steps of one distillation: several particles of one prompt, from noise."""
     settings = Settings(
         prompt, loss_type="vsd", model=MODEL, implementation="guidance", seed=seed, **choices
@@ -595,7 +595,7 @@ SCALE = guidance_default(MODEL, "vsd")
 moments, diary = (0, 24, 49, 74, 99, 149), []
 
 
-def watched(steps: Iterable[Step]) -> Iterator[Step]:
+def watched(steps: Iterable[CanvasStep]) -> Iterator[CanvasStep]:
     """The same steps; at some moments the first particle and both beliefs go into the diary."""
     for step in steps:
         if step.index in moments:
@@ -605,7 +605,7 @@ def watched(steps: Iterable[Step]) -> Iterator[Step]:
         yield step
 
 
-run = live(watched(distilled(PROMPT, particles=PARTICLES, steps=STEPS)), prior, every=20)
+run = live(watched(distilled(PROMPT, particles=PARTICLES, steps=STEPS)), every=20)
 
 # %%
 run.film()

@@ -32,7 +32,7 @@ SAMPLE_SCALE = 4.0  # for "sdxl": 7.5
 # %load_ext distillery.todo
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,7 +43,7 @@ from PIL import Image
 from torchvision.transforms import RandomPerspective
 
 from distillery.core.files import REPOSITORY
-from distillery.core.images import fit, from_pil, read_any, save_png, to_pil, to_rgb
+from distillery.core.images import enlarged, fit, from_pil, read_any, save_png, to_pil, to_rgb
 from distillery.course.check import check, compare_picture
 from distillery.course.line_up import LineUp
 from distillery.course.student_files import course_root
@@ -68,12 +68,11 @@ from distillery.notebook.pixelart.widgets import (
 )
 from distillery.palettes import load_palette, nearest, palette_names, sheet, srgb_to_oklab
 from distillery.pixelart.augment import augment
+from distillery.pixelart.begin import PixelArt, begin_from
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.indexed_png import enlarged, indexed, recoloured
+from distillery.pixelart.indexed_png import indexed, recoloured
 from distillery.pixelart.initial_grid import Start, controls_for, fitted_palette
-from distillery.pixelart.run import Begun
 from distillery.pixelart.settings import PixelSettings
-from distillery.runs.optimise import Checkpoint, Step, distill
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from guidance import pixelart
 
@@ -1049,36 +1048,13 @@ def pixelated(
     logits: torch.Tensor | None = None,
     seed: int = 0,
     **choices: object,
-) -> Begun:
+) -> PixelArt:
     """A piece of pixel art before its first step, from a picture (1, 3, H, W) or other logits."""
-    settings = PixelSettings(prompt, model=MODEL, seed=seed, **choices)
-    generator = torch.Generator(prior.device).manual_seed(seed)
+    settings = PixelSettings(prompt, model=MODEL, seed=seed, choices=1, **choices)
     if logits is None:
         small = F.interpolate(picture, settings.size, mode="area")
         logits = pixelart.logits_from_image(small, palette)
-    canvas = PaletteCanvas(settings.sureness * logits, clip_norm=settings.clip_norm)
-    controls = controls_for(picture, settings)
-    text, uncond = prior.embed([prompt]), prior.embed([settings.negative_prompt])
-
-    def loss(logits: torch.Tensor, index: int) -> torch.Tensor:
-        return pixelart.loss(
-            prior,
-            logits,
-            palette=palette,
-            text=text,
-            uncond=uncond,
-            controls=controls,
-            step=index,
-            settings=settings,
-            generator=generator,
-        )
-
-    def stream(resume: Checkpoint | None = None) -> Iterator[Step]:
-        return distill(
-            canvas, loss, prior=prior, settings=settings, generator=generator, resume=resume
-        )
-
-    return Begun(Start(logits, palette, picture), controls, canvas, stream)
+    return begin_from(prior, pixelart, settings, Start(logits, palette, picture))
 
 
 # %% [markdown] The picture appears while it grows. If you have seen enough, *interrupt the kernel*:
@@ -1175,9 +1151,9 @@ show(
 
 
 # %%
-def finished_logits(begun: Begun) -> torch.Tensor:
+def finished_logits(begun: PixelArt) -> torch.Tensor:
     """All steps of a run, unwatched; its logits (1, K, h, w)."""
-    for _ in begun.stream(None):
+    for _ in begun.steps():
         pass
     return begun.canvas.logits.detach()
 
@@ -1231,7 +1207,7 @@ def begin(
     fft: float = settings.fft,
     tau: float = settings.tau,
     steps: int = 100,
-) -> Begun:
+) -> PixelArt:
     """The run of above with other settings."""
     choices = {"guidance_scale": guidance_scale, "fft": fft, "tau": tau, "steps": steps}
     return pixelated(PROMPT, drawing, PALETTE, **choices)

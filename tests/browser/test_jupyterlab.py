@@ -34,7 +34,7 @@ CELLS = {
         from distillery.models.exact import demonstration_mixture
         from distillery.pixelart.canvas import PaletteCanvas
         from distillery.pixelart.indexed_png import indexed
-        from distillery.pixelart.run import Begun
+        from distillery.pixelart.begin import PixelArt
         from distillery.pixelart.settings import PixelSettings
         from distillery.pixelart.initial_grid import Start
         from distillery.notebook.pixelart.widgets import (
@@ -65,18 +65,19 @@ CELLS = {
                 return (x0 - prior.means[0]).square().sum().float()
             return distill(canvas, loss, prior=prior, settings=settings, generator=generator)
 
-        Preview(begin, prior, first=greys[:1], every=3, steps=[3, 6, 9])
+        Preview(begin, first=greys[:1], every=3, steps=[3, 6, 9])
         """,
     "pixel preview": """
         def begin_pixels(steps: int = 6):
             generator = torch.Generator().manual_seed(0)
             canvas = PaletteCanvas(torch.zeros(1, 4, 6, 10))
-            settings = PixelSettings(prompt="a grid", size=(6, 10), steps=steps, warmup=0)
+            settings = PixelSettings("a grid", size=(6, 10), steps=steps, warmup=0, choices=1)
             def loss(given, index):
                 return torch.nn.functional.cross_entropy(given, grid[None], reduction="sum")
-            def stream(resume):
-                return distill(canvas, loss, prior=prior, settings=settings, generator=generator)
-            return Begun(Start(canvas.render().detach(), palette), [], canvas, stream)
+            start = Start(canvas.render().detach(), palette)
+            return PixelArt(
+                start, [], canvas, loss, prior=prior, settings=settings, generator=generator
+            )
 
         PixelPreview(begin_pixels, every=2, steps=[3, 6])
         """,

@@ -16,7 +16,8 @@ from types import SimpleNamespace
 
 from grading.core.records import Record, Store, Verdict
 from grading.core.rules import NAME, Rules
-from grading.intake.take_in import load_intake
+from grading.core.submission import Submission
+from grading.intake.clean_folder import load_intake
 from grading.stages import stage_of
 
 SLOW_S = 0.3
@@ -31,11 +32,11 @@ def open_grader(course: Path):
     yield SimpleNamespace(seed=rules.seed, digest=rules.digest, leaves_open=(LEAVES_OPEN,))
 
 
-def grade(folder: Path, course: Path, *, grader: SimpleNamespace) -> Record:
-    intake = load_intake(folder)
+def grade(submission: Submission, *, grader: SimpleNamespace) -> Record:
+    intake, course = load_intake(submission), submission.course
     stage = stage_of(intake.assignment)
     kind = intake.student.split("_")[0]
-    _misbehave(kind, Path(course), intake.student)
+    _misbehave(kind, course, intake.student)
     part = {"wrong": 0.0, "half": 0.5}.get(kind, 1.0)
     status, reason = "graded", ""
     if intake.rejected:
@@ -65,7 +66,7 @@ def grade(folder: Path, course: Path, *, grader: SimpleNamespace) -> Record:
         rules=grader.digest,
     )
     Store(course).save(record)
-    with open(Path(course) / "graded.txt", "a") as file:
+    with open(course / "graded.txt", "a") as file:
         file.write(f"{intake.student}\n")
     return record
 

@@ -10,12 +10,12 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.images import Picture, enlarged
 from distillery.notebook.pixelart.contact_sheets import checkered
-from distillery.notebook.widgets import Explorer, Preview, Run, follow
-from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.indexed_png import enlarged, indexed
-from distillery.pixelart.run import Begun
-from distillery.runs.optimise import Step
+from distillery.notebook.widgets import Explorer, Preview, Watched, follow
+from distillery.pixelart.begin import PixelArt
+from distillery.runs.optimise import CanvasStep
+from distillery.runs.run import Step
 
 BLANK = Image.new("RGBA", (512, 512), (0, 0, 0, 0))
 
@@ -29,7 +29,7 @@ class PixelExplorer(Explorer):
 
 
 @dataclass
-class PixelRun(Run):
+class WatchedPixels(Watched):
     """What is left of a run; `images` are of chosen colours, `logits` (1, K, h, w) of the frames.
 
     The images are float32 (1, 3, h, w) in [-1, 1], transparent cells white.
@@ -40,38 +40,32 @@ class PixelRun(Run):
 
 
 def live_pixels(
-    begun: Begun, *, every: int = 10, score: Callable[[Tensor], float] | None = None
-) -> PixelRun:
-    """Run what `begin_run` has begun, and show the picture as it grows.
+    run: PixelArt, *, every: int = 10, score: Callable[[Tensor], float] | None = None
+) -> WatchedPixels:
+    """Take the steps of a run, and show the picture as it grows.
 
     Interrupting the kernel stops it; what there is by then is kept and returned.
 
     Args:
-        begun: the run.
+        run: before its first step.
         every: steps from one picture to the next.
         score: images (1, 3, h, w) -> how good they are; by it the best frame is chosen.
     """
-    run = PixelRun()
+    watched = WatchedPixels()
 
-    def look(canvas: PaletteCanvas) -> Tensor:
-        run.logits.append(canvas.render().detach().cpu().clone())
-        return _chosen(canvas, begun)
+    def look(step: CanvasStep) -> Tensor:
+        watched.logits.append(step.canvas.render().detach().cpu().clone())
+        return run.images().cpu()
 
-    return follow(begun.stream(None), look, run, every=every, score=score)
-
-
-def _chosen(canvas: PaletteCanvas, begun: Begun) -> Tensor:
-    images = 2 * begun.start.palette[canvas.indices()].movedim(3, 1) - 1
-    if begun.start.clear is not None:
-        images = images.masked_fill(begun.start.clear, 1.0)
-    return images.cpu()
+    return follow(run.steps(), look, watched, every=every, score=score)
 
 
 class PixelPreview(Preview):
     """A run with its settings on sliders, begun and stopped by one button, in crisp pixels.
 
     Args:
-        begin: settings -> what `begin_run` returns; its own defaults are where the sliders begin.
+        begin: settings -> the run before its first step; its own defaults are where the sliders
+            begin.
         first: a small picture to show before the first run; by default an empty checkerboard.
         every: steps from one picture to the next.
         axes: name of a setting -> the values to choose from.
@@ -82,22 +76,20 @@ class PixelPreview(Preview):
 
     def __init__(
         self,
-        begin: Callable[..., Begun],
+        begin: Callable[..., PixelArt],
         *,
         first: Image.Image | None = None,
         every: int = 10,
         **axes: Sequence[Any],
     ) -> None:
-        begun: list[Begun] = []
-
         @functools.wraps(begin)
-        def stream(**chosen: Any) -> Iterable[Step]:
-            begun[:] = [begin(**chosen)]
-            return begun[0].stream(None)
+        def steps(**chosen: Any) -> Iterable[Step]:
+            return begin(**chosen).steps()
 
-        def look(canvas: PaletteCanvas) -> Image.Image:
-            start = begun[0].start
-            return enlarged(indexed(canvas.indices()[0], start.palette, start.clear))
+        shown = checkered(BLANK) if first is None else first
+        super().__init__(steps, first=shown, every=every, **axes)
 
-        shown = checkered(BLANK) if first is None else enlarged(first)
-        self._set_up(stream, look, first=shown, every=every, axes=axes)
+    @staticmethod
+    def large(picture: Picture) -> Image.Image:
+        assert isinstance(picture, Image.Image)
+        return enlarged(picture)

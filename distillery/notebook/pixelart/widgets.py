@@ -7,7 +7,12 @@ place.
 from distillery.notebook.pixelart.explorers import EntropyMap, LayerViewer, Recolour, TauExplorer
 from distillery.notebook.pixelart.painter import Painter
 from distillery.notebook.pixelart.palette_editor import PaletteEditor
-from distillery.notebook.pixelart.preview import PixelExplorer, PixelPreview, PixelRun, live_pixels
+from distillery.notebook.pixelart.preview import (
+    PixelExplorer,
+    PixelPreview,
+    WatchedPixels,
+    live_pixels,
+)
 
 __all__ = [
     "EntropyMap",
@@ -16,8 +21,8 @@ __all__ = [
     "PaletteEditor",
     "PixelExplorer",
     "PixelPreview",
-    "PixelRun",
     "Recolour",
     "TauExplorer",
+    "WatchedPixels",
     "live_pixels",
 ]

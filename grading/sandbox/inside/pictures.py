@@ -23,11 +23,11 @@ def draw(
     """
     from distillery.core.images import to_pil
     from distillery.course.submission_pictures import drawn, from_facts, load_model
-    from distillery.pixelart.settings import PixelSettings
+    from distillery.runs.registry import kind_of
 
     settings = from_facts(facts)
-    # Pixel art's prior has ControlNets too, which no other job should find in it.
-    ready = None if isinstance(settings, PixelSettings) else priors.get(settings.model)
+    # What such a kind adds to its prior, no other job should find in it.
+    ready = None if kind_of(settings).OWN_PRIOR else priors.get(settings.model)
     picture = to_pil(drawn(ready or load_model(settings), module, settings))[0]
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
     return {}, {"image": pixels.view(picture.height, picture.width, 3)}

@@ -13,10 +13,9 @@ import torch
 import yaml
 from PIL import Image
 
-import eval as evaluation
 import main
 from distillery.core.errors import CourseError
-from distillery.core.images import load_image, save_png, to_pil
+from distillery.core.images import enlarged, load_image, save_png, to_pil
 from distillery.course import submission_pictures as handing
 from distillery.course.student_files import import_guidance_from
 from distillery.course.submission_pictures import (
@@ -31,12 +30,13 @@ from distillery.course.submission_pictures import (
     share_of,
 )
 from distillery.methods.settings import Settings
+from distillery.metrics import evaluate as evaluation
 from distillery.metrics.clip_score import ClipScorer
 from distillery.models.load import load_prior
 from distillery.models.presets import find_preset
-from distillery.pixelart.indexed_png import enlarged, indexed
+from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.settings import PixelSettings
-from distillery.runs import engine
+from distillery.runs import kind, latents
 from grading import stages
 from reference import sds
 
@@ -98,7 +98,7 @@ def test_every_stage_asks_for_a_few_pictures_that_can_be_drawn_on_a_laptop(stage
         assert settings.implementation == "guidance"
         assert settings.steps <= 200
         if isinstance(settings, Settings):
-            engine.check_edit(settings)
+            latents.check(settings)
             assert not settings.src_img_path or Path(settings.src_img_path).is_file()
 
 
@@ -303,8 +303,8 @@ def test_a_picture_without_files_is_the_one_with_files_bit_for_bit(
 ) -> None:
     settings = Settings("a red boat", model=str(tiny_sd_folder), steps=3, device="cpu", particles=2)
     prior = load_prior(settings.model, device="cpu")
-    place = engine.draw(prior, sds, settings, out=tmp_path)
-    images = to_pil(engine.drawn(prior, sds, settings))
+    place = kind.draw(latents, prior, sds, settings, out=tmp_path)
+    images = to_pil(kind.drawn(latents, prior, sds, settings))
     assert len(images) == 2
     assert images[0].tobytes() == load_image(place.picture).tobytes()
 
@@ -312,14 +312,14 @@ def test_a_picture_without_files_is_the_one_with_files_bit_for_bit(
 def test_pixel_art_without_files_is_the_one_with_files(
     tiny_repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from distillery.pixelart import run as pixel_run
+    from distillery.pixelart import begin
     from reference import pixelart
 
     settings = PixelSettings(
         "a red boat", size=(8, 12), colours=3, steps=2, device="cpu", candidates=1, side=64
     )
     prior = handing.load_model(settings)
-    place = pixel_run.draw(prior, pixelart, settings, out=tmp_path, extras=pixel_run.Extras())
+    place = kind.draw(begin, prior, pixelart, settings, out=tmp_path)
     assert picture_name(settings) == place.picture.name
     (image,) = to_pil(drawn(prior, pixelart, settings))
     assert image.size == (12, 8)

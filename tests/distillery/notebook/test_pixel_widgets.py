@@ -25,12 +25,11 @@ from distillery.notebook.pixelart.widgets import (
 )
 from distillery.palettes import load_palette, palette_names, to_hex
 from distillery.pixelart import initial_grid
+from distillery.pixelart.begin import PixelArt
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.indexed_png import indexed, recoloured
 from distillery.pixelart.initial_grid import Start
-from distillery.pixelart.run import Begun
 from distillery.pixelart.settings import PixelSettings
-from distillery.runs.optimise import distill
 from reference import pixelart
 
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -51,20 +50,24 @@ def logits(seed: int = 0) -> torch.Tensor:
     return torch.randn(1, 4, 6, 10, generator=torch.Generator().manual_seed(seed))
 
 
-def begun(steps: int = 6, clear: torch.Tensor | None = None) -> Begun:
+def begun(steps: int = 6, clear: torch.Tensor | None = None) -> PixelArt:
     """A short run towards the grid, by a loss of its own."""
     generator = torch.Generator().manual_seed(0)
     canvas = PaletteCanvas(torch.zeros(1, 4, 6, 10))
-    settings = PixelSettings(prompt="a grid", size=(6, 10), steps=steps, warmup=0)
+    settings = PixelSettings(prompt="a grid", size=(6, 10), steps=steps, warmup=0, choices=1)
 
     def loss(given: torch.Tensor, index: int) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(given, GRID[None], reduction="sum")
 
-    def stream(resume):
-        prior = demonstration_mixture()
-        return distill(canvas, loss, prior=prior, settings=settings, generator=generator)
-
-    return Begun(Start(canvas.render().detach(), COLOURS, clear=clear), [], canvas, stream)
+    return PixelArt(
+        Start(canvas.render().detach(), COLOURS, clear=clear),
+        [],
+        canvas,
+        loss,
+        prior=demonstration_mixture(),
+        settings=settings,
+        generator=generator,
+    )
 
 
 # Runs that are watched
@@ -118,7 +121,7 @@ def test_a_preview_begins_with_a_picture_or_an_empty_board():
 
 
 def test_a_run_that_cannot_begin_is_a_sentence_in_the_preview():
-    def begin(steps: int = 6) -> Begun:
+    def begin(steps: int = 6) -> PixelArt:
         raise CourseError("there is no file boat.png.")
 
     shown = PixelPreview(begin, steps=[6])

@@ -38,7 +38,7 @@ def steps(canvas=None, *, count: int = 12):
         return (x0 - prior.means[0]).square().sum().float()
 
     stream = distill(canvas, loss_fn, prior=prior, settings=settings, generator=generator)
-    return stream, prior
+    return stream
 
 
 def test_moving_a_slider_swaps_the_png():
@@ -77,7 +77,7 @@ def test_pictures_that_do_not_fill_the_axes_are_refused(axes):
 
 
 def test_a_run_keeps_its_frames_and_losses():
-    run = live(*steps(), every=5)
+    run = live(steps(), every=5)
     assert [frame.index for frame in run.frames] == [5, 10, 12]
     assert len(run.losses) == 12
     assert run.losses[-1] < run.losses[0]
@@ -87,24 +87,24 @@ def test_a_run_keeps_its_frames_and_losses():
 
 
 def test_frames_do_not_change_after_they_were_taken():
-    run = live(*steps(PixelCanvas(2, 16, 16, generator=torch.Generator())), every=1)
+    run = live(steps(PixelCanvas(2, 16, 16, generator=torch.Generator())), every=1)
     assert not torch.equal(run.frames[0].images, run.frames[-1].images)
 
 
 def test_the_best_frame_is_the_one_that_scores_highest():
     scores = iter([0.2, -0.1, 0.9, 0.5])
-    run = live(*steps(), every=3, score=lambda images: next(scores))
+    run = live(steps(), every=3, score=lambda images: next(scores))
     assert run.images is run.frames[2].images
 
 
 def test_negative_scores_are_compared_too():
     scores = iter([-3.0, -1.0, -2.0, -4.0])
-    run = live(*steps(), every=3, score=lambda images: next(scores))
+    run = live(steps(), every=3, score=lambda images: next(scores))
     assert run.images is run.frames[1].images
 
 
 def test_an_interrupt_keeps_what_there_is(capsys):
-    stream, prior = steps()
+    stream = steps()
 
     def interrupted():
         for step in stream:
@@ -112,7 +112,7 @@ def test_an_interrupt_keeps_what_there_is(capsys):
                 raise KeyboardInterrupt
             yield step
 
-    run = live(interrupted(), prior, every=3)
+    run = live(interrupted(), every=3)
     assert run.interrupted
     assert [frame.index for frame in run.frames] == [3, 6]
     assert len(run.losses) == 7
@@ -121,14 +121,12 @@ def test_an_interrupt_keeps_what_there_is(capsys):
 
 
 def test_an_interrupt_before_the_first_frame_is_an_interrupt():
-    _, prior = steps()
-
     def interrupted():
         raise KeyboardInterrupt
         yield
 
     with pytest.raises(KeyboardInterrupt):
-        live(interrupted(), prior)
+        live(interrupted())
 
 
 def column(png: bytes) -> list[int]:
@@ -178,11 +176,10 @@ def preview(begin=None, **axes) -> Preview:
     """A preview of a short distillation, with the number of its steps on a slider."""
 
     def begin_steps(count: int = 6):
-        return steps(count=count)[0]
+        return steps(count=count)
 
     axes = axes or {"count": [3, 6, 9]}
-    prior = demonstration_mixture()
-    return Preview(begin or begin_steps, prior, first=images(1), every=3, **axes)
+    return Preview(begin or begin_steps, first=images(1), every=3, **axes)
 
 
 def pressed(shown: Preview, *later) -> None:
@@ -227,7 +224,7 @@ def test_the_kernel_stays_free_between_the_steps():
 def endless(count: int = 6):
     """A run that only a press of the button ends."""
     while True:
-        yield from steps(count=count)[0]
+        yield from steps(count=count)
 
 
 def test_pressing_again_stops():
@@ -245,7 +242,7 @@ def test_pressing_after_a_slider_was_moved_begins_anew():
 
     def begin(count: int = 6):
         begun.append(count)
-        return endless(count) if count == 6 else steps(count=count)[0]
+        return endless(count) if count == 6 else steps(count=count)
 
     shown = preview(begin)
 
@@ -254,7 +251,7 @@ def test_pressing_after_a_slider_was_moved_begins_anew():
         labels.append(shown.button.description)
 
     pressed(shown, move, shown.press)
-    assert labels == ["run anew"]
+    assert labels == ["run again"]
     assert begun == [6, 9]
     assert shown.label.value == "step 9 of 9"
 
@@ -269,7 +266,7 @@ def test_pressing_after_a_slider_was_moved_begins_anew():
 )
 def test_an_error_is_one_sentence_and_the_button_works_again(error, sentence):
     def begin(count: int = 6):
-        yield from list(steps(count=count)[0])[:3]
+        yield from list(steps(count=count))[:3]
         raise error
 
     shown = preview(begin)
@@ -291,7 +288,7 @@ def test_without_ipywidgets_a_preview_runs_once_with_the_defaults(monkeypatch):
 
     def begin(count: int = 6):
         begun.append(count)
-        return steps(count=count)[0]
+        return steps(count=count)
 
     shown = preview(begin)
     first, second = shown._repr_mimebundle_(), shown._repr_mimebundle_()

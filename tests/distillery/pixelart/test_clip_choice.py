@@ -8,10 +8,12 @@ import torch
 from PIL import Image
 
 from distillery.models.exact import GaussianMixturePrior
-from distillery.pixelart import clip_choice, run
+from distillery.pixelart import clip_choice
+from distillery.pixelart.begin import PixelArt, begin
 from distillery.pixelart.clip_choice import favourite, moments
 from distillery.pixelart.settings import PixelSettings
-from distillery.runs.optimise import Step, load_checkpoint, save_checkpoint
+from distillery.runs.checkpoint import load_checkpoint, save_checkpoint
+from distillery.runs.run import Step
 from reference import pixelart
 
 CPU = torch.device("cpu")
@@ -23,10 +25,10 @@ def settings(**changes: object) -> PixelSettings:
     return PixelSettings("a boat", **{**values, **few, **changes})
 
 
-def begun(**changes: object) -> run.Begun:
+def begun(**changes: object) -> PixelArt:
     means = torch.randn(2, 4, 32, 48, generator=torch.Generator().manual_seed(0))
     prior = GaussianMixturePrior(means, std=0.3, names={"a boat": [0]})
-    return run.begin_run(prior, pixelart, settings(**changes))
+    return begin(prior, pixelart, settings(**changes))
 
 
 def liking(monkeypatch: pytest.MonkeyPatch, scores: list[float]) -> list[Image.Image]:
@@ -94,15 +96,15 @@ def test_a_run_ends_as_it_was_at_the_moment_that_clip_likes_best(
 ) -> None:
     plain = begun(choices=1)
     states = [plain.canvas.logits.detach().clone()]
-    states += [step.canvas.render().detach().clone() for step in plain.stream(None)]
+    states += [step.canvas.render().detach().clone() for step in plain.steps()]
     seen = liking(monkeypatch, [float(number == best) for number in range(4)])
     chosen = begun()
 
-    for step in chosen.stream(None):
+    for step in chosen.steps():
         assert torch.equal(chosen.canvas.logits, states[step.index + 1])
 
     assert torch.equal(chosen.canvas.logits, states[steps])
-    assert chosen.canvas.taken == steps - 1
+    assert chosen.moments.taken == steps - 1
     wanted = plain.start.palette[states[steps].argmax(dim=1)[0]]
     levels = np.asarray(seen[best].resize((12, 8), Image.Resampling.NEAREST))
     assert np.array_equal((wanted * 255).round().numpy(), levels)
@@ -114,17 +116,17 @@ def test_a_run_that_goes_on_still_chooses_among_the_moments_before_the_stop(
     liking(monkeypatch, [0.0, 1.0, 0.0, 0.0])
     whole = begun()
     steps: list[Step] = []
-    for step in whole.stream(None):
+    for step in whole.steps():
         if step.index == 6:
-            save_checkpoint(tmp_path / "checkpoint.pt", step, [])
+            save_checkpoint(tmp_path / "checkpoint.pt", step, settings())
         steps.append(step)
     later = begun()
 
-    for _ in later.stream(load_checkpoint(tmp_path / "checkpoint.pt", settings())):
+    for _ in later.steps(load_checkpoint(tmp_path / "checkpoint.pt", settings())):
         pass
 
     assert len(steps) == 8
-    assert later.canvas.taken == 5
+    assert later.moments.taken == 5
     assert torch.equal(later.canvas.logits, whole.canvas.logits)
 
 
@@ -134,7 +136,7 @@ def test_without_a_choice_the_end_is_kept_and_clip_is_not_asked(
     monkeypatch.setattr(clip_choice, "ClipScorer", None)
     made = begun(choices=1)
 
-    last = [step.canvas.render().detach().clone() for step in made.stream(None)][-1]
+    last = [step.canvas.render().detach().clone() for step in made.steps()][-1]
 
     assert torch.equal(made.canvas.logits, last)
-    assert made.canvas.taken is None
+    assert made.moments.taken is None

@@ -12,12 +12,16 @@ import torch
 from PIL import Image
 
 from distillery.core.errors import CourseError
+from distillery.core.images import enlarged
 from distillery.models import annotators
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_prior
-from distillery.pixelart import run
+from distillery.pixelart import begin
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.settings import PixelSettings
+from distillery.runs.curves import Scalars
+from distillery.runs.engine import Extras
+from distillery.runs.film import video_frames
 from reference import pixelart
 
 
@@ -38,9 +42,9 @@ def settings(**changes: object) -> PixelSettings:
 
 @pytest.mark.parametrize("path", ["gumbel", "softmax", "argmax"])
 def test_on_the_exact_prior_every_path_comes_to_its_picture(path: str) -> None:
-    begun = run.begin_run(mixture(), pixelart, settings(path=path, steps=200))
+    begun = begin.begin(mixture(), pixelart, settings(path=path, steps=200))
 
-    for _ in begun.stream(None):
+    for _ in begun.steps():
         pass
 
     indices = begun.canvas.indices()[0]
@@ -54,11 +58,11 @@ def test_soft_and_hard_pictures_agree_where_one_colour_has_more_than_half() -> N
     rest = (torch.tensor([0.4, 0.6, 0.5, 0.1]) / 2).log()
     canvas = PaletteCanvas(torch.stack([logits, rest, rest])[None, :, None])
 
-    assert run.agreement(canvas) == 0.5
+    assert canvas.agreement() == 0.5
 
 
 def test_a_prompt_that_is_there_is_not_replaced() -> None:
-    assert run.with_prompt(settings()).prompt == "halves"
+    assert begin.completed(settings()).prompt == "halves"
 
 
 def test_an_empty_prompt_is_the_caption_of_the_input_image(
@@ -74,11 +78,11 @@ def test_an_empty_prompt_is_the_caption_of_the_input_image(
     monkeypatch.setattr(annotators, "caption", caption)
     silent = PixelSettings(" ", input_image=str(tmp_path / "boat.tif"))
 
-    assert run.with_prompt(silent).prompt == "a red boat"
+    assert begin.completed(silent).prompt == "a red boat"
     assert asked == {"mode": "RGB", "model": "tiny-caption"}
     asked["answer"] = ""
     with pytest.raises(CourseError, match="no caption was found"):
-        run.with_prompt(silent)
+        begin.completed(silent)
 
 
 @pytest.mark.parametrize(
@@ -95,13 +99,13 @@ def test_an_empty_prompt_is_the_caption_of_the_input_image(
 )
 def test_extras_out_of_range_are_refused(extras: dict[str, object], words: str) -> None:
     with pytest.raises(CourseError, match=words):
-        run.Extras(**extras)
+        Extras(**extras)
 
 
 def test_the_models_controlnets_are_those_with_a_scale(tiny_repository: Path) -> None:
     def kinds(**changes: object) -> set[str]:
         wanted = PixelSettings("a boat", device="cpu", palette="rgb-2", **changes)
-        return set(run.load(wanted).controlnets)
+        return set(begin.load(wanted).controlnets)
 
     assert kinds() == {"canny", "depth"}
     assert kinds(canny=0.0) == {"depth"}
@@ -113,14 +117,14 @@ def test_a_model_without_controlnets_draws_once_their_scales_are_nought() -> Non
     with pytest.raises(
         CourseError, match=r"tiny-sd has no ControlNet for 'canny'.* scale of canny"
     ):
-        run.load(PixelSettings("a boat", model="tiny-sd", device="cpu"))
+        begin.load(PixelSettings("a boat", model="tiny-sd", device="cpu"))
     off = PixelSettings("a boat", model="tiny-sd", device="cpu", canny=0.0, depth=0.0)
-    assert run.load(off).controlnets == {}
+    assert begin.load(off).controlnets == {}
 
 
 def test_the_exact_demonstration_is_no_model_for_pixel_art() -> None:
     with pytest.raises(CourseError, match="exact knows pictures of 16 x 16 pixels alone"):
-        run.load(PixelSettings("a red disc", model="exact", palette="rgb-2", start="noise"))
+        begin.load(PixelSettings("a red disc", model="exact", palette="rgb-2", start="noise"))
 
 
 def test_controls_reach_the_network_and_weigh_what_they_are_told(
@@ -143,7 +147,7 @@ def test_controls_reach_the_network_and_weigh_what_they_are_told(
             steps=1,
             **scales,
         )
-        return next(run.begin_run(prior, pixelart, wanted).stream(None)).loss.item()
+        return next(begin.begin(prior, pixelart, wanted).steps()).loss.item()
 
     off = losses(canny=0.0, depth=0.0)
     assert losses(canny=1.0, depth=0.0) != off
@@ -169,7 +173,7 @@ def test_video_frames_are_whole_squares_centred_on_white(
 ) -> None:
     grids = frames(12, 8)
 
-    sheets = run._framed(grids, size)
+    sheets = video_frames(grids, size, enlarged)
 
     x, y = corner
     box = (x, y, x + 12 * factor, y + 8 * factor)
@@ -183,7 +187,7 @@ def test_video_frames_are_whole_squares_centred_on_white(
 
 
 def test_a_grid_finer_than_the_video_is_scaled_down_whole() -> None:
-    (sheet, *_) = run._framed(frames(120, 80), (40, 40))
+    (sheet, *_) = video_frames(frames(120, 80), (40, 40), enlarged)
 
     assert sheet.size == (40, 40)
     levels = np.array(sheet.convert("L"))
@@ -192,7 +196,7 @@ def test_a_grid_finer_than_the_video_is_scaled_down_whole() -> None:
 
 
 def test_odd_sides_become_even() -> None:
-    (sheet, *_) = run._framed(frames(37, 23), None)
+    (sheet, *_) = video_frames(frames(37, 23), None, enlarged)
 
     assert sheet.width % 2 == sheet.height % 2 == 0
     assert sheet.width >= 37 * 14
@@ -202,19 +206,21 @@ def test_odd_sides_become_even() -> None:
 
 
 def test_without_a_folder_no_curves_are_written(tmp_path: Path) -> None:
-    scalars = run.Scalars(None, 0)
-    begun = run.begin_run(mixture(), pixelart, settings())
-    scalars.add(next(begun.stream(None)), begun.canvas)
+    scalars = Scalars(None, 0)
+
+    assert not scalars.wants(0)
+    scalars.add(0, {"loss": 1.0})
     scalars.close()
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_curves_in_a_place_that_cannot_be_written_are_refused(
     tmp_path: Path, tree: Callable[[Path], dict[str, bytes]]
 ) -> None:
     (tmp_path / "taken").write_text("a file")
-    begun = run.begin_run(mixture(), pixelart, settings())
-    scalars = run.Scalars(tmp_path / "taken" / "tensorboard", 0)
+    scalars = Scalars(tmp_path / "taken" / "tensorboard", 0)
 
     with pytest.raises(CourseError, match="choose a folder that can be written"):
-        scalars.add(next(begun.stream(None)), begun.canvas)
+        scalars.add(0, {"loss": 1.0})
     assert tree(tmp_path) == {"taken": b"a file"}

@@ -16,7 +16,7 @@ from PIL import Image
 import main
 from distillery.core.images import load_image
 from distillery.methods import source_image
-from distillery.runs import engine
+from distillery.runs import engine, latents
 from reference import pds
 
 Tree = Callable[[Path], dict[str, bytes]]
@@ -136,15 +136,15 @@ def interrupt() -> None:
 def edited(monkeypatch: pytest.MonkeyPatch, stopping_at: str = "") -> list[str]:
     """Collects the edit prompts that are begun; at one of them somebody presses Ctrl-C."""
     begun: list[str] = []
-    begin = engine._begin
+    begin = latents.begin
 
-    def noted(prior: Any, method: Any, settings: Any, out: Path) -> Any:
+    def noted(prior: Any, method: Any, settings: Any, *, out: Path) -> Any:
         begun.append(settings.title)
         if settings.title == stopping_at:
             interrupt()
-        return begin(prior, method, settings, out)
+        return begin(prior, method, settings, out=out)
 
-    monkeypatch.setattr(engine, "_begin", noted)
+    monkeypatch.setattr(latents, "begin", noted)
     return begun
 
 

@@ -14,13 +14,8 @@ from distillery.core.files import atomic_write
 from distillery.methods.settings import Settings
 from distillery.models.exact import GaussianMixturePrior
 from distillery.runs.canvas import Canvas, LatentCanvas, PixelCanvas
-from distillery.runs.optimise import (
-    LossFunction,
-    distill,
-    learning_rate_at,
-    load_checkpoint,
-    save_checkpoint,
-)
+from distillery.runs.checkpoint import load_checkpoint, save_checkpoint
+from distillery.runs.optimise import LossFunction, distill, learning_rate_at
 
 STEPS = 12
 
@@ -104,7 +99,7 @@ def test_a_resumed_run_gives_the_same_picture_bit_for_bit(tmp_path: Path, kind: 
     losses = [step.loss for step in run(whole, generator, settings())]
     broken_off, generator = start(0, kind)
     for step in itertools.islice(run(broken_off, generator, settings()), 5):
-        save_checkpoint(tmp_path / "checkpoint.pt", step)
+        save_checkpoint(tmp_path / "checkpoint.pt", step, settings())
 
     resumed, generator = start(99, kind)
     checkpoint = load_checkpoint(tmp_path / "checkpoint.pt", settings())
@@ -117,7 +112,7 @@ def test_a_resumed_run_gives_the_same_picture_bit_for_bit(tmp_path: Path, kind: 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
     step = next(run(*start(0), settings()))
-    save_checkpoint(tmp_path / "checkpoint.pt", step)
+    save_checkpoint(tmp_path / "checkpoint.pt", step, settings())
 
     with pytest.raises(CourseError, match="its seed is 0 and the run's is 1"):
         load_checkpoint(tmp_path / "checkpoint.pt", settings(seed=1))
@@ -125,7 +120,7 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:
 
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
-    save_checkpoint(path, next(run(*start(0), settings())))
+    save_checkpoint(path, next(run(*start(0), settings())), settings())
     atomic_write(path, path.read_bytes()[:500])
 
     with pytest.raises(CourseError, match="missing or damaged"):

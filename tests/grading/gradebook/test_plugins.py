@@ -30,10 +30,12 @@ from benchmarks.sample_class import (
 from distillery.core.errors import CourseError
 from grading.core.records import Flag, Record, Store, Verdict
 from grading.core.rules import Rules, settle
+from grading.core.submission import Submission
 from grading.gradebook.plugins import UNGRADED, GradeOutside, SaveGrades, configure, points
-from grading.gradebook.writer import Booker
-from grading.intake.take_in import load_intake, taken_in
-from grading.judge.run_notebook import outputs_of, path_of
+from grading.gradebook.writer import GradebookWriter
+from grading.intake.clean_folder import load_intake
+from grading.intake.take_in import ensure_taken_in
+from grading.judge.run_notebook import executed_notebook, outputs_of
 
 STDERR = {"name": "stderr", "output_type": "stream", "text": "50%|#####     | a warning\n"}
 FULL_MARKS = {
@@ -54,19 +56,18 @@ def course(released_course: Path) -> Path:
 
 def recorded(course: Path, student: str, **changes: object) -> Record:
     """The record of what a student handed in, by the fake grader."""
-    folder = course / "submitted" / student / NAME
-    taken_in(folder, course)
-    record = grade(folder, course, grader=Rules.load(course / "rules.yaml"))
+    submission = Submission(course, student, NAME)
+    ensure_taken_in(submission)
+    record = grade(submission, grader=Rules.load(course / "rules.yaml"))
     record = replace(record, **changes)
     Store(course).save(record)
     return record
 
 
 def book(course: Path, *students: str) -> list[str]:
-    booker, store = Booker(course, NAME), Store(course)
-    folders = [course / "submitted" / student / NAME for student in students]
-    records = [store.load(NAME, f.parent.name, load_intake(f).digest) for f in folders]
-    return [booker.book(record) for record in records]
+    writer, store = GradebookWriter(course, NAME), Store(course)
+    intakes = [load_intake(Submission(course, student, NAME)) for student in students]
+    return [writer.write(store.load(intake.submission)) for intake in intakes]
 
 
 def autograde(course: Path, student: str = "*", **config: dict[str, object]) -> dict[str, object]:
@@ -166,7 +167,7 @@ def test_flags_are_shown_to_the_instructor_and_to_nobody_else(course):
     assert "&lt;script&gt;" in "".join(note["source"])
     assert "odd" not in json.dumps(cells)
     assert record.points == 6
-    assert load_intake(folder).flags == ()
+    assert load_intake(Submission.in_folder(folder)).flags == ()
     assert "For the instructor" not in json.dumps(graded_notebook(course, "right_b"))
 
 
@@ -192,8 +193,8 @@ def test_what_a_notebook_gave_when_it_was_run_is_shown_and_earns_nothing(course)
         if cell["cell_type"] == "code":
             printed = {"name": "stdout", "output_type": "stream", "text": "it ran\n"}
             cell["outputs"] = [printed, STDERR, FULL_MARKS]
-    path_of(record, course).parent.mkdir()
-    path_of(record, course).write_text(json.dumps(ran))
+    executed_notebook(Store(course).submission(record)).parent.mkdir()
+    executed_notebook(Store(course).submission(record)).write_text(json.dumps(ran))
 
     assert book(course, "wrong_a") == [""]
 
@@ -249,7 +250,7 @@ def test_what_only_nbgrader_collected_is_taken_in_and_graded_on_the_way(course, 
     result = autograde(course)
 
     assert result["success"], result["log"]
-    assert load_intake(folder) is not None
+    assert load_intake(Submission.in_folder(folder)) is not None
     assert scores(course) == {"half_a": [1, 1, 1]}
     (record,) = Store(course).all(NAME)
     assert Store(course).is_booked(record)

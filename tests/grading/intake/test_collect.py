@@ -16,10 +16,11 @@ from nbgrader.api import Gradebook
 
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
-from grading.intake import collect, take_in
-from grading.intake.collect import Row
+from grading.core.submission import Submission
+from grading.intake import accept, collect, take_in
+from grading.intake.clean_folder import load_intake
 from grading.intake.exchange import SafeCollect
-from grading.intake.take_in import load_intake
+from grading.intake.sources import CollectResult
 from grading.release.course_folder import nbgrader
 from grading.stages import STAGES
 
@@ -68,16 +69,16 @@ def zipped(path: Path, mark: str = "", **files: str) -> Path:
 def run(course: Path, *arguments: object) -> dict[str, tuple[str, str]]:
     """Student or name -> outcome and what is said, of the command."""
     options = [NAME, "--course", str(course), *map(str, arguments)]
-    printed: list[Sequence[Row]] = []
+    printed: list[Sequence[CollectResult]] = []
 
-    def keep(rows: Sequence[Row]) -> str:
+    def keep(rows: Sequence[CollectResult]) -> str:
         printed.append(rows)
         return ""
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(collect, "table", keep)
         assert collect.main(options) == 0
-    return {row.student: (row.outcome, row.says) for row in printed[0]}
+    return {row.student: (row.status, row.reason) for row in printed[0]}
 
 
 def outcomes(found: dict[str, tuple[str, str]]) -> dict[str, str]:
@@ -220,17 +221,17 @@ def test_of_several_attempts_the_newest_counts_and_says_when(course, downloads):
     assert outcomes(run(course, "--zips", downloads)) == {"al1815": "accepted"}
     assert mark_of(course, "al1815") == "11"
     here = datetime(2026, 11, 20, 11).astimezone()
-    assert load_intake(course / "submitted" / "al1815" / NAME).received == here
+    assert load_intake(Submission(course, "al1815", NAME)).received == here
 
 
 def test_a_time_that_was_forgotten_can_be_given_later(course, downloads):
     zipped(downloads / "ada_ada.zip", "a")
     run(course, "--zips", downloads)
     run(course, "--zips", downloads, "--received", "2026-11-01T20:00+00:00")
-    first = load_intake(course / "submitted" / "ada" / NAME).received
+    first = load_intake(Submission(course, "ada", NAME)).received
     rows = run(course, "--zips", downloads, "--received", "2026-11-02T20:00+00:00")
     assert first == datetime(2026, 11, 1, 20, tzinfo=timezone.utc)
-    assert load_intake(course / "submitted" / "ada" / NAME).received == first
+    assert load_intake(Submission(course, "ada", NAME)).received == first
     assert outcomes(rows) == {"ada": "unchanged"}
 
 
@@ -247,7 +248,7 @@ def test_folders_are_known_by_their_names_too(course, downloads, tmp_path):
 
 
 def test_an_empty_folder_of_downloads_is_said(course, downloads):
-    with pytest.raises(CourseError, match=r"no hand-in lies in .*downloads"):
+    with pytest.raises(CourseError, match=r"there is no submission in .*downloads"):
         run(course, "--zips", downloads)
 
 
@@ -260,14 +261,14 @@ def test_a_time_that_is_none_is_said_with_the_form_that_is_wanted(course, downlo
 def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, downloads, monkeypatch):
     for student in ("ada", "bob"):
         zipped(downloads / f"{student}_{student}.zip", student)
-    as_ever = collect.take_in_kept
+    as_ever = accept.take_in_kept
 
-    def trapped(*given: object, student: str, assignment: str) -> object:
-        if student == "ada":
+    def trapped(receipt: object, source: Path, submission: Submission) -> object:
+        if submission.student == "ada":
             raise MemoryError
-        return as_ever(*given, student=student, assignment=assignment)
+        return as_ever(receipt, source, submission)
 
-    monkeypatch.setattr(collect, "take_in_kept", trapped)
+    monkeypatch.setattr(accept, "take_in_kept", trapped)
     rows = run(course, "--zips", downloads)
     assert rows["bob"][0] == "accepted"
     assert rows["ada"] == ("unknown", "cannot be taken in (MemoryError): look at it")
@@ -307,14 +308,14 @@ def test_times_of_files_and_in_archives_are_not_believed(course, downloads):
     path = zipped(downloads / "Ada_al1815.zip", timestamp__txt="1999-01-01 00:00:00 UTC")
     os.utime(path, (0, 0))
     run(course, "--zips", downloads)
-    received = load_intake(course / "submitted" / "al1815" / NAME).received
+    received = load_intake(Submission(course, "al1815", NAME)).received
     assert datetime.now(timezone.utc) - received < timedelta(minutes=10)
 
 
 def test_a_time_can_be_given_for_all(course, downloads):
     zipped(downloads / "Ada_al1815.zip")
     run(course, "--zips", downloads, "--received", "2026-11-20T12:00:00+01:00")
-    received = load_intake(course / "submitted" / "al1815" / NAME).received
+    received = load_intake(Submission(course, "al1815", NAME)).received
     assert received == datetime(2026, 11, 20, 11, tzinfo=timezone.utc)
 
 
@@ -345,7 +346,7 @@ def test_one_that_cannot_be_used_stops_nobody(course, downloads):
         "f1": "rejected",
     }
     for student in ("b1", "c1", "d1", "f1"):
-        assert load_intake(course / "submitted" / student / NAME).rejected
+        assert load_intake(Submission(course, student, NAME)).rejected
     again = outcomes(run(course, "--zips", downloads))
     assert set(again.values()) == {"unchanged"}
     assert not list(course.rglob("escaped"))
@@ -354,7 +355,8 @@ def test_one_that_cannot_be_used_stops_nobody(course, downloads):
 def test_an_interrupted_take_in_is_made_good(course, downloads, monkeypatch):
     zipped(downloads / "Ada_al1815.zip", "hers")
     with monkeypatch.context() as patch:
-        patch.setattr(take_in, "_fill", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        stop = lambda *args: (_ for _ in ()).throw(KeyboardInterrupt)  # noqa: E731
+        patch.setattr(take_in, "write_clean_folder", stop)
         with pytest.raises(KeyboardInterrupt):
             run(course, "--zips", downloads)
     assert not (course / "submitted" / "al1815").exists()
@@ -407,11 +409,11 @@ def test_gradescopes_export_is_collected(packed, course, tmp_path):
     }
     assert mark_of(course, "1912") == "11"
     half_past = datetime(2026, 11, 20, 12, 30, 0, 500_000, tzinfo=timezone.utc)
-    assert load_intake(course / "submitted" / "al1815" / NAME).received == half_past
+    assert load_intake(Submission(course, "al1815", NAME)).received == half_past
 
 
 def test_a_source_that_is_none_says_so(course, tmp_path):
-    with pytest.raises(CourseError, match="no export of Gradescope"):
+    with pytest.raises(CourseError, match="not an export of Gradescope"):
         run(course, "--gradescope", tmp_path)
     with pytest.raises(CourseError, match="neither a folder nor a zip"):
         run(course, "--gradescope", tmp_path / "none.zip")
@@ -470,7 +472,7 @@ def test_the_exchange_is_collected_without_following_anything(course, inbound):
         "late-r": ("accepted", "to look at: timestamp"),
     }
     assert mark_of(course, "ada") == "new"
-    received = load_intake(course / "submitted" / "ada" / NAME).received
+    received = load_intake(Submission(course, "ada", NAME)).received
     assert abs(received - (now - timedelta(minutes=5))) < timedelta(seconds=1)
     assert set(outcomes(run(course, "--exchange")).values()) == {"unchanged"}
     submit(inbound, "ada", now - timedelta(minutes=1), "newest")
@@ -485,7 +487,7 @@ def test_nbgraders_own_command_collects_safely_with_our_settings(course, inbound
         api.coursedir.assignment_id = NAME
         SafeCollect(coursedir=api.coursedir, parent=api).start()
     assert mark_of(course, "ada") == "hers"
-    there = load_intake(course / "submitted" / "ada" / NAME)
+    there = load_intake(Submission(course, "ada", NAME))
     assert [flag.kind for flag in there.flags] == ["left out"]
 
 
@@ -495,7 +497,7 @@ def test_what_nbgraders_own_collect_fetched_is_taken_in(course, inbound):
     (course / "submitted" / "ada" / "01_sds").mkdir()
     assert outcomes(run(course)) == {"ada": "accepted"}
     assert mark_of(course, "ada") == "hers"
-    there = load_intake(course / "submitted" / "ada" / NAME)
+    there = load_intake(Submission(course, "ada", NAME))
     assert there.received == datetime(2026, 11, 20, 12, tzinfo=timezone.utc)
     assert outcomes(run(course)) == {"ada": "unchanged"}
 
@@ -508,7 +510,7 @@ def test_the_table_counts_and_puts_first_what_is_to_do(capsys, course, downloads
     capsys.readouterr()
     assert collect.main([NAME, "--course", str(course), "--zips", str(downloads)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("unknown   'x.zip'  the name says nobody's id")
+    assert lines[0].startswith("unknown   'x.zip'  the name contains no known id")
     assert lines[1].startswith("rejected  b1       the archive")
     assert lines[2] == "unchanged al1815"
     assert lines[3] == "1 rejected, 1 unchanged, 1 unknown"

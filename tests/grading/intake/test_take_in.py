@@ -21,12 +21,16 @@ from nbgrader.nbgraderformat import MetadataValidator
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
-from grading.intake.archives import HandInError
-from grading.intake.repair_notebook import mend, read_notebook, tidied
-from grading.intake.take_in import Intake, keep, load_intake, mended, take_in, taken_in
+from grading.core.submission import Submission
+from grading.intake.archives import SubmissionError
+from grading.intake.clean_folder import Intake, load_intake
+from grading.intake.read_notebook import read_notebook, tidied
+from grading.intake.receipts import keep
+from grading.intake.repair_notebook import repair_notebook
+from grading.intake.take_in import ensure_taken_in, repaired, take_in
 from grading.stages import STAGES
 from grading.student.pack import pack
-from grading.student.validate import find_stages
+from grading.student.student_stage import find_stages
 
 TOUR, SDS = STAGES[:2]
 NAME = TOUR.folder
@@ -60,8 +64,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def come(source: Path, course: Path, **changes: Any) -> Intake:
-    asked = {"student": "ada", "assignment": NAME, "received": WHEN}
-    return take_in(source, course, **(asked | changes))
+    submission = Submission(course, changes.pop("student", "ada"), changes.pop("assignment", NAME))
+    return take_in(source, submission, **({"received": WHEN} | changes))
 
 
 def cell_of(notebook: NotebookNode, grade_id: str) -> NotebookNode:
@@ -213,12 +217,12 @@ REJECTED: dict[str, tuple[bytes, str]] = {
     "zip": (b"PK\x03\x04\x00\x00", "zip archive"),
     "pdf": (b"%PDF-1.7", "PDF"),
     "code": (b"import torch\n", "is not a notebook"),
-    "list": (b"[1]", "no notebook"),
+    "list": (b"[1]", "not a notebook"),
     "no cells": (b'{"nbformat": 4}', "no cells"),
     "cut": (b'{"cells": [{"cell_type": "co', "ends in the middle"),
-    "broken": (b'{"cells": [,,], "nbformat": 4}\n\n{"a": 1}', "JSON breaks at line 1"),
-    "deep": (b'{"cells": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "JSON that no notebook"),
-    "long number": (b'{"cells": [], "x": ' + b"9" * 10_000 + b"}", "JSON that no notebook"),
+    "broken": (b'{"cells": [,,], "nbformat": 4}\n\n{"a": 1}', "JSON is broken at line 1"),
+    "deep": (b'{"cells": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "JSON, but not of a notebook"),
+    "long number": (b'{"cells": [], "x": ' + b"9" * 10_000 + b"}", "JSON, but not of a notebook"),
     "format 5": (b'{"nbformat": 5, "cells": []}', "format '5'"),
     "format text": (b'{"nbformat": "4", "cells": []}', "format '4'"),
     "other": (b'{"nbformat": 4, "cells": []}', f"no cell of {NAME}"),
@@ -234,7 +238,7 @@ def test_what_is_no_notebook_is_rejected_and_said_what_it_is(name, course, folde
     assert says in intake.rejected
     assert intake.rejected.endswith(".")
     assert intake.rejected.startswith(f"'{NAME}.ipynb' ")
-    assert load_intake(intake.folder) == intake
+    assert load_intake(Submission.in_folder(intake.folder)) == intake
 
 
 def test_a_rejected_hand_in_still_has_a_notebook_to_grade(course, folder, release):
@@ -515,11 +519,11 @@ def test_mending_what_is_mended_changes_nothing(course, folder, release):
     notebook = solved(release)
     notebook.cells.insert(0, nbformat.v4.new_code_cell("x = 1"))
     notebook.cells.append(nbformat.v4.new_raw_cell("raw"))
-    once, _ = mend(tidied(notebook), release)
-    twice, flags = mend(tidied(once), release)
+    once, _ = repair_notebook(tidied(notebook), release)
+    twice, flags = repair_notebook(tidied(once), release)
     assert nbformat.writes(once) == nbformat.writes(twice)
     assert flags == []
-    assert nbformat.writes(mended(once, course, NAME)) == nbformat.writes(once)
+    assert nbformat.writes(repaired(once, Submission(course, "ada", NAME))) == nbformat.writes(once)
 
 
 def test_the_digest_is_of_the_content_and_not_of_the_hour(course, folder, release):
@@ -543,7 +547,7 @@ def test_a_new_hand_in_replaces_the_old_one_whole(course, folder, release):
     second = come(folder, course, assignment=SDS.folder)
     assert first.folder == second.folder
     assert not (second.folder / "pictures").exists()
-    assert load_intake(second.folder) == second
+    assert load_intake(Submission.in_folder(second.folder)) == second
 
 
 def test_an_intake_of_the_students_own_making_is_not_believed(course, folder, release):
@@ -555,19 +559,19 @@ def test_an_intake_of_the_students_own_making_is_not_believed(course, folder, re
         shutil.rmtree(forged, ignore_errors=True)
         shutil.copytree(intake.folder, forged)
         (forged / "intake.json").write_text(json.dumps(facts | {"student": student}))
-        assert load_intake(forged) is None
+        assert load_intake(Submission.in_folder(forged)) is None
 
 
 def test_what_nbgrader_collected_is_kept_and_taken_in_once(course, release):
     folder = course / "submitted" / "ada" / NAME
     save(folder, solved(release), f"{NAME} (1).ipynb")
     (folder / "timestamp.txt").write_text("2026-11-20 13:30:00.000000 +0100")
-    intake = taken_in(folder, course)
+    intake = ensure_taken_in(Submission.in_folder(folder))
     assert intake.received == WHEN
     kept = course / "received" / NAME / "ada"
     assert (kept / "hand-in" / f"{NAME} (1).ipynb").exists()
     before = (folder / "intake.json").stat().st_mtime_ns
-    assert taken_in(folder, course) == intake
+    assert ensure_taken_in(Submission.in_folder(folder)) == intake
     assert (folder / "intake.json").stat().st_mtime_ns == before
 
 
@@ -577,7 +581,7 @@ def test_a_time_that_cannot_be_is_not_believed(said, course, release):
     save(folder, solved(release))
     (folder / "timestamp.txt").write_bytes(said.encode("latin-1"))
     now = datetime.now(timezone.utc)
-    assert abs(taken_in(folder, course).received - now) < timedelta(minutes=5)
+    assert abs(ensure_taken_in(Submission.in_folder(folder)).received - now) < timedelta(minutes=5)
 
 
 def test_what_was_kept_is_taken_in_if_that_was_cut_short(course, folder, release, monkeypatch):
@@ -588,9 +592,9 @@ def test_what_was_kept_is_taken_in_if_that_was_cut_short(course, folder, release
     notebook = solved(release)
     cell_of(notebook, "tour-add_noise").source += "\n# newer"
     save(folder, notebook)
-    keep(folder, course, student="ada", assignment=NAME, received=WHEN + timedelta(hours=1))
-    assert load_intake(newer) is None
-    intake = taken_in(newer, course)
+    keep(folder, Submission(course, "ada", NAME), received=WHEN + timedelta(hours=1))
+    assert load_intake(Submission.in_folder(newer)) is None
+    intake = ensure_taken_in(Submission.in_folder(newer))
     assert intake.digest != old.digest
     assert intake.received == WHEN + timedelta(hours=1)
     assert (kept / "hand-in" / f"{NAME}.ipynb").exists()
@@ -598,7 +602,7 @@ def test_what_was_kept_is_taken_in_if_that_was_cut_short(course, folder, release
 
 @pytest.mark.parametrize("student", ["", "-rf", "../x", "a b", "a\n", "x" * 65, "é"])
 def test_a_name_that_is_not_safe_is_no_student(student, course, folder):
-    with pytest.raises(CourseError, match="a student is named by"):
+    with pytest.raises(CourseError, match="a student's name is 1 to 64"):
         come(folder, course, student=student)
 
 
@@ -622,7 +626,7 @@ def test_a_damaged_notebook_always_has_an_outcome(course, folder, release):
         clean = json.loads((intake.folder / f"{NAME}.ipynb").read_bytes())
         assert marks(nbformat.from_dict(clean)) == marks(release)
         assert intake.rejected == "" or intake.rejected.endswith(".")
-        assert load_intake(intake.folder) == intake
+        assert load_intake(Submission.in_folder(intake.folder)) == intake
         outcomes.add(bool(intake.rejected))
     assert outcomes == {True, False}
 
@@ -644,8 +648,8 @@ def test_any_json_is_a_notebook_or_is_refused(release):
         if isinstance(stored, dict) and chance.random() < 0.9:
             stored |= {"nbformat": chance.choice([2, 3, 4]), "cells": [grown(4), grown(5)]}
         try:
-            clean, _ = mend(read_notebook(json.dumps(stored).encode())[0], release)
-        except HandInError:
+            clean, _ = repair_notebook(read_notebook(json.dumps(stored).encode())[0], release)
+        except SubmissionError:
             ended.add("refused")
         else:
             assert marks(clean) == marks(release)

@@ -18,6 +18,7 @@ from distillery.toybox import Factors, all_factors, draw
 from grading.authoring.build import answered_text, student_text
 from grading.core.records import Record, Verdict
 from grading.core.rules import Rules
+from grading.core.submission import Submission
 from grading.intake.take_in import take_in
 from grading.judge.grade import WRONG_CODE, grade, open_grader
 from grading.sandbox.jobs import SandboxError
@@ -44,10 +45,11 @@ def graded(course: Path, stage: Stage, cells: Mapping[str, str]) -> Record:
         cell.source = cells.get(function, cell.source)
     atomic_write(course / "came" / released.name, nbformat.writes(notebook))
     when = datetime.now(timezone.utc)
-    intake = take_in(course / "came", course, student="ada", assignment=stage.folder, received=when)
+    submission = Submission(course, "ada", stage.folder)
+    take_in(course / "came", submission, received=when)
     try:
         with open_grader(course) as grader:
-            record = grade(intake.folder, course, grader=grader)
+            record = grade(submission, grader=grader)
     except (CourseError, SandboxError) as error:
         pytest.skip(str(error))
     assert record.status == "graded", record.reason

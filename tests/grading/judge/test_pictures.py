@@ -20,7 +20,6 @@ import torch
 import yaml
 from PIL import Image, ImageOps
 
-import eval as evaluation
 from benchmarks.calibrate_thresholds import with_mistake
 from distillery.core.errors import CourseError
 from distillery.core.images import load_image, save_png, to_pil
@@ -32,24 +31,26 @@ from distillery.course.submission_pictures import (
     load_model,
     load_thresholds,
 )
+from distillery.metrics import evaluate as evaluation
 from distillery.metrics.clip_score import ClipScorer
 from distillery.toybox import Factors
 from distillery.toybox import draw as toybox_draw
 from grading.core.records import Flag, Record, Store, Verdict
 from grading.core.rules import Rules
-from grading.judge import pictures as grading_pictures
+from grading.core.submission import Submission
+from grading.intake.open_submission import _no_picture
+from grading.judge import redraw as redrawing
 from grading.judge.copied_pictures import COPIED, Gallery, course_pictures, find_copies, flag_copies
-from grading.judge.pictures import (
+from grading.judge.open_pictures import SubmittedPictures, open_pictures
+from grading.judge.pictures import SCORES, Scoring, grade_pictures
+from grading.judge.redraw import (
     NOT_COMPARED,
     NOT_REDRAWN,
     PICTURES_DIFFER,
-    SCORES,
-    Handed,
+    Redrawing,
     expected_pictures,
-    grade_pictures,
-    open_pictures,
-    score_class,
 )
+from grading.judge.score_pictures import score_class
 from grading.sandbox.decode_png import LONGEST_SIDE, decode
 from grading.sandbox.inside.pictures import draw
 from grading.sandbox.jobs import Ending, Job, Limits, Raised, Reply
@@ -152,10 +153,22 @@ def graded(folder: Path, scorer: ClipScorer) -> Callable[..., tuple[Verdict, lis
     """Grade the folder by thresholds just below what the right pictures score."""
     level = sum(scored(folder, scorer=scorer).values()) / 2 - 1e-3
 
-    def grade(**options: Any) -> tuple[Verdict, list[Flag]]:
-        options = {"rules": Rules(), "scorer": scorer, **options}
-        options.setdefault("thresholds", {scorer.id: Thresholds(level, level - 0.1)})
-        verdict, flags = grade_pictures(folder, STAGE, **options)
+    def grade(
+        *,
+        rules: Rules | None = None,
+        thresholds: dict[str, Thresholds] | None = None,
+        scores: dict[str, float] | None = None,
+        **redrawing: Any,
+    ) -> tuple[Verdict, list[Flag]]:
+        verdict, flags = grade_pictures(
+            folder,
+            STAGE,
+            rules=rules or Rules(),
+            scoring=Scoring(
+                scorer, thresholds or {scorer.id: Thresholds(level, level - 0.1)}, scores
+            ),
+            redrawing=Redrawing(**redrawing) if redrawing else None,
+        )
         assert verdict is not None
         return verdict, flags
 
@@ -181,21 +194,29 @@ def fill(size: int) -> Image.Image:
 
 
 BROKEN = {
-    "a GIF": (png(fill(16), format="GIF"), "no PNG"),
+    "a GIF": (png(fill(16), format="GIF"), "not a PNG"),
     "an animated GIF": (
         png(fill(16), format="GIF", save_all=True, append_images=[Image.new("RGB", (16, 16))]),
-        "no PNG",
+        "not a PNG",
     ),
-    "an SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "no PNG"),
-    "a JPEG": (png(fill(16), format="JPEG"), "no PNG"),
-    "nothing": (b"", "no PNG"),
-    "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "no PNG"),
+    "an SVG": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a PNG"),
+    "a JPEG": (png(fill(16), format="JPEG"), "not a PNG"),
+    "nothing": (b"", "not a PNG"),
+    "a pointer of Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "not a PNG"),
     "cut short": (png(Image.effect_noise((16, 16), 50))[:-40], "cut short or damaged"),
     "1 x 1": (png(fill(1)), "1 x 1 pixels, and is drawn as 16 x 16"),
     "a large one": (png(fill(1025)), "larger than"),
     "a bomb": (with_size(png(fill(16)), 60_000, 60_000), "larger than"),
-    "too many bytes": (png(fill(16)) + bytes(5 * 2**20), "more than 4 MB"),
+    "too many bytes": (png(fill(16)) + bytes(9 * 2**20), "more than 8 MB"),
 }
+
+
+def test_a_picture_that_intake_accepts_is_not_too_large_for_the_judge(folder, graded) -> None:
+    path = folder / "pictures" / RED
+    path.write_bytes(path.read_bytes() + bytes(5 * 2**20))
+    assert _no_picture(path) == ""
+    verdict, flags = graded()
+    assert (verdict.points, flags) == (4, [])
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -220,7 +241,7 @@ def test_a_picture_that_is_no_regular_file_is_not_followed(kind: str, folder, gr
         path.mkdir()
     verdict, _ = graded()
     assert verdict.points == pytest.approx(4 * 0.9)
-    assert any("no file that can be read" in line for line in verdict.lines)
+    assert any("not a file that can be read" in line for line in verdict.lines)
 
 
 def test_every_mode_of_a_png_is_read_as_rgb_and_an_animation_by_its_first_frame() -> None:
@@ -465,7 +486,7 @@ def test_what_right_code_draws_need_not_be_drawn_again(
     report(folder)
     graded(sandbox=sandbox, source=RIGHT, expected=expected)
     assert sandbox.drawn == ["a red boat"]
-    monkeypatch.setattr(grading_pictures, "drawn", lambda *_: pytest.fail("kept in vain"))
+    monkeypatch.setattr(redrawing, "drawn", lambda *_: pytest.fail("kept in vain"))
     kept = expected_pictures(STAGE, tmp_path / "expected")
     assert all(np.array_equal(kept[name], expected[name]) for name in expected)
 
@@ -494,7 +515,7 @@ def test_a_class_is_scored_at_once_as_each_would_be_alone(folder: Path, scorer) 
     for each, scores in zip((folder, empty, one), together, strict=True):
         assert scores == pytest.approx(scored(each, scorer=scorer), abs=2e-5)
     assert [list(scores) for scores in together] == [[RED, BLUE], [], [RED]]
-    assert handed[1] == Handed()
+    assert handed[1] == SubmittedPictures()
 
 
 def test_scores_that_were_measured_ahead_are_taken_and_half_of_them_are_not(
@@ -509,14 +530,17 @@ def test_scores_that_were_measured_ahead_are_taken_and_half_of_them_are_not(
 def test_the_batch_of_a_class_leaves_scores_where_grading_finds_them(folder: Path, scorer) -> None:
     course, other = folder.parents[2], folder.parents[1] / "bob" / STAGE.folder
     save_png(other / "pictures" / RED, fill(16))
-    score_class_ahead.score([("ada", "d1"), ("bob", "d2"), ("eve", "d3")], STAGE, course)
+    submissions = [
+        Submission(course, student, STAGE.folder, digest)
+        for student, digest in (("ada", "d1"), ("bob", "d2"), ("eve", "d3"))
+    ]
+    score_class_ahead.score(submissions, STAGE)
     store, name = Store(course), load_hand_in(STAGE.folder).scorer
-    for student, digest in (("ada", "d1"), ("bob", "d2"), ("eve", "d3")):
-        its = scored(folder.parents[1] / student / STAGE.folder, scorer=scorer)
-        found = store.scores(STAGE.folder, student, digest, name)
-        assert found == pytest.approx(its, abs=2e-5)
-        assert store.scores(STAGE.folder, student, digest, "another") is None
-    assert store.scores(STAGE.folder, "ada", "d2", name) is None
+    for one in submissions:
+        found = store.scores(one, name)
+        assert found == pytest.approx(scored(one.folder, scorer=scorer), abs=2e-5)
+        assert store.scores(one, "another") is None
+    assert store.scores(replace(submissions[0], digest="d2"), name) is None
     assert store.all(STAGE.folder) == []
 
 

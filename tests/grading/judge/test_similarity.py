@@ -83,7 +83,7 @@ def test_alike_is_unusual_only_far_above_what_half_of_the_pairs_are(monkeypatch,
     students = [f"student{index}" for index in range(10)]
     likeness = dict.fromkeys(itertools.combinations(students, 2), usual)
     likeness["student2", "student5"] = 0.9
-    monkeypatch.setattr(similarity, "_likeness", lambda texts: likeness)
+    monkeypatch.setattr(similarity, "_similarity", lambda texts: likeness)
     pairs = alike(TASK, {name: f"    return {name}" for name in students}, RIGHT, KNOWN)
     assert [(pair.one, pair.other) for pair in pairs] == [("student2", "student5")] * flagged
 

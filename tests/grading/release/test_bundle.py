@@ -18,23 +18,26 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import eval as evaluation
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.core.images import save_png
 from distillery.course.todo_magic import replaced
+from distillery.metrics import evaluate as evaluation
 from grading.authoring.build import ROOT, student_text
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text, stub_module
+from grading.core.limits import SCORE_TOLERANCE
 from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
+from grading.core.submission import Submission
 from grading.intake.take_in import take_in
 from grading.release.bundle import check_no_answers, contents
 from grading.stages import STAGES
 from grading.stages.known_answers import answers_in
 from grading.stages.sds import misconceptions as sds_mistakes
 from grading.stages.tour import misconceptions as tour_mistakes
-from grading.student import pack, validate
-from grading.student.validate import Work, find_stages, look
+from grading.student import check_pictures, pack, run_checks
+from grading.student.student_stage import StudentStage, find_stages
+from grading.student.validate import look
 
 TOUR, SDS = STAGES[:2]
 PROMPTS = (
@@ -46,10 +49,16 @@ KNOWN = {
     "__init__.py",
     "__main__.py",
     "core/__init__.py",
+    "core/limits.py",
     "core/manifest.py",
     "core/notebook_cells.py",
     "student/__init__.py",
+    "student/check_pictures.py",
+    "student/lint.py",
     "student/pack.py",
+    "student/run_checks.py",
+    "student/student_notebook.py",
+    "student/student_stage.py",
     "student/validate.py",
 }
 INSTRUCTORS = (
@@ -115,7 +124,7 @@ def with_pictures(released: Path, unpacked: Path, monkeypatch) -> Path:
     return unpacked
 
 
-def work(root: Path, name: str = TOUR.folder) -> Work:
+def work(root: Path, name: str = TOUR.folder) -> StudentStage:
     return find_stages(root, name)[0]
 
 
@@ -257,7 +266,9 @@ def test_a_wrong_answer_earns_nothing_and_its_mistake_is_named(unpacked, monkeyp
     write(unpacked, "predict_x0", answer("predict_x0").replace("/ alpha_bar.sqrt()", ""))
     report = look(work(unpacked))
     assert [one.points for one in report.checked] == [2, 0, 2]
-    assert report.to_do == ("tour.predict_x0 is not right yet; its check above says what came.",)
+    assert report.to_do == (
+        "tour.predict_x0 is not right yet; its check above says what it returned.",
+    )
     assert "This is what you get when" in report.text()
     assert "stand for 4 of 6 points" in report.text()
 
@@ -274,7 +285,7 @@ def test_code_that_ends_python_or_never_ends_costs_its_own_task_only(unpacked, m
     def never(command, **_):
         raise subprocess.TimeoutExpired(command, 1)
 
-    monkeypatch.setattr(validate.subprocess, "run", never)
+    monkeypatch.setattr(run_checks.subprocess, "run", never)
     report = look(work(unpacked))
     assert all("does not end" in one.lines[0] for one in report.checked)
 
@@ -418,7 +429,7 @@ def test_a_renamed_notebook_is_found_out(unpacked):
 
 
 def test_a_folder_that_was_not_unpacked_from_a_bundle_is_refused(tmp_path):
-    with pytest.raises(CourseError, match="no copy that was made for students"):
+    with pytest.raises(CourseError, match="is not a copy made for students"):
         find_stages(tmp_path)
 
 
@@ -429,8 +440,10 @@ def test_pictures_that_are_missing_or_not_as_scored_are_to_do(with_pictures):
     for row in forged["pictures"]:
         row["score"] = 0.9
     (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.9}))
-    to_do = list(validate._about_evaluation(place / "eval.json", hand_in_of(), run=True))
+    to_do = list(check_pictures.wrong_evaluation(place / "eval.json", hand_in_of(), run=True))
     assert "the scores in eval.json are not those of the pictures" in to_do[0]
+    (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.9 + 0.9 * SCORE_TOLERANCE}))
+    assert not [one for one in look(work(with_pictures, "sds"), run=False).to_do if "eval" in one]
     (place / "eval.json").write_text(json.dumps(forged | {"mean": 0.1}))
     assert "the mean in eval.json" in look(work(with_pictures, "sds"), run=False).to_do[-1]
     (place / "eval.json").write_text("[]")
@@ -479,9 +492,7 @@ def test_what_was_packed_is_taken_in_without_a_word(unpacked, released_course):
     file = pack.pack(work(unpacked), "Ada", "al1815", unpacked)
     intake = take_in(
         file,
-        released_course,
-        student="al1815",
-        assignment=TOUR.folder,
+        Submission(released_course, "al1815", TOUR.folder),
         received=datetime(2026, 1, 1, tzinfo=timezone.utc),
     )
     assert (intake.rejected, intake.flags, intake.missing) == ("", (), ())

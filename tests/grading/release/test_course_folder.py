@@ -19,7 +19,7 @@ from grading.authoring.build import ROOT, student_text
 from grading.authoring.make_stubs import BEGIN, END
 from grading.core import nbgrader_config as settings_module
 from grading.core.manifest import Manifest, bundle_of
-from grading.core.nbgrader_config import HEART, settings_of, write_settings
+from grading.core.nbgrader_config import NEEDED, settings_of, write_settings
 from grading.core.rules import Rules
 from grading.release import bundle as bundle_module
 from grading.release import course_folder as module
@@ -104,7 +104,7 @@ def test_every_class_that_the_settings_name_can_be_had(released):
         settings.ExportApp.plugin_class,
     ]
     assert all(callable(import_item(name)) for name in named)
-    assert HEART in named
+    assert NEEDED in named
     assert "nbgrader.preprocessors.Execute" not in named
 
 
@@ -133,7 +133,7 @@ def test_settings_that_would_run_students_code_are_warned_of_and_can_be_replaced
     assert "would run students' code with your rights" in said[-1]
     write_settings(tmp_path, root=ROOT, replace_yours=True, say=said.append)
     assert (tmp_path / "nbgrader_config.py.old").read_text() == "c = get_config()\n"
-    assert HEART in settings_of(tmp_path).Autograde.autograde_preprocessors
+    assert NEEDED in settings_of(tmp_path).Autograde.autograde_preprocessors
 
 
 def test_a_gradebook_that_does_not_answer_is_one_sentence():
@@ -147,7 +147,7 @@ def test_settings_that_nobody_touched_follow_the_course(tmp_path, monkeypatch):
     write_settings(tmp_path, root=ROOT, replace_yours=False, say=said.append)
     monkeypatch.undo()
     write_settings(tmp_path, root=ROOT, replace_yours=False, say=said.append)
-    assert HEART in settings_of(tmp_path).Autograde.autograde_preprocessors
+    assert NEEDED in settings_of(tmp_path).Autograde.autograde_preprocessors
     assert not (tmp_path / "nbgrader_config.py.old").exists()
     assert said == []
 

@@ -17,6 +17,7 @@ from nbgrader.api import Gradebook
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.core.records import Flag, Record, Store, Verdict
+from grading.core.submission import Submission
 from grading.feedback.active_content import active_parts
 from grading.intake.take_in import take_in
 from grading.report import class_report
@@ -140,7 +141,7 @@ def test_the_distribution_holds_every_graded_hand_in_once(course):
 
 
 def test_the_page_shows_what_needs_a_human_before_all_else(page):
-    order = ["The grader failed on these", "Rejected; the students", "Points</h2>"]
+    order = ["The grader failed on these", "Rejected. The students", "Points</h2>"]
     assert [page.index(words) for words in order] == sorted(page.index(words) for words in order)
     for words in ("the sandbox died.", "30.0", "2 × copy", "unusually similar", "by-hand"):
         assert words in page
@@ -260,7 +261,7 @@ def test_a_hand_in_that_is_not_graded_yet_is_listed(course, tmp_path):
     shutil.copytree(course, later, ignore=shutil.ignore_patterns("reports"))
     received = datetime(2026, 9, 2, tzinfo=timezone.utc)
     source = later / "release" / NAME
-    take_in(source, later, student="top", assignment=NAME, received=received)
+    take_in(source, Submission(later, "top", NAME), received=received)
     assert class_report.ungraded(later, STAGE) == ["top"]
     table = class_report.rows(later, STAGE)
     assert "not graded yet" in class_report.page(

@@ -25,7 +25,8 @@ from benchmarks.sample_submissions import (
 from distillery.core.errors import CourseError
 from grading.core.records import Record, Store
 from grading.core.rules import Rules
-from grading.intake.take_in import load_intake
+from grading.core.submission import Submission
+from grading.intake.clean_folder import load_intake
 from grading.sandbox.jobs import SandboxError
 from grading.sandbox.select_backend import tried
 from grading.scheduler.autograde import autograde
@@ -76,9 +77,9 @@ def _honest(codes: dict[str, str]) -> Write:
 
 
 def record_of(course: Path, student: str) -> Record:
-    intake = load_intake(course / "submitted" / student / NAME)
+    intake = load_intake(Submission(course, student, NAME))
     assert intake is not None
-    record = Store(course).load(NAME, student, intake.digest)
+    record = Store(course).load(intake.submission)
     assert record is not None
     return record
 

@@ -34,13 +34,15 @@ from distillery.core.images import save_png
 from distillery.course.submission_pictures import load_hand_in
 from grading.core.records import Store
 from grading.core.rules import Rules
+from grading.core.submission import Submission
 from grading.gradebook.plugins import close_grader
-from grading.intake.take_in import load_intake, load_released
+from grading.intake.clean_folder import load_intake
+from grading.intake.released import load_released
 from grading.sandbox.jobs import SandboxError
 from grading.sandbox.select_backend import open_sandbox, tried
 from grading.scheduler import autograde as command
 from grading.scheduler.autograde import autograde
-from grading.scheduler.progress import Progress, span
+from grading.scheduler.progress import Progress
 from grading.scheduler.worker_pool import ATTEMPTS
 
 FULL, HALF, NONE = [2, 2, 2], [1, 1, 1], [0, 0, 0]
@@ -101,14 +103,14 @@ def test_every_submission_of_a_class_ends_in_the_gradebook_whatever_becomes_of_t
 def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, monkeypatch):
     for student in ("right_a", "half_b"):
         hand_in(course, student)
-    as_ever = command.taken_in
+    as_ever = command.ensure_taken_in
 
-    def trapped(folder: Path, *rest: object) -> object:
-        if "right_a" in folder.parts:
+    def trapped(submission: Submission) -> object:
+        if submission.student == "right_a":
             raise MemoryError
-        return as_ever(folder, *rest)
+        return as_ever(submission)
 
-    monkeypatch.setattr(command, "taken_in", trapped)
+    monkeypatch.setattr(command, "ensure_taken_in", trapped)
     assert run(course) == {"right_a": "it cannot be taken in: MemoryError"}
     assert scores(course) == {"half_b": HALF}
 
@@ -185,8 +187,8 @@ def with_pictures(course: Path) -> Path:
 def test_the_pictures_of_a_class_are_scored_before_anything_is_graded(course, with_pictures):
     assert autograde("01_sds", course, jobs=1, grader="fake_grade") == {}
 
-    intake = load_intake(with_pictures)
-    found = Store(course).scores("01_sds", "right_a", intake.digest, "tiny-clip")
+    intake = load_intake(Submission.in_folder(with_pictures))
+    found = Store(course).scores(intake.submission, "tiny-clip")
     assert list(found) == [path.name for path in (with_pictures / "pictures").iterdir()]
 
 
@@ -283,13 +285,13 @@ def test_only_what_is_new_is_graded_and_the_last_hand_in_counts(course):
     for student in ("right_a", "half_b"):
         hand_in(course, student)
     run(course)
-    first = load_intake(course / "submitted" / "half_b" / NAME)
+    first = load_intake(Submission(course, "half_b", NAME))
 
     later = "2026-11-0{} 10:00:00.000000 UTC"
     add = own_cell()
     hand_in(course, "half_b", lambda notebook: notebook["cells"].append(add), time=later.format(2))
     run(course)
-    second = load_intake(course / "submitted" / "half_b" / NAME)
+    second = load_intake(Submission(course, "half_b", NAME))
     hand_in(course, "half_b", time=later.format(3))
     run(course)
 
@@ -465,32 +467,19 @@ class Screen(io.StringIO):
         return True
 
 
-def test_the_table_says_what_is_done_what_is_left_and_for_how_long():
-    now = [0.0]
-    progress = Progress("01_sds", 4, stream=Screen(), clock=lambda: now[0])
-    progress.running(["ann", "ben"])
-    now[0] = 30.0
+def test_on_a_terminal_a_bar_says_what_is_done_and_how_it_ended():
+    screen = Screen()
+    progress = Progress("01_sds", 4, stream=screen)
 
     progress.ended("ann", "graded")
     progress.ended("cem", "grader error")
+    progress.refresh()
+    progress.close()
 
-    heads, cells, *running = progress.table()
-    assert cells.split("  ")[-1] == "30 s"
-    assert cells.split()[:5] == ["1", "0", "1", "2", "4.0"]
-    assert heads.split()[1:5] == ["graded", "rejected", "errors", "left"]
-    assert running == ["  ben, 30 s"]
-
-
-def test_the_table_is_redrawn_in_place():
-    now = [0.0]
-    screen = Screen()
-    progress = Progress("01_sds", 2, stream=screen, clock=lambda: now[0])
-
-    progress.running(["ann"])
-    now[0] = 1.0
-    progress.running(["ann", "ben"])
-
-    assert "\x1b[3A\x1b[J" in screen.getvalue()
+    last = screen.getvalue().rsplit("\r", 1)[-1]
+    assert last.startswith("01_sds:  50%")
+    assert " 2/4 " in last
+    assert "1 graded, 1 grader error" in last
 
 
 def test_without_a_terminal_every_submission_is_a_plain_line():
@@ -499,15 +488,12 @@ def test_without_a_terminal_every_submission_is_a_plain_line():
     progress = Progress("01_sds", 2, stream=stream, clock=lambda: now[0])
     now[0] = 60.0
 
-    progress.running(["ann"])
+    progress.refresh()
     progress.ended("ann", "graded")
+    progress.ended("ben", "rejected")
+    progress.close()
 
-    assert stream.getvalue() == "01_sds: 1 of 2, 1 a minute, 1 min to go: ann graded\n"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.4, "0 s"), (59.6, "1 min"), (61, "1 min 1 s"), (3599, "59 min"), (7260, "2 h 1 min")],
-)
-def test_a_length_of_time_is_said_as_people_say_it(seconds, said):
-    assert span(seconds) == said
+    assert stream.getvalue() == (
+        "01_sds: 1 of 2, 1 a minute, 01:00 to go: ann graded\n"
+        "01_sds: 2 of 2, 2 a minute, 00:00 to go: ben rejected\n"
+    )

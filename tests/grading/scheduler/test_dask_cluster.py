@@ -17,10 +17,11 @@ from benchmarks.sample_class import NAME, cluster, hand_in, scores
 from distillery.core.errors import CourseError
 from grading.core.records import Store
 from grading.core.rules import Rules
+from grading.core.submission import Submission
 from grading.scheduler import autograde as command
 from grading.scheduler.autograde import autograde
 from grading.scheduler.dask_cluster import Cluster
-from grading.scheduler.worker_pool import Job, give_up
+from grading.scheduler.worker_pool import QueuedSubmission, give_up
 
 pytest.importorskip("distributed", reason="dask.distributed is not installed")
 
@@ -94,7 +95,7 @@ def test_a_scheduler_that_is_lost_between_two_questions_is_said_to_be_gone(cours
     lost = Cluster.__new__(Cluster)
     lost._client, lost._address = SimpleNamespace(status="running"), "tcp://there:8786"
     with pytest.raises(CourseError, match=r"there:8786 is gone .scheduler-connection-lost"):
-        lost._outcome(future, Job("ada", NAME, "0"))
+        lost._save(future, QueuedSubmission(Submission(course, "ada", NAME, "0")))
 
 
 def test_without_a_scheduler_at_the_address_it_is_said_so(course, monkeypatch):
@@ -109,17 +110,19 @@ def test_what_dask_gave_up_after_several_workers_is_not_tried_on_many_more(cours
     from distributed import KilledWorker
 
     hand_in(course, "right_a")
-    job = command.find_work(
+    queued = command.find_work(
         NAME, course, "*", force=False, retry_errors=False, execute=False
     ).to_grade[0]
-    error = KilledWorker("grade_parcel", SimpleNamespace(address="tcp://last"), allowed_failures=3)
+    error = KilledWorker(
+        "grade_remotely", SimpleNamespace(address="tcp://last"), allowed_failures=3
+    )
     deadly = SimpleNamespace(cancelled=lambda: False, exception=lambda: error)
     engine = object.__new__(Cluster)
     engine._client = SimpleNamespace(status="running")
 
-    failed = engine._outcome(deadly, job)
+    failed = engine._save(deadly, queued)
 
-    assert give_up(job, failed, course)
+    assert give_up(queued, failed)
     (record,) = Store(course).all(NAME)
     assert record.status == "grader error"
     assert "failed 4 times" in record.reason

@@ -1,0 +1,86 @@
+"""What a kind of run is: its settings, its loading, its beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from distillery.core.errors import CourseError
+from distillery.models.prior import Prior
+from distillery.runs.engine import NO_EXTRAS, Extras, carry_out
+from distillery.runs.place import Place
+from distillery.runs.run import Run
+
+
+class Kind(Protocol):
+    """A module of these names; `distillery.runs.registry` lists them all.
+
+    SOURCE_FIELDS: the settings that name a file.
+    OWN_PRIOR:     whether `load` adds something to the model's prior that other runs must not meet.
+    """
+
+    SOURCE_FIELDS: Sequence[str]
+    OWN_PRIOR: bool
+
+    def module_name(self, settings: Any) -> str:
+        """The module whose functions draw, "guidance.sds" for one; "" where none is needed."""
+        ...
+
+    def check(self, settings: Any) -> None:
+        """Refuse what cannot be done, by a `CourseError`, before any model is loaded."""
+        ...
+
+    def completed(self, settings: Any) -> Any:
+        """The settings, with what a first look at the input says of those left open."""
+        ...
+
+    def load(self, settings: Any) -> Prior:
+        """The prior that the run needs."""
+        ...
+
+    def begin(self, prior: Prior, method: Any, settings: Any, *, out: Path) -> Run:
+        """The run before its first step; `method` is the module of `module_name`."""
+        ...
+
+
+def draw(
+    kind: Kind, prior: Prior, method: Any, settings: Any, *, out: Path, extras: Extras = NO_EXTRAS
+) -> Place:
+    """Begin a run, carry it out, and return where its files lie, in the folder `out`.
+
+    Raises:
+        CourseError: a file cannot be read or written, or there is a checkpoint of a run with other
+            settings.
+        KeyboardInterrupt: Ctrl-C, after the step under way is done and its checkpoint saved.
+    """
+    run = kind.begin(prior, method, settings, out=out)
+    return carry_out(run, settings, out=out, extras=extras)
+
+
+def drawn(
+    kind: Kind, prior: Prior, method: Any, settings: Any, *, out: Path = Path("outputs")
+) -> Tensor:
+    """The pictures of a run that leaves no files, (B, 3, H, W), bit for bit those of `draw`.
+
+    Args:
+        out: the folder that `draw` would draw into; a source that is drawn lies there.
+
+    Raises:
+        CourseError: the run cannot begin.
+    """
+    run = kind.begin(prior, method, settings, out=out)
+    for _ in run.steps():
+        pass
+    return run.images()
+
+
+def is_begun(settings: Any, out: Path) -> bool:
+    """Whether a run by these settings was stopped in the folder `out`."""
+    try:
+        found = type(settings).load(Place(out, settings.title).unfinished / "run.yaml")
+    except CourseError:
+        return False
+    return bool(found == settings)

@@ -1,0 +1,53 @@
+"""The kinds of run by name. A new kind is one line here."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from distillery.core.settings import Declared
+
+if TYPE_CHECKING:
+    from distillery.runs.kind import Kind
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a kind lies. Only names, so that a command line can be read before torch is loaded.
+
+    settings: module and class of its settings.
+    module:   the module that is the kind.
+    """
+
+    settings: str
+    module: str
+
+
+KINDS = {
+    "draw": Entry("distillery.methods.settings.Settings", "distillery.runs.latents"),
+    "pixelart": Entry("distillery.pixelart.settings.PixelSettings", "distillery.pixelart.begin"),
+    "sample": Entry("distillery.runs.sample_settings.SampleSettings", "distillery.runs.sample"),
+}
+
+
+def settings_of(name: str) -> type[Declared]:
+    """The class of the settings of the kind of that name."""
+    module, _, settings = KINDS[name].settings.rpartition(".")
+    return cast("type[Declared]", getattr(importlib.import_module(module), settings))
+
+
+def kind_named(name: str) -> Kind:
+    """The kind of that name; its modules, and torch, are loaded here."""
+    return cast("Kind", importlib.import_module(KINDS[name].module))
+
+
+def name_of(settings: Any) -> str:
+    """The name of the kind that the settings are of."""
+    known = f"{type(settings).__module__}.{type(settings).__qualname__}"
+    return next(name for name, entry in KINDS.items() if entry.settings == known)
+
+
+def kind_of(settings: Any) -> Kind:
+    """The kind that the settings are of."""
+    return kind_named(name_of(settings))

@@ -1,0 +1,114 @@
+"""Plain text-to-image: samples of a model by DDIM. `python main.py sample`.
+
+They are the baseline that every other kind of run is compared with. The frames show the estimate of
+x0. Beside the picture lie pictures/ where there are several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from distillery.core.errors import CourseError
+from distillery.core.images import to_png_bytes
+from distillery.core.notes import warnings_in_a_line
+from distillery.methods import ddim
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.load import load_prior
+from distillery.models.prior import Prior
+from distillery.runs.run import PICTURE, Checkpoint, Run, Step
+from distillery.runs.sample_settings import SampleSettings
+
+SOURCE_FIELDS = ()
+OWN_PRIOR = False
+
+
+class Sampling(Run):
+    """Deterministic DDIM (Song et al. 2021, arXiv 2010.02502) from noise to pictures.
+
+    Args:
+        noise: latents (B, C, h, w) that the way begins with.
+    """
+
+    may_make: ClassVar[Sequence[str]] = ("pictures/*.png",)
+
+    def __init__(self, prior: Prior, settings: SampleSettings, noise: Tensor) -> None:
+        self.total = settings.steps
+        self.latents = noise
+        self._prior, self._settings = prior, settings
+        self._text = prior.embed([settings.prompt] * len(noise))
+        self._uncond = prior.embed([settings.negative_prompt] * len(noise))
+
+    def steps(self, resume: Checkpoint | None = None) -> Iterator[Step]:
+        start = 0 if resume is None else resume.index + 1
+        if resume is not None:
+            self.latents = resume.state["xt"].to(self._prior.device)
+        for step in ddim.sample(
+            self._prior,
+            self.latents,
+            text=self._text,
+            uncond=self._uncond,
+            guidance_scale=self._settings.guidance_scale,
+            timesteps=self._prior.timesteps(self.total),
+            start=start,
+        ):
+            self.latents = step.xt if step.index == self.total - 1 else step.x0
+            yield Step(step.index, self.total, self.images, state=partial(dict, xt=step.xt))
+
+    def images(self) -> Tensor:
+        """The estimates of the finished pictures, (B, 3, H, W); after the last step, these."""
+        return self._prior.decode(self.latents)
+
+    def products(self) -> dict[str, bytes]:
+        """Each of several pictures, and the first of them."""
+        pictures = [to_png_bytes(image, self._settings.prompt) for image in self.images()]
+        names = [f"pictures/{number + 1:03d}.png" for number in range(len(pictures))]
+        several = dict(zip(names, pictures, strict=True)) if len(pictures) > 1 else {}
+        return {**several, PICTURE: pictures[0]}
+
+
+def module_name(settings: SampleSettings) -> str:
+    """A sampler needs no functions of the course."""
+    return ""
+
+
+def check(settings: SampleSettings) -> None:
+    """Everything that fits its range can be sampled."""
+
+
+def completed(settings: SampleSettings) -> SampleSettings:
+    """Nothing is found out here that the settings leave open."""
+    return settings
+
+
+def load(settings: SampleSettings) -> Prior:
+    """The prior of the settings' model.
+
+    Raises:
+        CourseError: it cannot be had, or draws no pictures of the size.
+    """
+    prior = load_prior(settings.model, device=settings.device)
+    if isinstance(prior, GaussianMixturePrior) and settings.size not in (None, prior.image_size):
+        raise CourseError(
+            f"{settings.model} draws pictures of {prior.image_size[0]} x {prior.image_size[1]} "
+            f"pixels alone; leave the size out, or choose another model."
+        )
+    return prior
+
+
+def begin(
+    prior: Prior, method: None, settings: SampleSettings, *, out: Path | None = None
+) -> Sampling:
+    """The run before its first step: noise of the settings' seed."""
+    size, own = settings.size or prior.image_size, prior.image_size
+    latent_size = [side * h // H for side, h, H in zip(size, prior.latent_size, own, strict=True)]
+    generator = torch.Generator(prior.device).manual_seed(settings.seed)
+    shape = (settings.count, prior.latent_channels, *latent_size)
+    noise = torch.randn(shape, generator=generator, device=prior.device)
+    with warnings_in_a_line():
+        return Sampling(prior, settings, noise)

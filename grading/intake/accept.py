@@ -1,0 +1,78 @@
+"""Keep and take in the uploads of a class, and list what became of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+
+from distillery.core.errors import CourseError
+from grading.core.submission import Submission, submissions
+from grading.intake.archives import quoted
+from grading.intake.clean_folder import Intake, load_intake
+from grading.intake.receipts import keep
+from grading.intake.sources import CollectResult, Upload
+from grading.intake.take_in import STUDENT, ensure_taken_in, take_in_kept
+
+
+def accept(
+    upload: Upload, course: Path, assignment: str, *, now: datetime, again: bool = False
+) -> CollectResult:
+    """Keep an upload and take it in, unless it is not newer than what is there.
+
+    Args:
+        now: the time of receipt where the platform does not give one.
+        again: also take in what has not changed, from received/.
+    """
+    submission = Submission(Path(course), upload.student, assignment)
+    received = min(upload.time, datetime.now(timezone.utc)) if upload.time else now
+    receipt, is_new = keep(
+        upload.source, submission, received=received, names=upload.names, flags=upload.flags
+    )
+    there = load_intake(submission)
+    if there and not (is_new or again) and there.received == receipt.received:
+        return CollectResult(upload.student, "unchanged", there.rejected)
+    return _result(upload.student, partial(take_in_kept, receipt, upload.source, submission))
+
+
+def accept_submitted(course: Path, assignment: str, *, again: bool = False) -> list[CollectResult]:
+    """Take in what nbgrader's own collect has put into submitted/."""
+    results = []
+    for submission in submissions(course, assignment):
+        student, before = submission.student, load_intake(submission)
+        if not STUDENT.fullmatch(student):
+            results.append(
+                CollectResult(quoted(student), "unknown", "is not a safe name for a student")
+            )
+        elif before and not again:
+            results.append(CollectResult(student, "unchanged", before.rejected))
+        else:
+            results.append(_result(student, partial(ensure_taken_in, submission, again=again)))
+    return results
+
+
+def _result(student: str, taking_in: Callable[[], Intake]) -> CollectResult:
+    """Take in one submission; an unexpected error in it does not stop the others."""
+    try:
+        intake = taking_in()
+    except CourseError:
+        raise
+    except Exception as error:
+        reason = f"cannot be taken in ({type(error).__name__}): look at it"
+        return CollectResult(student, "unknown", reason)
+    if intake.rejected:
+        return CollectResult(intake.student, "rejected", intake.rejected)
+    kinds = ", ".join(dict.fromkeys(flag.kind for flag in intake.flags))
+    return CollectResult(intake.student, "accepted", f"to look at: {kinds}" if kinds else "")
+
+
+def table(results: Sequence[CollectResult]) -> str:
+    """A line for each upload, and a last line with counts."""
+    ordered = sorted(results, key=lambda one: (one.status == "unchanged", one.student))
+    width = min(40, max([0, *(len(one.student) for one in results)]))
+    lines = [f"{one.status:<10}{one.student:<{width}}  {one.reason}".rstrip() for one in ordered]
+    statuses = ("accepted", "rejected", "unchanged", "unknown")
+    counts = [(sum(one.status == status for one in results), status) for status in statuses]
+    lines.append(", ".join(f"{count} {name}" for count, name in counts if count) or "nothing came.")
+    return "\n".join(lines)

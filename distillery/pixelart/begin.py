@@ -53,6 +53,7 @@ class PixelArt(Run):
         canvas: the logits that are optimised.
         loss: `loss(logits, index)` of one step, a scalar.
         code: bytes of the method's code.
+        effort: the share of the steps that are computed, as `distill` says.
     """
 
     may_make: ClassVar[Sequence[str]] = ("layers/*.png", "control_*.png", "start.png")
@@ -68,11 +69,13 @@ class PixelArt(Run):
         settings: PixelSettings,
         generator: torch.Generator,
         code: bytes = b"",
+        effort: float = 1.0,
     ) -> None:
         self.start, self.controls, self.canvas = start, list(controls), canvas
         self.settings, self.total = settings, settings.steps
         self.moments = Moments(canvas, moments(settings))
         self._loss, self._prior, self._generator = loss, prior, generator
+        self._effort = effort
         parts = (start.logits, start.palette, start.clear)
         self.ingredients = [
             code,
@@ -90,6 +93,7 @@ class PixelArt(Run):
             generator=self._generator,
             resume=resume,
             picture=self.picture,
+            effort=self._effort,
         ):
             self.moments.keep(self.canvas, step.index)
             yield replace(step, state=partial(self._state, step))
@@ -242,12 +246,14 @@ def begin_from(
     start: Start,
     *,
     generator: torch.Generator | None = None,
+    effort: float = 1.0,
 ) -> PixelArt:
     """The run from a start of one's own.
 
     Args:
         start: its logits are multiplied by the settings' sureness.
         generator: by default one of the settings' seed, on the prior's device.
+        effort: the share of the steps that are computed, as `distill` says.
     """
     generator = generator or torch.Generator(prior.device).manual_seed(settings.seed)
     with warnings.catch_warnings():
@@ -283,4 +289,5 @@ def begin_from(
         settings=settings,
         generator=generator,
         code=Path(method.__file__).read_bytes(),
+        effort=effort,
     )

@@ -1,4 +1,4 @@
-"""Hand-ins in a course folder, and what nbgrader's gradebook holds of them."""
+"""Submissions in a course folder, and their grades in nbgrader's gradebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hand-ins of stage 0 as students, careless ones and attackers would leave them.
+"""Submissions of stage 0 by careful students, careless students and attackers.
 
 Each is made on the released notebook. `CASES` numbers them as the list of fifty does that they were
 collected from: 1-50, and 100 and more for attacks known to work on nbgrader alone.
@@ -36,7 +36,7 @@ RIGHT = "return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps"
 
 @dataclass(frozen=True)
 class HandIn:
-    """One hand-in, and what must become of it.
+    """One submission, and how it must end.
 
     number:  in the list of facts, or 100 and more.
     write:   puts it into an empty folder, given the released notebook.
@@ -87,7 +87,7 @@ def cell_of(notebook: NotebookNode, function: str, *, check: bool = False) -> No
 
 def save(folder: Path, notebook: NotebookNode, name: str = f"{NAME}.ipynb") -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    # Not through nbformat.write: a hand-in need not be valid.
+    # Not through nbformat.write: a submission may be invalid.
     (folder / name).write_text(json.dumps(notebook, indent=1), encoding="utf-8")
 
 
@@ -124,7 +124,7 @@ def encoded(turn: Callable[[str], bytes]) -> Callable[[Path, NotebookNode], obje
 
 
 def beside(files: dict[str, str | bytes]) -> Callable[[Path, NotebookNode], object]:
-    """A solved notebook with other files beside it."""
+    """A solved notebook together with other files."""
 
     def write(folder: Path, released: NotebookNode) -> None:
         save(folder, solved(released))

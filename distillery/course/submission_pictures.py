@@ -1,4 +1,4 @@
-"""What a stage hands in beside its notebook: a few pictures of fixed settings, and their scores.
+"""The pictures that a stage hands in with its notebook: fixed settings, and their scores.
 
     python main.py hand_in 01_sds
 
@@ -98,7 +98,7 @@ class Thresholds:
 
 
 def title_of(settings: PictureSettings) -> str:
-    """What the picture shall show, by which it is named and scored."""
+    """The prompt that names the picture and that it is scored against."""
     return str(settings.title)
 
 
@@ -282,7 +282,7 @@ class Prospect:
 def hand_in(stage: str) -> Prospect:
     """Say which pictures of a stage are there, and what they would earn; it never raises.
 
-    The grader scores them anew, and draws some of them again by the code that was handed in.
+    The grader scores them again, and draws some of them again with the submitted code.
     """
     try:
         prospect = _prospect(load_hand_in(stage), course_root())

@@ -1,4 +1,4 @@
-"""What an editing method is given beside the prompt: the picture that it starts from.
+"""The source of an edit: the picture that an editing method starts from.
 
 Any picture may be edited. It is fitted into the frame of the model: it fills it, and what sticks
 out is cropped about the centre, so nothing is ever squashed.
@@ -105,7 +105,7 @@ def _check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture's prompt, and what it shall say after the edit.
+    """A picture's prompt before and after the edit.
 
     img_path:  the source picture; None where it is drawn from `prompt`.
     mask_path: grey picture, white on the thing that is edited, or None; beside the source and
@@ -157,7 +157,7 @@ def _pair(entry: Any, name: str) -> Pair:
         if not entry.get(key, "").strip():
             raise CourseError(f"{name} has no {key}; say what the picture shows before and after.")
     if entry["prompt"] == entry["edit_prompt"]:
-        raise CourseError(f"{name} has the same prompt twice; say what the edit shall change.")
+        raise CourseError(f"{name} has the same prompt twice; say what the edit should change.")
     return Pair(
         entry["prompt"],
         entry["edit_prompt"],

@@ -41,7 +41,7 @@ class Ema(Generic[Network]):
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move towards `module`; early steps weigh more, so that the start is soon forgotten."""
+        """Move towards `module`; early steps have more weight, so the start is soon forgotten."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, weight in zip(self.module.parameters(), module.parameters(), strict=True):
             average.lerp_(weight, 1 - decay)

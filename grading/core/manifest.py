@@ -111,7 +111,7 @@ class Manifest:
         except FileNotFoundError:
             raise CourseError(f"there is no {path}: run python -m grading release.") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CourseError(f"{path} cannot be read as a manifest: release anew.") from error
+            raise CourseError(f"{path} cannot be read as a manifest: release again.") from error
 
     def text(self) -> str:
         """As JSON, the same for the same manifest."""
@@ -144,7 +144,8 @@ class Manifest:
     def differences(
         self, folder: Path, assignment: str | None = None, *, complete: bool = False
     ) -> list[Difference]:
-        """Everything fixed that is not as released, in a copy of the course or a hand-in.
+        """All fixed files and cells that differ from the release, in a copy of the course or a
+        submission.
 
         Args:
             folder: with the paths of the bundle; a notebook may also lie at its top. Nothing in it
@@ -265,7 +266,7 @@ def _of_cell(
     for came in handed_in[:1]:
         if came.get("cell_type") != cell.cell_type:
             yield Difference(
-                stage.notebook, f"the cell {cell.grade_id} is no {cell.cell_type} cell any more."
+                stage.notebook, f"the cell {cell.grade_id} is not a {cell.cell_type} cell any more."
             )
         elif cell.locked and source_of(came) != cell.source:
             yield Difference(

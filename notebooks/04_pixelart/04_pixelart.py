@@ -963,7 +963,7 @@ errors = {
     "width before height": error(w, h, 0, 0, w, h),
     "a square's": error(h, h, 0, 0, h, h),
     "cut from the lower right": error(h, w, h, w, h, w),
-    "all noughts": error(0, 0, 0, 0, 0, 0),
+    "all zeros": error(0, 0, 0, 0, 0, 0),
     "real SDXL's, 1024 x 1024": error(1024, 1024, 0, 0, 1024, 1024),
     "right, but another prompt, pooled": error(h, w, 0, 0, h, w, pooled=told.pooled.roll(1, 0)),
 }

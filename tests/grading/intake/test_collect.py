@@ -16,12 +16,12 @@ from nbgrader.api import Gradebook
 
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
+from grading.core.nbgrader_api import nbgrader
 from grading.core.submission import Submission
 from grading.intake import accept, collect, take_in
 from grading.intake.clean_folder import load_intake
 from grading.intake.exchange import SafeCollect
 from grading.intake.sources import CollectResult
-from grading.release.course_folder import nbgrader
 from grading.stages import STAGES
 
 NAME = STAGES[0].folder
@@ -181,7 +181,7 @@ def test_without_a_roster_a_name_that_says_no_id_is_nobodys(course, downloads):
         ("id,name\nada,Ada\n", "no column student_id; its first line"),
         ("student_id\nada\nada\n", "line 3"),
         ("student_id\n../x\n", "'../x' is not"),
-        ("student_id\n", "names nobody"),
+        ("student_id\n", "has no students"),
         ("\xff\xfe", "cannot be read"),
     ],
 )

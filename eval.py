@@ -19,21 +19,11 @@ would give a picture that has nothing of the source full marks, so an edit also 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
 from distillery.core.cli import exit_status
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from distillery.metrics.source_similarity import Lpips
-
-IDENTITY = ("ssim", "lpips", "outside", "inside")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -60,155 +50,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = arguments().parse_args(argv)
 
     def work() -> None:
+        # Importing torch takes seconds, which --help should not wait for.
+        from distillery.metrics.evaluate import evaluate, table, write
+
         evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
         write(options.fdir1 / "eval.json", evaluation)
         print(table(evaluation))
 
     return exit_status(work, interrupted="interrupted: nothing was written.")
-
-
-def evaluate(folder: Path, clip: str, *, lpips: bool = False) -> dict[str, Any]:
-    """The scorer, the mean score, and file, prompt and score of each picture, in order of name.
-
-    Edits also have an "identity", and where there are any, "mean_identity" is their mean.
-
-    Raises:
-        CourseError: there is nothing to score, or something that is not a picture, or the weights
-            of a scorer cannot be had.
-    """
-    from distillery.core.images import prompt_of
-    from distillery.metrics.clip_score import ClipScorer
-
-    pictures = load(files_to_score(folder))
-    prompts = [prompt_of(file, picture) for file, picture in pictures.items()]
-    scorer = ClipScorer(clip)
-    # The last digits of a score hang on the pictures that share its batch.
-    shown = [as_shown(picture) for picture in pictures.values()]
-    scores = [round(score, 6) for score in scorer.score(shown, prompts)]
-    rows = [
-        {"file": file.name, "prompt": prompt, "score": score}
-        for file, prompt, score in zip(pictures, prompts, scores, strict=True)
-    ]
-    evaluation = {"scorer": scorer.id, "mean": round(fmean(scores), 6), "pictures": rows}
-    identities = identities_of(pictures, lpips=lpips)
-    for row in rows:
-        if row["file"] in identities:
-            row["identity"] = identities[row["file"]]
-    if identities:
-        evaluation["mean_identity"] = mean_identity(list(identities.values()))
-    return evaluation
-
-
-def as_shown(picture: Image.Image) -> Image.Image:
-    """The picture as people see it: that of pixel art large, with every pixel a square."""
-    from distillery.pixelart.indexed_png import enlarged
-
-    return enlarged(picture) if picture.info.get("indexed") else picture
-
-
-def identities_of(pictures: dict[Path, Image.Image], *, lpips: bool) -> dict[str, dict[str, float]]:
-    """How near each edit is to its source, by the name of its file."""
-    edits = [file for file in pictures if source_of(file).is_file()]
-    if not edits:
-        return {}
-    from distillery.metrics.source_similarity import Lpips
-
-    perceptual = Lpips() if lpips else None
-    return {file.name: identity_of(file, pictures[file], perceptual) for file in edits}
-
-
-def source_of(file: Path) -> Path:
-    return file.with_suffix("") / "source.png"
-
-
-def identity_of(file: Path, picture: Image.Image, perceptual: Lpips | None) -> dict[str, float]:
-    """The numbers of `IDENTITY` that can be told of an edit."""
-    from distillery.core.errors import CourseError
-    from distillery.core.images import from_pil, load_image
-    from distillery.metrics.source_similarity import inside_mask, outside_mask, ssim
-
-    source_file = source_of(file)
-    mask_file = source_file.with_name("source_mask.png")
-    image, source = from_pil(picture), from_pil(load_image(source_file))
-    try:
-        numbers = {"ssim": ssim(image, source)}
-        if perceptual is not None:
-            numbers["lpips"] = perceptual(image, source)
-        if mask_file.is_file():
-            mask = (from_pil(load_image(mask_file).convert("L"))[:, :1] + 1) / 2
-            numbers["outside"] = outside_mask(image, source, mask)
-            numbers["inside"] = inside_mask(image, source, mask)
-    except CourseError as error:
-        raise CourseError(f"{file.name} does not fit what lies beside it: {error}") from error
-    return {name: round(float(number), 6) for name, number in numbers.items()}
-
-
-def mean_identity(identities: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The mean of each number over the edits that have it."""
-    columns = {name: [row[name] for row in identities if name in row] for name in IDENTITY}
-    return {name: round(fmean(column), 6) for name, column in columns.items() if column}
-
-
-def files_to_score(folder: Path) -> list[Path]:
-    """The .png files right inside the folder; what lies deeper tells how a picture was made."""
-    from distillery.core.errors import CourseError
-
-    if not folder.is_dir():
-        raise CourseError(f"there is no folder {folder}; name the one that holds the pictures.")
-    files = sorted(file for file in folder.glob("*.png") if file.is_file())
-    if not files:
-        raise CourseError(f"{folder} holds no .png to score; draw one with main.py first.")
-    return files
-
-
-def load(files: Sequence[Path]) -> dict[Path, Image.Image]:
-    """Read the pictures; a folder with anything else in it is refused as a whole.
-
-    Those of pixel art are known by "indexed" in their `info`.
-    """
-    from PIL import Image
-
-    from distillery.core.errors import CourseError
-    from distillery.core.images import load_image
-
-    pictures, unreadable = {}, []
-    for file in files:
-        try:
-            pictures[file] = load_image(file)
-            with Image.open(file) as picture:
-                pictures[file].info["indexed"] = picture.mode == "P"
-        except CourseError:
-            unreadable.append(file.name)
-    if unreadable:
-        raise CourseError(
-            f"{files[0].parent} holds what cannot be read as a picture, cut short or of another "
-            f"kind: {', '.join(unreadable)}; remove it or draw it again."
-        )
-    return pictures
-
-
-def write(path: Path, evaluation: dict[str, Any]) -> None:
-    from distillery.core.files import atomic_write
-
-    atomic_write(path, json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n")
-
-
-def table(evaluation: dict[str, Any]) -> str:
-    """A line for each picture and one for the mean; edits add columns, and a heading to them."""
-    mean = evaluation.get("mean_identity", {})
-    lines = [
-        line(row["score"], row.get("identity", {}), mean, row["prompt"])
-        for row in evaluation["pictures"]
-    ]
-    lines.append(line(evaluation["mean"], mean, mean, f"mean, by {evaluation['scorer']}"))
-    if mean:
-        lines.insert(0, "".join(f"{name:>7}  " for name in ("clip", *mean)).rstrip())
-    return "\n".join(lines)
-
-
-def line(score: float, numbers: dict[str, float], columns: Iterable[str], text: str) -> str:
-    cells = [f"{numbers[name]:7.4f}" if name in numbers else " " * 7 for name in columns]
-    return "  ".join([f"{score:7.4f}", *cells, text])
 
 
 if __name__ == "__main__":

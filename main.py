@@ -275,9 +275,9 @@ def recolour(flags: dict[str, Any]) -> None:
 
 def hand_in(flags: dict[str, Any]) -> None:
     """Draw what a stage hands in and is not drawn yet, and score all of it."""
-    import eval as evaluation
     from distillery.course.student_files import course_root
     from distillery.course.submission_pictures import EVALUATION, draw_all, load_hand_in
+    from distillery.metrics import evaluate as evaluation
 
     wanted, root = load_hand_in(flags["stage"]), course_root()
     for picture in draw_all(wanted, module_named, root):

@@ -22,7 +22,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from distillery.core.images import save_png, to_pil
+from distillery.core.images import enlarged, save_png, to_pil
 from distillery.course.submission_pictures import (
     HandIn,
     drawn,
@@ -32,8 +32,8 @@ from distillery.course.submission_pictures import (
     title_of,
 )
 from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.evaluate import pixel_distance
 from distillery.models.prior import Prior
-from distillery.pixelart.indexed_png import enlarged
 from distillery.pixelart.settings import PixelSettings
 from grading.stages import STAGES, stage_of
 from grading.stages.misconceptions import MISCONCEPTIONS
@@ -69,8 +69,8 @@ def scores(hand_in: HandIn, made: Sequence[Image.Image], scorer: ClipScorer) -> 
 
 def distance(one: Image.Image, other: Image.Image) -> float:
     """Mean absolute difference of the pixels, in levels of 255."""
-    a, b = (np.asarray(picture.convert("RGB"), dtype=np.float32) for picture in (one, other))
-    return float(np.abs(a - b).mean())
+    a, b = (np.asarray(picture.convert("RGB")) for picture in (one, other))
+    return pixel_distance(a, b)
 
 
 def reseeded(hand_in: HandIn, by: int) -> HandIn:

@@ -36,6 +36,8 @@ OUTSIDE = ("notebook", "venv", "pip", "ipykernel", "nbgrader", "pytest")
 def texts() -> Iterator[tuple[Path, str]]:
     for path in DOCS:
         text = path.read_text("utf-8")
+        if path.name == "CONTRIBUTING.md":  # what its blocks name is made from them
+            text = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
         if path.suffix == ".py":  # a notebook's source: what people read are its text cells
             cells = re.split(r"^# %%", text, flags=re.MULTILINE)
             text = "\n".join(cell for cell in cells if cell.startswith(" [markdown]"))

@@ -24,6 +24,8 @@ from distillery.core.files import atomic_write, filename_to_prompt, prompt_to_fi
 
 Picture = Tensor | Image.Image
 
+SHOWN_SIDE = 512  # pixels, about, of an enlarged picture
+
 
 def to_pil(images: Tensor) -> list[Image.Image]:
     """Turn images `(B, 3, H, W)` in [-1, 1] into 8-bit RGB; values outside are clamped."""
@@ -65,6 +67,13 @@ def grid(images: Tensor | Sequence[Image.Image], columns: int | None = None) -> 
         row, column = divmod(index, columns)
         sheet.paste(tile, (column * (width + gap), row * (height + gap)))
     return sheet
+
+
+def enlarged(picture: Image.Image, side: int = SHOWN_SIDE) -> Image.Image:
+    """Every pixel as a square of whole pixels, the longer side about `side`."""
+    factor = max(1, round(side / max(picture.size)))
+    size = (picture.width * factor, picture.height * factor)
+    return picture.resize(size, Image.Resampling.NEAREST)
 
 
 def to_png_bytes(picture: Picture, prompt: str | None = None) -> bytes:

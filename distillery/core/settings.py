@@ -32,7 +32,6 @@ from distillery.core.files import atomic_write
 LONGEST_TEXT = 1000  # characters
 LARGEST_SEED = 2**63 - 1  # of a torch.Generator
 REQUIRED: Any = dataclasses.MISSING  # as a default: the setting must be given
-BY_MODEL = "depends on the model"
 
 Bound = float | str  # a number, or the name of the setting that holds it
 Self = TypeVar("Self", bound="Declared")
@@ -193,6 +192,11 @@ def setting(
     if default is dict:
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def by_model(kind: Kind, help: str) -> Any:
+    """A field whose default depends on the model; its class fills it in."""
+    return setting(None, kind, help, by_default="depends on the model")
 
 
 class Declared:

@@ -10,7 +10,6 @@ import yaml
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.core.settings import (
-    BY_MODEL,
     LARGEST_SEED,
     REQUIRED,
     Choice,
@@ -18,6 +17,7 @@ from distillery.core.settings import (
     Real,
     Text,
     Whole,
+    by_model,
     setting,
 )
 
@@ -52,14 +52,12 @@ class Settings(Declared):
         "s in eps_uncond + s * (eps_text - eps_uncond)",
         by_default="depends on the model and the method",
     )
-    steps: int = setting(None, Whole(1, 1_000_000), "number of steps", by_default=BY_MODEL)
+    steps: int = by_model(Whole(1, 1_000_000), "number of steps")
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
     )
     particles: int = setting(1, Whole(1, 1000), "pictures that are distilled together")
-    learning_rate: float = setting(
-        None, Real(above=0), "learning rate of AdamW after the warm-up", by_default=BY_MODEL
-    )
+    learning_rate: float = by_model(Real(above=0), "learning rate of AdamW after the warm-up")
     warmup: int = setting(
         None,
         Whole(0, "steps"),
@@ -68,13 +66,9 @@ class Settings(Declared):
     )
     t_min: int = setting(20, Whole(0, "t_max"), "smallest timestep")
     t_max: int = setting(980, Whole(0, 999), "largest timestep")
-    identity: float = setting(
-        None, Real(), "factor on the pull of pds towards the source", by_default=BY_MODEL
-    )
+    identity: float = by_model(Real(), "factor on the pull of pds towards the source")
     lora_rank: int = setting(4, Whole(1, 10_000), "rank of the LoRA of vsd")
-    lora_learning_rate: float = setting(
-        None, Real(above=0), "learning rate of the LoRA of vsd", by_default=BY_MODEL
-    )
+    lora_learning_rate: float = by_model(Real(above=0), "learning rate of the LoRA of vsd")
     device: str = setting("auto", Text(), "auto, cpu, cuda or mps")
 
     def __post_init__(self) -> None:

@@ -12,7 +12,6 @@ from distillery.palettes.colours import (
     to_hex,
 )
 from distillery.palettes.files import load_palette, palette_names, save_palette
-from distillery.palettes.kmeans import kmeans_palette
 from distillery.palettes.matching import SPACES, Space, dither, nearest
 from distillery.palettes.swatches import sheet
 
@@ -21,7 +20,6 @@ __all__ = [
     "Space",
     "dither",
     "from_hex",
-    "kmeans_palette",
     "lattice",
     "load_palette",
     "nearest",

@@ -150,7 +150,8 @@ def _read_png(path: Path) -> Iterator[Entry]:
     if len(distinct) > MOST:
         raise CourseError(
             f"{path} holds {len(distinct):,} colours and is no strip of a palette, which has at "
-            f"most {MOST:,}; to take a few colours from a picture, use kmeans_palette."
+            f"most {MOST:,}; to take a few colours from a picture, give it to `main.py pixelart` "
+            "as the input image and name no palette."
         )
     for number, code in enumerate(distinct[first.argsort()], start=1):
         yield Entry(f"colour {number}", f"{code:06x}")

@@ -67,3 +67,24 @@ def dither(image: Tensor, palette: Tensor) -> Tensor:
         for picture in to_pil(image)
     ]
     return torch.from_numpy(np.stack(indices)).long().to(image.device)
+
+
+def distinct_colours(image: Tensor) -> Tensor:
+    """The 8-bit colours that `image` `(B, 3, H, W)` in [-1, 1] has: int64 `(N, 3)`, 0 to 255."""
+    levels = ((image.cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.int32)
+    red, green, blue = levels.unbind(dim=1)
+    codes = (red * 65536 + green * 256 + blue).flatten().unique()
+    return torch.stack([codes >> 16, codes >> 8 & 255, codes & 255], dim=1).long()
+
+
+def distinct_in_8_bits(centres: Tensor, distinct: Tensor) -> Tensor:
+    """Colours `(K, 3)` in [0, 1], rounded to 8 bits and still all different.
+
+    Where two fall together, the farthest from all others of the picture's `distinct` colours, int64
+    `(N, 3)` with N at least K, takes the place of one.
+    """
+    levels = (centres.clamp(0, 1) * 255).round().long().unique(dim=0)
+    while len(levels) < len(centres):
+        gap = squared_distances(distinct.float(), levels.float()).min(dim=1).values
+        levels = torch.cat([levels, distinct[gap.argmax()][None]])
+    return levels.float() / 255

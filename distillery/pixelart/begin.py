@@ -19,7 +19,7 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import Picture, read_any, to_png_bytes, to_rgb
+from distillery.core.images import Picture, enlarged, read_any, to_png_bytes, to_rgb
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_controlnets, load_lora, load_prior
 from distillery.models.presets import find_preset
@@ -29,7 +29,7 @@ from distillery.palettes import to_hex
 from distillery.pixelart import debug_pictures, initial_grid
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.clip_choice import favourite, moments
-from distillery.pixelart.indexed_png import enlarged, indexed, layers
+from distillery.pixelart.indexed_png import indexed, layers
 from distillery.pixelart.initial_grid import Start, controls_for
 from distillery.pixelart.method import PixelMethod
 from distillery.pixelart.moments import Moments

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from PIL import Image
 
+from distillery.core.images import enlarged
 from distillery.metrics.clip_score import ClipScorer
 from distillery.models.presets import find_preset
-from distillery.pixelart.indexed_png import enlarged
 from distillery.pixelart.settings import PixelSettings
 
 

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from distillery.core.images import to_pil
+from distillery.core.images import enlarged, to_pil
 from distillery.models.prior import Control
 from distillery.pixelart.augment import augment
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.indexed_png import enlarged, indexed
+from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.initial_grid import Start
 from distillery.pixelart.settings import PixelSettings
 

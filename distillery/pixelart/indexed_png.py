@@ -13,8 +13,6 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 
-SHOWN_SIDE = 512  # pixels, about, of an enlarged picture
-
 
 def indexed(indices: Tensor, palette: Tensor, clear: Tensor | None = None) -> Image.Image:
     """The picture with exactly this palette; cells of `clear` (h, w) are transparent.
@@ -49,13 +47,6 @@ def check_rows(palette: Tensor, clear: Tensor | None) -> None:
             f"an indexed PNG holds 256 colours; this palette needs {rows}{beside}: name a smaller "
             "palette."
         )
-
-
-def enlarged(picture: Image.Image, side: int = SHOWN_SIDE) -> Image.Image:
-    """Every pixel as a square of whole pixels, the longer side about `side`."""
-    factor = max(1, round(side / max(picture.size)))
-    size = (picture.width * factor, picture.height * factor)
-    return picture.resize(size, Image.Resampling.NEAREST)
 
 
 def layers(weights: Tensor, palette: Tensor) -> list[Image.Image]:

@@ -25,7 +25,7 @@ from distillery.palettes import (
     srgb_to_oklab,
 )
 from distillery.palettes.colours import checked
-from distillery.palettes.kmeans import distinct_in_8_bits, histogram
+from distillery.palettes.matching import distinct_colours, distinct_in_8_bits
 from distillery.pixelart.clip_choice import favourite
 from distillery.pixelart.indexed_png import check_rows, indexed
 from distillery.pixelart.method import PixelMethod
@@ -135,7 +135,7 @@ def fitted_palette(
     Raises:
         CourseError: the picture has fewer colours.
     """
-    distinct, _ = histogram(small)
+    distinct = distinct_colours(small)
     if len(distinct) < colours:
         raise CourseError(
             f"the picture has fewer than {colours} different colours; ask for fewer with "

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from distillery.core.cli import pair
 from distillery.core.errors import CourseError
 from distillery.core.settings import (
-    BY_MODEL,
     LARGEST_SEED,
     Choice,
     Declared,
@@ -22,6 +21,7 @@ from distillery.core.settings import (
     Text,
     Truth,
     Whole,
+    by_model,
     setting,
 )
 
@@ -45,6 +45,7 @@ MEMORY: dict[int, dict[str, Any]] = {
     12: {"model": "sdxl", "side": 768, "vae": "taesdxl", "depth": 0.0},
     8: {"model": "ssd-1b", "side": 512, "vae": "taesdxl", "depth": 0.0},
 }
+POSITIVE, NOT_NEGATIVE, PART = Real(above=0), Real(low=0), Real(low=0, high=1)
 GIVEN_UP = {
     "side": "the side is {} pixels",
     "vae": "the VAE is {}",
@@ -119,9 +120,7 @@ class PixelSettings(Declared):
         None, Memory(), "GPU memory limit in GB: 8, 12, 16 or 24; SDXL is reduced to fit into it"
     )
 
-    size: tuple[int, int] = setting(
-        None, Size(), "height and width of the grid, in pixels", by_default=BY_MODEL
-    )
+    size: tuple[int, int] = by_model(Size(), "height and width of the grid, in pixels")
     palette: str = setting(
         "", Text(), "a name, rgb-N, or a file; empty: found in the start by k-means"
     )
@@ -143,101 +142,69 @@ class PixelSettings(Declared):
     fill: str = setting(
         "distance", Choice(FILLS), "how a start fills the grid: distance, nearest or dithered"
     )
-    candidates: int = setting(
-        None,
-        Whole(1, 64),
-        "drawings of the model to choose the start from, by CLIP score",
-        by_default=BY_MODEL,
+    candidates: int = by_model(
+        Whole(1, 64), "drawings of the model to choose the start from, by CLIP score"
     )
-    choices: int = setting(
-        None,
+    choices: int = by_model(
         Whole(1, 64),
         "moments of the second half to choose the result from, by CLIP score; 1: the last",
-        by_default=BY_MODEL,
     )
 
-    sureness: float = setting(
-        None,
-        Real(above=0),
-        "factor on the logits of the start; larger: nearer to one colour per pixel",
-        by_default=BY_MODEL,
+    sureness: float = by_model(
+        POSITIVE, "factor on the logits of the start; larger: nearer to one colour per pixel"
     )
     path: str = setting(
         "gumbel", Choice(PATHS), "from logits to weights: gumbel, softmax or argmax"
     )
-    tau: float = setting(1.0, Real(above=0), "temperature of Gumbel-softmax at the first step")
-    tau_end: float = setting(
-        1.0, Real(above=0), "temperature at the last step; geometric in between"
-    )
+    tau: float = setting(1.0, POSITIVE, "temperature of Gumbel-softmax at the first step")
+    tau_end: float = setting(1.0, POSITIVE, "temperature at the last step; geometric in between")
     tau_spread: float = setting(
         0.5, Real(low=0, high=0.9), "each step multiplies the temperature by U(1 - this, 1 + this)"
     )
     enlarge: str = setting("bilinear", Choice(ENLARGE), "from grid to canvas: bilinear or nearest")
-    side: int = setting(
-        None,
+    side: int = by_model(
         Whole(SMALLEST_SIDE, 4096),
         "side in pixels of a square canvas; other canvases have the same area",
-        by_default=BY_MODEL,
     )
 
-    guidance_scale: float = setting(
-        None, Real(), "s in eps_uncond + s * (eps_text - eps_uncond)", by_default=BY_MODEL
-    )
-    steps: int = setting(None, Whole(1, 1_000_000), "number of steps", by_default=BY_MODEL)
-    learning_rate: float = setting(
-        None, Real(above=0), "learning rate of AdamW after the warm-up", by_default=BY_MODEL
-    )
+    guidance_scale: float = by_model(Real(), "s in eps_uncond + s * (eps_text - eps_uncond)")
+    steps: int = by_model(Whole(1, 1_000_000), "number of steps")
+    learning_rate: float = by_model(POSITIVE, "learning rate of AdamW after the warm-up")
     warmup: int = setting(
         None,
         Whole(0, "steps"),
         "steps over which the learning rate rises; by default a tenth of all",
         follows="steps",
     )
-    clip_norm: float = setting(1.0, Real(low=0), "largest norm of the gradient; 0: no clipping")
+    clip_norm: float = setting(1.0, NOT_NEGATIVE, "largest norm of the gradient; 0: no clipping")
     t_min: int = setting(20, Whole(0, "t_bound"), "smallest timestep")
     t_max: int = setting(980, Whole(0, 999), "largest timestep at the first step")
-    t_bound: int = setting(None, Whole(0, 999), "largest timestep at the end", by_default=BY_MODEL)
+    t_bound: int = by_model(Whole(0, 999), "largest timestep at the end")
     bound_reached: float = setting(
         0.5,
         Real(above=0, high=1),
         "part of the run over which the largest timestep falls from t_max to t_bound",
     )
 
-    fft: float = setting(
-        None, Real(low=0), "weight of the loss on high frequencies", by_default=BY_MODEL
-    )
-    tv: float = setting(0.0, Real(low=0), "weight of the total variation loss")
-    laplacian: float = setting(0.0, Real(low=0), "weight of the Laplacian loss")
-    bilateral: float = setting(0.0, Real(low=0), "weight of the bilateral loss")
+    fft: float = by_model(NOT_NEGATIVE, "weight of the loss on high frequencies")
+    tv: float = setting(0.0, NOT_NEGATIVE, "weight of the total variation loss")
+    laplacian: float = setting(0.0, NOT_NEGATIVE, "weight of the Laplacian loss")
+    bilateral: float = setting(0.0, NOT_NEGATIVE, "weight of the bilateral loss")
 
-    mirror: float = setting(
-        0.5, Real(low=0, high=1), "probability that a step sees the picture mirrored"
-    )
+    mirror: float = setting(0.5, PART, "probability that a step sees the picture mirrored")
     perspective: float = setting(
-        0.5, Real(low=0, high=1), "probability that a step sees the picture in perspective"
+        0.5, PART, "probability that a step sees the picture in perspective"
     )
     # From 2/3 on, the four corners may not be convex, and then the horizon is in the picture.
-    perspective_scale: float = setting(
-        None,
-        Real(low=0, high=0.6),
-        "how far a corner moves in at most, as a part of half a side",
-        by_default=BY_MODEL,
+    perspective_scale: float = by_model(
+        Real(low=0, high=0.6), "how far a corner moves in at most, as a part of half a side"
     )
-    grayscale: float = setting(
-        None,
-        Real(low=0, high=1),
-        "probability that a step sees the picture in grey",
-        by_default=BY_MODEL,
-    )
+    grayscale: float = by_model(PART, "probability that a step sees the picture in grey")
 
-    canny: float = setting(
-        None, Real(low=0), "scale of the ControlNet for edges; 0 leaves it out", by_default=BY_MODEL
-    )
-    depth: float = setting(
-        None, Real(low=0), "scale of the ControlNet for depth; 0 leaves it out", by_default=BY_MODEL
-    )
+    canny: float = by_model(NOT_NEGATIVE, "scale of the ControlNet for edges; 0 leaves it out")
+    depth: float = by_model(NOT_NEGATIVE, "scale of the ControlNet for depth; 0 leaves it out")
     control_start: float = setting(
-        0.0, Real(low=0, high=1), "when ControlNets begin, from 0 (noise) to 1 (picture)"
+        0.0, PART, "when ControlNets begin, from 0 (noise) to 1 (picture)"
     )
     control_end: float = setting(
         1.0, Real(low="control_start", high=1), "when ControlNets end, from 0 to 1"

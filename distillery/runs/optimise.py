@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from distillery.methods.settings import Settings
 from distillery.models.prior import Prior
 from distillery.runs.canvas import Canvas
 from distillery.runs.run import Checkpoint, Step
+from distillery.runs.training import warmup_cosine
 
 LossFunction = Callable[[Tensor, int], Tensor]
 Closure = Callable[[], Tensor]
@@ -36,10 +36,9 @@ class Schedule(Protocol):
 
 def learning_rate_at(index: int, settings: Schedule) -> float:
     """Linear warm-up to `settings.learning_rate`, then half a cosine down towards zero."""
-    if index < settings.warmup:
-        return settings.learning_rate * (index + 1) / settings.warmup
-    progress = (index - settings.warmup) / (settings.steps - settings.warmup)
-    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+    return warmup_cosine(
+        index, steps=settings.steps, warmup=settings.warmup, peak=settings.learning_rate
+    )
 
 
 def objective(

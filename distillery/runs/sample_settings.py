@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from distillery.core.cli import pair
 from distillery.core.errors import CourseError
 from distillery.core.settings import (
-    BY_MODEL,
     LARGEST_SEED,
     REQUIRED,
     Declared,
@@ -17,6 +16,7 @@ from distillery.core.settings import (
     Real,
     Text,
     Whole,
+    by_model,
     setting,
 )
 
@@ -54,17 +54,13 @@ class SampleSettings(Declared):
     prompt: str = setting(REQUIRED, Text(), "what to draw")
     negative_prompt: str = setting("", Text(), "what to steer away from")
     model: str = setting("tiny-sd", Text(), "a preset's name, or a folder that diffusers saved")
-    guidance_scale: float = setting(
-        None, Real(), "s in eps_uncond + s * (eps_text - eps_uncond)", by_default=BY_MODEL
-    )
-    steps: int = setting(None, Whole(1, 1000), "number of steps", by_default=BY_MODEL)
+    guidance_scale: float = by_model(Real(), "s in eps_uncond + s * (eps_text - eps_uncond)")
+    steps: int = by_model(Whole(1, 1000), "number of steps")
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same pictures on the same machine"
     )
     count: int = setting(1, Whole(1, 1000), "pictures of the prompt, in one batch")
-    size: tuple[int, int] | None = setting(
-        None, PictureSize(), "height and width in pixels", by_default=BY_MODEL
-    )
+    size: tuple[int, int] | None = by_model(PictureSize(), "height and width in pixels")
     device: str = setting("auto", Text(), "auto, cpu, cuda or mps")
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from nbgrader.exchange import ExchangeError
 from nbgrader.exchange.default import ExchangeCollect
 
 from distillery.core.errors import CourseError
+from grading.core.nbgrader_api import nbgrader
 from grading.core.records import Flag
 from grading.intake.accept import accept, table
 from grading.intake.archives import quoted
@@ -65,8 +66,6 @@ def from_exchange(
     Raises:
         CourseError: nbgrader cannot collect.
     """
-    from grading.release.course_folder import nbgrader
-
     with nbgrader(Path(course).resolve()) as api:
         api.coursedir.assignment_id = assignment
         collector: Any = SafeCollect(coursedir=api.coursedir, parent=api)

@@ -9,7 +9,6 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +23,7 @@ from distillery.course.submission_pictures import (
     load_hand_in,
     load_model,
 )
+from distillery.metrics.evaluate import pixel_distance
 from grading.core.records import Flag
 from grading.judge.open_pictures import SubmittedPictures
 from grading.sandbox.jobs import Job, Limits, Reply, Sandbox
@@ -38,8 +38,6 @@ LIMITS = Limits(wall_s=240.0, cpu_s=240, memory_mb=3072)  # of drawing one pictu
 # Kinds of flags. The first says that the submitted code did not draw the pictures.
 NOT_REDRAWN = "picture not redrawn"
 NOT_COMPARED = "picture not compared"
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def _is_expected(
     if expected is None or expected[name].size != submitted.pictures[name].size:
         return False
     pair = (np.asarray(picture) for picture in (expected[name], submitted.pictures[name]))
-    return distance(*pair) <= PICTURES_DIFFER
+    return pixel_distance(*pair) <= PICTURES_DIFFER
 
 
 def _unable(reply: Reply) -> str:
@@ -142,12 +140,7 @@ def _unlike(reply: Reply, picture: Image.Image) -> str:
     wanted = (picture.height, picture.width, 3)
     if image is None or image.dtype != torch.uint8 or tuple(image.shape) != wanted:
         return f"it gives no picture of {picture.width} x {picture.height} pixels"
-    far = distance(image.numpy(), np.asarray(picture))
+    far = pixel_distance(image.numpy(), np.asarray(picture))
     if far > PICTURES_DIFFER:
         return f"it is another picture: its pixels differ by {far:.0f} levels of 255 on the mean"
     return ""
-
-
-def distance(one: Array, other: Array) -> float:
-    """Mean absolute difference of two pictures (H, W, 3), in levels of 255."""
-    return float(np.abs(one.astype(np.float32) - other.astype(np.float32)).mean())

@@ -15,7 +15,7 @@ from PIL import Image
 
 from distillery.course.submission_pictures import HandIn, title_of
 from distillery.metrics.clip_score import ClipScorer
-from distillery.pixelart.indexed_png import enlarged
+from distillery.metrics.evaluate import as_shown
 from grading.core.limits import LARGEST_EVALUATION, SCORE_TOLERANCE
 from grading.judge.open_pictures import SubmittedPictures, read_file
 
@@ -43,7 +43,7 @@ def score_class(
         CourseError: the course's own files are at fault.
     """
     scorer = scorer or _scorer(hand_in.scorer, device)
-    images = [as_scored(picture) for one in submitted for picture in one.pictures.values()]
+    images = [as_shown(picture) for one in submitted for picture in one.pictures.values()]
     titles = [title_of(hand_in.files[name]) for one in submitted for name in one.pictures]
     scores = iter(_scores(scorer, images, titles))
     return [{name: next(scores) for name in one.pictures} for one in submitted]
@@ -61,11 +61,6 @@ def _scores(
     pairs = zip(embedded, titles, strict=True)
     # Further digits depend on the batch and the machine.
     return [round(float(image @ texts[title]), DIGITS) for image, title in pairs]
-
-
-def as_scored(picture: Image.Image) -> Image.Image:
-    """The picture as eval.py scores it: pixel art is enlarged, each pixel a square."""
-    return enlarged(picture) if picture.info.get("indexed") else picture
 
 
 @dataclass(frozen=True)

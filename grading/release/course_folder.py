@@ -14,31 +14,27 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
-import importlib.util
 import io
-import logging
 import os
 import re
 import sqlite3
-import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import nbformat
-from traitlets.log import get_logger
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, shown
 from grading.authoring.build import ROOT, answered_text, nbgrader_files, student_text
 from grading.authoring.make_stubs import stub_module
 from grading.core.manifest import NAME, Manifest, StageManifest, bundle_of
+from grading.core.nbgrader_api import logged, nbgrader
 from grading.core.nbgrader_config import NAME as SETTINGS
-from grading.core.nbgrader_config import settings_of, write_settings
+from grading.core.nbgrader_config import write_settings
 from grading.core.notebook_cells import grade_id_of, task_of
 from grading.core.rules import NAME as RULES
 from grading.core.rules import Rules, settle
@@ -176,7 +172,7 @@ def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
     said = ""
     with nbgrader(course) as api:
         _ready_gradebook(api.coursedir.db_url, api.coursedir.course_id)
-        with _log() as lines:
+        with logged() as lines:
             succeeds = _succeeds(api, stage.folder)
         said = lines.getvalue()
     released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
@@ -216,47 +212,6 @@ def _why(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     raised = [line for line in lines if re.match(r"[\w.]+(Error|Exception): ", line)]
     return [*(lines or ["it does not say why"]), *raised][-1]
-
-
-@contextlib.contextmanager
-def _log() -> Iterator[io.StringIO]:
-    """Collect what nbgrader logs, and print none of it."""
-    text, found = io.StringIO(), get_logger()
-    logger = found.logger if isinstance(found, logging.LoggerAdapter) else found
-    handler, level, loud = logging.StreamHandler(text), logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    try:
-        yield text
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = loud
-
-
-@contextlib.contextmanager
-def nbgrader(course: Path) -> Iterator[Any]:
-    """nbgrader's API for a course folder, with its settings and its programs on the path.
-
-    Raises:
-        CourseError: nbgrader is not installed, or the settings cannot be read.
-    """
-    if importlib.util.find_spec("nbgrader") is None:
-        raise CourseError("nbgrader is missing: pip install --editable .[instructor]")
-    from nbgrader.apps import NbGraderAPI
-    from nbgrader.coursedir import CourseDirectory
-
-    config = settings_of(course)
-    path = os.environ.get("PATH", "")
-    scripts = sysconfig.get_path("scripts")
-    os.environ["PATH"] = os.pathsep.join([scripts, path])
-    try:
-        with _log():  # nbgrader warns about a missing exchange, which is not needed
-            api = NbGraderAPI(CourseDirectory(config=config), config=config)
-        yield api
-    finally:
-        os.environ["PATH"] = path
 
 
 def _ready_gradebook(url: str, course_id: str) -> None:

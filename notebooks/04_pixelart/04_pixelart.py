@@ -43,7 +43,7 @@ from PIL import Image
 from torchvision.transforms import RandomPerspective
 
 from distillery.core.files import REPOSITORY
-from distillery.core.images import fit, from_pil, read_any, save_png, to_pil, to_rgb
+from distillery.core.images import enlarged, fit, from_pil, read_any, save_png, to_pil, to_rgb
 from distillery.course.check import check, compare_picture
 from distillery.course.line_up import LineUp
 from distillery.course.student_files import course_root
@@ -70,7 +70,7 @@ from distillery.palettes import load_palette, nearest, palette_names, sheet, srg
 from distillery.pixelart.augment import augment
 from distillery.pixelart.begin import PixelArt, begin_from
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.indexed_png import enlarged, indexed, recoloured
+from distillery.pixelart.indexed_png import indexed, recoloured
 from distillery.pixelart.initial_grid import Start, controls_for, fitted_palette
 from distillery.pixelart.settings import PixelSettings
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -46,25 +44,6 @@ def test_a_finished_training_is_not_repeated(tmp_path):
     first = run(tmp_path).state_dict()
     again = run(tmp_path, stop_at=0).state_dict()
     assert all(torch.equal(first[name], again[name]) for name in first)
-
-
-def test_the_average_follows_weights_and_running_statistics():
-    net = nn.BatchNorm1d(2)
-    ema = loop.Ema(net, decay=0.5)
-    with torch.no_grad():
-        net.weight.fill_(3.0)
-        net.running_mean.fill_(7.0)
-    ema.update(net, step=10**6)
-    assert torch.allclose(ema.module.weight, torch.full((2,), 2.0))
-    assert torch.allclose(ema.module.running_mean, torch.full((2,), 7.0))
-
-
-def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
-    rates = [loop.cosine(step, 100, warmup=10) for step in range(101)]
-    assert rates[0] == 0.1
-    assert rates[10] == 1.0
-    assert math.isclose(rates[100], 0.01)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
 def test_min_snr_caps_the_weight_of_easy_timesteps():

@@ -12,8 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from distillery.core.images import to_pil
-from distillery.pixelart.indexed_png import enlarged
+from distillery.core.images import enlarged, to_pil
 
 TILE = 256  # pixels, about, of the longer side of one of several pictures
 GAP, LINE = 8, 20  # pixels between two tiles, and of a caption

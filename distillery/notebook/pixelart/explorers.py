@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import to_png_bytes
+from distillery.core.images import SHOWN_SIDE, enlarged, to_png_bytes
 from distillery.notebook.pixelart.contact_sheets import (
     INK,
     PAPER,
@@ -24,7 +24,7 @@ from distillery.notebook.pixelart.preview import PixelExplorer
 from distillery.notebook.widgets import image_widget
 from distillery.palettes import load_palette, palette_names, to_hex
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.indexed_png import SHOWN_SIDE, enlarged, layers, recoloured
+from distillery.pixelart.indexed_png import layers, recoloured
 
 TAUS = (0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0)
 SMALL = 128  # pixels, about, of a picture on a contact sheet

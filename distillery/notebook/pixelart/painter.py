@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import save_png, to_png_bytes
+from distillery.core.images import enlarged, save_png, to_png_bytes
 from distillery.palettes import load_palette, srgb_to_oklab, to_hex
-from distillery.pixelart.indexed_png import enlarged, indexed
+from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.settings import LARGEST_SIDE
 
 HERE = Path(__file__).parent

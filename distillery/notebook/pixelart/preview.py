@@ -10,11 +10,10 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
-from distillery.core.images import Picture
+from distillery.core.images import Picture, enlarged
 from distillery.notebook.pixelart.contact_sheets import checkered
 from distillery.notebook.widgets import Explorer, Preview, Watched, follow
 from distillery.pixelart.begin import PixelArt
-from distillery.pixelart.indexed_png import enlarged
 from distillery.runs.optimise import CanvasStep
 from distillery.runs.run import Step
 

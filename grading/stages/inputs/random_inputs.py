@@ -1,4 +1,4 @@
-"""What the hidden cases are drawn with."""
+"""Draws the inputs of hidden cases."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ VISIBLE = 0
 LATENTS = 4  # of a hidden case; no axis of channels, colours, rows or columns is as long
 
 
-class Chance:
-    """Seed 0 is the visible case, where all is as it is written; every other seed is a hidden one.
+class RandomInputs:
+    """The numbers and sizes of a case. Seed 0 is the visible case; every other seed a hidden one.
 
-    Each method is given what the visible case has and the limits that a hidden one keeps to.
+    Each method gets the value of the visible case, which is returned for seed 0, and the limits
+    between which a hidden case draws.
 
     Args:
         size: height and width of the visible pictures.
@@ -36,14 +37,14 @@ class Chance:
         self._random = random.Random(seed)
         self.batch = LATENTS if self.hidden else 2
         height, width = self.whole(size[0], heights), self.whole(size[1], widths)
-        # A hidden picture stands as often as it lies.
+        # Hidden pictures are upright as often as not.
         self.size = (width, height) if self.hidden and self.whole(0, (0, 1)) else (height, width)
 
     def whole(self, visible: int, limits: tuple[int, int]) -> int:
         return self._random.randint(*limits) if self.hidden else visible
 
     def number(self, visible: float, limits: tuple[float, float]) -> float:
-        """Three digits are enough, and can be read."""
+        """Rounded to three digits, so that a message can show it."""
         return round(self._random.uniform(*limits), 3) if self.hidden else visible
 
     def numbers(self, visible: Sequence[float], *bands: tuple[float, float]) -> list[float]:

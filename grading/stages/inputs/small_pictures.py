@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grading.stages.inputs.random_inputs import Chance
+from grading.stages.inputs.random_inputs import RandomInputs
 
 COLOURS = {
     ".": (0.1, 0.5, 0.85),  # sky
@@ -50,30 +50,30 @@ def picture(rows: str) -> Tensor:
     return torch.tensor(pixels).permute(2, 0, 1).contiguous()
 
 
-def pictures(chance: Chance, count: int = 2) -> Tensor:
+def pictures(inputs: RandomInputs, count: int = 2) -> Tensor:
     """A boat and a heart, or `count` hidden pictures, patches of strong colour: (N, 3, h, w)."""
-    if chance.hidden:
-        return (2.5 * chance.smooth(100, count, 3)).tanh()
+    if inputs.hidden:
+        return (2.5 * inputs.smooth(100, count, 3)).tanh()
     return torch.stack([picture(BOAT), picture(HEART)])
 
 
-def levels(chance: Chance) -> Tensor:
+def levels(inputs: RandomInputs) -> Tensor:
     """Far from 0, 1 and a half, where mistakes would hide, and different for the latents."""
-    drawn = chance.numbers([0.85, 0.35], (0.75, 0.88), (0.25, 0.4))
+    drawn = inputs.numbers([0.85, 0.35], (0.75, 0.88), (0.25, 0.4))
     return torch.tensor(drawn).view(-1, 1, 1, 1)
 
 
-def timesteps(chance: Chance) -> Tensor:
-    return torch.tensor(chance.wholes([350, 700], (280, 420), (620, 780)))
+def timesteps(inputs: RandomInputs) -> Tensor:
+    return torch.tensor(inputs.wholes([350, 700], (280, 420), (620, 780)))
 
 
-def guidance_scale(chance: Chance) -> float:
-    return chance.number(GUIDANCE_SCALE, (5.0, 11.0))
+def guidance_scale(inputs: RandomInputs) -> float:
+    return inputs.number(GUIDANCE_SCALE, (5.0, 11.0))
 
 
-def asked(chance: Chance) -> list[int]:
+def asked(inputs: RandomInputs) -> list[int]:
     """Which of the two pictures each latent is asked for; both are."""
-    return chance.wholes([0, 1], (0, 0), (1, 1))
+    return inputs.wholes([0, 1], (0, 0), (1, 1))
 
 
 def mixed(means: Tensor, first: list[int], shares: list[float]) -> Tensor:
@@ -86,6 +86,6 @@ def prompts(which: list[int], names: list[str] = NAMES) -> list[str]:
     return [names[i] for i in which]
 
 
-def known(means: Tensor, names: list[str] = NAMES) -> dict[str, Any]:
+def mixture_of(means: Tensor, names: list[str] = NAMES) -> dict[str, Any]:
     """The exact prior that knows both pictures: what a case calls its mixture."""
     return {"means": means, "std": 0.3, "names": {name: [i] for i, name in enumerate(names)}}

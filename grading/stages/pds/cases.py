@@ -13,7 +13,7 @@ from distillery.course.case import Case
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
 from distillery.course.observe import TOLERANCE, observe
-from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
 from grading.stages.inputs.small_pictures import (
     NAMES,
     asked,
@@ -32,42 +32,42 @@ PULLS = "(it pulls towards the source)."
 NO_PULL = "psi is zero, so nothing pulls towards the source; DDS weighted by chi(t)."
 
 
-def _step(chance: Chance) -> dict[str, Tensor]:
+def _step(inputs: RandomInputs) -> dict[str, Tensor]:
     """Steps whose beta belongs to no jump between their levels."""
-    alpha_bar = levels(chance)
-    if not chance.hidden:
+    alpha_bar = levels(inputs)
+    if not inputs.hidden:
         alpha_bar_prev = torch.tensor([0.91, 0.55]).view(2, 1, 1, 1)
         beta = torch.tensor([0.04, 0.3]).view(2, 1, 1, 1)
     else:
-        shares = torch.tensor(chance.numbers([], (0.3, 0.45))).view_as(alpha_bar)
+        shares = torch.tensor(inputs.numbers([], (0.3, 0.45))).view_as(alpha_bar)
         alpha_bar_prev = alpha_bar + shares * (1 - alpha_bar)
-        shares = torch.tensor(chance.numbers([], (0.6, 0.85))).view_as(alpha_bar)
+        shares = torch.tensor(inputs.numbers([], (0.6, 0.85))).view_as(alpha_bar)
         beta = shares * (1 - alpha_bar / alpha_bar_prev)
     return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}
 
 
 def posterior_coefficients(seed: int = VISIBLE) -> Case:
-    tensors = _step(Chance(seed))
+    tensors = _step(RandomInputs(seed))
     return ValueCase(tuple(tensors), tensors, parts=tuple(MEMBERS))
 
 
 def stochastic_latent(seed: int = VISIBLE) -> Case:
     """The noise given is not quite the noise put in, as with a network."""
-    chance = Chance(seed)
-    x0, step = pictures(chance, chance.batch), _step(chance)
-    eps = chance.noise(6, x0)
+    inputs = RandomInputs(seed)
+    x0, step = pictures(inputs, inputs.batch), _step(inputs)
+    eps = inputs.noise(6, x0)
     tensors = {
         "xt": step["alpha_bar"].sqrt() * x0 + (1 - step["alpha_bar"]).sqrt() * eps,
         "xt_prev": step["alpha_bar_prev"].sqrt() * x0
-        + (1 - step["alpha_bar_prev"]).sqrt() * chance.noise(7, x0),
-        "eps_hat": eps + 0.2 * chance.noise(8, x0),
+        + (1 - step["alpha_bar_prev"]).sqrt() * inputs.noise(7, x0),
+        "eps_hat": eps + 0.2 * inputs.noise(8, x0),
         "alpha_bar": step["alpha_bar"],
         "posterior": torch.stack(pds.posterior_coefficients(**step)),
     }
     return ValueCase(tuple(tensors), tensors, triples={"posterior": MEMBERS})
 
 
-def _edit(chance: Chance) -> dict[str, Any]:
+def _edit(inputs: RandomInputs) -> dict[str, Any]:
     """The sources show a little more of one picture, the edits already more of the other.
 
     Contrast is low and the prior is broad, so that neither prompt is certain; the noise is as
@@ -75,19 +75,19 @@ def _edit(chance: Chance) -> dict[str, Any]:
     towards the source is strong. A prompt means a picture either way up: if it meant one picture,
     the noise predicted would not depend on what is seen.
     """
-    both, source = pictures(chance), asked(chance)
+    both, source = pictures(inputs), asked(inputs)
     wanted = [1 - i for i in source]
-    x0_src = mixed(FAINT * both, source, chance.numbers([0.8, 0.75], (0.72, 0.83)))
-    x0 = mixed(FAINT * both, source, chance.numbers([0.3, 0.3], (0.25, 0.35)))
-    t = chance.wholes([120, 400], (90, 150), (350, 450))
+    x0_src = mixed(FAINT * both, source, inputs.numbers([0.8, 0.75], (0.72, 0.83)))
+    x0 = mixed(FAINT * both, source, inputs.numbers([0.3, 0.3], (0.25, 0.35)))
+    t = inputs.wholes([120, 400], (90, 150), (350, 450))
     return {
         "tensors": {
             "x0": x0,
             "x0_src": x0_src,
             "t": torch.tensor(t),
-            "eps": FAINT * chance.noise(9, x0),
+            "eps": FAINT * inputs.noise(9, x0),
         },
-        "values": {"guidance_scale": 2 * guidance_scale(chance)},
+        "values": {"guidance_scale": 2 * guidance_scale(inputs)},
         "prompts": {
             "text": prompts(wanted),
             "text_src": prompts(source),
@@ -107,17 +107,17 @@ ARGUMENTS = ("text", "text_src", "uncond", "guidance_scale")
 
 
 def pds_loss(seed: int = VISIBLE) -> Case:
-    chance = Chance(seed)
-    edit = _edit(chance)
-    edit["tensors"]["eps_prev"] = FAINT * chance.noise(10, edit["tensors"]["eps"])
+    inputs = RandomInputs(seed)
+    edit = _edit(inputs)
+    edit["tensors"]["eps_prev"] = FAINT * inputs.noise(10, edit["tensors"]["eps"])
     arguments = ("prior", "x0", "x0_src", "t", "eps", "eps_prev", *ARGUMENTS)
     # z is a small difference of large numbers: of the right spellings one in 600 was off by 1.1e-4.
-    return GradientCase(arguments, **edit, tolerance=4e-4 if chance.hidden else TOLERANCE)
+    return GradientCase(arguments, **edit, tolerance=4e-4 if inputs.hidden else TOLERANCE)
 
 
 def dds_loss(seed: int = VISIBLE) -> GradientCase:
     arguments = ("prior", "x0", "x0_src", "t", "eps", *ARGUMENTS)
-    return GradientCase(arguments, **_edit(Chance(seed)))
+    return GradientCase(arguments, **_edit(RandomInputs(seed)))
 
 
 def strides(seed: int = VISIBLE) -> tuple[list[str], Tensor, Tensor]:

@@ -20,8 +20,8 @@ from grading.stages.inputs.random_inputs import VISIBLE
 from grading.stages.inputs.small_pictures import (
     asked,
     guidance_scale,
-    known,
     mixed,
+    mixture_of,
     prompts,
     timesteps,
 )
@@ -52,7 +52,7 @@ HOUSE = """
 NAMES = ["a mushroom", "a house"]
 
 
-class Chance(random_inputs.Chance):
+class RandomInputs(random_inputs.RandomInputs):
     """As for the other stages, with pictures of another size and a palette of K colours."""
 
     def __init__(self, seed: int) -> None:
@@ -61,29 +61,29 @@ class Chance(random_inputs.Chance):
         self.colours = self.whole(4, (5, 6))
 
 
-def palette(chance: Chance) -> Tensor:
+def palette(inputs: RandomInputs) -> Tensor:
     """(K, 3) in [0, 1]"""
-    return torch.tensor(chance.one_of(list(COLOURS.values()), [_colours(chance)]))
+    return torch.tensor(inputs.one_of(list(COLOURS.values()), [_colours(inputs)]))
 
 
-def _colours(chance: Chance) -> list[list[float]]:
+def _colours(inputs: RandomInputs) -> list[list[float]]:
     """Some of all the colours in steps of 1/8 that are as far from mid-grey as those above."""
     steps = range(-4, 5)
     far = [rgb for rgb in product(steps, repeat=3) if sum(map(abs, rgb)) == 6 and 0 not in rgb]
     chosen: list[tuple[int, ...]] = []
-    for rgb in chance.shuffled(far):
+    for rgb in inputs.shuffled(far):
         apart = all(
             sum(abs(a - b) for a, b in zip(rgb, other, strict=True)) >= 5 for other in chosen
         )
-        if apart and len(chosen) < chance.colours:
+        if apart and len(chosen) < inputs.colours:
             chosen.append(rgb)
     return [[0.5 + step / 8 for step in rgb] for rgb in chosen]
 
 
-def chosen(chance: Chance, count: int | None = None) -> Tensor:
+def chosen(inputs: RandomInputs, count: int | None = None) -> Tensor:
     """One-hot weights of the two drawings, (2, 4, 5, 7), or of B hidden ones."""
-    if chance.hidden:
-        indices = chance.smooth(100, count or chance.batch, chance.colours).argmax(dim=1)
+    if inputs.hidden:
+        indices = inputs.smooth(100, count or inputs.batch, inputs.colours).argmax(dim=1)
     else:
         letters = list(COLOURS)
         drawings = [
@@ -91,38 +91,38 @@ def chosen(chance: Chance, count: int | None = None) -> Tensor:
             for rows in (MUSHROOM, HOUSE)
         ]
         indices = torch.tensor(drawings)
-    return torch.nn.functional.one_hot(indices, chance.colours).movedim(-1, 1).float()
+    return torch.nn.functional.one_hot(indices, inputs.colours).movedim(-1, 1).float()
 
 
-def drawings(chance: Chance, count: int | None = None) -> Tensor:
+def drawings(inputs: RandomInputs, count: int | None = None) -> Tensor:
     """(B, 3, h, w) in [-1, 1], by default as many as a case has latents."""
-    return painted(chosen(chance, count), palette(chance))
+    return painted(chosen(inputs, count), palette(inputs))
 
 
 def painted(weights: Tensor, colours: Tensor) -> Tensor:
     return 2 * torch.einsum("bkhw,kc->bchw", weights, colours) - 1
 
 
-def logits(chance: Chance, seed: int) -> Tensor:
+def logits(inputs: RandomInputs, seed: int) -> Tensor:
     """The drawings, not yet sure of themselves."""
-    return 2 * chosen(chance) + chance.noise(seed, chosen(chance))
+    return 2 * chosen(inputs) + inputs.noise(seed, chosen(inputs))
 
 
 def paint(seed: int = VISIBLE) -> Case:
-    chance = Chance(seed)
-    tensors = {"weights": logits(chance, 12).softmax(dim=1), "palette": palette(chance)}
+    inputs = RandomInputs(seed)
+    tensors = {"weights": logits(inputs, 12).softmax(dim=1), "palette": palette(inputs)}
     return ValueCase(tuple(tensors), tensors, with_graph=("weights",))
 
 
 def gumbel_softmax(seed: int = VISIBLE) -> Case:
     """Shares of 24,000 pixels have standard deviations of 0.0028 and less; 0.02 passes."""
-    chance = Chance(seed)
-    taus = [chance.number(0.5, (0.4, 0.6)), chance.number(2.0, (1.6, 2.4))]
+    inputs = RandomInputs(seed)
+    taus = [inputs.number(0.5, (0.4, 0.6)), inputs.number(2.0, (1.6, 2.4))]
     parts = [f"{what} at tau {tau:g}" for what in ("wins", "mean weight") for tau in taus]
-    wanted = [chance.number(at, (at - 0.2, at + 0.2)) for at in (2.5, 1.0, 0.0, -2.0)]
+    wanted = [inputs.number(at, (at - 0.2, at + 0.2)) for at in (2.5, 1.0, 0.0, -2.0)]
     return ChoicesCase(
         ("logits", "tau", "generator"),
-        {"logits": torch.tensor(chance.shuffled(wanted)).view(1, 4, 1, 1)},
+        {"logits": torch.tensor(inputs.shuffled(wanted)).view(1, 4, 1, 1)},
         values={"taus": taus},
         parts=tuple(parts),
         tolerance=0.03,
@@ -130,17 +130,17 @@ def gumbel_softmax(seed: int = VISIBLE) -> Case:
 
 
 def straight_through(seed: int = VISIBLE) -> Case:
-    tensors = {"logits": logits(Chance(seed), 13)}
+    tensors = {"logits": logits(RandomInputs(seed), 13)}
     return PassageCase(("logits",), tensors, with_graph=("logits",))
 
 
 def logits_from_image(seed: int = VISIBLE) -> Case:
     """Colours beside those of the palette, and one pixel at the same distance from all."""
-    chance = Chance(seed)
-    colours = palette(chance)
-    image = painted(chosen(chance), colours)
-    image = (image + 0.3 * chance.noise(14, image)).clamp(-1, 1)
-    image[0, :, chance.whole(1, (0, 4)), chance.whole(1, (0, 4))] = 0.0
+    inputs = RandomInputs(seed)
+    colours = palette(inputs)
+    image = painted(chosen(inputs), colours)
+    image = (image + 0.3 * inputs.noise(14, image)).clamp(-1, 1)
+    image[0, :, inputs.whole(1, (0, 4)), inputs.whole(1, (0, 4))] = 0.0
     tensors = {"image": image, "palette": colours}
     return ValueCase(tuple(tensors), tensors)
 
@@ -151,10 +151,10 @@ def kmeans_step(seed: int = VISIBLE) -> Case:
     Their numbers are fractions of 32, so that distances that are equal are equal in float32; the
     last pixel is as near to the first centre as to the third.
     """
-    chance = Chance(seed)
-    pixels = drawings(chance, 2)[:, :, ::2, ::2].movedim(1, -1).flatten(0, 2)
-    pixels = pixels[: chance.whole(22, (19, 22))]
-    pixels = ((pixels + 0.5 * chance.noise(15, pixels)) * 32).round() / 32
+    inputs = RandomInputs(seed)
+    pixels = drawings(inputs, 2)[:, :, ::2, ::2].movedim(1, -1).flatten(0, 2)
+    pixels = pixels[: inputs.whole(22, (19, 22))]
+    pixels = ((pixels + 0.5 * inputs.noise(15, pixels)) * 32).round() / 32
     centres = torch.tensor(
         [
             [-0.5, 0.25, 0.75],
@@ -164,16 +164,16 @@ def kmeans_step(seed: int = VISIBLE) -> Case:
             [3.0, 3.0, -3.0],
         ]
     )
-    if chance.hidden:  # one more, with a single pixel
+    if inputs.hidden:  # one more, with a single pixel
         centres = torch.cat([centres, torch.tensor([[-2.0, -2.0, 2.0]])])
         pixels = torch.cat([pixels, centres[-1:] + 0.25])
     # Mirrored and with their colours swapped, the centres lie to each other as they did.
-    axes, signs = chance.shuffled(range(3)), torch.tensor(chance.signs(3))
+    axes, signs = inputs.shuffled(range(3)), torch.tensor(inputs.signs(3))
     between = (centres[:1] + centres[2:3]) / 2
     pixels, between, centres = (points[:, axes] * signs for points in (pixels, between, centres))
     tensors = {
         "pixels": torch.cat([pixels, between]),
-        "centres": centres[chance.shuffled(range(len(centres)))],
+        "centres": centres[inputs.shuffled(range(len(centres)))],
     }
     return ValueCase(("pixels", "centres"), tensors)
 
@@ -183,41 +183,41 @@ def fft_loss(seed: int = VISIBLE) -> Case:
 
     Where both sides are multiples of 8, a frequency lies on the edge itself, and rounding decides.
     """
-    chance = Chance(seed)
-    image = torch.nn.functional.pad(drawings(chance), (3, 3, 1, 0), mode="replicate")
-    if chance.hidden:
-        image = drawings(chance)
+    inputs = RandomInputs(seed)
+    image = torch.nn.functional.pad(drawings(inputs), (3, 3, 1, 0), mode="replicate")
+    if inputs.hidden:
+        image = drawings(inputs)
         sides = ((7, 13), (6, 14), (7, 15), (6, 15), (13, 7), (15, 7), (14, 6))
-        image = torch.nn.functional.interpolate(image, chance.one_of((6, 13), sides))
-    image = image + 0.3 * chance.noise(16, image)
+        image = torch.nn.functional.interpolate(image, inputs.one_of((6, 13), sides))
+    image = image + 0.3 * inputs.noise(16, image)
     return GradientCase(("image",), {"image": image}, with_graph=("image",), loss_counts=True)
 
 
 def bounded_timesteps(seed: int = VISIBLE) -> Case:
     """Bounds that are no halves; the first one between would be another if it were cut off."""
-    chance = Chance(seed)
-    t_min = chance.whole(20, (5, 60))
+    inputs = RandomInputs(seed)
+    t_min = inputs.whole(20, (5, 60))
     values = {"steps": 100, "between": [5, 20, 40, 70], "t_min": t_min, "t_max": t_min + 20}
     values |= {"t_bound": t_min + 10, "bound_reached": 0.4}
-    if chance.hidden:
-        values |= _bounds(chance, t_min)
+    if inputs.hidden:
+        values |= _bounds(inputs, t_min)
     names = ("batch", "step", "steps", "t_min", "t_max", "t_bound", "bound_reached", "generator")
     return DrawsCase(names, values=values)
 
 
-def _bounds(chance: Chance, t_min: int) -> dict[str, Any]:
+def _bounds(inputs: RandomInputs, t_min: int) -> dict[str, Any]:
     """A fall whose rounding is never in doubt, and steps on, at the end of and behind it."""
-    steps, reached = chance.one_of(100, (80, 120, 160)), chance.one_of(0.4, (0.25, 0.5, 0.75))
-    fall = chance.one_of(10, (7, 9, 11))
+    steps, reached = inputs.one_of(100, (80, 120, 160)), inputs.one_of(0.4, (0.25, 0.5, 0.75))
+    fall = inputs.one_of(10, (7, 9, 11))
     end = round(steps * reached)
     left = {step: -fall * step / end % 1 for step in range(2, end)}  # what rounding takes or adds
     up = [step for step in left if left[step] > 0.65 and step < end / 3]
     down = [step for step in left if 0.1 < left[step] < 0.35 and step > end / 3]
     between = [
-        chance.one_of(0, up),
-        chance.one_of(0, down),
+        inputs.one_of(0, up),
+        inputs.one_of(0, down),
         end,
-        chance.whole(0, (end + 5, steps - 5)),
+        inputs.whole(0, (end + 5, steps - 5)),
     ]
     return {
         "steps": steps,
@@ -232,27 +232,27 @@ def sdxl_grad(seed: int = VISIBLE) -> Case:
 
     The depths act in the second half of the way alone: on the latents of small t.
     """
-    chance = Chance(seed)
-    means, which = drawings(chance, 2), asked(chance)
-    x0 = mixed(means, which, chance.numbers([0.4, 0.4], (0.3, 0.45)))
-    height, width = chance.size
+    inputs = RandomInputs(seed)
+    means, which = drawings(inputs, 2), asked(inputs)
+    x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
+    height, width = inputs.size
     edges = (mixed(means, which, [1.0] * len(x0)) > 0).float()
     depths = torch.linspace(0, 1, width).expand(len(x0), 3, height, width)
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale", "size", "controls"),
         {
             "x0": x0,
-            "t": timesteps(chance),
-            "eps": chance.noise(17, x0),
+            "t": timesteps(inputs),
+            "eps": inputs.noise(17, x0),
             "controls": torch.stack([edges, depths]),
         },
         controls=[
-            {"kind": "canny", "scale": chance.number(0.5, (0.4, 0.7)), "window": [0.0, 1.0]},
-            {"kind": "depth", "scale": chance.number(0.3, (0.2, 0.4)), "window": [0.5, 1.0]},
+            {"kind": "canny", "scale": inputs.number(0.5, (0.4, 0.7)), "window": [0.0, 1.0]},
+            {"kind": "depth", "scale": inputs.number(0.3, (0.2, 0.4)), "window": [0.5, 1.0]},
         ],
-        values={"guidance_scale": guidance_scale(chance), "size": [8 * height, 8 * width]},
+        values={"guidance_scale": guidance_scale(inputs), "size": [8 * height, 8 * width]},
         prompts={"text": prompts(which, NAMES), "uncond": [""] * len(x0)},
-        mixture=known(means, NAMES),
+        mixture=mixture_of(means, NAMES),
         with_graph=("x0",),
     )
 

@@ -8,12 +8,12 @@ from distillery.course.case import Case
 from distillery.course.kinds.draws import DrawsCase
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
-from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
 from grading.stages.inputs.small_pictures import (
     asked,
     guidance_scale,
-    known,
     mixed,
+    mixture_of,
     pictures,
     prompts,
     timesteps,
@@ -21,34 +21,34 @@ from grading.stages.inputs.small_pictures import (
 
 
 def sample_timesteps(seed: int = VISIBLE) -> Case:
-    chance = Chance(seed)
-    t_min = chance.whole(20, (5, 60))
+    inputs = RandomInputs(seed)
+    t_min = inputs.whole(20, (5, 60))
     values = {
-        "steps": chance.whole(100, (60, 200)),
+        "steps": inputs.whole(100, (60, 200)),
         "t_min": t_min,
-        "t_max": t_min + chance.whole(20, (15, 20)),
+        "t_max": t_min + inputs.whole(20, (15, 20)),
     }
     return DrawsCase(("batch", "step", "steps", "t_min", "t_max", "generator"), values=values)
 
 
 def sds_grad(seed: int = VISIBLE) -> Case:
     """Each latent shows something of both pictures and is asked for the one it shows less of."""
-    chance = Chance(seed)
-    means, which = pictures(chance), asked(chance)
-    x0 = mixed(means, which, chance.numbers([0.4, 0.4], (0.3, 0.45)))
+    inputs = RandomInputs(seed)
+    means, which = pictures(inputs), asked(inputs)
+    x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
-        {"x0": x0, "t": timesteps(chance), "eps": chance.noise(5, x0)},
-        values={"guidance_scale": guidance_scale(chance)},
+        {"x0": x0, "t": timesteps(inputs), "eps": inputs.noise(5, x0)},
+        values={"guidance_scale": guidance_scale(inputs)},
         prompts={"text": prompts(which), "uncond": [""] * len(x0)},
-        mixture=known(means),
+        mixture=mixture_of(means),
         with_graph=("x0",),
     )
 
 
 def sds_loss(seed: int = VISIBLE) -> Case:
-    chance = Chance(seed)
-    x0 = pictures(chance, chance.batch)
+    inputs = RandomInputs(seed)
+    x0 = pictures(inputs, inputs.batch)
     return GradientCase(("x0", "grad"), {"x0": x0, "grad": x0 - x0.roll(1, 0)}, with_graph=("x0",))
 
 

@@ -6,37 +6,37 @@ from collections.abc import Callable
 
 from distillery.course.case import Case
 from distillery.course.kinds.value import ValueCase
-from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
 from grading.stages.inputs.small_pictures import guidance_scale, levels, pictures
 
 
 def add_noise(seed: int = VISIBLE) -> Case:
-    chance = Chance(seed)
-    x0 = pictures(chance, chance.batch)
-    tensors = {"x0": x0, "eps": chance.noise(1, x0), "alpha_bar": levels(chance)}
+    inputs = RandomInputs(seed)
+    x0 = pictures(inputs, inputs.batch)
+    tensors = {"x0": x0, "eps": inputs.noise(1, x0), "alpha_bar": levels(inputs)}
     return ValueCase(tuple(tensors), tensors)
 
 
 def predict_x0(seed: int = VISIBLE) -> Case:
     """The noise given is not quite the noise put in, as with a network."""
-    chance = Chance(seed)
-    x0, alpha_bar = pictures(chance, chance.batch), levels(chance)
-    eps = chance.noise(2, x0)
+    inputs = RandomInputs(seed)
+    x0, alpha_bar = pictures(inputs, inputs.batch), levels(inputs)
+    eps = inputs.noise(2, x0)
     xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
-    tensors = {"xt": xt, "eps": eps + 0.2 * chance.noise(3, x0), "alpha_bar": alpha_bar}
+    tensors = {"xt": xt, "eps": eps + 0.2 * inputs.noise(3, x0), "alpha_bar": alpha_bar}
     return ValueCase(tuple(tensors), tensors)
 
 
 def classifier_free_guidance(seed: int = VISIBLE) -> Case:
     """The two branches differ by a picture."""
-    chance = Chance(seed)
-    difference = pictures(chance, chance.batch)
-    uncond = chance.noise(4, difference)
+    inputs = RandomInputs(seed)
+    difference = pictures(inputs, inputs.batch)
+    uncond = inputs.noise(4, difference)
     tensors = {"eps_uncond": uncond, "eps_text": uncond - 0.4 * difference}
     return ValueCase(
         (*tensors, "guidance_scale"),
         tensors,
-        values={"guidance_scale": guidance_scale(chance)},
+        values={"guidance_scale": guidance_scale(inputs)},
     )
 
 

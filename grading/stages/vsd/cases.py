@@ -11,34 +11,34 @@ from distillery.course.case import Case
 from distillery.course.kinds.alternation import AlternationCase
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
-from grading.stages.inputs.random_inputs import VISIBLE, Chance
+from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
 from grading.stages.inputs.small_pictures import (
     asked,
     guidance_scale,
-    known,
     mixed,
+    mixture_of,
     pictures,
     prompts,
 )
 
 
-def _particles(chance: Chance) -> dict[str, Any]:
+def _particles(inputs: RandomInputs) -> dict[str, Any]:
     """Mixtures of both pictures, before a LoRA that believes in other mixtures and predicts v."""
-    means, which = pictures(chance), [1 - i for i in asked(chance)]
-    x0 = mixed(means, which, chance.numbers([0.3, 0.4], (0.25, 0.35), (0.38, 0.48)))
+    means, which = pictures(inputs), [1 - i for i in asked(inputs)]
+    x0 = mixed(means, which, inputs.numbers([0.3, 0.4], (0.25, 0.35), (0.38, 0.48)))
     boat, heart = means
     believed = [
-        chance.number(0.8, (0.7, 0.9)) * boat + chance.number(0.4, (0.3, 0.5)) * heart,
-        chance.number(0.2, (0.1, 0.3)) * boat + chance.number(0.5, (0.4, 0.6)) * heart,
+        inputs.number(0.8, (0.7, 0.9)) * boat + inputs.number(0.4, (0.3, 0.5)) * heart,
+        inputs.number(0.2, (0.1, 0.3)) * boat + inputs.number(0.5, (0.4, 0.6)) * heart,
     ]
-    t = chance.wholes([300, 600], (250, 350), (550, 650))
+    t = inputs.wholes([300, 600], (250, 350), (550, 650))
     return {
-        "tensors": {"x0": x0, "t": torch.tensor(t), "eps": chance.noise(11, x0)},
+        "tensors": {"x0": x0, "t": torch.tensor(t), "eps": inputs.noise(11, x0)},
         "prompts": {"text": prompts(which)},
-        "mixture": known(means) | {"std": chance.number(2.0, (1.6, 2.4))},
+        "mixture": mixture_of(means) | {"std": inputs.number(2.0, (1.6, 2.4))},
         "denoiser": {
             "means": torch.stack(believed),
-            "std": chance.number(0.5, (0.4, 0.6)),
+            "std": inputs.number(0.5, (0.4, 0.6)),
             "predicts_v": True,
         },
         "with_graph": ("x0",),
@@ -46,12 +46,12 @@ def _particles(chance: Chance) -> dict[str, Any]:
 
 
 def vsd_grad(seed: int = VISIBLE) -> Case:
-    chance = Chance(seed)
-    particles = _particles(chance)
-    particles["prompts"]["uncond"] = [""] * chance.batch
+    inputs = RandomInputs(seed)
+    particles = _particles(inputs)
+    particles["prompts"]["uncond"] = [""] * inputs.batch
     return ValueCase(
         ("prior", "lora", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
-        values={"guidance_scale": guidance_scale(chance)},
+        values={"guidance_scale": guidance_scale(inputs)},
         **particles,
     )
 
@@ -61,21 +61,21 @@ def lora_loss(seed: int = VISIBLE) -> Case:
         ("lora", "x0", "t", "eps", "text"),
         learns="lora",
         loss_counts=True,
-        **_particles(Chance(seed)),
+        **_particles(RandomInputs(seed)),
     )
 
 
 def alternating_step(seed: int = VISIBLE) -> Case:
-    chance = Chance(seed)
+    inputs = RandomInputs(seed)
     return AlternationCase(
         ("particle_loss", "lora_loss", "particle_optimiser", "lora_optimiser"),
         values={
-            "steps": chance.whole(3, (3, 5)),
-            "start": [chance.number(1.0, (0.5, 1.5)), chance.number(-0.5, (-1.0, -0.3))],
-            "stale": [chance.number(0.7, (0.4, 1.0)), chance.number(-1.3, (-1.6, -1.0))],
+            "steps": inputs.whole(3, (3, 5)),
+            "start": [inputs.number(1.0, (0.5, 1.5)), inputs.number(-0.5, (-1.0, -0.3))],
+            "stale": [inputs.number(0.7, (0.4, 1.0)), inputs.number(-1.3, (-1.6, -1.0))],
             "learning_rates": [
-                chance.number(0.11, (0.07, 0.13)),
-                chance.number(0.17, (0.15, 0.22)),
+                inputs.number(0.11, (0.07, 0.13)),
+                inputs.number(0.17, (0.15, 0.22)),
             ],
         },
         parts=("particle", "LoRA", "loss returned"),

@@ -17,7 +17,6 @@ import yaml
 from distillery.core.cli import Arguments
 from distillery.core.errors import CourseError
 from distillery.core.settings import (
-    BY_MODEL,
     REQUIRED,
     Choice,
     Declared,
@@ -26,6 +25,7 @@ from distillery.core.settings import (
     Truth,
     Whole,
     add_flags,
+    by_model,
     declared,
     setting,
 )
@@ -39,7 +39,7 @@ class Brush(Declared):
     early: int = setting(0, Whole(0, "late"), "first step", short="-e")
     late: int = setting(9, Whole(0, 99), "last step")
     hardness: float = setting(0.5, Real(low=0, high=1), "how hard it is")
-    width: float = setting(None, Real(above=0), "how wide it is", by_default=BY_MODEL)
+    width: float = by_model(Real(above=0), "how wide it is")
     shape: str = setting("round", Choice(("round", "flat")), "round or flat", short="-s")
     wet: bool = setting(False, Truth(), "whether it is wet")
     length: int = setting(

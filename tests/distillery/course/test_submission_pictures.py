@@ -13,10 +13,9 @@ import torch
 import yaml
 from PIL import Image
 
-import eval as evaluation
 import main
 from distillery.core.errors import CourseError
-from distillery.core.images import load_image, save_png, to_pil
+from distillery.core.images import enlarged, load_image, save_png, to_pil
 from distillery.course import submission_pictures as handing
 from distillery.course.student_files import import_guidance_from
 from distillery.course.submission_pictures import (
@@ -31,10 +30,11 @@ from distillery.course.submission_pictures import (
     share_of,
 )
 from distillery.methods.settings import Settings
+from distillery.metrics import evaluate as evaluation
 from distillery.metrics.clip_score import ClipScorer
 from distillery.models.load import load_prior
 from distillery.models.presets import find_preset
-from distillery.pixelart.indexed_png import enlarged, indexed
+from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import kind, latents
 from grading import stages

@@ -16,7 +16,6 @@ from distillery.metrics.judge import Judge
 from distillery.palettes import (
     dither,
     from_hex,
-    kmeans_palette,
     lattice,
     load_palette,
     nearest,
@@ -28,6 +27,7 @@ from distillery.palettes import (
     to_hex,
 )
 from distillery.palettes.__main__ import main
+from distillery.palettes.matching import distinct_colours, distinct_in_8_bits
 from distillery.toybox import all_factors, draw
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -324,8 +324,6 @@ def test_every_colour_finds_itself_among_neighbours_even_in_half_precision(space
 def test_an_unknown_space_is_refused() -> None:
     with pytest.raises(CourseError, match="srgb or oklab; it was 'hsv'"):
         nearest(random_images(), lattice(2), space="hsv")
-    with pytest.raises(CourseError, match="srgb or oklab; it was 'hsv'"):
-        kmeans_palette(random_images(), 2, generator=seeded(), space="hsv")
 
 
 def test_dithering_leaves_a_picture_in_the_palette_as_it_is() -> None:
@@ -360,127 +358,39 @@ def test_dithering_refuses_more_colours_than_an_indexed_picture_has() -> None:
         dither(random_images(1), lattice(7))
 
 
-# K-means
+# Colours of a picture
 
 
-@pytest.mark.parametrize("space", ["srgb", "oklab"])
-def test_a_picture_of_k_colours_gives_back_those_dark_to_light(space: str) -> None:
+def test_the_colours_of_a_picture_are_all_that_its_pixels_have() -> None:
     codes = ["#ffffff", "#000000", "#ff8800", "#000001", "#ff8800", "#0000ff"]
+    images = torch.cat([image_of(codes, 3), image_of(codes[:3] * 2, 3)])
 
-    palette = kmeans_palette(image_of(codes, 3), 5, generator=seeded(), space=space)
+    found = distinct_colours(images)
 
-    assert to_hex(palette) == ["#000000", "#000001", "#0000ff", "#ff8800", "#ffffff"]
-
-
-def test_a_cluster_becomes_the_mean_of_its_pixels() -> None:
-    """Two far pairs; the pixels of one pair count 3 to 1."""
-    codes = ["#100000"] * 3 + ["#180000"] + ["#f0f0f0", "#f8f8f8"] * 2
-
-    palette = kmeans_palette(image_of(codes, 4), 2, generator=seeded(), space="srgb")
-
-    assert to_hex(palette) == ["#120000", "#f4f4f4"]
+    assert found.dtype == torch.int64
+    assert to_hex(found / 255) == ["#000000", "#000001", "#0000ff", "#ff8800", "#ffffff"]
 
 
-def test_kmeans_comes_closer_than_an_even_lattice() -> None:
-    image = from_pil(
-        Image.open(ROOT / "docs" / "toybox.png").convert("RGB").crop((128, 0, 224, 64))
-    )
-
-    def error(palette: torch.Tensor, space: str) -> float:
-        found = palette[nearest(image, palette, space=space)]
-        convert = srgb_to_oklab if space == "oklab" else torch.clone
-        return float((convert(found) - convert((image.movedim(1, -1) + 1) / 2)).square().mean())
-
-    for space in ("srgb", "oklab"):
-        palette = kmeans_palette(image, 8, generator=seeded(), space=space)
-        other = kmeans_palette(
-            image, 8, generator=seeded(), space="srgb" if space == "oklab" else "oklab"
-        )
-        assert error(palette, space) < 0.3 * error(lattice(2), space)
-        assert error(palette, space) < error(other, space)
-
-
-def test_the_seed_decides() -> None:
-    image = random_images(2, 20, 28)
-
-    first, again, other = (kmeans_palette(image, 6, generator=seeded(s)) for s in (1, 1, 2))
-
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-def test_many_colours_are_thinned_to_nearly_the_same_palette(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    centres = torch.tensor(
-        [[-0.8, -0.6, -0.7], [-0.1, 0.5, 0.2], [0.7, 0.8, 0.1], [0.9, -0.5, 0.6]]
-    )
-    noise = 0.05 * torch.randn(1, 3, 60, 80, generator=seeded())
-    image = centres.repeat_interleave(1200, dim=0).T.reshape(1, 3, 60, 80) + noise
-    whole = kmeans_palette(image, 4, generator=seeded())
-
-    monkeypatch.setattr("distillery.palettes.kmeans.FINE", 100)
-    thinned = kmeans_palette(image, 4, generator=seeded())
-
-    torch.testing.assert_close(thinned, whole, atol=1.01 / 255, rtol=0)
-
-
-@pytest.mark.parametrize("space", ["srgb", "oklab"])
-def test_hundreds_of_crowded_colours_stay_distinct(
-    monkeypatch: pytest.MonkeyPatch, space: str
-) -> None:
+def test_hundreds_of_crowded_colours_stay_distinct() -> None:
     """In a cube of 7³ neighbouring colours, rounded centres fall together."""
-    monkeypatch.setattr("distillery.palettes.kmeans.FINE", 100)
-    levels = torch.cartesian_prod(*[torch.arange(100, 107)] * 3).float() / 255
+    distinct = torch.cartesian_prod(*[torch.arange(100, 107)] * 3)
+    centres = (100 + 6 * torch.rand(250, 3, generator=seeded())) / 255
 
-    palette = kmeans_palette(
-        levels.T.reshape(1, 3, 7, 49) * 2 - 1, 250, generator=seeded(), space=space
-    )
+    palette = distinct_in_8_bits(centres, distinct)
 
     assert len(set(to_hex(palette))) == 250
     assert torch.equal(palette, (palette * 255).round() / 255)
 
 
-def begin_at(monkeypatch: pytest.MonkeyPatch, levels: list[list[float]]) -> None:
-    centres = torch.tensor(levels) / 255
-    monkeypatch.setattr("distillery.palettes.kmeans._plus_plus", lambda *_: centres)
-
-
-def test_a_centre_that_no_pixel_is_near_moves_to_where_one_is_missing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    begin_at(monkeypatch, [[208, 208, 208], [255, 0, 255]])
-    codes = ["#b0b0b0", "#b0b0b0", "#f0f0f0", "#f8f8f8"] * 2
-
-    palette = kmeans_palette(image_of(codes, 4), 2, generator=seeded(), space="srgb")
-
-    assert to_hex(palette) == ["#b0b0b0", "#f4f4f4"]
-
-
-def test_two_centres_in_one_8_bit_colour_make_room_for_another(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_two_centres_in_one_8_bit_colour_make_room_for_another() -> None:
     """The mean of the three neighbours of black is a third of a level from it."""
-    begin_at(monkeypatch, [[0, 0, 0], [1 / 3, 1 / 3, 1 / 3]])
-    codes = ["#000000"] * 5 + ["#010000", "#000100", "#000001"]
+    codes = ["#000000", "#010000", "#000100", "#000001"]
+    centres = torch.tensor([[0, 0, 0], [1 / 3, 1 / 3, 1 / 3]]) / 255
 
-    palette = kmeans_palette(image_of(codes, 4), 2, generator=seeded(), space="srgb")
+    palette = distinct_in_8_bits(centres, (from_hex(codes) * 255).round().long())
 
     assert len(set(to_hex(palette))) == 2
     assert set(to_hex(palette)) < set(codes)
-
-
-def test_a_picture_of_too_few_colours_says_how_many_it_has() -> None:
-    with pytest.raises(CourseError, match="has 2 different colours, fewer than the 8 asked for"):
-        kmeans_palette(image_of(["#000000", "#ffffff"], 1), 8, generator=seeded())
-    with pytest.raises(CourseError, match="has one colour, fewer than the 2"):
-        kmeans_palette(torch.zeros(1, 3, 4, 5), 2, generator=seeded())
-
-
-@pytest.mark.parametrize("colours", [-1, 0, 1, 1001])
-def test_a_number_of_colours_that_is_no_palette_is_refused(colours: int) -> None:
-    with pytest.raises(CourseError, match="a palette has 2 to 1,000 colours"):
-        kmeans_palette(random_images(), colours, generator=seeded())
 
 
 # Our own

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from distillery.core.errors import CourseError
-from distillery.core.images import to_png_bytes
+from distillery.core.images import enlarged, to_png_bytes
 from distillery.palettes import from_hex, lattice
-from distillery.pixelart.indexed_png import enlarged, indexed, layers, recoloured
+from distillery.pixelart.indexed_png import indexed, layers, recoloured
 
 PALETTE = from_hex(["f4f4f4", "b13e53", "1a1c2c", "41a6f6", "ffcd75"])
 LEVELS = (PALETTE * 255).round().int()

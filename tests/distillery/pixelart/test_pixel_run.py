@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 
 from distillery.core.errors import CourseError
+from distillery.core.images import enlarged
 from distillery.models import annotators
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_prior
 from distillery.pixelart import begin
 from distillery.pixelart.canvas import PaletteCanvas
-from distillery.pixelart.indexed_png import enlarged
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.curves import Scalars
 from distillery.runs.engine import Extras

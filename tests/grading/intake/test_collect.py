@@ -16,12 +16,12 @@ from nbgrader.api import Gradebook
 
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
+from grading.core.nbgrader_api import nbgrader
 from grading.core.submission import Submission
 from grading.intake import accept, collect, take_in
 from grading.intake.clean_folder import load_intake
 from grading.intake.exchange import SafeCollect
 from grading.intake.sources import CollectResult
-from grading.release.course_folder import nbgrader
 from grading.stages import STAGES
 
 NAME = STAGES[0].folder

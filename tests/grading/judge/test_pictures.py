@@ -20,7 +20,6 @@ import torch
 import yaml
 from PIL import Image, ImageOps
 
-import eval as evaluation
 from benchmarks.calibrate_thresholds import with_mistake
 from distillery.core.errors import CourseError
 from distillery.core.images import load_image, save_png, to_pil
@@ -32,6 +31,7 @@ from distillery.course.submission_pictures import (
     load_model,
     load_thresholds,
 )
+from distillery.metrics import evaluate as evaluation
 from distillery.metrics.clip_score import ClipScorer
 from distillery.toybox import Factors
 from distillery.toybox import draw as toybox_draw

@@ -18,11 +18,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-import eval as evaluation
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.core.images import save_png
 from distillery.course.todo_magic import replaced
+from distillery.metrics import evaluate as evaluation
 from grading.authoring.build import ROOT, student_text
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text, stub_module
 from grading.core.limits import SCORE_TOLERANCE

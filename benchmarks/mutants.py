@@ -35,7 +35,7 @@ from grading.stages.stage import Stage
 
 SEEDS = (1, 2, 3)  # graded on the first; compared with the reference, bit for bit, on all
 WALL_S = 10
-ENOUGH = 0.95  # of the mutants that change behaviour shall fail
+ENOUGH = 0.95  # of the mutants that change behaviour must fail
 EXPLAINED = Path(__file__).with_name("survivors.yaml")
 
 Fate = Literal["killed", "unchanged", "survived"]

@@ -150,8 +150,8 @@ def find_work(
             plan.errors[record.student] = record.reason
     if not plan.total and student != "*" and submissions(course, assignment):
         raise CourseError(
-            f"{student} has handed in nothing of {assignment}; {course / 'submitted'} has "
-            "submissions of others."
+            f"{student} has no submission of {assignment}; {course / 'submitted'} has "
+            "submissions of other students."
         )
     if not plan.total:
         raise CourseError(

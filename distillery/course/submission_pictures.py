@@ -30,10 +30,10 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
-from distillery.core.images import load_image
 from distillery.core.settings import Declared, Real
 from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.evaluate import as_shown, load_picture
 from distillery.models.prior import Prior
 from distillery.runs import kind as runs
 from distillery.runs.registry import kind_of, name_of, settings_of
@@ -306,7 +306,8 @@ def _prospect(wanted: HandIn, root: Path) -> Prospect:
         return Prospect(0.0, tuple(lines))
     titles = [title_of(wanted.files[name]) for name in there]
     scorer = ClipScorer(wanted.scorer, device="cpu")
-    mean = fmean(scorer.score([load_image(folder / name) for name in there], titles))
+    shown = [as_shown(load_picture(folder / name)) for name in there]
+    mean = fmean(scorer.score(shown, titles))
     thresholds = load_thresholds()[wanted.scorer]
     lines.append(
         f"  mean score {mean:.3f} by {wanted.scorer}; from {thresholds.full:g} on it earns all "

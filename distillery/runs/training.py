@@ -80,7 +80,7 @@ def train_steps(
     The learning rate warms up, then falls to a hundredth; gradients are clipped to a length of 1.
 
     Args:
-        loss_of: gives the loss of a step under "loss" and further figures beside it. It may draw
+        loss_of: gives the loss of a step under "loss", and further figures by name. It may draw
             from torch's own generator, which is seeded for each step.
         ema: averages the weights after every step.
         resume: what a step's `state` gave; the same weights follow as without the stop.

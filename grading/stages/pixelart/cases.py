@@ -135,7 +135,7 @@ def straight_through(seed: int = VISIBLE) -> Case:
 
 
 def logits_from_image(seed: int = VISIBLE) -> Case:
-    """Colours beside those of the palette, and one pixel at the same distance from all."""
+    """Noisy colours of the palette, and one pixel at the same distance from all."""
     inputs = RandomInputs(seed)
     colours = palette(inputs)
     image = painted(chosen(inputs), colours)

@@ -161,7 +161,7 @@ PAGE = """<!doctype html>
 <main>
 {{cards}}
 </main>
-<footer>Beside each picture lies a folder with its frames, loss curve and <code>run.yaml</code>;
+<footer>Next to each picture is a folder with its frames, loss curve and <code>run.yaml</code>;
 <code>python main.py --config</code> and that file draw it again.</footer>
 </html>
 """

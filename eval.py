@@ -4,7 +4,7 @@ python eval.py --fdir1 outputs
 
 Pixel art, an indexed PNG, is scored as it is shown: every pixel enlarged to a square.
 
-An edit is a picture `<stem>.png` with its source beside it, as `<stem>/source.png`. CLIP alone
+An edit is a picture `<stem>.png` with its source in `<stem>/source.png`. CLIP alone
 would give a picture that has nothing of the source full marks, so an edit also has an "identity":
 
 - ssim: structural similarity, 1 for the same picture and near 0 for an unrelated one. It looks

@@ -2,11 +2,10 @@
 
 `python -m benchmarks.calibrate_thresholds [STAGE ...]`
 
-Prints for each stage the mean score of the reference's pictures for a few seeds, and of the
-pictures that the mistakes in `Stage.tried` draw with the seed of the submission. The last column is
-how far they are from the reference's (mean absolute difference of the pixels, in levels of 255).
-The numbers in data/thresholds.yaml are chosen by this table. --save keeps the reference's pictures,
-and --against compares them with those of another machine.
+Prints, for each stage, the mean score of the reference's pictures over a few seeds, and of those
+that known mistakes draw with the seed of the submission, and how far they are from the reference's
+(mean absolute difference of the pixels, in levels of 255). data/thresholds.yaml is chosen by this
+table. With --save and --against, what the reference draws is compared with what it drew elsewhere.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ SEEDS = 3
 
 
 def pictures(hand_in: HandIn, prior: Prior, method: ModuleType) -> list[Image.Image]:
-    """The pictures of a submission as a module draws them; of several particles the first."""
+    """The picture that a module draws for a submission; of several particles the first."""
     return [to_pil(drawn(prior, method, settings))[0] for settings in hand_in.pictures]
 
 
@@ -75,7 +74,7 @@ def distance(one: Image.Image, other: Image.Image) -> float:
 
 
 def reseeded(hand_in: HandIn, by: int) -> HandIn:
-    """The same pictures to draw, with other seeds."""
+    """The same submission with other seeds."""
     other = (replace(settings, seed=settings.seed + by) for settings in hand_in.pictures)
     return replace(hand_in, pictures=tuple(other))
 

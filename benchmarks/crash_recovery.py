@@ -2,9 +2,10 @@
 
 `python -m benchmarks.crash_recovery [--trials 20]`
 
-A small class is graded undisturbed. Then, trial by trial, it is graded anew, and at a random moment
-the grader, a dask worker or the dask scheduler is killed; the same command is given again. Every
-grade must be as undisturbed, every student must be there once, and every record in the gradebook.
+A small class is graded undisturbed. Then, trial by trial, it is graded again, and at a random
+moment the grader, a dask worker or the dask scheduler is killed; the same command is given again.
+Every grade must be as undisturbed, every student must be there once, and every record in the
+gradebook.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def main() -> None:
         finished(started(course))
         seconds = time.perf_counter() - began
         wanted = grades(course)
-        print(f"{options.students} hand-ins, undisturbed in {seconds:.1f} s")
+        print(f"{options.students} submissions, undisturbed in {seconds:.1f} s")
         bad = 0
         for trial, victim in zip(range(options.trials), itertools.cycle(VICTIMS), strict=False):
             shutil.rmtree(course)

@@ -1,6 +1,6 @@
 """What an edit changes, and what it keeps: `python -m benchmarks.edits [--frontier FILE]`.
 
-PDS at its defaults beside SDEdit at many strengths, on fresh drawings, by the judge; with
+PDS at its defaults, compared with SDEdit at many strengths, on fresh drawings, by the judge; with
 --frontier, SDEdit, SDS, DDS and PDS over their knobs, on fewer drawings, as a figure. Every change
 of pixels is measured from the source as the VAE gives it back, so the VAE's own blur does not
 count.
@@ -48,7 +48,7 @@ MARGIN = 2  # pixels about a thing that still count to it: its outline is blurre
 
 @dataclass(frozen=True)
 class Edit:
-    """A drawing and what shall become of it.
+    """A drawing and its edit.
 
     changes: "thing", "colour", "scene", one or several. image (1, 3, H, W); mask (1, 1, H, W).
     """

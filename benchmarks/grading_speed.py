@@ -1,4 +1,4 @@
-"""A whole class, graded: how fast beside stock nbgrader, and whether it agrees with it.
+"""Grades a whole class: how fast compared with plain nbgrader, and whether the grades agree.
 
     python -m benchmarks.grading_speed
     python -m benchmarks.grading_speed --students 40 --stock 3
@@ -67,7 +67,7 @@ def main() -> None:
         course = Path(scratch) / "class"
         release([STAGE], course, say=lambda line: None)
         kinds = make_class(course, options.students, random.Random(options.seed))
-        print(f"{options.students} hand-ins: {dict(Counter(kinds.values()))}")
+        print(f"{options.students} submissions: {dict(Counter(kinds.values()))}")
         ours = graded(course, options.jobs, len(kinds))
         again = graded(course, options.jobs, len(kinds))
         print(f"a second run with nothing new takes {100 * again / ours:.1f} % of the first")
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def make_class(course: Path, students: int, chance: random.Random) -> dict[str, str]:
-    """Hand-ins as `nbgrader collect` leaves them; returns student -> kind."""
+    """Submissions as `nbgrader collect` leaves them; returns student -> kind."""
     released = nbformat.read(course / "release" / NAME / f"{NAME}.ipynb", as_version=4)
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
         gradebook.update_or_create_assignment(NAME, duedate=DUE)
@@ -142,7 +142,7 @@ def graded(course: Path, jobs: int, students: int) -> float:
         sys.exit(f"grading ended with {process.returncode}")
     seconds = time.perf_counter() - began
     each = seconds / students
-    print(f"ours: {students} hand-ins in {seconds:.1f} s with {jobs} jobs, {each:.2f} s each")
+    print(f"ours: {students} submissions in {seconds:.1f} s with {jobs} jobs, {each:.2f} s each")
     if len(memory) >= 10:
         tenth = len(memory) // 10
         # Medians: now and then a job is seen beside the parent that it shares its pages with.
@@ -163,7 +163,7 @@ def _memory(pid: int) -> float:
 
 
 def stock_course(scratch: Path, course: Path, students: list[str]) -> Path:
-    """The same release and hand-ins with nbgrader's own settings.
+    """The same release and submissions with nbgrader's own settings.
 
     Its kernels look for the course folder above them and write the students' cells into the
     guidance/ there, so that one is made.
@@ -192,10 +192,10 @@ def timed(command: list[str], cwd: Path) -> float:
 
 
 def compare(course: Path, stock: Path, students: list[str]) -> None:
-    """Whether the points of honest hand-ins are the same."""
+    """Whether the points of honest submissions are the same."""
     with _scores(course) as ours, _scores(stock) as theirs:
         same = [student for student in students if ours(student) == theirs(student)]
-        print(f"equal grades: {len(same)} of {len(students)} honest hand-ins")
+        print(f"equal grades: {len(same)} of {len(students)} honest submissions")
         for student in sorted(set(students) - set(same)):
             print(f"  {student}: ours {ours(student)}, stock {theirs(student)}")
 

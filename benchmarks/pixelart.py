@@ -44,7 +44,7 @@ from training.measure_sdxl import correlation, edge_f1
 SEED = 23
 NAMED_PALETTE = "crayons"  # eight colours
 SIDE = 128
-LOOSE, STRICT = 1.0, 0.8  # sureness of a start, and scale of the ControlNets beside it
+LOOSE, STRICT = 1.0, 0.8  # sureness of a start, and its scale of the ControlNets
 BEST = "the drawing to start from, k-means of 8"
 END, CHOSEN = "distilled, at the end", "distilled, as chosen"
 

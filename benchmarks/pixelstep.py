@@ -9,7 +9,7 @@ memory is read in a process of its own for each.
 
 The published step (facts of SD-πXL's code): float32, three branches of which the third is never
 used, the ControlNets on all three, a tiled autoencoder whose weights collect gradients, and control
-pictures that PIL warps anew and uploads at every step.
+pictures that PIL warps and uploads again at every step.
 """
 
 from __future__ import annotations

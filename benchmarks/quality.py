@@ -1,7 +1,7 @@
 """Does distillation draw what was asked? `python -m benchmarks.quality [--sweep]`.
 
 Twenty prompts of trained and twenty of held-out combinations (data/prompts.json), judged by the
-classifier and scored by tiny-clip, beside DDIM samples of the same prompts.
+classifier and scored by tiny-clip, and compared with DDIM samples of the same prompts.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def prompts_of(kind: str) -> tuple[list[str], list[Factors]]:
 
 
 def table(settings: Settings, *, out: Path | None = None) -> None:
-    """Print SDS at the settings beside DDIM for both kinds of prompts; save sheets to `out`."""
+    """Print SDS at the settings and DDIM for both kinds of prompts; save sheets to `out`."""
     prior, judge, scorer = load_prior(settings.model), Judge.load(), ClipScorer("tiny-clip")
     for kind in ("trained", "held_out"):
         prompts, wanted = prompts_of(kind)

@@ -199,7 +199,7 @@ def tiny_controlnet_folders(
         net = diffusers.ControlNetModel.from_unet(
             reader, conditioning_embedding_out_channels=(4, 4, 8, 8)
         )
-        # They are born with convolutions of nought, which add nothing.
+        # Their convolutions start at zero and add nothing.
         silent = [net.controlnet_cond_embedding.conv_out, net.controlnet_mid_block]
         for convolution in (*silent, *net.controlnet_down_blocks):
             torch.nn.init.normal_(convolution.weight, std=0.3)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from PIL import Image
@@ -222,8 +223,12 @@ def test_a_truncated_safetensors_file(
 def test_a_copy_of_the_course_without_the_reference(
     refusal: Refusal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def absent(name: str) -> None:
-        raise ModuleNotFoundError(name=name.split(".")[0])
+    import_module = main.importlib.import_module
+
+    def absent(name: str) -> ModuleType:
+        if name.startswith("reference"):
+            raise ModuleNotFoundError(name="reference")
+        return import_module(name)
 
     monkeypatch.setattr(main.importlib, "import_module", absent)
 

@@ -284,7 +284,7 @@ def test_lpips_without_weights_is_refused_before_anything_is_written(
 
     assert status == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: cannot have AlexNet's weights for LPIPS")
+    assert line.startswith("error: cannot load AlexNet's weights for LPIPS")
     assert not (edits / "eval.json").exists()
 
 
@@ -296,7 +296,7 @@ def test_a_source_or_mask_of_another_size_is_refused_by_the_edit_s_name(
 
     sentence = refused(edits, tiny_clip_folder, capsys)
 
-    assert "a_blue_boat.png does not fit what lies beside it" in sentence
+    assert "a_blue_boat.png does not match the pictures in its folder" in sentence
 
 
 @pytest.mark.parametrize("name", ["source.png", "source_mask.png"])

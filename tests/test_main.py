@@ -402,6 +402,23 @@ def test_a_prompt_survives_the_round_trip_through_its_picture(
     assert prompt_of(picture, load_image(picture)) == prompt
 
 
+def test_a_film_curves_and_any_setting_can_be_had(
+    red_boat: list[str], undisturbed: dict[str, bytes], tmp_path: Path, tree: Tree
+) -> None:
+    extras = ["--make_video", "--video_size", "32,64", "--fps", "12", "--tensorboard"]
+
+    assert main.main([*red_boat, *extras, "--out", str(tmp_path / "out")]) == 0
+
+    made = tree(tmp_path / "out")
+    assert {name: made[name] for name in undisturbed} == undisturbed
+    added = {name.split("/")[1] for name in made if name not in undisturbed}
+    assert added == {"making.mp4", "tensorboard"}
+    assert main.main([*red_boat, "--set", "t_max=500", "--out", str(tmp_path / "out")]) == 0
+    folder = tmp_path / "out" / "a_red_boat"
+    assert yaml.safe_load((folder / "run.yaml").read_text())["t_max"] == 500
+    assert not (folder / "making.mp4").exists()
+
+
 def test_a_prompt_longer_than_the_model_reads_is_drawn_with_a_note(
     red_boat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distillery.methods.source_image import Pair, load_pairs, load_source
+from distillery.methods.source_image import load_source
 from distillery.metrics.judge import Judge
 from distillery.models.presets import PRESETS
+from distillery.runs.edit_pairs import Pair, load_pairs
 from distillery.toybox import Factors, all_factors, held_out
 from distillery.toybox.pairs import EDITS, changes, write
 

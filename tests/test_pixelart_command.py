@@ -465,6 +465,27 @@ def test_what_is_still_to_do_the_reference_draws_with_the_same_model_and_says_ea
     assert settings["implementation"] == "reference"
 
 
+def test_what_the_reference_began_for_a_stub_the_same_command_goes_on_with(
+    red_boat: list[str],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tree: Tree,
+) -> None:
+    monkeypatch.setitem(sys.modules, "guidance.pixelart", stub(tmp_path / "stub.py"))
+    flag = red_boat.index("--implementation")
+    del red_boat[flag : flag + 2]
+    command = [*red_boat, "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as disturbance:
+        at_step(disturbance, 2, press_ctrl_c)
+        assert main.main(command) == 130
+    at_step(monkeypatch, 2, lambda: pytest.fail("a step is done twice"))
+
+    assert main.main(command) == 0
+
+    assert tree(tmp_path / "out") == undisturbed
+
+
 def test_what_is_still_to_do_ends_the_run_where_the_students_code_was_asked_for(
     red_boat: list[str],
     tmp_path: Path,
@@ -609,7 +630,7 @@ def refusal(
         ("ff8800\n", "holds one colour"),
         ("ff8800\n00ff00\n#FF8800\n", "has #ff8800 twice, at line 1 and line 3"),
         ("".join(f"{k:06x}\n" for k in range(10_000)), "holds 10,000 colours"),
-        ("ff8800\nred\n", "line 2: 'red' is no colour"),
+        ("ff8800\nred\n", "line 2: 'red' is not a colour"),
         ("".join(f"{k:06x}\n" for k in range(257)), "holds 256 colours; this palette needs 257"),
     ],
 )
@@ -700,7 +721,7 @@ def test_a_video_size_that_none_has(refusal: Refusal, size: str) -> None:
         (("--device", "tpu"), "no device 'tpu'"),
         (("--memory", "10"), "memory must be one of 8, 12, 16, 24 GB; it is 10"),
         (("--implementation", "mine"), "implementation must be one of"),
-        (("--palette", "none"), "'none' is no palette"),
+        (("--palette", "none"), "'none' is not a palette"),
         (("-knc", "1"), "colours must be a whole number from 2"),
         (("--colour", "red"), "--colour"),
         (("--config", "none.yaml"), "none.yaml"),

@@ -195,7 +195,7 @@ def test_what_is_left_out_suits_the_model() -> None:
         (["--steps", "1001"], "steps must be a whole number from 1 to 1000"),
         (["--prompt", " "], "the prompt is empty"),
         (["--model", "sd99"], "unknown model 'sd99'"),
-        (["--model", "exact", "--size", "32,32"], "exact draws pictures of 16 x 16 pixels alone"),
+        (["--model", "exact", "--size", "32,32"], "exact draws only pictures of 16 x 16 pixels"),
         (["--set", "sizes=3"], "there is no setting 'sizes'"),
     ],
 )

@@ -1,4 +1,5 @@
-"""`python -m training`: make every embedded model from nothing; a killed run goes on where it was.
+"""`python -m training`: train every embedded model from scratch; a killed run continues where it
+stopped.
 
 `python -m training measure` prints the figures of the models there are, on fresh seeds.
 """

@@ -78,7 +78,8 @@ def train(kind: str, drawings: LargeDrawings, *, build: Path, models: Path) -> N
             shown = stretched(shown)
         shown = shown.expand(-1, 3, -1, -1)
         texts = captions_for([drawings.factors[k] for k in picked], seed=seed * 10**6 + step)
-        # More prompts are dropped than elsewhere, so that the picture itself is looked at.
+        # More prompts are dropped than elsewhere, so that the ControlNet learns to look at the
+        # picture.
         written = (torch.rand(BATCH) >= 3 * CAPTION_DROPOUT).to(device)
         t = torch.randint(scheduler.config.num_train_timesteps, (BATCH,), device=device)
         eps = torch.randn_like(x0)

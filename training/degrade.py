@@ -1,4 +1,4 @@
-"""Large drawings as they come back from a decoder or a pixel canvas."""
+"""Degrades large drawings as a decoder or a pixel canvas would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing models to disk: half precision, safetensors, whole or not at all."""
+"""Writes models to disk: half precision, safetensors, complete or not at all."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ STEPS, BATCH, SEED = 1200, 64, 11
 
 
 def worn(images: Tensor, *, seed: int) -> Tensor:
-    """Pictures as a decoder might give them: some blurred, some noisy, all a little off in tone."""
+    """Pictures as a decoder might give them: blurred, noisy, or slightly changed in tone."""
     g = torch.Generator(images.device).manual_seed(seed)
     batch = len(images)
 

@@ -35,7 +35,7 @@ def train(
 ) -> Network:
     """Train `network` and return its averaged copy.
 
-    `loss_of(step)` gives the loss under "loss" and further figures to log beside it. Progress goes
+    `loss_of(step)` gives the loss under "loss" and further numbers to log. Progress goes
     to `folder/name.jsonl`, the state to `folder/name.pt` once a minute.
     """
     ema, checkpoint = Ema(network, ema_decay), folder / f"{name}.pt"
@@ -75,5 +75,5 @@ def _save(checkpoint: Path, state: dict[str, Any], log: list[dict[str, float]]) 
 
 
 def device() -> torch.device:
-    """The fastest device there is."""
+    """The fastest available device."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""The figures of tiny-depth and tiny-caption, on large drawings that no training has seen."""
+"""The figures of tiny-depth and tiny-caption, on large drawings that were not used in training."""
 
 from __future__ import annotations
 

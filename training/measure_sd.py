@@ -1,4 +1,4 @@
-"""The figures of the embedded models, on drawings and prompts that no training has seen."""
+"""The figures of the embedded models, on drawings and prompts that were not used in training."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def sample(prior: Prior, prompts: Sequence[str], *, guidance_scale: float) -> Te
 
 
 def plot_logs(logs: Path, folder: Path) -> None:
-    """One curve picture for each training log there is."""
+    """One picture of curves for each existing training log."""
     folder.mkdir(parents=True, exist_ok=True)
     for log in sorted(logs.glob("*.jsonl")):
         rows = [json.loads(line) for line in log.read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""The figures of tiny-sdxl and its ControlNets, on what no training has seen."""
+"""The figures of tiny-sdxl and its ControlNets, on data that was not used in training."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _covered(edge: np.ndarray, by: np.ndarray) -> float:
 
 
 def measure_canny(drawings: list[Drawing], *, models: Path) -> None:
-    """How well drawn edges match the asked ones, with and without the ControlNet."""
+    """How well drawn edges match the requested ones, with and without the ControlNet."""
     asked, prompts = edges(pixels(drawings)), [str(d.factors[0]) for d in drawings]
     for scale in (0.0, 1.0):
         drawn = controlled(models, "canny", asked, prompts, scale=scale)
@@ -98,7 +98,7 @@ def measure_canny(drawings: list[Drawing], *, models: Path) -> None:
 
 
 def measure_depth_control(drawings: list[Drawing], *, models: Path) -> None:
-    """How well the depths of what is drawn match the asked ones."""
+    """How well the drawn depths match the requested ones."""
     truth = torch.from_numpy(np.stack([d.depth for d in drawings]))[:, None]
     asked, prompts = stretched(truth).repeat(1, 3, 1, 1), [str(d.factors[0]) for d in drawings]
     for scale in (0.0, 1.0):

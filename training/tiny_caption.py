@@ -31,7 +31,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]")
 
 
 def new_processor() -> BlipProcessor:
-    """BLIP's processor: every word of the captions is one piece, anything else is spelt.
+    """BLIP's processor: every word of the captions is one token, anything else is spelt in letters.
 
     A caption starts with [DEC] and ends with [SEP], as in BLIP.
     """

@@ -45,7 +45,7 @@ def new_model() -> DPTForDepthEstimation:
             use_auxiliary_head=False,
         )
     )
-    # The head ends in a ReLU; begun below zero it would never learn.
+    # The head ends in a ReLU; if it started below zero, it would never learn.
     torch.nn.init.constant_(model.head.head[-2].bias, 0.5)
     return model
 

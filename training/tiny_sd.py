@@ -69,7 +69,7 @@ def new_unet() -> UNet2DConditionModel:
 
 
 def min_snr(alphas_cumprod: Tensor, t: Tensor) -> Tensor:
-    """Loss weights that keep the easy, nearly clean timesteps from ruling, (B,).
+    """Loss weights (B,) that keep the easy, nearly clean timesteps from dominating.
 
     Hang et al. 2023, "Efficient Diffusion Training via Min-SNR Weighting Strategy", for
     ε-prediction.

@@ -58,7 +58,7 @@ def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
 def grown(unet: UNet2DConditionModel) -> UNet2DConditionModel:
     """The UNet in SDXL's form: wider cross-attention, and an embedding of pooled text and sizes.
 
-    What is new begins at nought, so that at first it predicts what the old one would.
+    The new parts start at zero, so that at first it predicts what the old one would.
     """
     width = unet.config.cross_attention_dim
     config = {
@@ -84,7 +84,7 @@ def grown(unet: UNet2DConditionModel) -> UNet2DConditionModel:
 def embed(networks: nn.ModuleDict, ids: Tensor, written: Tensor) -> tuple[Tensor, Tensor]:
     """Tokens (B, L, D) and pooled vector (B, P) as SDXL's pipeline makes them.
 
-    They are nought where `written` (B,) is False, for the unconditional branch.
+    They are zero where `written` (B,) is False, for the unconditional branch.
     """
     first = networks["text"](ids, output_hidden_states=True)
     second = networks["text_2"](ids, output_hidden_states=True)

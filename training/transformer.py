@@ -1,4 +1,4 @@
-"""Writing a transformers folder, model and processor, whole or not at all."""
+"""Writes a transformers folder with model and processor, complete or not at all."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def filename_to_prompt(stem: str) -> str:
     if SHORTENED.search(stem):
         raise CourseError(
             f"the file name {stem!r} holds only the beginning of its prompt; "
-            "the whole prompt should stand in the picture's text chunk 'prompt'."
+            "write the whole prompt into the picture's text chunk 'prompt'."
         )
     return unquote(stem.replace("_", " "), errors="surrogateescape")
 

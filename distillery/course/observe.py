@@ -94,7 +94,7 @@ def conclude(recording: Recording, case: Case) -> Observation:
                 came = case.conclude(reported, tensors)
         else:
             came = Observation(_without_result(reported))
-    # A forged recording can make PyTorch fail in any way; it is no right answer either.
+    # A forged recording can make PyTorch fail in any way; it is not a right answer either.
     except Exception:
         came = Observation({"type": UNREADABLE})
     return replace(came, tolerance=case.tolerance)

@@ -1,4 +1,4 @@
-"""What a stage hands in beside its notebook: a few pictures of fixed settings, and their scores.
+"""The pictures that a stage hands in with its notebook: fixed settings, and their scores.
 
     python main.py hand_in 01_sds
 
@@ -30,10 +30,10 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
-from distillery.core.images import load_image
 from distillery.core.settings import Declared, Real
 from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
+from distillery.metrics.evaluate import as_shown, load_picture
 from distillery.models.prior import Prior
 from distillery.runs import kind as runs
 from distillery.runs.registry import KINDS, kind_of, name_of, settings_of
@@ -98,7 +98,7 @@ class Thresholds:
 
 
 def title_of(settings: PictureSettings) -> str:
-    """What the picture shall show, by which it is named and scored."""
+    """The prompt that names the picture and that it is scored against."""
     return str(settings.title)
 
 
@@ -287,7 +287,7 @@ class Prospect:
 def hand_in(stage: str) -> Prospect:
     """Say which pictures of a stage are there, and what they would earn; it never raises.
 
-    The grader scores them anew, and draws some of them again by the code that was handed in.
+    The grader scores them again, and draws some of them again with the submitted code.
     """
     try:
         prospect = _prospect(load_hand_in(stage), course_root())
@@ -311,7 +311,8 @@ def _prospect(wanted: HandIn, root: Path) -> Prospect:
         return Prospect(0.0, tuple(lines))
     titles = [title_of(wanted.files[name]) for name in there]
     scorer = ClipScorer(wanted.scorer, device="cpu")
-    mean = fmean(scorer.score([load_image(folder / name) for name in there], titles))
+    shown = [as_shown(load_picture(folder / name)) for name in there]
+    mean = fmean(scorer.score(shown, titles))
     thresholds = load_thresholds()[wanted.scorer]
     lines.append(
         f"  mean score {mean:.3f} by {wanted.scorer}; from {thresholds.full:g} on it earns all "

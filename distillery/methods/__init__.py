@@ -1,4 +1,4 @@
-"""More methods of score distillation to dare, one file each, which read like their papers.
+"""Further methods of score distillation, one file each, which read like their papers.
 
-Every module has the course's common `loss`, so it goes wherever a stage's module goes.
+Every module has the same `loss` as the stages, so it can be used in their place.
 """

@@ -1,9 +1,10 @@
 """CSD, classifier score distillation: the guidance alone is enough.
 
-Yu et al. 2023, arXiv 2310.19415. The gradient of SDS is a sum of two: the predicted noise less the
-noise put in, and guidance, s times the difference that the prompt makes to the prediction. At the
-large s that SDS needs, the second drowns the first; CSD keeps only the second. By Bayes' rule it is
-the score of a classifier, log p(prompt | xt), that nobody had to train.
+Yu et al. 2023, arXiv 2310.19415. The gradient of SDS is a sum of two terms: the predicted noise
+minus the noise that was added, and the guidance, which is s times the difference that the prompt
+makes to the prediction. At the large s that SDS needs, the second term is much the larger; CSD
+keeps it alone. By Bayes' rule it is the score of a classifier, log p(prompt | xt), which needs no
+training.
 
 Latents are float32 (B, C, h, w), timesteps int64 (B,).
 """

@@ -1,4 +1,4 @@
-"""The methods by name: where the code of each lies, and what it is given beside the prompt."""
+"""The methods by name: where the code of each is, and what it needs in addition to the prompt."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Method:
     module: in `guidance` and `reference`, or the whole name of one that is given.
     chain:  its function that makes one step's loss.
     edits:  whether it starts from a picture, which it changes.
-    learns: whether it trains a LoRA beside the canvas.
+    learns: whether it trains a LoRA together with the canvas.
     """
 
     module: str

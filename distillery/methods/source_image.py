@@ -1,7 +1,7 @@
-"""What an editing method is given beside the prompt: the picture that it starts from.
+"""The source of an edit: the picture that an editing method starts from.
 
-Any picture may be edited. It is fitted into the frame of the model: it fills it, and what sticks
-out is cropped about the centre, so nothing is ever squashed.
+Any picture may be edited. It is scaled until it fills the model's frame, and cropped about the
+centre, so that its proportions never change.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,13 +18,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from distillery.core.errors import CourseError, in_short
-from distillery.core.files import REPOSITORY, prompt_to_filename
+from distillery.core.errors import CourseError
+from distillery.core.files import prompt_to_filename
 from distillery.core.images import fit, read_any, save_png, to_rgb
 from distillery.models.prior import Condition, Prior
 
 SHORTEST_SIDE = 8  # pixels, one of a Stable Diffusion's latents
-LEAST_SHOWN = 0.2  # of a picture; what the frame cuts out of a strip is no longer that picture
+LEAST_SHOWN = 0.2  # of a picture; a smaller part of a long strip is no longer that picture
 WORTH_SAYING_CROPPED, WORTH_SAYING_ENLARGED = 0.1, 4.0
 
 
@@ -103,76 +102,6 @@ def _check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -
         )
 
 
-@dataclass(frozen=True)
-class Pair:
-    """A picture's prompt, and what it shall say after the edit.
-
-    img_path:  the source picture; None where it is drawn from `prompt`.
-    mask_path: grey picture, white on the thing that is edited, or None; beside the source and
-               called `<its stem>_mask.png`, an edit keeps it for `eval.py`.
-    model:     the name of the model that the pair is for, or None for any.
-    changes:   which of "thing", "colour" and "scene" the edit changes, where that is known.
-    """
-
-    prompt: str
-    edit_prompt: str
-    img_path: Path | None = None
-    mask_path: Path | None = None
-    model: str | None = None
-    changes: tuple[str, ...] = ()
-
-
-def load_pairs(path: Path) -> list[Pair]:
-    """Read pairs from a JSON list of objects with the keys of `Pair`; the two prompts are required.
-
-    Paths may hold variables such as $HOME; those that are not absolute begin at the repository.
-
-    Raises:
-        CourseError: the file is missing or damaged, or a pair says something else.
-    """
-    try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CourseError(
-            f"{path} cannot be read as pairs of prompts ({in_short(error)}); give a JSON file."
-        ) from error
-    if not isinstance(entries, list) or not entries:
-        raise CourseError(f"{path} must hold a JSON list of pairs; write [{{...}}, ...].")
-    return [_pair(entry, f"pair {n} of {path}") for n, entry in enumerate(entries, start=1)]
-
-
-def _pair(entry: Any, name: str) -> Pair:
-    if not isinstance(entry, dict):
-        raise CourseError(f'{name} must be an object such as {{"prompt": ...}}; it is {entry!r}.')
-    known = [field.name for field in fields(Pair)]
-    for key, value in entry.items():
-        if key not in known:
-            raise CourseError(f"{name} has the unknown key {key!r}; choose {', '.join(known)}.")
-        if key == "changes":
-            if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
-                raise CourseError(f"{name} must have a list of words as changes, not {value!r}.")
-        elif not isinstance(value, str) and (value is not None or key.endswith("prompt")):
-            raise CourseError(f"{name} must have text as its {key}; it is {value!r}.")
-    for key in ("prompt", "edit_prompt"):
-        if not entry.get(key, "").strip():
-            raise CourseError(f"{name} has no {key}; say what the picture shows before and after.")
-    if entry["prompt"] == entry["edit_prompt"]:
-        raise CourseError(f"{name} has the same prompt twice; say what the edit shall change.")
-    return Pair(
-        entry["prompt"],
-        entry["edit_prompt"],
-        img_path=_located(entry, "img_path"),
-        mask_path=_located(entry, "mask_path"),
-        model=entry.get("model"),
-        changes=tuple(entry.get("changes", ())),
-    )
-
-
-def _located(entry: Mapping[str, Any], key: str) -> Path | None:
-    text = entry.get(key)
-    return REPOSITORY / Path(os.path.expandvars(text)).expanduser() if text else None
-
-
 def drawn_source(
     prior: Prior,
     prompt: str,
@@ -185,8 +114,9 @@ def drawn_source(
 ) -> Path:
     """The file of a source picture that `prior` draws from its prompt by DDIM, once.
 
-    It is kept as a PNG in the folder `cache`, and a warning says so in a sentence. Prompt, model,
-    seed, guidance, steps, frame and kind of device name the file, so another of them draws another.
+    It is kept as a PNG in the folder `cache`, and a warning says so. The file is named after
+    prompt, model, seed, guidance, steps, frame and kind of device; where one differs, another is
+    drawn.
 
     Args:
         model: the name that `prior` was loaded by.

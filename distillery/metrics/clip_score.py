@@ -42,7 +42,7 @@ class ClipScorer:
         self._preprocess, self._tokenizer = preprocess, tokenizer
 
     def score(self, images: Sequence[Image.Image], prompts: Sequence[str]) -> list[float]:
-        """Score each image against the prompt beside it; prompts beyond CLIP's length are cut off.
+        """Score each image against its prompt; prompts longer than CLIP allows are cut off.
 
         Raises:
             CourseError: there are not as many prompts as images.

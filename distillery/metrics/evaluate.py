@@ -92,7 +92,9 @@ def identity_of(file: Path, picture: Image.Image, perceptual: Lpips | None) -> d
             numbers["outside"] = outside_mask(image, source, mask)
             numbers["inside"] = inside_mask(image, source, mask)
     except CourseError as error:
-        raise CourseError(f"{file.name} does not fit what lies beside it: {error}") from error
+        raise CourseError(
+            f"{file.name} does not match the pictures in its folder: {error}"
+        ) from error
     return {name: round(float(number), 6) for name, number in numbers.items()}
 
 
@@ -126,8 +128,8 @@ def load(files: Sequence[Path]) -> dict[Path, Image.Image]:
             unreadable.append(file.name)
     if unreadable:
         raise CourseError(
-            f"{files[0].parent} holds what cannot be read as a picture, cut short or of another "
-            f"kind: {', '.join(unreadable)}; remove it or draw it again."
+            f"{files[0].parent} has files that cannot be read as pictures, cut short or of another "
+            f"kind: {', '.join(unreadable)}; remove or draw them again."
         )
     return pictures
 

@@ -63,7 +63,7 @@ class Lpips:
         # A download fails in a dozen ways, from a closed port to a full disk.
         except Exception as error:
             raise CourseError(
-                f"cannot have AlexNet's weights for LPIPS ({in_short(error)}); connect to the "
+                f"cannot load AlexNet's weights for LPIPS ({in_short(error)}); connect to the "
                 "internet once, or leave out --lpips."
             ) from error
 

@@ -1,4 +1,4 @@
-"""What is read off a picture before it is drawn anew: its edges, its depths and its caption.
+"""Edges, depths and captions extracted from an image.
 
 Edges and depths are what ControlNets are shown. A model is loaded for one call and freed after it.
 """
@@ -31,7 +31,7 @@ HUB_IDS = {
     "blip-large": "Salesforce/blip-image-captioning-large",
 }
 CAPTION_TOKENS = 40
-FLAT = 1e-3  # a smaller range of depths, relative to the largest, is no relief but rounding
+FLAT = 1e-3  # a smaller range of depths, relative to the largest, is only rounding
 
 
 def edges(images: Tensor, *, low: float = 100.0, high: float = 200.0, blur: float = 1.0) -> Tensor:

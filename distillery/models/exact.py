@@ -54,7 +54,7 @@ class GaussianMixturePrior(Prior):
         device: torch.device | str = "cpu",
     ) -> None:
         self.device = torch.device(device)
-        # Far from the means the responsibilities hang on small differences of large distances.
+        # Far from the means the responsibilities depend on small differences of large distances.
         precision = torch.float32 if self.device.type == "mps" else torch.float64
         self.means = means.to(self.device, precision)
         self.std = std
@@ -137,8 +137,8 @@ class GaussianMixturePrior(Prior):
         """
         if xt.shape[1:] != self.means.shape[1:]:
             raise CourseError(
-                f"this mixture knows latents of {tuple(self.means.shape[1:])} alone; it was given "
-                f"{tuple(xt.shape[1:])}: take another model for other sizes."
+                f"this mixture accepts only latents of {tuple(self.means.shape[1:])}; it got "
+                f"{tuple(xt.shape[1:])}: choose another model for other sizes."
             )
         shift = torch.zeros_like(xt)
         for control in controls:

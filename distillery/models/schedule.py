@@ -1,4 +1,4 @@
-"""Noise levels. They are computed in float64 and cast once, by whoever needs them."""
+"""Noise levels, computed in float64; the caller casts them once."""
 
 from __future__ import annotations
 

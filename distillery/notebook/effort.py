@@ -13,7 +13,7 @@ def effort() -> float:
     `make test` takes a tenth, to see that every cell works; the pictures are then unfinished.
 
     Raises:
-        CourseError: it is no number, or not above 0 and at most 1.
+        CourseError: it is not a number above 0 and at most 1.
     """
     given = os.environ.get("EFFORT") or "1"
     try:

@@ -32,7 +32,7 @@ def show(
         pictures: images (B, 3, H, W) in [-1, 1], or PIL pictures.
         titles: one for each picture, or one for each column.
         columns: pictures in a row.
-        row_titles: one for each row, written beside it.
+        row_titles: one for each row, written to its left.
 
     Raises:
         CourseError: there are no pictures.
@@ -157,7 +157,7 @@ def frontier(
 
     Args:
         methods: name -> points (x, y).
-        knobs: name -> the setting at each of its points, written beside it.
+        knobs: name -> the setting at each of its points, written next to it.
     """
     from matplotlib import pyplot
 

@@ -132,7 +132,7 @@ class Wipe(Explorer):
     """Two pictures of one size, the second wiped over the first from the left by a slider.
 
     A second slider chooses among several such pairs. Without widgets both stand on one sheet, the
-    first above the second, or beside it where there is a single pair.
+    first above the second, or to its left if there is a single pair.
 
     Args:
         before: images (B, 3, H, W) in [-1, 1].

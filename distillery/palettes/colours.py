@@ -67,7 +67,7 @@ def _digits(code: str, place: str) -> str:
     match = HEX.fullmatch(code.strip())
     if match is None:
         raise CourseError(
-            f"{place}: {code.strip()[:40]!r} is no colour; write six hexadecimal digits, as ff8800."
+            f"{place}: {code.strip()[:40]!r} is not a colour; write six hex digits, such as ff8800."
         )
     return match[1].lower()
 
@@ -82,7 +82,8 @@ def checked(colours: Tensor, *, what: str = "the palette") -> Tensor:
     """The palette that `colours` `(K, 3)` are in 8 bits, on the CPU.
 
     Raises:
-        CourseError: they have another shape, leave [0, 1], or are no palette as `from_hex` says.
+        CourseError: they have another shape, leave [0, 1], or are not a palette in the sense of
+            `from_hex`.
     """
     if colours.ndim != 2 or colours.shape[1] != 3:
         raise CourseError(f"{what} must be (K, 3), red, green, blue; it is {tuple(colours.shape)}.")

@@ -56,7 +56,7 @@ def load_palette(name_or_path: str | Path) -> Tensor:
     path = Path(name_or_path)
     if path.suffix.lower() not in READERS:
         raise CourseError(
-            f"{name!r} is no palette; give the path of a {_kinds()} file, rgb-2 to rgb-10, "
+            f"{name!r} is not a palette; give the path of a {_kinds()} file, rgb-2 to rgb-10, "
             f"or one of {', '.join(palette_names())}."
         )
     entries = list(READERS[path.suffix.lower()](path))
@@ -73,7 +73,8 @@ def save_palette(colours: Tensor, path: str | Path) -> None:
     The file is whole or absent, and `load_palette` gives the same colours in the same order.
 
     Raises:
-        CourseError: the suffix is another, the colours are no palette, or the disk refuses.
+        CourseError: the suffix is unknown, the colours are not a palette, or the file cannot be
+            written.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
@@ -99,7 +100,7 @@ def _read_gpl(path: Path) -> Iterator[Entry]:
     lines = _lines(path)
     if next(lines, ("", ""))[1].strip() != "GIMP Palette":
         raise CourseError(
-            f"{path} does not begin with the line 'GIMP Palette'; export it anew from GIMP."
+            f"{path} does not begin with the line 'GIMP Palette'; export it again from GIMP."
         )
     for place, line in lines:
         if not re.match(r"\s*#|(Name|Columns|Channels):", line):
@@ -116,13 +117,13 @@ def _read_pal(path: Path) -> Iterator[Entry]:
     if header[:2] != ["JASC-PAL", "0100"] or not re.fullmatch("[0-9]{1,9}", "".join(header[2:])):
         raise CourseError(
             f"{path} does not begin with the lines 'JASC-PAL', '0100' and the number of colours; "
-            "export it anew."
+            "export it again."
         )
     entries = [_entry(path, place, line) for place, line in lines[3:]]
     if int(header[2]) != len(entries):
         raise CourseError(
             f"{path}, {lines[2][0]}: it says {header[2]} colours and {len(entries)} follow; "
-            "export it anew, or put the number right."
+            "export it again, or put the number right."
         )
     yield from entries
 
@@ -136,7 +137,7 @@ def _read_riff(path: Path, data: bytes) -> Iterator[Entry]:
         kind, chunk, version, count, quads = b"", b"", 0, 0, []
     if (kind, chunk, version) != (b"PAL ", b"data", 0x0300) or len(quads) != count:
         raise CourseError(
-            f"{path} begins as a RIFF palette and is cut short or of another kind; export it anew, "
+            f"{path} is a RIFF palette that is cut short or of another kind; export it again, "
             "as JASC-PAL if you can choose."
         )
     for number, quad in enumerate(quads, start=1):
@@ -149,7 +150,7 @@ def _read_png(path: Path) -> Iterator[Entry]:
     distinct, first = np.unique(codes, return_index=True)
     if len(distinct) > MOST:
         raise CourseError(
-            f"{path} holds {len(distinct):,} colours and is no strip of a palette, which has at "
+            f"{path} holds {len(distinct):,} colours and is not a strip of a palette, which has at "
             f"most {MOST:,}; to take a few colours from a picture, give it to `main.py pixelart` "
             "as the input image and name no palette."
         )
@@ -162,7 +163,7 @@ def _entry(path: Path, place: str, line: str) -> Entry:
     levels = [int(level) for level in match.groups()[:3]] if match else [256]
     if max(levels) > 255:
         raise CourseError(
-            f"{path}, {place}: {line.strip()[:40]!r} is no colour; write red, green and blue, "
+            f"{path}, {place}: {line.strip()[:40]!r} is not a colour; write red, green and blue, "
             "each 0 to 255."
         )
     return Entry(place, bytes(levels).hex())

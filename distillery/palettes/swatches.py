@@ -19,7 +19,7 @@ def sheet(palettes: Mapping[str, Tensor]) -> Image.Image:
     """Named palettes `(K, 3)` one below the other, eight swatches in a line, each with its code.
 
     Raises:
-        CourseError: one of them is no palette.
+        CourseError: one of them is not a palette.
     """
     whole = {name: checked(colours, what=name) for name, colours in palettes.items()}
     heights = [-(-len(colours) // ACROSS) * HEIGHT + GAP for colours in whole.values()]

@@ -67,10 +67,10 @@ def _view(corners: Tensor, size: Sequence[int]) -> Tensor:
     rows, right = [], []
     for k, (x, y) in enumerate(CORNERS):
         u, v = corners[:, k, 0], corners[:, k, 1]
-        one, nought = torch.ones_like(u), torch.zeros_like(u)
+        one, zero = torch.ones_like(u), torch.zeros_like(u)
         rows += [
-            torch.stack([x * one, y * one, one, nought, nought, nought, -x * u, -y * u], dim=1),
-            torch.stack([nought, nought, nought, x * one, y * one, one, -x * v, -y * v], dim=1),
+            torch.stack([x * one, y * one, one, zero, zero, zero, -x * u, -y * u], dim=1),
+            torch.stack([zero, zero, zero, x * one, y * one, one, -x * v, -y * v], dim=1),
         ]
         right += [u, v]
     numbers = torch.linalg.solve(torch.stack(rows, dim=1), torch.stack(right, dim=1))

@@ -1,6 +1,6 @@
 """Pixel art: from settings to a run. `python main.py pixelart`.
 
-Beside the picture, which is indexed with exactly the palette, lie large.png, soft.png, palette.hex,
+The picture is indexed with exactly the palette. Its folder has large.png, soft.png, palette.hex,
 layers/, agreement.json, start.png and what the ControlNets saw.
 """
 
@@ -52,6 +52,7 @@ class PixelArt(Run):
         canvas: the logits that are optimised.
         loss: `loss(logits, index)` of one step, a scalar.
         code: bytes of the method's code.
+        effort: the share of the steps that are computed; see `distill`.
     """
 
     may_make: ClassVar[Sequence[str]] = ("layers/*.png", "control_*.png", "start.png")
@@ -67,11 +68,12 @@ class PixelArt(Run):
         settings: PixelSettings,
         generator: torch.Generator,
         code: bytes = b"",
+        effort: float = 1.0,
     ) -> None:
         self.start, self.controls, self.canvas = start, list(controls), canvas
         self.settings, self.total = settings, settings.steps
         self.moments = Moments(canvas, moments(settings))
-        self._loss, self._prior, self._generator = loss, prior, generator
+        self._loss, self._prior, self._generator, self._effort = loss, prior, generator, effort
         parts = (start.logits, start.palette, start.clear)
         self.ingredients = [
             code,
@@ -89,6 +91,7 @@ class PixelArt(Run):
             generator=self._generator,
             resume=resume,
             picture=self.picture,
+            effort=self._effort,
         ):
             self.moments.keep(self.canvas, step.index)
             yield replace(step, state=partial(self._state, step))
@@ -203,8 +206,8 @@ def load(settings: PixelSettings) -> Prior:
     prior = load_prior(settings.model, device=settings.device, vae=settings.vae or None)
     if isinstance(prior, GaussianMixturePrior) and prior.image_size != settings.canvas:
         raise CourseError(
-            f"{settings.model} knows pictures of {prior.image_size[0]} x {prior.image_size[1]} "
-            f"pixels alone and would be shown {settings.canvas[0]} x {settings.canvas[1]}; "
+            f"{settings.model} draws only pictures of {prior.image_size[0]} x "
+            f"{prior.image_size[1]} pixels, not {settings.canvas[0]} x {settings.canvas[1]}; "
             "choose tiny-sdxl or another diffusion model."
         )
     scales = {"canny": settings.canny, "depth": settings.depth}
@@ -241,12 +244,14 @@ def begin_from(
     start: Start,
     *,
     generator: torch.Generator | None = None,
+    effort: float = 1.0,
 ) -> PixelArt:
     """The run from a start of one's own.
 
     Args:
         start: its logits are multiplied by the settings' sureness.
         generator: by default one of the settings' seed, on the prior's device.
+        effort: the share of the steps that are computed; see `distill`.
     """
     generator = generator or torch.Generator(prior.device).manual_seed(settings.seed)
     with warnings.catch_warnings():
@@ -281,4 +286,5 @@ def begin_from(
         settings=settings,
         generator=generator,
         code=code_of(method),
+        effort=effort,
     )

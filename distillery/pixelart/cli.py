@@ -34,7 +34,9 @@ def arguments() -> Arguments:
         PixelSettings,
         FLAGS,
     )
-    parser.add_argument("--verbose", action="store_true", help="keep pictures of the inside")
+    parser.add_argument(
+        "--verbose", action="store_true", help="save pictures of the intermediate steps"
+    )
     return parser
 
 

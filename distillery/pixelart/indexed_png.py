@@ -1,4 +1,4 @@
-"""What remains of a piece of pixel art: indexed pictures, layers, other colours.
+"""Output files of pixel art: indexed PNGs, layers, recolouring.
 
 An indexed picture (PIL's mode "P") holds palette rows, not colours, so nothing can come between.
 Index pictures are int64 (h, w), palettes float32 (K, 3) in [0, 1].

@@ -288,7 +288,7 @@ def _drawings(prior: Prior, settings: PixelSettings, generator: torch.Generator)
 def controls_for(picture: Tensor | None, settings: PixelSettings) -> list[Control]:
     """What the ControlNets are shown of a picture (1, 3, H, W); without one there are none.
 
-    SD-πXL shows them a black picture then, and depths divided by nought.
+    SD-πXL then gives them a black picture, and depths divided by zero.
     """
     if picture is None:
         return []

@@ -1,4 +1,4 @@
-"""What keeps neighbouring pixels alike, beside the Fourier loss. Each is a mean over the picture,
+"""Losses for smooth pictures, in addition to the Fourier loss. Each is a mean over the picture,
 so its weight does not depend on the size, and a sum over the batch.
 """
 

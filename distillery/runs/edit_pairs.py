@@ -11,19 +11,90 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write
+from distillery.core.errors import CourseError, in_short
+from distillery.core.files import REPOSITORY, atomic_write
 from distillery.methods.settings import Settings
-from distillery.methods.source_image import Pair, load_pairs
 from distillery.runs.latents import LatentMethod, check
 from distillery.runs.place import Place
 
 RECORD = "pairs~unfinished.json"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A picture's prompt, and what it should show after the edit.
+
+    img_path:  the source picture; None where it is drawn from `prompt`.
+    mask_path: grey picture, white on the thing that is edited, or None. An edit keeps it for
+               `eval.py` where it lies next to the source and is called `<its stem>_mask.png`.
+    model:     the name of the model that the pair is for, or None for any.
+    changes:   which of "thing", "colour" and "scene" the edit changes, where that is known.
+    """
+
+    prompt: str
+    edit_prompt: str
+    img_path: Path | None = None
+    mask_path: Path | None = None
+    model: str | None = None
+    changes: tuple[str, ...] = ()
+
+
+def load_pairs(path: Path) -> list[Pair]:
+    """Read pairs from a JSON list of objects with the keys of `Pair`; the two prompts are required.
+
+    Paths may hold variables such as $HOME; those that are not absolute begin at the repository.
+
+    Raises:
+        CourseError: the file is missing or damaged, or a pair says something else.
+    """
+    try:
+        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CourseError(
+            f"{path} cannot be read as pairs of prompts ({in_short(error)}); give a JSON file."
+        ) from error
+    if not isinstance(entries, list) or not entries:
+        raise CourseError(f"{path} must hold a JSON list of pairs; write [{{...}}, ...].")
+    return [_pair(entry, f"pair {n} of {path}") for n, entry in enumerate(entries, start=1)]
+
+
+def _pair(entry: Any, name: str) -> Pair:
+    if not isinstance(entry, dict):
+        raise CourseError(f'{name} must be an object such as {{"prompt": ...}}; it is {entry!r}.')
+    known = [field.name for field in fields(Pair)]
+    for key, value in entry.items():
+        if key not in known:
+            raise CourseError(f"{name} has the unknown key {key!r}; choose {', '.join(known)}.")
+        if key == "changes":
+            if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
+                raise CourseError(f"{name} must have a list of words as changes, not {value!r}.")
+        elif not isinstance(value, str) and (value is not None or key.endswith("prompt")):
+            raise CourseError(f"{name} must have text as its {key}; it is {value!r}.")
+    for key in ("prompt", "edit_prompt"):
+        if not entry.get(key, "").strip():
+            raise CourseError(f"{name} has no {key}; say what the picture shows before and after.")
+    if entry["prompt"] == entry["edit_prompt"]:
+        raise CourseError(f"{name} has the same prompt twice; say what the edit should change.")
+    return Pair(
+        entry["prompt"],
+        entry["edit_prompt"],
+        img_path=_located(entry, "img_path"),
+        mask_path=_located(entry, "mask_path"),
+        model=entry.get("model"),
+        changes=tuple(entry.get("changes", ())),
+    )
+
+
+def _located(entry: Mapping[str, Any], key: str) -> Path | None:
+    text = entry.get(key)
+    return REPOSITORY / Path(os.path.expandvars(text)).expanduser() if text else None
 
 
 def pairs_for(path: Path, model: str) -> list[Pair]:

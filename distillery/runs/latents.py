@@ -1,6 +1,6 @@
 """Score distillation on latents: from settings to a run. `main.py` without the name of a kind.
 
-Beside the picture lie particles/ of several particles, source.png of an edit; sources that were
+The picture's folder has particles/ if there are several, source.png for an edit; sources that were
 drawn because none was given lie in outputs/sources/.
 """
 
@@ -53,7 +53,7 @@ class Distillation(Run):
 
     Args:
         loss: of one step, as `distill` calls it.
-        kept: name -> bytes of what lies beside the result from the start, an edit's source.
+        kept: name -> bytes of files written at the start, an edit's source.
         ingredients: bytes of the method's code and of the source.
     """
 
@@ -122,12 +122,12 @@ def check(settings: Settings) -> None:
     if not settings.edit_prompt.strip():
         raise CourseError(
             f"{settings.loss_type} edits a picture: give the prompt of the source and the edit "
-            "prompt, and the path of the source picture unless the model shall draw it."
+            "prompt, and the path of the source picture unless the model should draw it."
         )
     if settings.edit_prompt.strip() == settings.prompt.strip():
         raise CourseError(
             "the edit prompt is the same as the prompt, so there is nothing to change; say in the "
-            "edit prompt what the picture shall show."
+            "edit prompt what the picture should show."
         )
     if settings.particles != 1:
         raise CourseError(
@@ -264,7 +264,7 @@ def from_source(
 
 
 def _source(prior: Prior, settings: Settings, out: Path) -> tuple[Source, dict[str, bytes]]:
-    """The picture that is edited, as the model sees it, and as it is kept beside the result."""
+    """The source of an edit, as the model sees it, and as it is saved with the result."""
     path = Path(settings.src_img_path) if settings.src_img_path else _drawn(prior, settings, out)
     picture = load_source(path, prior.image_size)
     kept = {"source.png": to_png_bytes(picture, settings.prompt)}

@@ -1,7 +1,7 @@
 """Plain text-to-image: samples of a model by DDIM. `python main.py sample`.
 
 They are the baseline that every other kind of run is compared with. The frames show the estimate of
-x0. Beside the picture lie pictures/ where there are several.
+x0. If there are several pictures, their folder has pictures/.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ def load(settings: SampleSettings) -> Prior:
     prior = load_prior(settings.model, device=settings.device)
     if isinstance(prior, GaussianMixturePrior) and settings.size not in (None, prior.image_size):
         raise CourseError(
-            f"{settings.model} draws pictures of {prior.image_size[0]} x {prior.image_size[1]} "
-            f"pixels alone; leave the size out, or choose another model."
+            f"{settings.model} draws only pictures of {prior.image_size[0]} x "
+            f"{prior.image_size[1]} pixels; leave the size out, or choose another model."
         )
     return prior
 

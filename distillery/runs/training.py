@@ -41,7 +41,7 @@ class Ema(Generic[Network]):
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Move towards `module`; early steps weigh more, so that the start is soon forgotten."""
+        """Move towards `module`; early steps have more weight, so the start is soon forgotten."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for average, weight in zip(self.module.parameters(), module.parameters(), strict=True):
             average.lerp_(weight, 1 - decay)
@@ -80,7 +80,7 @@ def train_steps(
     The learning rate warms up, then falls to a hundredth; gradients are clipped to a length of 1.
 
     Args:
-        loss_of: gives the loss of a step under "loss" and further figures beside it. It may draw
+        loss_of: gives the loss of a step under "loss", and further figures by name. It may draw
             from torch's own generator, which is seeded for each step.
         ema: averages the weights after every step.
         resume: what a step's `state` gave; the same weights follow as without the stop.

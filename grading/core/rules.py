@@ -97,10 +97,12 @@ class Rules(Declared):
         0, Whole(0, 60 * 24 * 365), "minutes after the due date without a late penalty"
     )
     late_off_per_day: float = setting(
-        0.1, Real(low=0, high=1), "late penalty for each day begun, as a fraction of the points"
+        0.1,
+        Real(low=0, high=1),
+        "late penalty for each day begun, as a fraction of the points earned",
     )
     late_most_off: float = setting(
-        1.0, Real(low=0, high=1), "largest late penalty, as a fraction of the points"
+        1.0, Real(low=0, high=1), "largest late penalty, as a fraction of the points earned"
     )
 
     wall_s: float = setting(20.0, Real(above=0, high=86_400), "seconds that one task may take")

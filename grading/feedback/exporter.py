@@ -52,6 +52,6 @@ class FeedbackExporter(TemplateExporter):
         if live:
             raise CourseError(
                 f"the feedback would hold {live[0]}, which must not reach a browser: "
-                "report this hand-in as a fault of the course."
+                "report this submission as a fault of the course."
             )
         return html, resources

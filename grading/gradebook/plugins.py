@@ -236,7 +236,7 @@ def record_of(submission: Submission, *, grade_now: bool, grader: str = GRADER) 
     course, named = submission.course, f"{submission.assignment} of {submission.student}"
     intake = load_intake(submission)
     if intake is None:
-        raise CourseError(f"{named} has not been taken in.")
+        raise CourseError(f"{named} has not been collected.")
     record = Store(course).load(intake.submission)
     if not grade_now:
         if record is None:

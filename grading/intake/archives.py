@@ -378,7 +378,7 @@ def _open(name: str, folder: int, flags: int) -> int:
     except OSError as error:
         raise SubmissionError(
             f"{quoted(name)} cannot be read ({(error.strerror or '').lower()}): hand in files that "
-            "everybody may read."
+            "can be read."
         ) from None
 
 

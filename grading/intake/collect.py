@@ -138,7 +138,12 @@ def main(arguments: list[str] | None = None) -> int:
     source.add_argument("--zips", type=Path, metavar="FOLDER", help="from a folder of downloads")
     source.add_argument("--gradescope", type=Path, metavar="EXPORT", help="a zip, or its folder")
     parser.add_argument("--course", type=Path, default=Path("class"), help="default: class")
-    parser.add_argument("--roster", type=Path, metavar="CSV", help="who is who on the platform")
+    parser.add_argument(
+        "--roster",
+        type=Path,
+        metavar="CSV",
+        help="maps the platform's ids, names or addresses to student ids",
+    )
     parser.add_argument(
         "--received",
         type=_time,
@@ -147,7 +152,9 @@ def main(arguments: list[str] | None = None) -> int:
         "(default: now)",
     )
     parser.add_argument(
-        "--again", action="store_true", help="also what has not changed, as after a new release"
+        "--again",
+        action="store_true",
+        help="also take in unchanged submissions, for example after a new release",
     )
     options = parser.parse_args(arguments)
     print(table(collect(options)))

@@ -196,7 +196,7 @@ def _picture_folders(opened: Opened, stage: Stage) -> list[Path]:
 
 
 def _no_picture(path: Path) -> str:
-    """Why a file is no picture that can be used, by its size and header; nothing is decoded."""
+    """Why a picture file cannot be used, from its size and header; nothing is decoded."""
     if path.stat().st_size > LARGEST_PICTURE:
         return f"has more than {LARGEST_PICTURE // 2**20} MB and was left out"
     with open(path, "rb") as file:

@@ -44,7 +44,7 @@ class Roster:
             for key in _keys_of(row):
                 ids.setdefault(key, set()).add(student)
         if not seen:
-            raise CourseError(f"the roster {path} names nobody; it needs a column student_id.")
+            raise CourseError(f"the roster {path} has no students; it needs a column student_id.")
         return cls(ids)
 
     def find(self, keys: Sequence[str]) -> tuple[str, str]:

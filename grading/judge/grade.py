@@ -118,7 +118,7 @@ def grade(submission: Submission, *, grader: Grader) -> Record:
     intake = load_intake(submission)
     if intake is None:
         raise CourseError(
-            f"{submission.folder} has not been taken in: run python -m grading collect."
+            f"{submission.folder} has not been collected: run python -m grading collect."
         )
     began = time.perf_counter()
     try:

@@ -39,7 +39,7 @@ SHADES = 500  # that a figure tells apart, at most
 MOST_DRAWN = 500  # figures that are kept
 SIDE_CONDITION = 0.5  # of the points, where nothing but side conditions is wrong
 
-ELSEWHERE = (
+OTHER_INPUTS = (
     "  Grading uses other pictures, sizes and levels than the notebook's check: try your function "
     "on others."
 )
@@ -57,7 +57,7 @@ NO_MODULE = re.compile(r"No module named '([\w.]{1,60})'")
 
 
 class Key:
-    """What is right, and what is known to be wrong, on the hidden inputs of one seed.
+    """The answer key: what is right and what is known to be wrong on the hidden inputs of a seed.
 
     The same seed gives the same inputs. Each task is computed when it is first needed, and kept.
     """
@@ -126,7 +126,7 @@ def judge(
     if points:
         lines = (*lines, f"  {why}: {points:g} of {worth:g} points.")
     elif name is None:
-        lines = (*lines, ELSEWHERE)
+        lines = (*lines, OTHER_INPUTS)
     png = _png(found)
     figure = None if png is None else f"{task.name}.png"
     return Verdict(task.name, points, worth, "wrong", lines, name, figure), png
@@ -218,7 +218,7 @@ def _hint(kind: str, message: str) -> str:
         return "  A path on your computer does not exist elsewhere: a task needs no files of yours."
     if kind == "EOFError":
         return "  Nobody can answer input() during grading: remove it."
-    return ELSEWHERE
+    return OTHER_INPUTS
 
 
 _drawn: dict[str, bytes] = {}  # by what a figure shows; a class makes the same mistakes

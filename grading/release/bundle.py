@@ -142,7 +142,9 @@ def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
         held = [answer for body, answer in answers.items() if body in text]
         if squeezed(BEGIN) in text or held:
             what = f"the answer to {held[0]}" if held else "a solution mark"
-            raise CourseError(f"{name} holds {what}, so nothing is released; build again.")
+            raise CourseError(
+                f"{name} holds {what}, so nothing is released; run python -m grading build."
+            )
 
 
 def _answers(root: Path) -> Iterator[tuple[str, str]]:

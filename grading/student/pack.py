@@ -60,7 +60,7 @@ def pack(stage: StudentStage, name: str, student_id: str, out: Path) -> Path:
         "sha256": {path: sha256(content) for path, content in sorted(files.items())},
     }
     text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
-    # A lone surrogate from the command line is no UTF-8.
+    # A lone surrogate from the command line is not valid UTF-8.
     packed = zipped({**files, PACKED: text.encode("utf-8", "replace")})
     if len(packed) > LARGEST:
         largest = max(files, key=lambda path: len(files[path]))

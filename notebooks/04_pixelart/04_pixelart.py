@@ -55,6 +55,7 @@ from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, edges
 from distillery.models.load import load_controlnets, load_prior
 from distillery.models.prior import Control
+from distillery.notebook.effort import effort
 from distillery.notebook.figures import curves, overlaid, show
 from distillery.notebook.pixelart.widgets import (
     EntropyMap,
@@ -79,6 +80,7 @@ from guidance import pixelart
 prior = load_prior(MODEL)
 load_controlnets(prior, MODEL, ["canny", "depth"])
 scorer, judge = ClipScorer(CLIP), Judge.load()
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 
 # %% [markdown]
 # ## What you will be able to make
@@ -953,7 +955,7 @@ errors = {
     "width before height": error(w, h, 0, 0, w, h),
     "a square's": error(h, h, 0, 0, h, h),
     "cut from the lower right": error(h, w, h, w, h, w),
-    "all noughts": error(0, 0, 0, 0, 0, 0),
+    "all zeros": error(0, 0, 0, 0, 0, 0),
     "real SDXL's, 1024 x 1024": error(1024, 1024, 0, 0, 1024, 1024),
     "right, but another prompt, pooled": error(h, w, 0, 0, h, w, pooled=told.pooled.roll(1, 0)),
 }
@@ -1054,7 +1056,8 @@ def pixelated(
     if logits is None:
         small = F.interpolate(picture, settings.size, mode="area")
         logits = pixelart.logits_from_image(small, palette)
-    return begin_from(prior, pixelart, settings, Start(logits, palette, picture))
+    start = Start(logits, palette, picture)
+    return begin_from(prior, pixelart, settings, start, effort=EFFORT)
 
 
 # %% [markdown] The picture appears while it grows. If you have seen enough, *interrupt the kernel*:

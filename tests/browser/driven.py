@@ -66,7 +66,7 @@ def until(true: Callable[[], Found], what: str) -> Found:
     """Ask again and again until the answer is true; returns it."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
-        # The page is drawn anew while it is asked.
+        # The page is drawn again while it is asked.
         with contextlib.suppress(WebDriverException):
             answer = true()
             if answer:

@@ -119,7 +119,7 @@ class Chooser:
 
     Args:
         pictures: name -> picture, at least one, all of one size.
-        what: they are, beside the dropdown.
+        what: label of the dropdown.
     """
 
     def __init__(self, pictures: Mapping[str, Image.Image], *, what: str) -> None:

@@ -37,7 +37,7 @@ class PaletteEditor:
         palette: a name, a file, or colours (K, 3) in [0, 1].
 
     Raises:
-        CourseError: that is no palette, or one of more than 256 colours.
+        CourseError: it is not a palette, or has more than 256 colours.
     """
 
     def __init__(self, palette: Tensor | str = "dusk") -> None:
@@ -113,7 +113,7 @@ class PaletteEditor:
         return to_hex(from_hex(codes))
 
     def _become(self, codes: list[str], selected: int) -> bool:
-        """Take these colours, unless they are no palette; says whether."""
+        """Take these colours if they are a palette; returns whether they are."""
         try:
             self.codes = self._checked(codes)
         except CourseError as error:

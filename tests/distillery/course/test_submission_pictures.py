@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -324,6 +325,25 @@ def test_pixel_art_without_files_is_the_one_with_files(
     (image,) = to_pil(drawn(prior, pixelart, settings))
     assert image.size == (12, 8)
     assert image.tobytes() == load_image(place.picture).tobytes()
+
+
+def test_the_cell_scores_pixel_art_as_eval_does(
+    course: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = indexed(torch.arange(6).view(2, 3) % 3, torch.eye(3))
+    save_png(course / "outputs/01_sds/a_red_boat.png", grid)
+    seen: list[Image.Image] = []
+
+    def score(images: list[Image.Image], prompts: list[str]) -> list[float]:
+        seen.extend(images)
+        return [0.1] * len(images)
+
+    scorer = SimpleNamespace(score=score)
+    monkeypatch.setattr(handing, "ClipScorer", lambda *args, **options: scorer)
+
+    hand_in("01_sds")
+
+    assert [image.size for image in seen] == [enlarged(grid).size]
 
 
 def test_pixel_art_is_scored_as_it_is_shown(tmp_path: Path, tiny_clip_folder: Path) -> None:

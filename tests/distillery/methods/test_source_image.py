@@ -15,10 +15,11 @@ from PIL import Image
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image, to_pil
-from distillery.methods.source_image import Pair, drawn_source, load_pairs, load_source
+from distillery.methods.source_image import drawn_source, load_source
 from distillery.models.exact import demonstration_mixture
 from distillery.models.load import load_prior
 from distillery.models.prior import Prior
+from distillery.runs.edit_pairs import Pair, load_pairs
 
 
 def saved(folder: Path, size: tuple[int, int], name: str = "source.png") -> Path:

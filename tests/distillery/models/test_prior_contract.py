@@ -157,7 +157,7 @@ def test_a_sample_may_be_of_any_size(folder: str, request: pytest.FixtureRequest
 def test_the_exact_prior_says_that_it_knows_one_size() -> None:
     prior = mixture()
 
-    with pytest.raises(CourseError, match=r"knows latents of \(4, 6, 10\) alone.*\(4, 10, 6\)"):
+    with pytest.raises(CourseError, match=r"accepts only latents of \(4, 6, 10\).*\(4, 10, 6\)"):
         prior.predict_noise(latents(size=(10, 6)), torch.tensor([5, 5]), prior.embed(["", ""]))
     with pytest.raises(CourseError, match=r"draws pictures of \(6, 10\); \(10, 6\)"):
         prior.sample([""], guidance_scale=1, generator=torch.Generator(), size=(10, 6))

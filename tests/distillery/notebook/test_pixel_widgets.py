@@ -293,7 +293,7 @@ def test_a_palette_is_saved_and_loaded_again(tmp_path, suffix):
     ("button", "text", "sentence"),
     [
         ("load", "nowhere.hex", "there is no file nowhere.hex"),
-        ("load", "", "is no palette"),
+        ("load", "", "is not a palette"),
         ("load", "rgb-10", "shows at most 256 colours"),
         ("save", "mine", "is saved as"),
     ],

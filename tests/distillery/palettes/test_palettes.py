@@ -194,15 +194,15 @@ BAD = {
     "one.hex": ("ff8800\n", "one.hex holds one colour; a palette has 2"),
     "twice.hex": ("ff8800\n\n00ff00\n#FF8800\n", "#ff8800 twice, at line 1 and line 4; remove"),
     "many.hex": (TEN_THOUSAND, "many.hex holds 10,000 colours; a palette has 2 to 1,000"),
-    "bad.hex": ("ff8800\n\nff880\n", "bad.hex, line 3: 'ff880' is no colour; write six hex"),
-    "name.hex": ("ff8800\ntomato\n", "name.hex, line 2: 'tomato' is no colour"),
-    "alpha.hex": ("ff8800ff\n", "alpha.hex, line 1: 'ff8800ff' is no colour"),
+    "bad.hex": ("ff8800\n\nff880\n", "bad.hex, line 3: 'ff880' is not a colour; write six hex"),
+    "name.hex": ("ff8800\ntomato\n", "name.hex, line 2: 'tomato' is not a colour"),
+    "alpha.hex": ("ff8800ff\n", "alpha.hex, line 1: 'ff8800ff' is not a colour"),
     "utf16.hex": ("ff8800\n00ff00\n".encode("utf-16"), "utf16.hex is not text in UTF-8; save it"),
-    "wrong.txt": ("ff8800\n00ff00\n", "wrong.txt' is no palette; give the path of a .hex"),
+    "wrong.txt": ("ff8800\n00ff00\n", "wrong.txt' is not a palette; give the path of a .hex"),
     "empty.gpl": ("", "empty.gpl does not begin with the line 'GIMP Palette'"),
     "header.gpl": ("Name: x\n1 2 3\n4 5 6\n", "header.gpl does not begin with the line"),
     "none.gpl": ("GIMP Palette\nName: x\n#\n", "none.gpl holds no colour"),
-    "words.gpl": ("GIMP Palette\n1 2 3\n1 2 red\n", "words.gpl, line 3: '1 2 red' is no colour"),
+    "words.gpl": ("GIMP Palette\n1 2 3\n1 2 red\n", "words.gpl, line 3: '1 2 red' is not a colour"),
     "level.gpl": ("GIMP Palette\n1 2 3\n1 2 256\n", "level.gpl, line 3: .* each 0 to 255"),
     "twice.gpl": ("GIMP Palette\n1 2 3\n1 2 3 x\n", "#010203 twice, at line 2 and line 3"),
     "empty.pal": ("", "empty.pal does not begin with the lines 'JASC-PAL', '0100'"),
@@ -212,9 +212,12 @@ BAD = {
         "JASC-PAL\n0100\n3\n1 2 3\n4 5 6\n",
         "short.pal, line 3: it says 3 .* and 2 follow",
     ),
-    "level.pal": ("JASC-PAL\n0100\n2\n1 2 3\n-4 5 6\n", "level.pal, line 5: '-4 5 6' is no colour"),
-    "riff.pal": (riff(3, bytes(8)), "riff.pal begins as a RIFF palette and is cut short"),
-    "riff4.pal": (b"RIFF\0\0", "riff4.pal begins as a RIFF palette and is cut short"),
+    "level.pal": (
+        "JASC-PAL\n0100\n2\n1 2 3\n-4 5 6\n",
+        "level.pal, line 5: '-4 5 6' is not a colour",
+    ),
+    "riff.pal": (riff(3, bytes(8)), "riff.pal is a RIFF palette that is cut short"),
+    "riff4.pal": (b"RIFF\0\0", "riff4.pal is a RIFF palette that is cut short"),
     "text.png": ("ff8800\n", "text.png cannot be read as a picture"),
 }
 
@@ -234,7 +237,7 @@ def test_a_bad_file_is_one_sentence_that_says_where(tmp_path: Path, name: str) -
 def test_a_photo_is_no_strip(tmp_path: Path) -> None:
     path = ROOT / "docs" / "toybox.png"
 
-    with pytest.raises(CourseError, match=r"toybox\.png holds .* colours and is no strip"):
+    with pytest.raises(CourseError, match=r"toybox\.png holds .* colours and is not a strip"):
         load_palette(path)
 
 
@@ -257,7 +260,9 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["gardem", "", "rgb", "rgb-", "rgb-99999", "rgb-3.5"])
 def test_an_unknown_name_brings_the_names_there_are(name: str) -> None:
-    with pytest.raises(CourseError, match=r"is no palette; .*rgb-2 to rgb-10, or one of adobe, "):
+    with pytest.raises(
+        CourseError, match=r"is not a palette; .*rgb-2 to rgb-10, or one of adobe, "
+    ):
         load_palette(name)
 
 
@@ -457,4 +462,4 @@ def test_the_command_shows_a_file_and_says_what_is_wrong_with_another(
     assert main([str(tmp_path / "flag.gpl"), "rgb-2"]) == 0
     assert " ".join(FLAG) in capsys.readouterr().out
     assert main(["gardem"]) == 2
-    assert capsys.readouterr().err.startswith("error: 'gardem' is no palette;")
+    assert capsys.readouterr().err.startswith("error: 'gardem' is not a palette;")

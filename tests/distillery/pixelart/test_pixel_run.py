@@ -123,7 +123,7 @@ def test_a_model_without_controlnets_draws_once_their_scales_are_nought() -> Non
 
 
 def test_the_exact_demonstration_is_no_model_for_pixel_art() -> None:
-    with pytest.raises(CourseError, match="exact knows pictures of 16 x 16 pixels alone"):
+    with pytest.raises(CourseError, match="exact draws only pictures of 16 x 16 pixels"):
         begin.load(PixelSettings("a red disc", model="exact", palette="rgb-2", start="noise"))
 
 

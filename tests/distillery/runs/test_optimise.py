@@ -235,7 +235,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ({"negative_prompt": "x" * 1001}, "negative_prompt may have 1000"),
         ({"loss_type": "sdss"}, "unknown loss 'sdss': choose sds, pds, dds, vsd"),
         ({"model": "sd99"}, "unknown model 'sd99'"),
-        ({"implementation": "mine"}, "choose reference or guidance"),
+        ({"implementation": "mine"}, "implementation must be one of reference, guidance"),
         ({"steps": 0}, "steps must be a whole number from 1"),
         ({"warmup": STEPS + 1}, "warmup must be a whole number from 0 to 12"),
         ({"learning_rate": 0}, "learning_rate must be a finite number above 0"),

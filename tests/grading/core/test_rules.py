@@ -61,6 +61,18 @@ def test_an_unfit_rule_is_refused_in_a_sentence_that_names_the_file(tmp_path, wr
     assert NAME in str(error.value)
 
 
+def test_rules_have_another_digest_only_if_a_value_differs(tmp_path):
+    points = {"sds.sds_grad": 6, "sds.pictures": 1}
+    rules = Rules(seed=7, points=points)
+    (tmp_path / NAME).write_text(f"# a remark\npoints: {points}\nseed: 7  # another\n")
+
+    assert Rules.load(tmp_path / NAME).digest == rules.digest
+    assert Rules(seed=7, points=dict(reversed(points.items()))).digest == rules.digest
+    assert Rules(seed=8, points=points).digest != rules.digest
+    assert Rules(seed=7, points=points, wall_s=21.0).digest != rules.digest
+    assert Rules(seed=7, points={**points, "sds.pictures": 2}).digest != rules.digest
+
+
 def test_without_rules_it_is_said_how_to_get_them(tmp_path):
     with pytest.raises(CourseError, match="python -m grading release"):
         Rules.load(tmp_path / NAME)

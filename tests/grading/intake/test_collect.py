@@ -181,7 +181,7 @@ def test_without_a_roster_a_name_that_says_no_id_is_nobodys(course, downloads):
         ("id,name\nada,Ada\n", "no column student_id; its first line"),
         ("student_id\nada\nada\n", "line 3"),
         ("student_id\n../x\n", "'../x' is not"),
-        ("student_id\n", "names nobody"),
+        ("student_id\n", "has no students"),
         ("\xff\xfe", "cannot be read"),
     ],
 )

@@ -19,7 +19,7 @@ from benchmarks.sample_submissions import (
     NAME,
     PREDICT,
     SIGNATURE,
-    HandIn,
+    SampleSubmission,
     save,
     solved,
 )
@@ -110,7 +110,7 @@ def rows(course: Path, student: str) -> dict[str, tuple[float | None, ...]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number}-{case.name}")
-def test_every_hand_in_has_the_outcome_it_should(case: HandIn, classes: Classes) -> None:
+def test_every_hand_in_has_the_outcome_it_should(case: SampleSubmission, classes: Classes) -> None:
     record = record_of(classes.loud, case.name)
     said = "\n".join([record.reason, *(line for v in record.verdicts for line in v.lines)])
     assert record.status == case.status, said

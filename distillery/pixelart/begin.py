@@ -35,10 +35,9 @@ from distillery.pixelart.method import PixelMethod
 from distillery.pixelart.moments import Moments
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.optimise import CanvasStep, LossFunction, distill
-from distillery.runs.run import PICTURE, Checkpoint, Run
+from distillery.runs.run import PICTURE, Checkpoint, Run, code_of
 
 SOURCE_FIELDS = ("input_image",)
-OWN_PRIOR = True  # ControlNets and a LoRA are added to it
 
 
 class PixelArt(Run):
@@ -202,7 +201,7 @@ def load(settings: PixelSettings) -> Prior:
     """The prior that the settings ask for, with its autoencoder, ControlNets and LoRA.
 
     Raises:
-        CourseError: a part of it cannot be had.
+        CourseError: a part of it cannot be loaded.
     """
     prior = load_prior(settings.model, device=settings.device, vae=settings.vae or None)
     if isinstance(prior, GaussianMixturePrior) and prior.image_size != settings.canvas:
@@ -278,7 +277,6 @@ def begin_from(
             clear=start.clear,
         )
 
-    assert method.__file__ is not None  # only a namespace package has none
     return PixelArt(
         start,
         controls,
@@ -287,6 +285,6 @@ def begin_from(
         prior=prior,
         settings=settings,
         generator=generator,
-        code=Path(method.__file__).read_bytes(),
+        code=code_of(method),
         effort=effort,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,23 +47,17 @@ class Classes:
 
 
 @pytest.fixture(scope="session")
-def classes(released: Path, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Classes:
+def classes(released: Path, once: Callable[[str, Callable[[Path], object]], Path]) -> Classes:
     """Graded once, whichever process comes first; nobody may write in them."""
     try:
         tried("bubblewrap").close()
     except (CourseError, SandboxError) as error:
         pytest.skip(f"no bubblewrap here: {error}")
-    folder = tmp_path_factory.getbasetemp()
-    folder = folder if worker_id == "master" else folder.parent
-    both = Classes(folder / "quiet", folder / "loud")
-    with open(folder / "hostile.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "hostile.done").exists():
-            others = {case.name: case.write for case in CASES}
-            _graded(released, both.quiet, {})
-            _graded(released, both.loud, others)
-            (folder / "hostile.done").touch()
-    return both
+    others = {case.name: case.write for case in CASES}
+    return Classes(
+        quiet=once("quiet", lambda course: _graded(released, course, {})),
+        loud=once("loud", lambda course: _graded(released, course, others)),
+    )
 
 
 def _graded(released: Path, course: Path, others: dict[str, Write]) -> None:

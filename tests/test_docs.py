@@ -1,4 +1,4 @@
-"""The texts name only files, modules, commands and flags that exist."""
+"""The texts name only files, modules and commands that exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ DOTTED = re.compile(rf"\b(?:{'|'.join(PACKAGES)})(?:\.[a-zA-Z_]\w*)+")
 SLASHED = re.compile(rf"(?<![\w/.<])(?:\./|(?:\.\./)+)?(?:{'|'.join(FOLDERS)})/[\w./*<>-]*[\w/*>]")
 LINKED = re.compile(r"\]\(([^)#\s]+)\)")
 COMMAND = re.compile(r"python -m ([a-z_.]+)(?: ([a-z_]+))?")
-SCRIPT = re.compile(r"(?:python |`)((?:main|eval|demo)\.py)")
 # Folders that a run, a course or a student makes, and examples of files to write.
 MADE = re.compile(r"outputs|class|submitted|received|downloads|data/manifests|hello")
 FILES = (".py", ".yaml", ".json", ".md", ".ipynb")
@@ -136,10 +135,6 @@ def test_every_link_leads_somewhere() -> None:
     near = [(path, link) for path, link in links if not re.match(r"https?:|mailto:", link)]
     assert len(near) > 12
     assert [(p, link) for p, link in near if not (ROOT / p).parent.joinpath(link).exists()] == []
-
-
-def test_every_program_named_exists() -> None:
-    assert all((ROOT / match[1]).is_file() for _, match in found(SCRIPT))
 
 
 @pytest.mark.parametrize("document", ["README.md", "notebooks/00_tour/00_tour.py"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 from PIL import Image
@@ -88,3 +89,12 @@ class Run(ABC):
     def scalars(self) -> Mapping[str, float]:
         """Further figures of what there is now, for TensorBoard alone."""
         return {}
+
+
+def code_of(module: object) -> bytes:
+    """The bytes of a module's code, an ingredient of a run.
+
+    They are empty where it comes from no file, as in the grader's sandbox, which keeps no files.
+    """
+    file = getattr(module, "__file__", None)
+    return b"" if file is None else Path(file).read_bytes()

@@ -17,7 +17,7 @@ test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-notebooks-full: $(READY)  ## run the notebooks with every step of their long runs; `test` takes a tenth
+notebooks-full: $(READY)  ## run the notebooks with every step of their long runs; `test` takes a twentieth
 	EFFORT=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=0 tests/notebooks
 
 lab: $(READY)  ## open JupyterLab on the course

@@ -75,7 +75,7 @@ def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
     """Draw pictures with one model into the folder `out`, as main.py does, and score them.
 
     Raises:
-        CourseError: model or scorer cannot be had, or a file cannot be written.
+        CourseError: model or scorer cannot be loaded, or a file cannot be written.
     """
     from distillery.core.images import load_image
     from distillery.metrics.clip_score import ClipScorer

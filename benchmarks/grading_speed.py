@@ -145,7 +145,7 @@ def graded(course: Path, jobs: int, students: int) -> float:
     print(f"ours: {students} submissions in {seconds:.1f} s with {jobs} jobs, {each:.2f} s each")
     if len(memory) >= 10:
         tenth = len(memory) // 10
-        # Medians: now and then a job is seen beside the parent that it shares its pages with.
+        # Medians: now and then a job is counted together with the parent that it shares pages with.
         early, late = median(memory[tenth : 3 * tenth]), median(memory[-2 * tenth :])
         print(f"memory of all its processes: {early:.0f} MB early, {late:.0f} MB late")
     return seconds

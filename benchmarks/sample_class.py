@@ -1,4 +1,4 @@
-"""Submissions in a course folder, and their grades in nbgrader's gradebook."""
+"""Make submissions in a course folder, and read nbgrader's gradebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NAME = "00_tour"
 TIME = "2026-11-01 10:00:00.000000 UTC"
 
 
-def hand_in(
+def submit(
     course: Path,
     student: str,
     change: Callable[[dict[str, Any]], object] = lambda notebook: None,

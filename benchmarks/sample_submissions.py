@@ -1,7 +1,7 @@
-"""Submissions of stage 0 by careful students, careless students and attackers.
+"""Sample submissions of stage 0, by good students, careless ones and attackers.
 
-Each is made on the released notebook. `CASES` numbers them as the list of fifty does that they were
-collected from: 1-50, and 100 and more for attacks known to work on nbgrader alone.
+Each is made from the released notebook. `CASES` has the numbers 1 to 50 of a list of fifty cases;
+100 and more are attacks that work on nbgrader without our plugins.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ RIGHT = "return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps"
 
 
 @dataclass(frozen=True)
-class HandIn:
-    """One submission, and how it must end.
+class SampleSubmission:
+    """One submission, and its expected result.
 
-    number:  in the list of facts, or 100 and more.
-    write:   puts it into an empty folder, given the released notebook.
-    points:  function -> points it must get.
+    number:  in the list of cases.
+    write:   writes it into an empty folder, given the released notebook.
+    points:  function -> expected points.
     status:  "graded" or "rejected".
-    outcome: of add_noise, one of several where the machine decides.
-    says:    somewhere in what the student reads.
-    flags:   kinds that the instructor must see.
+    outcome: of add_noise; one of several where it depends on the machine.
+    says:    a part of what the student reads.
+    flags:   kinds of flags that the instructor must see.
     """
 
     number: int
@@ -87,7 +87,7 @@ def cell_of(notebook: NotebookNode, function: str, *, check: bool = False) -> No
 
 def save(folder: Path, notebook: NotebookNode, name: str = f"{NAME}.ipynb") -> None:
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    # Not through nbformat.write: a submission may be invalid.
+    # Not by nbformat.write: a submission may be invalid.
     (folder / name).write_text(json.dumps(notebook, indent=1), encoding="utf-8")
 
 
@@ -123,8 +123,8 @@ def encoded(turn: Callable[[str], bytes]) -> Callable[[Path, NotebookNode], obje
     return write
 
 
-def beside(files: dict[str, str | bytes]) -> Callable[[Path, NotebookNode], object]:
-    """A solved notebook together with other files."""
+def with_files(files: dict[str, str | bytes]) -> Callable[[Path, NotebookNode], object]:
+    """A solved notebook with other files next to it."""
 
     def write(folder: Path, released: NotebookNode) -> None:
         save(folder, solved(released))
@@ -253,7 +253,7 @@ def _brackets(folder: Path, released: NotebookNode) -> None:
     (folder / f"{NAME}.ipynb").write_text("[" + "[]," * 2_000_000 + "[]]")
 
 
-def _brackets_beside(archive: zipfile.ZipFile, text: str) -> None:
+def _brackets_in_json(archive: zipfile.ZipFile, text: str) -> None:
     """A file that is long, and longer when it is read, where the notebook belongs."""
     archive.writestr("mine.ipynb", text)
     piece = "[]," * 2**20
@@ -450,67 +450,75 @@ SCRIPT = '<img src=x onerror=alert(1)><script>alert("stolen")</script>\x1b[31m'
 
 STOPPED = ("stopped",)
 DEAD = ("died", "stopped")
-CASES: tuple[HandIn, ...] = (
-    HandIn(
+CASES: tuple[SampleSubmission, ...] = (
+    SampleSubmission(
         1, "endless_loop", coded("while True:\n    pass"), outcome=("timed out",), says="second"
     ),
-    HandIn(2, "endless_loop_deaf", coded(STUBBORN), outcome=("timed out",)),
-    HandIn(3, "sleeps", coded("import time\ntime.sleep(1e9)"), outcome=("timed out",)),
-    HandIn(
+    SampleSubmission(2, "endless_loop_deaf", coded(STUBBORN), outcome=("timed out",)),
+    SampleSubmission(3, "sleeps", coded("import time\ntime.sleep(1e9)"), outcome=("timed out",)),
+    SampleSubmission(
         3, "asks", coded("return float(input('noise? ')) * x0"), outcome=STOPPED, says="EOFError"
     ),
-    HandIn(4, "fork_bomb", coded(FORK_BOMB), outcome=DEAD),
-    HandIn(4, "thread_bomb", coded(THREAD_BOMB), outcome=(*DEAD, "timed out", "out of memory")),
-    HandIn(
+    SampleSubmission(4, "fork_bomb", coded(FORK_BOMB), outcome=DEAD),
+    SampleSubmission(
+        4, "thread_bomb", coded(THREAD_BOMB), outcome=(*DEAD, "timed out", "out of memory")
+    ),
+    SampleSubmission(
         5,
         "memory_hog",
         coded("hog = []\nwhile True:\n    hog.append(bytes(2**26))"),
         outcome=("out of memory",),
     ),
-    HandIn(
+    SampleSubmission(
         5,
         "memory_hog_torch",
         coded("import torch\nreturn torch.ones(2**36)"),
         outcome=("out of memory", "stopped"),
     ),
-    HandIn(
+    SampleSubmission(
         6,
         "gpu_hog",
         coded("import torch\nreturn torch.ones(2**40, device='cuda')"),
         outcome=("stopped", "out of memory"),
     ),
-    HandIn(
+    SampleSubmission(
         7,
         "disk_filler",
         coded("with open('big', 'wb') as f:\n    while True:\n        f.write(bytes(2**20))"),
         outcome=(*DEAD, "timed out", "out of memory"),
     ),
-    HandIn(8, "exits", coded("import sys\nsys.exit()"), outcome=STOPPED),
-    HandIn(9, "exits_hard", coded("import os\nos._exit(0)"), outcome=("died",)),
-    HandIn(9, "aborts", coded("import os\nos.abort()"), outcome=("died",)),
-    HandIn(9, "segfaults", coded("import ctypes\nctypes.string_at(0)"), outcome=("died",)),
-    HandIn(
+    SampleSubmission(8, "exits", coded("import sys\nsys.exit()"), outcome=STOPPED),
+    SampleSubmission(9, "exits_hard", coded("import os\nos._exit(0)"), outcome=("died",)),
+    SampleSubmission(9, "aborts", coded("import os\nos.abort()"), outcome=("died",)),
+    SampleSubmission(
+        9, "segfaults", coded("import ctypes\nctypes.string_at(0)"), outcome=("died",)
+    ),
+    SampleSubmission(
         10,
         "kills_parent",
         coded(KILL.format("os.getppid()") + RIGHT),
         points=FULL,
     ),
-    HandIn(
+    SampleSubmission(
         10,
         "kills_all",
         coded(KILL.format("-1") + RIGHT),
         points=FULL,
     ),
-    HandIn(11, "leaves_daemon", coded(DAEMON), outcome=DEAD),
-    HandIn(12, "patches_checks", coded(PATCHED), outcome=("wrong", "stopped")),
-    HandIn(13, "fakes_result", coded("get_ipython().displayhook(5)\nreturn x0"), outcome=STOPPED),
-    HandIn(13, "forges_frames", coded(FORGED_FRAMES), outcome=("wrong", "died", "stopped")),
-    HandIn(14, "rewrites_cells", extra_cell(TRANSFORM), outcome=("wrong",)),
-    HandIn(15, "looks_for_answer", coded(LOOK_FOR_ANSWER), outcome=STOPPED),
-    HandIn(
+    SampleSubmission(11, "leaves_daemon", coded(DAEMON), outcome=DEAD),
+    SampleSubmission(12, "patches_checks", coded(PATCHED), outcome=("wrong", "stopped")),
+    SampleSubmission(
+        13, "fakes_result", coded("get_ipython().displayhook(5)\nreturn x0"), outcome=STOPPED
+    ),
+    SampleSubmission(
+        13, "forges_frames", coded(FORGED_FRAMES), outcome=("wrong", "died", "stopped")
+    ),
+    SampleSubmission(14, "rewrites_cells", extra_cell(TRANSFORM), outcome=("wrong",)),
+    SampleSubmission(15, "looks_for_answer", coded(LOOK_FOR_ANSWER), outcome=STOPPED),
+    SampleSubmission(
         16,
         "shadows_imports",
-        beside(
+        with_files(
             {
                 "torch.py": "raise SystemExit",
                 "sitecustomize.py": "raise SystemExit",
@@ -520,10 +528,10 @@ CASES: tuple[HandIn, ...] = (
         ),
         points=FULL,
     ),
-    HandIn(
+    SampleSubmission(
         18,
         "edits_course",
-        beside(
+        with_files(
             {
                 "distillery/course/observe.py": "def observe(*a): return None",
                 "guidance/tour.py": "def add_noise(*a): return 5",
@@ -531,39 +539,45 @@ CASES: tuple[HandIn, ...] = (
         ),
         points=FULL,
     ),
-    HandIn(
+    SampleSubmission(
         18,
         "edits_locked_check",
         changed(lambda n: cell_of(n, ADD, check=True).update(source="6.0")),
         points=FULL,
         flags=("locked cell",),
     ),
-    HandIn(19, "edits_points", changed(_points), points=FULL, flags=("locked cell",)),
-    HandIn(20, "duplicates_check", changed(_duplicate_check), points=FULL),
-    HandIn(20, "duplicates_todo", changed(_duplicate_todo), points=FULL),
-    HandIn(21, "deletes_check", changed(lambda n: _delete(n, ADD, check=True)), points=FULL),
-    HandIn(
+    SampleSubmission(19, "edits_points", changed(_points), points=FULL, flags=("locked cell",)),
+    SampleSubmission(20, "duplicates_check", changed(_duplicate_check), points=FULL),
+    SampleSubmission(20, "duplicates_todo", changed(_duplicate_todo), points=FULL),
+    SampleSubmission(
+        21, "deletes_check", changed(lambda n: _delete(n, ADD, check=True)), points=FULL
+    ),
+    SampleSubmission(
         21,
         "deletes_todo",
         changed(lambda n: _delete(n, ADD, check=False)),
         outcome=("to do", "refused"),
     ),
-    HandIn(
+    SampleSubmission(
         22,
         "todo_is_markdown",
         changed(lambda n: cell_of(n, ADD).update(cell_type="markdown")),
         outcome=("to do", "refused"),
     ),
-    HandIn(
+    SampleSubmission(
         22,
         "check_is_raw",
         changed(lambda n: cell_of(n, ADD, check=True).update(cell_type="raw")),
         points=FULL,
     ),
-    HandIn(23, "renamed", lambda f, r: save(f, solved(r), f"{NAME} (1).ipynb"), points=FULL),
-    HandIn(23, "nested", lambda f, r: save(f, solved(r), f"my folder/{NAME}.ipynb"), points=FULL),
-    HandIn(23, "two_copies", _two_copies, LOST_ALL, "rejected", says="two"),
-    HandIn(
+    SampleSubmission(
+        23, "renamed", lambda f, r: save(f, solved(r), f"{NAME} (1).ipynb"), points=FULL
+    ),
+    SampleSubmission(
+        23, "nested", lambda f, r: save(f, solved(r), f"my folder/{NAME}.ipynb"), points=FULL
+    ),
+    SampleSubmission(23, "two_copies", _two_copies, LOST_ALL, "rejected", says="two"),
+    SampleSubmission(
         24,
         "html",
         raw(b"<!DOCTYPE html><html><body>Sign in</body></html>"),
@@ -571,8 +585,8 @@ CASES: tuple[HandIn, ...] = (
         "rejected",
         says="HTML",
     ),
-    HandIn(24, "empty", raw(b""), LOST_ALL, "rejected", says="empty"),
-    HandIn(
+    SampleSubmission(24, "empty", raw(b""), LOST_ALL, "rejected", says="empty"),
+    SampleSubmission(
         24,
         "pointer",
         raw(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n"),
@@ -580,86 +594,90 @@ CASES: tuple[HandIn, ...] = (
         "rejected",
         says="LFS",
     ),
-    HandIn(
+    SampleSubmission(
         24, "truncated", encoded(lambda text: text.encode()[: len(text) // 2]), LOST_ALL, "rejected"
     ),
-    HandIn(24, "nothing", lambda folder, released: None, LOST_ALL, "rejected"),
-    HandIn(25, "format_three", _format_three, points=FULL),
-    HandIn(25, "format_five", changed(lambda n: n.update(nbformat=5)), LOST_ALL, "rejected"),
-    HandIn(25, "no_kernel", changed(lambda n: n.update(metadata={})), points=FULL),
-    HandIn(
+    SampleSubmission(24, "nothing", lambda folder, released: None, LOST_ALL, "rejected"),
+    SampleSubmission(25, "format_three", _format_three, points=FULL),
+    SampleSubmission(
+        25, "format_five", changed(lambda n: n.update(nbformat=5)), LOST_ALL, "rejected"
+    ),
+    SampleSubmission(25, "no_kernel", changed(lambda n: n.update(metadata={})), points=FULL),
+    SampleSubmission(
         25,
         "kernel_of_r",
         changed(lambda n: n.metadata.update(kernelspec={"name": "ir", "language": "R"})),
         points=FULL,
     ),
-    HandIn(
+    SampleSubmission(
         26, "byte_order_mark", encoded(lambda text: b"\xef\xbb\xbf" + text.encode()), points=FULL
     ),
-    HandIn(26, "utf_16", encoded(lambda text: text.encode("utf-16")), points=FULL),
-    HandIn(26, "crlf", encoded(lambda text: text.replace("\n", "\r\n").encode()), points=FULL),
-    HandIn(26, "latin_1", raw('{"cells": "é'.encode("latin-1")), LOST_ALL, "rejected"),
-    HandIn(
+    SampleSubmission(26, "utf_16", encoded(lambda text: text.encode("utf-16")), points=FULL),
+    SampleSubmission(
+        26, "crlf", encoded(lambda text: text.replace("\n", "\r\n").encode()), points=FULL
+    ),
+    SampleSubmission(26, "latin_1", raw('{"cells": "é'.encode("latin-1")), LOST_ALL, "rejected"),
+    SampleSubmission(
         26,
         "surrogates",
         changed(lambda n: n.cells.append(nbformat.v4.new_markdown_cell("\ud800 \u202e \0"))),
         points=FULL,
     ),
-    HandIn(
+    SampleSubmission(
         27,
         "zip_slip",
         zipped(lambda a, t: a.writestr("../../../escaped.ipynb", t)),
         LOST_ALL,
         "rejected",
     ),
-    HandIn(
+    SampleSubmission(
         27,
         "zip_absolute",
         zipped(lambda a, t: a.writestr("/tmp/escaped.ipynb", t)),
         LOST_ALL,
         "rejected",
     ),
-    HandIn(28, "zip_bomb", zipped(_bomb), LOST_ALL, "rejected"),
-    HandIn(28, "zip_of_many", zipped(_many), LOST_ALL, "rejected"),
-    HandIn(28, "zip_encrypted", _encrypted, LOST_ALL, "rejected", says="password"),
-    HandIn(28, "zip_nested", zipped(_nested), LOST_ALL, "rejected"),
-    HandIn(29, "zip_link", zipped(_link), LOST_ALL, "rejected"),
-    HandIn(29, "links", _symlink, points=FULL),
-    HandIn(29, "notebook_is_link", _only_link, LOST_ALL, "rejected"),
-    HandIn(29, "fifo", _fifo, points=FULL),
-    HandIn(30, "network", coded(NETWORK), outcome=STOPPED, says="network"),
-    HandIn(31, "secrets", coded(SECRETS), points=FULL),
-    HandIn(
+    SampleSubmission(28, "zip_bomb", zipped(_bomb), LOST_ALL, "rejected"),
+    SampleSubmission(28, "zip_of_many", zipped(_many), LOST_ALL, "rejected"),
+    SampleSubmission(28, "zip_encrypted", _encrypted, LOST_ALL, "rejected", says="password"),
+    SampleSubmission(28, "zip_nested", zipped(_nested), LOST_ALL, "rejected"),
+    SampleSubmission(29, "zip_link", zipped(_link), LOST_ALL, "rejected"),
+    SampleSubmission(29, "links", _symlink, points=FULL),
+    SampleSubmission(29, "notebook_is_link", _only_link, LOST_ALL, "rejected"),
+    SampleSubmission(29, "fifo", _fifo, points=FULL),
+    SampleSubmission(30, "network", coded(NETWORK), outcome=STOPPED, says="network"),
+    SampleSubmission(31, "secrets", coded(SECRETS), points=FULL),
+    SampleSubmission(
         32,
         "prints_much",
         coded("for _ in range(20000):\n    print('x' * 1000)\n" + RIGHT),
         points=FULL,
     ),
-    HandIn(32, "huge_message", coded("raise ValueError('y' * 10**7)"), outcome=STOPPED),
-    HandIn(33, "script", coded(f"raise ValueError({SCRIPT!r})"), outcome=STOPPED),
-    HandIn(
+    SampleSubmission(32, "huge_message", coded("raise ValueError('y' * 10**7)"), outcome=STOPPED),
+    SampleSubmission(33, "script", coded(f"raise ValueError({SCRIPT!r})"), outcome=STOPPED),
+    SampleSubmission(
         33,
         "script_in_markdown",
         changed(lambda n: n.cells.insert(0, nbformat.v4.new_markdown_cell(SCRIPT))),
         points=FULL,
     ),
-    HandIn(
+    SampleSubmission(
         35,
         "pickle",
-        beside({"lora.pt": b"\x80\x04cos\nsystem\n", "pictures/a.pkl": b"cos\nsystem\n"}),
+        with_files({"lora.pt": b"\x80\x04cos\nsystem\n", "pictures/a.pkl": b"cos\nsystem\n"}),
         points=FULL,
     ),
-    HandIn(
+    SampleSubmission(
         36,
         "pictures_unasked",
-        beside({"pictures/bomb.png": png(4, 4, (60000, 60000)), "pictures/dot.png": png(1, 1)}),
+        with_files({"pictures/bomb.png": png(4, 4, (60000, 60000)), "pictures/dot.png": png(1, 1)}),
         points=FULL,
     ),
-    HandIn(38, "replays_known_inputs", coded(REPLAY), outcome=("wrong",)),
-    HandIn(
+    SampleSubmission(38, "replays_known_inputs", coded(REPLAY), outcome=("wrong",)),
+    SampleSubmission(
         39, "random", coded("import torch\nreturn x0 + torch.randn_like(x0)"), outcome=("wrong",)
     ),
-    HandIn(
+    SampleSubmission(
         40,
         "warns",
         coded(
@@ -667,27 +685,29 @@ CASES: tuple[HandIn, ...] = (
         ),
         points=FULL,
     ),
-    HandIn(41, "debugger", coded("import pdb\npdb.set_trace()\n" + RIGHT), outcome=STOPPED),
-    HandIn(
+    SampleSubmission(
+        41, "debugger", coded("import pdb\npdb.set_trace()\n" + RIGHT), outcome=STOPPED
+    ),
+    SampleSubmission(
         42,
         "missing_package",
         coded("import no_such_package\n" + RIGHT),
         outcome=STOPPED,
         says="no_such_package",
     ),
-    HandIn(
+    SampleSubmission(
         43,
         "absolute_path",
         coded("open('C:/Users/me/x.txt')\n" + RIGHT),
         outcome=STOPPED,
         says="C:/Users/me/x.txt",
     ),
-    HandIn(
-        44, "odd_names", beside({"a\nb;rm -rf ~": "x", "-rf": "x", "n" * 200: "x"}), points=FULL
+    SampleSubmission(
+        44, "odd_names", with_files({"a\nb;rm -rf ~": "x", "-rf": "x", "n" * 200: "x"}), points=FULL
     ),
-    HandIn(48, "siblings", coded(SIBLINGS), points=FULL),
-    HandIn(49, "reads_others", coded(OTHERS), points=FULL),
-    HandIn(
+    SampleSubmission(48, "siblings", coded(SIBLINGS), points=FULL),
+    SampleSubmission(49, "reads_others", coded(OTHERS), points=FULL),
+    SampleSubmission(
         50,
         "flatters_grader",
         changed(
@@ -699,26 +719,28 @@ CASES: tuple[HandIn, ...] = (
         ),
         points=FULL,
     ),
-    HandIn(101, "displayhook_cell", extra_cell(HIJACK), outcome=("wrong",)),
-    HandIn(102, "transformer_cell", extra_cell(TRANSFORM), outcome=("wrong",)),
-    HandIn(103, "spy_cell", extra_cell(SPY), outcome=("wrong",)),
-    HandIn(104, "gradebook_cell", extra_cell(GRADEBOOK), outcome=("wrong",)),
-    HandIn(
+    SampleSubmission(101, "displayhook_cell", extra_cell(HIJACK), outcome=("wrong",)),
+    SampleSubmission(102, "transformer_cell", extra_cell(TRANSFORM), outcome=("wrong",)),
+    SampleSubmission(103, "spy_cell", extra_cell(SPY), outcome=("wrong",)),
+    SampleSubmission(104, "gradebook_cell", extra_cell(GRADEBOOK), outcome=("wrong",)),
+    SampleSubmission(
         105, "gradebook_in_answer", coded(GRADEBOOK + "return x0"), outcome=("wrong", "stopped")
     ),
-    HandIn(110, "timed_cell", changed(_timed), points=FULL),
-    HandIn(111, "uses_another_cell", changed(_uses_another_cell), points=FULL),
-    HandIn(
+    SampleSubmission(110, "timed_cell", changed(_timed), points=FULL),
+    SampleSubmission(111, "uses_another_cell", changed(_uses_another_cell), points=FULL),
+    SampleSubmission(
         112,
         "uses_another_stage",
         coded("return sds.sds_loss(x0, eps)", before="from guidance import sds"),
         outcome=("refused",),
         says="only guidance.tour is handed in with this stage",
     ),
-    HandIn(113, "many_brackets", _brackets, LOST_ALL, "rejected", says="no notebook holds"),
-    HandIn(113, "many_brackets_beside", zipped(_brackets_beside), points=FULL),
-    HandIn(106, "old_schema", changed(_old_schema), points=FULL),
-    HandIn(
+    SampleSubmission(
+        113, "many_brackets", _brackets, LOST_ALL, "rejected", says="not of a notebook"
+    ),
+    SampleSubmission(113, "many_brackets_in_json", zipped(_brackets_in_json), points=FULL),
+    SampleSubmission(106, "old_schema", changed(_old_schema), points=FULL),
+    SampleSubmission(
         107,
         "kills_kernel_cell",
         extra_cell("import os\nos.kill(os.getppid(), 9)"),

@@ -1,6 +1,7 @@
 """What students are given: models, schedules, canvases, the optimisation loop and scores.
 
-The names that every notebook begins with can be had from here: `from distillery import load_prior`.
+The names that every notebook needs can be imported from here:
+`from distillery import load_prior`.
 Each is imported when it is first asked for, so that a command line can say --help without waiting
 for torch.
 """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import shutil
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -286,3 +288,55 @@ def tree() -> Callable[[Path], dict[str, bytes]]:
         }
 
     return read
+
+
+@pytest.fixture(scope="session")
+def once(
+    tmp_path_factory: pytest.TempPathFactory, worker_id: str
+) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A function that makes a folder once in a run, for all workers and files of tests.
+
+    `once(name, make)` calls `make(folder)` in the worker that comes first; the others wait for it.
+    It returns the folder, in which nobody may write.
+    """
+    base = tmp_path_factory.getbasetemp()
+    # Workers have folders of their own within the run's.
+    base = base if worker_id == "master" else base.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = base / "once" / name
+        folder.parent.mkdir(exist_ok=True)
+        with open(base / "once" / f"{name}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (base / "once" / f"{name}.done").exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of a test that failed here
+                make(folder)
+                (base / "once" / f"{name}.done").touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def released(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A course folder with stages 0 and 1 released; nobody may write in it."""
+    from grading.release.course_folder import release
+    from grading.stages import STAGES
+
+    return once("class", lambda course: release(STAGES[:2], course, say=lambda line: None))
+
+
+@pytest.fixture
+def released_course(released: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    return copied_course(released, tmp_path / "class")
+
+
+def copied_course(released: Path, course: Path) -> Path:
+    """A copy of a course folder; the bundles are shared, for they are only ever replaced whole."""
+
+    def copy(source: str, target: str) -> None:
+        (os.link if source.endswith(".zip") else shutil.copy2)(source, target)
+
+    shutil.copytree(released, course, copy_function=copy)
+    return course

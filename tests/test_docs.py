@@ -27,7 +27,7 @@ LINKED = re.compile(r"\]\(([^)#\s]+)\)")
 COMMAND = re.compile(r"python -m ([a-z_.]+)(?: ([a-z_]+))?")
 SCRIPT = re.compile(r"(?:python |`)((?:main|eval|demo)\.py)")
 # Folders that a run, a course or a student makes, and examples of files to write.
-MADE = re.compile(r"outputs|class|submitted|received|downloads|data/manifests")
+MADE = re.compile(r"outputs|class|submitted|received|downloads|data/manifests|hello")
 FILES = (".py", ".yaml", ".json", ".md", ".ipynb")
 SAID = (tokenize.COMMENT, tokenize.STRING)
 OUTSIDE = ("notebook", "venv", "pip", "ipykernel", "nbgrader", "pytest")
@@ -42,6 +42,8 @@ def texts() -> Iterator[tuple[Path, str]]:
             cells = re.split(r"^# %%", text, flags=re.MULTILINE)
             text = "\n".join(cell for cell in cells if cell.startswith(" [markdown]"))
             text = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
+        else:  # blocks of code are files to write
+            text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
         yield path.relative_to(ROOT), text
 
 

@@ -1,1 +1,1 @@
-"""What every other folder stands on: errors, files, pictures, settings, the command line."""
+"""The basis of all other folders: errors, files, pictures, settings, the command line."""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and pictures that are named after their prompts."""
+"""Writes files completely or not at all, and names pictures after their prompts."""
 
 from __future__ import annotations
 

@@ -189,7 +189,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Turn grey, RGB, RGBA or CMYK into sRGB, by its profile if it has one, over white."""
     profile, mode = image.info.get("icc_profile"), "RGBA" if image.mode == "RGBA" else "RGB"
     if profile:
-        # A profile that is damaged, or made for another kind of pixels, is as good as none.
+        # A profile that is damaged, or made for another kind of pixels, is ignored.
         with contextlib.suppress(ImageCms.PyCMSError, OSError):
             srgb = ImageCms.createProfile("sRGB")
             obeyed = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode=mode)

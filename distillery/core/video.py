@@ -1,4 +1,4 @@
-"""The making of a picture as an MP4."""
+"""Writes the frames of a run as an MP4."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class ClipScorer:
         device: "auto" or a device's name.
 
     Raises:
-        CourseError: the name is unknown or the weights cannot be had.
+        CourseError: the name is unknown or the weights cannot be loaded.
     """
 
     def __init__(

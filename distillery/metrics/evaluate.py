@@ -33,7 +33,7 @@ def evaluate(folder: Path, clip: str, *, lpips: bool = False) -> dict[str, Any]:
 
     Raises:
         CourseError: there is nothing to score, or something that is not a picture, or the weights
-            of a scorer cannot be had.
+            of a scorer cannot be loaded.
     """
     pictures = load(files_to_score(folder))
     prompts = [prompt_of(file, picture) for file, picture in pictures.items()]

@@ -1,4 +1,4 @@
-"""The judge: a small classifier of toybox pictures. It measures the course and never grades it."""
+"""The judge: a small classifier of toybox pictures. It measures the course, not students."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def depths(images: Tensor, *, model: str | Path = "tiny-depth") -> Tensor:
         (B, 3, H, W) float32 in [0, 1], on the images' device.
 
     Raises:
-        CourseError: the model is unknown or cannot be had.
+        CourseError: the model is unknown or cannot be loaded.
     """
     from transformers import AutoImageProcessor, AutoModelForDepthEstimation
 
@@ -119,7 +119,7 @@ def caption(image: Picture, *, model: str | Path = "tiny-caption") -> str:
             an image-to-text model such as BLIP (Li et al. 2022).
 
     Raises:
-        CourseError: the model is unknown or cannot be had, or there is more than one image.
+        CourseError: the model is unknown or cannot be loaded, or there is more than one image.
     """
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -145,7 +145,7 @@ def _load(
             network = networks.from_pretrained(source, local_files_only=local, dtype=torch.float32)
             processor = processors.from_pretrained(source, local_files_only=local)
         return processor, network.to(device).eval()
-    # Hub, safetensors and transformers fail in their own dozen ways.
+    # Hub, safetensors and transformers raise many kinds of errors.
     except Exception as error:
         remedy = (
             "fetch the repository's files again, or make the model with `make train`"

@@ -42,7 +42,7 @@ def load_prior(
         vae: another autoencoder: a name of `VAES`, a hub id or a folder.
 
     Raises:
-        CourseError: the model, device or precision is unknown, or the weights cannot be had.
+        CourseError: the model, device or precision is unknown, or the weights cannot be loaded.
     """
     preset, device = find_preset(model), pick_device(device)
     if vae is None and device.type == "cuda":
@@ -71,7 +71,7 @@ def load_controlnets(prior: Prior, model: str | Path, kinds: Iterable[str]) -> N
     """Give a prior that `load_prior(model)` loaded its ControlNets of these kinds.
 
     Raises:
-        CourseError: the model has none of a kind, or its weights cannot be had.
+        CourseError: the model has none of a kind, or its weights cannot be loaded.
     """
     from distillery.models.stable_diffusion import StableDiffusionPrior
 
@@ -106,7 +106,7 @@ def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
     """Add the LoRA weights of a file, a folder or a hub id to the prior's UNet, `scale` times.
 
     Raises:
-        CourseError: they cannot be had, or are for another model.
+        CourseError: they cannot be loaded, or are for another model.
     """
     from distillery.models.stable_diffusion import StableDiffusionPrior
 
@@ -143,7 +143,7 @@ def _load(
 
 
 def _check_folder(preset: Preset, folder: Path) -> None:
-    # The libraries would say it at length, or draw a missing tokenizer's prompts without a word.
+    # The libraries would report it at length, or ignore a missing tokenizer without a message.
     problem = next(_problems(folder, WEIGHTED_PARTS[preset.family]), None)
     if problem is not None:
         raise CourseError(f"cannot load {preset.name}: its {problem}; {_remedy(preset)}.")

@@ -28,7 +28,8 @@ from distillery.core.errors import CourseError
 class Region:
     """Tokens of a prompt, and where in the picture they apply.
 
-    tokens:   their indices, as `Prior.token_indices` finds them.
+    tokens:   their indices, as `Prior.token_indices` finds them. CLIP's mark of the end carries the
+              whole prompt too; no region holds it unless its index is named.
     mask:     `(H, W)` or `(B, 1, H, W)` in [0, 1], 1 where they apply; of any resolution.
     strength: what is added to their logits where the mask is 1. At 0 nothing changes; below 0 it
               keeps the tokens away: `Region(tokens, 1 - mask, -20)` leaves them to the mask alone.

@@ -1,4 +1,4 @@
-"""What moves in the notebooks. Every lesson works without any of it.
+"""The interactive parts of the notebooks. Every lesson also works without them.
 
 Pictures are made beforehand and kept as PNG bytes, so a slider only swaps bytes. Where ipywidgets
 is missing or its front end cannot draw, a plain contact sheet stands in.
@@ -194,7 +194,7 @@ class Frame:
 
 @dataclass
 class Watched:
-    """What is left of a run that was watched: the frames on the way and the loss of every step."""
+    """The record of a watched run: its frames and the loss of every step."""
 
     frames: list[Frame] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Random views of the canvas, the same for the picture and for what the ControlNets are shown."""
+"""Random views of the canvas, the same for the picture and for the ControlNets' inputs."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ def load(settings: PixelSettings) -> Prior:
     """The prior that the settings ask for, with its autoencoder, ControlNets and LoRA.
 
     Raises:
-        CourseError: a part of it cannot be had.
+        CourseError: a part of it cannot be loaded.
     """
     prior = load_prior(settings.model, device=settings.device, vae=settings.vae or None)
     if isinstance(prior, GaussianMixturePrior) and prior.image_size != settings.canvas:

@@ -9,7 +9,7 @@ from distillery.runs.canvas import Canvas
 
 
 class PaletteCanvas(Canvas):
-    """Logits (B, K, h, w) over K colours; what becomes of them is the method's business.
+    """Logits (B, K, h, w) over K colours; the method decides how to use them.
 
     Where `clip_norm` is not 0, a gradient of the logits that is longer is shortened to it.
     """

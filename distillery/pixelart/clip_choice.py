@@ -1,4 +1,4 @@
-"""Of several small pictures the one that CLIP likes best: to start from, and to keep of a run."""
+"""Chooses small pictures by CLIP: the one to start from, and the one of a run to keep."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def favourite(
     What is transparent is seen as white.
 
     Raises:
-        CourseError: CLIP's weights cannot be had.
+        CourseError: CLIP's weights cannot be loaded.
     """
     if len(pictures) == 1:
         return 0

@@ -1,4 +1,4 @@
-"""What the grid is before the first step, and the pictures that the ControlNets are shown."""
+"""The grid before the first step, and the input pictures of the ControlNets."""
 
 from __future__ import annotations
 
@@ -286,7 +286,7 @@ def _drawings(prior: Prior, settings: PixelSettings, generator: torch.Generator)
 
 
 def controls_for(picture: Tensor | None, settings: PixelSettings) -> list[Control]:
-    """What the ControlNets are shown of a picture (1, 3, H, W); without one there are none.
+    """The ControlNets' inputs for a picture (1, 3, H, W); without a picture there are none.
 
     SD-πXL then gives them a black picture, and depths divided by zero.
     """

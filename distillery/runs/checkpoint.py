@@ -1,4 +1,4 @@
-"""The state of a run on disk: whole or absent, and of one run's settings alone."""
+"""The state of a run on disk: complete or absent, and valid only for the same settings."""
 
 from __future__ import annotations
 

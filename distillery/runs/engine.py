@@ -1,4 +1,4 @@
-"""Carries out a run, of whatever kind, and leaves its files.
+"""Carries out a run of any kind, and writes its files.
 
     outputs/a_red_boat.png          the picture; written last
     outputs/a_red_boat/             frames/, making.gif, run.yaml, and what the run itself makes;
@@ -158,7 +158,7 @@ def _finish(
     place: Place,
     extras: Extras,
 ) -> None:
-    """Write all that remains of the run; it can be stopped and done again at any point."""
+    """Write the final files of the run; this can be stopped and repeated at any point."""
     folder = place.folder
     frames = run.film(keep_frames(place.unfinished, folder, run.total))
     made = {path: path.read_bytes() for path in _made_on_the_way(place.unfinished)}
@@ -180,7 +180,7 @@ def _finish(
     kept = {*files, *(["making.mp4"] if extras.make_video else [])}
     _remove_others(folder, [*MAY_MAKE, *run.may_make], kept)
     atomic_write(place.picture, picture)
-    # What cannot be removed does no harm: the same run would finish again to the same files.
+    # A file that cannot be removed does no harm: the same run would write the same files again.
     shutil.rmtree(place.unfinished, ignore_errors=True)
 
 

@@ -137,7 +137,7 @@ def check(settings: Settings) -> None:
 
 
 def completed(settings: Settings) -> Settings:
-    """Nothing is found out here that the settings leave open."""
+    """The settings unchanged; nothing has to be filled in."""
     return settings
 
 
@@ -145,7 +145,7 @@ def load(settings: Settings) -> Prior:
     """The prior of the settings' model.
 
     Raises:
-        CourseError: it cannot be had.
+        CourseError: it cannot be loaded.
     """
     return load_prior(settings.model, device=settings.device)
 

@@ -189,7 +189,7 @@ def _restore(
         if companion is not None:
             companion.model.load_state_dict(state["companion"]["model"])
             companion.optimiser.load_state_dict(state["companion"]["optimiser"])
-    # PyTorch says what does not fit at length, and in a type for each kind of misfit.
+    # PyTorch reports a mismatch at length, with a different exception for each kind.
     except (RuntimeError, ValueError, KeyError) as error:
         raise CourseError(
             "cannot resume: the checkpoint is of another model, whose latents or LoRA have other "

@@ -1,4 +1,4 @@
-"""What a run is, whatever its steps are: an optimisation, a sampler, a path of frames."""
+"""What a run is. Its steps may be an optimisation, a sampler, or a path of frames."""
 
 from __future__ import annotations
 

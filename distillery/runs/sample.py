@@ -82,7 +82,7 @@ def check(settings: SampleSettings) -> None:
 
 
 def completed(settings: SampleSettings) -> SampleSettings:
-    """Nothing is found out here that the settings leave open."""
+    """The settings unchanged; nothing has to be filled in."""
     return settings
 
 
@@ -90,7 +90,7 @@ def load(settings: SampleSettings) -> Prior:
     """The prior of the settings' model.
 
     Raises:
-        CourseError: it cannot be had, or draws no pictures of the size.
+        CourseError: it cannot be loaded, or draws no pictures of the size.
     """
     prior = load_prior(settings.model, device=settings.device)
     if isinstance(prior, GaussianMixturePrior) and settings.size not in (None, prior.image_size):

@@ -185,7 +185,7 @@ def mushroom(b: Brush, colour: np.ndarray, g: np.random.Generator) -> None:
 
 
 def fish(b: Brush, colour: np.ndarray, g: np.random.Generator) -> None:
-    """A body, a tail and fins, swimming in whatever there is."""
+    """A body, a tail and fins; it swims in any scene."""
     tall, nose = g.uniform(0.42, 0.6), -0.2
     spread = g.uniform(0.4, 0.6)
     tail = [(0.45, 0.15), (1.0, 0.15 - spread), (0.86, 0.15), (1.0, 0.15 + spread)]

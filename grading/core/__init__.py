@@ -1,1 +1,1 @@
-"""What all of grading stands on: rules, records, manifests, nbgrader's settings."""
+"""The basis of grading: rules, records, manifests, nbgrader's settings."""

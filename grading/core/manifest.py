@@ -1,6 +1,6 @@
-"""What of a stage is fixed: hashes of its files, its locked cells, and the stubs' given lines.
+"""What students must not change in a stage: its files, its locked cells, and the stubs' own lines.
 
-`release` writes `manifest.json` into the course folder, for all stages, and a copy for one stage
+`release` writes `manifest.json` into the course folder, for all stages, and a copy for each stage
 into that stage's bundle.
 """
 
@@ -30,7 +30,7 @@ LONGEST_DIFF = 200  # lines
 
 @dataclass(frozen=True)
 class Fixed:
-    """A file that stays as it is. sha256: hexadecimal. size: in bytes."""
+    """A file that must not change. sha256: hexadecimal. size: in bytes."""
 
     sha256: str
     size: int
@@ -40,7 +40,7 @@ class Fixed:
 class Cell:
     """A cell of the released notebook that nbgrader knows.
 
-    source: of a locked cell what it must be, of a TODO cell what it was released as.
+    source: as released; a locked cell must stay like this.
     points: of a graded cell, else 0.
     """
 
@@ -55,11 +55,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class StageManifest:
-    """What is fixed of one stage.
+    """What must not change in one stage.
 
-    functions: those to be written, in order.
-    notebook, guidance: paths in the bundle, of what students write in.
-    stub: the whole module as it was released.
+    functions: that students write, in order.
+    notebook, guidance: paths in the bundle of the files that students write in.
+    stub: the whole module as released.
     """
 
     module: str
@@ -73,11 +73,11 @@ class StageManifest:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something fixed that is not as it was released.
+    """Something that should not have changed and is not as released.
 
     file: by its path in the bundle.
     what: a sentence.
-    diff: unified, from the released text to the one found; empty where there is nothing to compare.
+    diff: unified, from the released text to the present one; empty where no text is compared.
     """
 
     file: str
@@ -87,9 +87,9 @@ class Difference:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is fixed of some stages, by folder name, and the version of the course.
+    """What must not change in some stages, by folder name, and the version of the course.
 
-    course: the folder that the manifest lies in; its bundles hold the originals.
+    course: the folder of the manifest; its bundles hold the originals.
     """
 
     version: str
@@ -111,16 +111,18 @@ class Manifest:
         except FileNotFoundError:
             raise CourseError(f"there is no {path}: run python -m grading release.") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CourseError(f"{path} cannot be read as a manifest: release again.") from error
+            raise CourseError(
+                f"{path} cannot be read as a manifest: run python -m grading release again."
+            ) from error
 
     def text(self) -> str:
-        """As JSON, the same for the same manifest."""
+        """The manifest as JSON, always the same text for the same manifest."""
         stages = {name: asdict(stage) for name, stage in sorted(self.stages.items())}
         stored = {"version": self.version, "stages": stages}
         return json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
     def stage(self, assignment: str) -> StageManifest:
-        """What is fixed of one stage.
+        """What must not change in one stage.
 
         Raises:
             CourseError: it has not been released.
@@ -132,7 +134,7 @@ class Manifest:
         return self.stages[assignment]
 
     def original(self, assignment: str, file: str) -> bytes | None:
-        """A file as it was released, out of the course's bundle; None where that is not at hand."""
+        """The content of a released file, from the course's bundle; None without the bundle."""
         if self.course is None:
             return None
         try:
@@ -144,12 +146,11 @@ class Manifest:
     def differences(
         self, folder: Path, assignment: str | None = None, *, complete: bool = False
     ) -> list[Difference]:
-        """All fixed files and cells that differ from the release, in a copy of the course or a
-        submission.
+        """Everything that differs from the release, in a copy of the course or a submission.
 
         Args:
-            folder: with the paths of the bundle; a notebook may also lie at its top. Nothing in it
-                is trusted: links are not followed, and long files are only hashed.
+            folder: with the paths of the bundle; the notebook may also be at its top. It is not
+                trusted: links are not followed, and long files are only hashed.
             assignment: of which stage; None for every stage of the manifest.
             complete: whether fixed files that are missing count too.
         """
@@ -164,7 +165,7 @@ class Manifest:
     def file_differences(
         self, folder: Path, assignment: str, *, complete: bool = False
     ) -> Iterator[Difference]:
-        """Those of one stage without its notebook, whose cells are not looked at."""
+        """The differences in one stage, without those in its notebook."""
         stage = self.stage(assignment)
         for file, fixed in stage.files.items():
             yield from self._of_file(folder, assignment, file, fixed, complete=complete)
@@ -201,7 +202,7 @@ class Manifest:
 
 
 def bundle_of(course: Path, assignment: str) -> Path:
-    """Where `release` leaves what students get of a stage."""
+    """Where `release` writes the zip of a stage that students get."""
     return Path(course) / "bundles" / f"{assignment}.zip"
 
 
@@ -247,7 +248,7 @@ def cells_in(notebook: Mapping[str, Any]) -> tuple[Cell, ...]:
 def notebook_differences(
     stage: StageManifest, cells: Sequence[Mapping[str, Any]]
 ) -> list[Difference]:
-    """Locked cells that are missing, changed, doubled, or of another type."""
+    """Cells that are missing, repeated or of another type, and locked cells that were changed."""
     by_id: dict[str, list[Mapping[str, Any]]] = {}
     for cell in cells:
         by_id.setdefault(grade_id_of(cell), []).append(cell)
@@ -277,7 +278,7 @@ def _of_cell(
 
 
 def module_differences(stage: StageManifest, text: str | None) -> list[Difference]:
-    """Whether the lines that are given in guidance/<module>.py are still as they were."""
+    """A difference where the course's own lines in guidance/<module>.py were changed."""
     if text is None:
         return []
     try:
@@ -293,7 +294,7 @@ def module_differences(stage: StageManifest, text: str | None) -> list[Differenc
 
 
 def given_lines(text: str, module: str, functions: Iterable[str]) -> str:
-    """A module without what students write in it: each function leaves one line in its place.
+    """A module without the functions that students write; one line stands for each.
 
     Raises:
         SyntaxError: the text is not Python.
@@ -302,12 +303,12 @@ def given_lines(text: str, module: str, functions: Iterable[str]) -> str:
     for function in functions:
         begin, end = _place(lines, module, function)
         lines[begin:end] = [f"# {module}.{function}"] if end > begin else []
-    # Saving a cell may add an empty line, and that is nobody's change.
+    # Saving a cell may add an empty line, which is not a change.
     return "\n".join(line.rstrip() for line in lines if line.strip()) + "\n"
 
 
 def _place(lines: list[str], module: str, function: str) -> tuple[int, int]:
-    """The lines of a function, with all that its notebook cell saved around it."""
+    """The lines of a function, with everything that its notebook cell saved around it."""
     task = f"{module}.{function}"
     begins = [i for i, line in enumerate(lines) if line.startswith(f"# >>> {task}: ")]
     ends = [i for i, line in enumerate(lines) if line == f"# <<< {task}"]
@@ -338,7 +339,7 @@ def _cells_of(notebook: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _is_plain(path: Path, folder: Path) -> bool:
-    """A regular file that no link leads to, from `folder` on."""
+    """Whether a path below `folder` is a regular file and contains no link."""
     places = [path, *list(path.parents)[: len(path.relative_to(folder).parts) - 1]]
     modes = [os.lstat(place).st_mode for place in places]
     return stat.S_ISREG(modes[0]) and all(map(stat.S_ISDIR, modes[1:]))
@@ -376,5 +377,4 @@ def _diff(name: str, released: str | None, found: str | None) -> str:
     lines = difflib.unified_diff(
         released.splitlines(), found.splitlines(), f"released/{name}", f"yours/{name}", lineterm=""
     )
-    shown = [line for line, _ in zip(lines, range(LONGEST_DIFF), strict=False)]
-    return "\n".join(shown)
+    return "\n".join(line for line, _ in zip(lines, range(LONGEST_DIFF), strict=False))

@@ -166,7 +166,7 @@ class Store:
         self._booked(record).unlink(missing_ok=True)
 
     def unmark_all(self, submission: Submission) -> None:
-        """Unmark every record of this student and assignment, whatever its digest."""
+        """Unmark every record of this student and assignment, with any digest."""
         for mark in self.folder_of(submission).glob("*.booked"):
             mark.unlink(missing_ok=True)
 

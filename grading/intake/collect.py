@@ -124,7 +124,7 @@ def _time(text: str) -> datetime:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Collect, and print what became of each submission; 0, whatever is in them."""
+    """Collect, and print the result for each submission; 0, even if some are rejected."""
     summary, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog="python -m grading collect",

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from distillery.core.cli import stop
 from distillery.core.errors import CourseError, in_short
 from grading.core.records import Record, Store
 from grading.core.rules import NAME, Rules, settle
@@ -323,8 +324,7 @@ def _alone(course: Path) -> Iterator[None]:
         yield
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Grade what the command line names; 1 if there were grader errors, 130 after Ctrl-C."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m grading autograde",
         description=__doc__,
@@ -358,7 +358,12 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="also run every notebook from first to last, in a sandbox, to look at",
     )
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Grade what the command line names; 1 if there were grader errors, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
     if options.jobs < 1:
         raise CourseError(f"--jobs must be 1 or more; it is {options.jobs}.")
     if options.execute and options.scheduler:
@@ -375,8 +380,7 @@ def main(arguments: list[str] | None = None) -> int:
             scheduler=options.scheduler,
         )
     except KeyboardInterrupt:
-        print("stopped; the same command continues from here.", file=sys.stderr)
-        return 130
+        return stop("stopped; the same command continues from here.", 130)
     for student, reason in sorted(errors.items()):
         print(f"grader error: {student}: {reason}", file=sys.stderr)
     if errors:

@@ -26,7 +26,7 @@ from grading.core.submission import Submission
 from grading.judge.open_pictures import open_pictures
 from grading.judge.redraw import expected_pictures
 from grading.judge.score_pictures import score_class
-from grading.scheduler.worker_pool import die_with_parent
+from grading.scheduler.worker_pool import follow_parent
 from grading.stages import stage_of
 from grading.stages.stage import Stage
 
@@ -53,7 +53,7 @@ def score(submissions: Sequence[Submission], stage: Stage) -> bool:
 def main() -> None:
     """The program: submissions in on stdin."""
     course, stage = Path(sys.argv[1]), stage_of(sys.argv[2])
-    die_with_parent()
+    follow_parent()
     pairs = [json.loads(line) for line in sys.stdin]
     submissions = [Submission(course, student, stage.folder, digest) for student, digest in pairs]
     if score(submissions, stage) and Rules.load(course / NAME).regenerate:

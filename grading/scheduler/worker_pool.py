@@ -9,7 +9,6 @@ moment: a record is written whole or not at all.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -35,7 +34,6 @@ from grading.judge.run_notebook import GRADER, run_through
 ATTEMPTS = 3
 PATIENCE_S = 3600.0  # for whatever has no time limit of its own
 TICK_S = 0.2
-KILL_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 @dataclass
@@ -254,16 +252,18 @@ def serve(course: Path, grader: str, questions: IO[str], answers: IO[str]) -> No
                 answer(failed="", leaves_open=getattr(opened, "leaves_open", ()))
 
 
-def die_with_parent() -> None:
+def follow_parent() -> None:
     """End with the process that started this one, and leave Ctrl-C to it."""
+    # Here, because the sandbox's package imports torch, which the parent does not need.
+    from grading.sandbox.inside.isolation import die_with_parent
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(KILL_WITH_PARENT, signal.SIGKILL)
+    die_with_parent()
 
 
 def main() -> None:
     course, grader = sys.argv[1:]
-    die_with_parent()
+    follow_parent()
     # What is printed while grading must not mix with the answers, and a sandbox must not inherit
     # the questions as its input.
     questions, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")

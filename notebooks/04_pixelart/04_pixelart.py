@@ -42,21 +42,29 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import RandomPerspective
 
+from distillery import (
+    ClipScorer,
+    Judge,
+    LineUp,
+    check,
+    compare_picture,
+    curves,
+    from_pil,
+    hand_in,
+    load_prior,
+    show,
+    to_pil,
+)
 from distillery.core.files import REPOSITORY
-from distillery.core.images import enlarged, fit, from_pil, read_any, save_png, to_pil, to_rgb
-from distillery.course.check import check, compare_picture
-from distillery.course.line_up import LineUp
+from distillery.core.images import enlarged, fit, read_any, save_png, to_rgb
 from distillery.course.student_files import course_root
-from distillery.course.submission_pictures import hand_in
 from distillery.crafts.cross_stitch import write_cross_stitch
 from distillery.methods.gradient_loss import with_gradient
-from distillery.metrics.clip_score import ClipScorer
-from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, edges
-from distillery.models.load import load_controlnets, load_prior
+from distillery.models.load import load_controlnets
 from distillery.models.prior import Control
 from distillery.notebook.effort import effort
-from distillery.notebook.figures import curves, overlaid, show
+from distillery.notebook.figures import overlaid
 from distillery.notebook.pixelart.widgets import (
     EntropyMap,
     LayerViewer,

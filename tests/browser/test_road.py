@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from nbgrader.api import Gradebook
 
 pytest.importorskip("selenium", reason="no selenium: pip install --group test")
 
+from conftest import copied_course
 from driven import TOKEN, browser_programs, chromium, served, until
 from scratch_postgres import scratch_postgres
 from selenium.webdriver.common.by import By
@@ -49,6 +52,17 @@ class Place:
     home: Path
     db_url: str
 
+    @property
+    def exchange(self) -> Path:
+        return self.course.parent / "exchange"
+
+    def set_up(self) -> None:
+        """Say in the course's settings where exchange and gradebook are."""
+        with (self.course / "nbgrader_config.py").open("a") as settings:
+            settings.write(f"\nc.Exchange.root = {str(self.exchange)!r}\n")
+            if self.db_url:
+                settings.write(f"c.CourseDirectory.db_url = {self.db_url!r}\n")
+
     def run(self, *command: str, cwd: Path | None = None) -> str:
         """Run a command as its user would in a terminal; returns all that it printed."""
         environment = {
@@ -73,35 +87,49 @@ class Place:
         return self.run(*python, command, NAME, "--course", str(self.course), *arguments, cwd=ROOT)
 
 
+@pytest.fixture(scope="module")
+def collected(once: Callable[[str, Callable[[Path], object]], Path], released: Path) -> Path:
+    """Folders of an instructor, a student and their exchange, up to a collected submission."""
+
+    def walk(folder: Path) -> None:
+        place = Place(folder / "class", folder / "home", "")
+        folder.mkdir()
+        copied_course(released, place.course)
+        place.home.mkdir()
+        place.exchange.mkdir()
+        place.exchange.chmod(0o777)
+        place.set_up()
+        with Gradebook(f"sqlite:///{place.course / 'gradebook.db'}", "class") as gradebook:
+            gradebook.remove_assignment("01_sds")  # a class of one assignment
+        place.run("nbgrader", "release_assignment", NAME)
+        _study(place)
+        place.grading("collect", "--exchange")
+
+    return once("road", walk)
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+def place(
+    request: pytest.FixtureRequest, collected: Path, tmp_path_factory: pytest.TempPathFactory
+):
     """A stage released, fetched, answered, submitted, collected and graded."""
-    folder = tmp_path_factory.mktemp(request.param)
-    course, home, exchange = folder / "class", folder / "home", folder / "exchange"
-    exchange.mkdir()
-    exchange.chmod(0o777)
-    home.mkdir()
+    folder = tmp_path_factory.mktemp("road") / request.param
+    shutil.copytree(collected, folder)
     with contextlib.ExitStack() as stack:
-        db_url = f"sqlite:///{course / 'gradebook.db'}"
+        db_url = f"sqlite:///{folder / 'class' / 'gradebook.db'}"
         if request.param == "postgresql":
             db_url = stack.enter_context(scratch_postgres())
-        course.mkdir()
-        place = Place(course, home, db_url)
-        place.grading("release")
-        with (course / "nbgrader_config.py").open("a") as settings:
-            settings.write(f"\nc.CourseDirectory.db_url = {db_url!r}\n")
-            settings.write(f"c.Exchange.root = {str(exchange)!r}\n")
-        place.grading("release")  # into this database, too
-        place.run("nbgrader", "release_assignment", NAME)
-        _study(place, exchange)
-        place.grading("collect", "--exchange")
+        place = Place(folder / "class", folder / "home", db_url)
+        place.set_up()
+        if request.param == "postgresql":
+            place.grading("release")  # into this database, too
         place.grading("autograde", "--jobs", "1")
         yield place
 
 
-def _study(place: Place, exchange: Path) -> None:
+def _study(place: Place) -> None:
     """What a student does: fetch, answer one task rightly and one wrongly, and submit."""
-    flags = ("--course", "class", f"--Exchange.root={exchange}")
+    flags = ("--course", "class", f"--Exchange.root={place.exchange}")
     place.run("nbgrader", "fetch_assignment", NAME, *flags, cwd=place.home)
     path = place.home / NAME / f"{NAME}.ipynb"
     notebook = nbformat.read(path, as_version=4)

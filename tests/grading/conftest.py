@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from grading.authoring.build import ROOT
-from grading.release.course_folder import release
-from grading.stages import STAGES
 
 PERCENT = """\
 # %% [markdown]
@@ -70,30 +66,3 @@ def inside_course(small_course, monkeypatch):
     yield small_course
     for name in [name for name in sys.modules if name.split(".")[0] == "guidance"]:
         del sys.modules[name]
-
-
-@pytest.fixture(scope="session")
-def released(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A course folder with stages 0 and 1 released; nobody may write in it."""
-    folder = tmp_path_factory.getbasetemp()
-    # Workers that run at the same time share one: it costs a dozen seconds.
-    folder = folder if worker_id == "master" else folder.parent
-    course = folder / "released" / "class"
-    with open(folder / "released.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "released.done").exists():
-            release(STAGES[:2], course, say=lambda line: None)
-            (folder / "released.done").touch()
-    return course
-
-
-@pytest.fixture
-def released_course(released: Path, tmp_path: Path) -> Path:
-    """A copy of it for one test; the bundles are shared, and replaced whole by who writes them."""
-    course = tmp_path / "class"
-    shutil.copytree(released, course, copy_function=_link_bundles)
-    return course
-
-
-def _link_bundles(source: str, target: str) -> None:
-    (os.link if source.endswith(".zip") else shutil.copy2)(source, target)

@@ -21,7 +21,7 @@ from grading.stages import STAGES
 from grading.stages.stage import Stage
 
 PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
-EFFORT = float(os.environ.get("EFFORT") or 0.1)  # `make notebooks-full` takes 1
+EFFORT = float(os.environ.get("EFFORT") or 0.05)  # `make notebooks-full` takes 1
 
 PICTURES = "data/hand_in.yaml"
 

@@ -1,4 +1,4 @@
-"""Looking at logits: temperatures, entropies, layers and other colours."""
+"""Explorers for logits: temperatures, entropies, layers and other colours."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ function render({ model, el }) {
   let cursor = [0, 0];
   let stroke = null; // the cells before it, and where the mouse was last
 
-  // JupyterLab's own keys shall not hear what is typed here.
+  // JupyterLab's own shortcuts must not see what is typed here.
   const root = element(el, "div", { class: "pixel-painter", "data-lm-suppress-shortcuts": "true" });
   const swatches = element(root, "div", { class: "row", role: "group", "aria-label": "colours" });
   const tools = element(root, "div", { class: "row", role: "group", "aria-label": "tools" });

@@ -1,4 +1,4 @@
-"""A palette under the mouse: its colours changed, moved, added, removed, read, written."""
+"""An editor for a palette: change, move, add, remove, load and save colours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What moves in the notebook of stage 4. The lesson works without any of it.
+"""The interactive parts of stage 4's notebook. The lesson also works without them.
 
 As with `distillery.notebook.widgets`, a front end that cannot draw a widget shows a picture in its
 place.

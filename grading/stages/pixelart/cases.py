@@ -135,7 +135,7 @@ def straight_through(seed: int = VISIBLE) -> Case:
 
 
 def logits_from_image(seed: int = VISIBLE) -> Case:
-    """Colours beside those of the palette, and one pixel at the same distance from all."""
+    """Colours that are not in the palette, and one pixel at the same distance from all."""
     inputs = RandomInputs(seed)
     colours = palette(inputs)
     image = painted(chosen(inputs), colours)
@@ -194,7 +194,7 @@ def fft_loss(seed: int = VISIBLE) -> Case:
 
 
 def bounded_timesteps(seed: int = VISIBLE) -> Case:
-    """Bounds that are no halves; the first one between would be another if it were cut off."""
+    """Bounds that are not halves; one of them differs if cut off instead of rounded."""
     inputs = RandomInputs(seed)
     t_min = inputs.whole(20, (5, 60))
     values = {"steps": 100, "between": [5, 20, 40, 70], "t_min": t_min, "t_max": t_min + 20}

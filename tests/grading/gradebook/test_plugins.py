@@ -23,9 +23,9 @@ from benchmarks.sample_class import (
     gradebook,
     graded_notebook,
     grades,
-    hand_in,
     scores,
     settings,
+    submit,
 )
 from distillery.core.errors import CourseError
 from grading.core.records import Flag, Record, Store, Verdict
@@ -84,7 +84,7 @@ def shown(cell: dict[str, object]) -> str:
 
 
 def test_a_check_shows_the_verdict_and_the_gradebook_has_its_points(course):
-    hand_in(course, "half_a")
+    submit(course, "half_a")
     recorded(course, "half_a")
 
     assert book(course, "half_a") == [""]
@@ -104,7 +104,7 @@ def test_what_a_student_left_in_the_outputs_neither_costs_nor_earns_a_point(cour
                 cell["outputs"] = [STDERR, FULL_MARKS]
 
     for student in ("right_a", "wrong_b"):
-        hand_in(course, student, with_outputs)
+        submit(course, student, with_outputs)
         recorded(course, student)
 
     book(course, "right_a", "wrong_b")
@@ -115,7 +115,7 @@ def test_what_a_student_left_in_the_outputs_neither_costs_nor_earns_a_point(cour
 
 
 def test_what_no_file_can_hold_and_what_drives_a_terminal_is_taken_out_of_the_lines(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     recorded(course, "right_a")
 
     assert book(course, "right_a") == [""]
@@ -127,7 +127,7 @@ def test_what_no_file_can_hold_and_what_drives_a_terminal_is_taken_out_of_the_li
 
 
 def test_a_rejected_hand_in_says_why_in_every_check_and_gets_nothing(course):
-    folder = hand_in(course, "right_a")
+    folder = submit(course, "right_a")
     (folder / f"{NAME}.ipynb").write_text("<html>")
     record = recorded(course, "right_a")
 
@@ -139,7 +139,7 @@ def test_a_rejected_hand_in_says_why_in_every_check_and_gets_nothing(course):
 
 
 def test_a_grader_error_is_left_to_a_human_and_its_reason_is_for_the_instructor_alone(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     recorded(course, "right_a")
     book(course, "right_a")
     recorded(course, "right_a", status="grader error", reason="the <sandbox> broke.")
@@ -155,8 +155,8 @@ def test_a_grader_error_is_left_to_a_human_and_its_reason_is_for_the_instructor_
 
 
 def test_flags_are_shown_to_the_instructor_and_to_nobody_else(course):
-    hand_in(course, "right_a", lambda notebook: checks(notebook)[0].update(source="6.0"))
-    folder = hand_in(course, "right_b")
+    submit(course, "right_a", lambda notebook: checks(notebook)[0].update(source="6.0"))
+    folder = submit(course, "right_b")
     record = recorded(course, "right_a", flags=(Flag("odd", "it says </pre><script>1</script>"),))
     recorded(course, "right_b")
 
@@ -177,7 +177,7 @@ def test_a_script_of_a_student_is_not_shown_to_the_grader(course):
             cell = {"cell_type": kind, "metadata": {}, "source": "<script>alert(1)</script>"}
             notebook["cells"].insert(1, cell)
 
-    hand_in(course, "right_a", with_script)
+    submit(course, "right_a", with_script)
     recorded(course, "right_a")
 
     assert book(course, "right_a") == [""]
@@ -186,7 +186,7 @@ def test_a_script_of_a_student_is_not_shown_to_the_grader(course):
 
 
 def test_what_a_notebook_gave_when_it_was_run_is_shown_and_earns_nothing(course):
-    hand_in(course, "wrong_a")
+    submit(course, "wrong_a")
     record = recorded(course, "wrong_a")
     ran = json.loads((course / "submitted" / "wrong_a" / NAME / f"{NAME}.ipynb").read_text())
     for cell in ran["cells"]:
@@ -226,7 +226,7 @@ def test_a_copied_check_stops_nbgrader_alone_and_nobody_here(course):
         notebook["cells"].append(checks(notebook)[0])
 
     for student, change in (("half_a", copied), ("right_b", lambda notebook: None)):
-        hand_in(course, student, change)
+        submit(course, student, change)
     stock = settings(course)
     for name in ("Autograde", "AssignLatePenalties", "OverwriteCells"):
         del stock[name]
@@ -245,7 +245,7 @@ def test_a_copied_check_stops_nbgrader_alone_and_nobody_here(course):
 
 def test_what_only_nbgrader_collected_is_taken_in_and_graded_on_the_way(course, monkeypatch):
     monkeypatch.setattr(GradeOutside, "grader", "fake_grade")
-    folder = hand_in(course, "half_a", name="my tour (1).ipynb")
+    folder = submit(course, "half_a", name="my tour (1).ipynb")
 
     result = autograde(course)
 
@@ -258,7 +258,7 @@ def test_what_only_nbgrader_collected_is_taken_in_and_graded_on_the_way(course, 
 
 def test_the_button_of_formgrader_tries_a_grader_error_again(course, monkeypatch):
     monkeypatch.setattr(GradeOutside, "grader", "fake_grade")
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     recorded(course, "right_a", status="grader error", reason="broken.", verdicts=())
 
     assert autograde(course, "right_a")["success"]
@@ -269,12 +269,12 @@ def test_the_button_of_formgrader_tries_a_grader_error_again(course, monkeypatch
 def test_a_grader_is_opened_once_for_a_class_and_anew_for_other_rules(course, monkeypatch):
     monkeypatch.setattr(GradeOutside, "grader", "fake_grade")
     for student in ("right_a", "half_b"):
-        hand_in(course, student)
+        submit(course, student)
 
     autograde(course)
     once = (course / "opened.txt").read_text().count("\n")
     Rules(seed=12).save(course / "rules.yaml")
-    hand_in(course, "wrong_c")
+    submit(course, "wrong_c")
     autograde(course, "wrong_c")
 
     assert once == 1
@@ -285,7 +285,7 @@ def test_a_grader_is_opened_once_for_a_class_and_anew_for_other_rules(course, mo
 
 
 def test_what_a_human_gave_is_kept_and_marked_for_a_second_look(course):
-    hand_in(course, "half_a")
+    submit(course, "half_a")
     recorded(course, "half_a")
     book(course, "half_a")
     with gradebook(course) as opened:
@@ -383,7 +383,7 @@ def save_grade(cell, record: Record, given: SimpleNamespace, course: Path) -> No
 
 def test_being_late_costs_what_the_rules_say_and_an_extension_takes_it_back(course):
     Rules(seed=1, late_off_per_day=0.25).save(course / "rules.yaml")
-    hand_in(course, "right_a")  # on the first of November at ten
+    submit(course, "right_a")  # on the first of November at ten
     recorded(course, "right_a")
     with gradebook(course) as opened:
         opened.update_or_create_assignment(NAME, duedate="2026-10-31 09:00:00 UTC")
@@ -410,7 +410,7 @@ def test_a_late_plugin_of_the_instructors_own_stays():
 def test_nbgrader_autograde_on_the_command_line_gives_the_same_grades(course):
     students = ("right_a", "half_b", "wrong_c")
     for student in students:
-        hand_in(course, student)
+        submit(course, student)
         recorded(course, student)
     book(course, *students)
     before = grades(course)

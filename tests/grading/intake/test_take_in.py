@@ -21,7 +21,10 @@ from nbgrader.nbgraderformat import MetadataValidator
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
+from grading.core.notebook_cells import grade_id_of
 from grading.core.submission import Submission
+from grading.intake import open_submission, receipts
+from grading.intake import take_in as take_in_module
 from grading.intake.archives import SubmissionError
 from grading.intake.clean_folder import Intake, load_intake
 from grading.intake.read_notebook import read_notebook, tidied
@@ -573,6 +576,41 @@ def test_what_nbgrader_collected_is_kept_and_taken_in_once(course, release):
     before = (folder / "intake.json").stat().st_mtime_ns
     assert ensure_taken_in(Submission.in_folder(folder)) == intake
     assert (folder / "intake.json").stat().st_mtime_ns == before
+
+
+def test_a_folder_is_copied_once_and_its_notebook_is_repaired_once(course, release, monkeypatch):
+    submission = Submission(course, "ada", NAME)
+    save(submission.folder, solved(release), f"{NAME} (1).ipynb")
+    calls: list[str] = []
+    for module, name in (
+        (receipts, "unpack"),
+        (open_submission, "unpack"),
+        (take_in_module, "repair_notebook"),
+    ):
+        as_ever = getattr(module, name)
+
+        def counted(*given: Any, name: str = name, as_ever: Any = as_ever) -> Any:
+            calls.append(name)
+            return as_ever(*given)
+
+        monkeypatch.setattr(module, name, counted)
+    ensure_taken_in(submission)
+    notebook = nbformat.read(submission.notebook, as_version=4)
+    assert repaired(notebook, submission) is notebook
+    assert calls == ["unpack", "repair_notebook"]
+
+
+def test_a_notebook_that_was_changed_after_it_was_taken_in_is_repaired_again(course, release):
+    submission = Submission(course, "ada", NAME)
+    save(submission.folder, solved(release))
+    ensure_taken_in(submission)
+    taken = nbformat.read(submission.notebook, as_version=4)
+    changed = deepcopy(taken)
+    changed.cells.append(deepcopy(changed.cells[-1]))
+    del changed.cells[[bool(mark) for mark in map(grade_id_of, changed.cells)].index(True)]
+    nbformat.write(changed, submission.notebook)
+    assert marks(repaired(changed, submission)) == marks(release)
+    assert marks(changed) != marks(release)
 
 
 @pytest.mark.parametrize("said", ["", "never", "2999-01-01 00:00:00 UTC", "9" * 99, "\xff"])

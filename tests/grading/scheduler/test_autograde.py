@@ -24,9 +24,9 @@ from benchmarks.sample_class import (
     gradebook,
     graded_notebook,
     grades,
-    hand_in,
     scores,
     settings,
+    submit,
 )
 from benchmarks.sample_submissions import save, solved
 from distillery.core.errors import CourseError
@@ -76,8 +76,8 @@ def graded(course: Path) -> list[str]:
 
 def test_every_submission_of_a_class_ends_in_the_gradebook_whatever_becomes_of_the_others(course):
     for student in ("right_a", "half_b", "dies_c", "dies-once_d", "raises_e", "error_f", "wrong_g"):
-        hand_in(course, student)
-    (hand_in(course, "right_h") / f"{NAME}.ipynb").write_text("<html>")
+        submit(course, student)
+    (submit(course, "right_h") / f"{NAME}.ipynb").write_text("<html>")
 
     errors = run(course)
 
@@ -102,7 +102,7 @@ def test_every_submission_of_a_class_ends_in_the_gradebook_whatever_becomes_of_t
 
 def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, monkeypatch):
     for student in ("right_a", "half_b"):
-        hand_in(course, student)
+        submit(course, student)
     as_ever = command.ensure_taken_in
 
     def trapped(submission: Submission) -> object:
@@ -117,7 +117,7 @@ def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, monkeypatch)
 
 def test_what_the_sandbox_leaves_open_is_said_once(course, capsys):
     for student in ("right_a", "right_b"):
-        hand_in(course, student)
+        submit(course, student)
     run(course)
     assert capsys.readouterr().err.count(f"leaves open: {LEAVES_OPEN}") == 1
 
@@ -206,7 +206,7 @@ def test_a_scorer_that_fails_is_said_and_stops_nobody(course, with_pictures, mon
 
 def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(course):
     for student in ("right_a", "error_b"):
-        hand_in(course, student)
+        submit(course, student)
     first = run(course)
     opened, done = (course / "opened.txt").read_bytes(), graded(course)
     nothing = RUN + "; assert not {'torch', 'nbgrader', 'distributed'} & set(sys.modules)"
@@ -221,7 +221,7 @@ def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(
 
 def test_under_other_rules_the_class_is_graded_again_and_then_left_alone(course):
     for student in ("right_a", "half_b"):
-        hand_in(course, student)
+        submit(course, student)
     run(course)
     Rules(seed=3, late_off_per_day=0.2).save(course / "rules.yaml")
 
@@ -233,7 +233,7 @@ def test_under_other_rules_the_class_is_graded_again_and_then_left_alone(course)
 
 def test_an_extension_or_another_due_date_changes_the_penalty_and_nothing_else(course, capsys):
     for student in ("right_a", "half_b"):
-        hand_in(course, student)  # on the first of November at ten
+        submit(course, student)  # on the first of November at ten
     run(course)
     with gradebook(course) as opened:
         opened.update_or_create_assignment(NAME, duedate="2026-10-31 09:00:00 UTC")
@@ -264,7 +264,7 @@ def penalties(course: Path) -> dict[str, float]:
 
 
 def test_points_that_are_released_otherwise_are_refused_before_anything_is_graded(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     Rules(seed=3, optional=("tour.add_noise",)).save(course / "rules.yaml")
     with pytest.raises(CourseError, match=r"add_noise was released for 2 points.*says 0: run"):
         run(course)
@@ -272,7 +272,7 @@ def test_points_that_are_released_otherwise_are_refused_before_anything_is_grade
 
 
 def test_a_student_who_is_not_there_and_a_folder_that_cannot_be_written_are_said(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     with pytest.raises(CourseError, match="nobody has no submission of 00_tour"):
         run(course, student="nobody")
     (course / "records" / ".lock").unlink()
@@ -283,16 +283,16 @@ def test_a_student_who_is_not_there_and_a_folder_that_cannot_be_written_are_said
 
 def test_only_what_is_new_is_graded_and_the_last_hand_in_counts(course):
     for student in ("right_a", "half_b"):
-        hand_in(course, student)
+        submit(course, student)
     run(course)
     first = load_intake(Submission(course, "half_b", NAME))
 
     later = "2026-11-0{} 10:00:00.000000 UTC"
     add = own_cell()
-    hand_in(course, "half_b", lambda notebook: notebook["cells"].append(add), time=later.format(2))
+    submit(course, "half_b", lambda notebook: notebook["cells"].append(add), time=later.format(2))
     run(course)
     second = load_intake(Submission(course, "half_b", NAME))
-    hand_in(course, "half_b", time=later.format(3))
+    submit(course, "half_b", time=later.format(3))
     run(course)
 
     assert sorted(graded(course)) == ["half_b", "half_b", "right_a"]
@@ -310,10 +310,10 @@ def own_cell() -> dict[str, object]:
 
 
 def test_the_same_work_received_at_another_time_is_booked_with_that_time(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     run(course)
 
-    hand_in(course, "right_a", time="2026-11-03 10:00:00.000000 UTC")
+    submit(course, "right_a", time="2026-11-03 10:00:00.000000 UTC")
     run(course)
 
     stamp = course / "autograded" / "right_a" / NAME / "timestamp.txt"
@@ -323,7 +323,7 @@ def test_the_same_work_received_at_another_time_is_booked_with_that_time(course)
 
 def test_force_grades_everything_again_and_retry_only_the_grader_errors(course):
     for student in ("right_a", "error_b"):
-        hand_in(course, student)
+        submit(course, student)
     run(course)
 
     run(course, retry_errors=True, student="error_b")
@@ -333,7 +333,7 @@ def test_force_grades_everything_again_and_retry_only_the_grader_errors(course):
 
 
 def test_a_record_that_was_not_booked_when_the_power_failed_is_booked_once(course):
-    hand_in(course, "half_a")
+    submit(course, "half_a")
     run(course)
     (record,) = Store(course).all(NAME)
     before = grades(course)
@@ -347,7 +347,7 @@ def test_a_record_that_was_not_booked_when_the_power_failed_is_booked_once(cours
 
 
 def test_half_a_record_is_none(course):
-    hand_in(course, "half_a")
+    submit(course, "half_a")
     run(course)
     (path,) = (course / "records" / NAME / "half_a").glob("*.json")
     path.write_text(path.read_text()[:200])
@@ -362,7 +362,7 @@ def test_half_a_record_is_none(course):
 def test_a_kill_at_any_moment_loses_and_doubles_nothing(course, trial):
     students = [f"{kind}_{index}" for index in range(3) for kind in ("right", "half", "slow")]
     for student in students:
-        hand_in(course, student)
+        submit(course, student)
     chance = random.Random(trial)
 
     for least in (1, 4):
@@ -383,7 +383,7 @@ def test_a_kill_at_any_moment_loses_and_doubles_nothing(course, trial):
 def test_ctrl_c_stops_with_nothing_half_written_and_says_how_to_go_on(course):
     students = [f"slow_{index}" for index in range(6)]
     for student in students:
-        hand_in(course, student)
+        submit(course, student)
 
     with started(course, RUN_MAIN) as process:
         wait_for(course, 2)
@@ -419,7 +419,7 @@ def wait_for(course: Path, count: int) -> None:
 
 
 def test_two_do_not_grade_the_same_course_at_once(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
 
     with command._alone(course), pytest.raises(CourseError, match="somebody grades"):
         run(course)
@@ -428,7 +428,7 @@ def test_two_do_not_grade_the_same_course_at_once(course):
 
 
 def test_a_worker_that_cannot_open_its_grader_is_no_fault_of_the_class(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
 
     with pytest.raises(CourseError, match="python -m grading doctor"):
         run(course, grader="no_such_module")
@@ -453,7 +453,7 @@ def test_without_hand_ins_or_for_an_unknown_stage_it_is_said_what_to_do(course):
 
 
 def test_an_assignment_that_is_not_in_the_gradebook_is_refused_before_anything_is_graded(course):
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     (course / "gradebook.db").unlink()
 
     with pytest.raises(CourseError, match="gradebook"):

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from fake_grade import environment
 
-from benchmarks.sample_class import NAME, cluster, hand_in, scores
+from benchmarks.sample_class import NAME, cluster, scores, submit
 from distillery.core.errors import CourseError
 from grading.core.records import Store
 from grading.core.rules import Rules
@@ -49,7 +49,7 @@ def run(course: Path, scheduler: str) -> dict[str, str]:
 
 def test_a_small_cluster_gives_the_same_grades_and_a_bad_submission_harms_no_other(course):
     for student in ("right_a", "half_b", "dies_c", "raises_d"):
-        hand_in(course, student)
+        submit(course, student)
 
     errors = run(course, "local")
 
@@ -67,7 +67,7 @@ def test_a_small_cluster_gives_the_same_grades_and_a_bad_submission_harms_no_oth
 def test_a_lost_worker_and_a_lost_scheduler_lose_no_submission(course, tmp_path):
     students = [f"slow_{index}" for index in range(4)]
     for student in students:
-        hand_in(course, student)
+        submit(course, student)
 
     first = cluster(tmp_path / "first.json")
     with first as (address, scheduler, workers), started(course, address) as process:
@@ -100,7 +100,7 @@ def test_a_scheduler_that_is_lost_between_two_questions_is_said_to_be_gone(cours
 
 def test_without_a_scheduler_at_the_address_it_is_said_so(course, monkeypatch):
     monkeypatch.setattr("grading.scheduler.dask_cluster.CONNECT_S", 0.2)
-    hand_in(course, "right_a")
+    submit(course, "right_a")
 
     with pytest.raises(CourseError, match="there is no dask scheduler at tcp"):
         run(course, "tcp://127.0.0.1:9")
@@ -109,7 +109,7 @@ def test_without_a_scheduler_at_the_address_it_is_said_so(course, monkeypatch):
 def test_what_dask_gave_up_after_several_workers_is_not_tried_on_many_more(course):
     from distributed import KilledWorker
 
-    hand_in(course, "right_a")
+    submit(course, "right_a")
     queued = command.find_work(
         NAME, course, "*", force=False, retry_errors=False, execute=False
     ).to_grade[0]

@@ -8,7 +8,7 @@ from nbgrader.apps import NbGraderAPI
 from nbgrader.coursedir import CourseDirectory
 from scratch_postgres import scratch_postgres
 
-from benchmarks.sample_class import NAME, gradebook, hand_in, scores, settings
+from benchmarks.sample_class import NAME, gradebook, scores, settings, submit
 from grading.core.rules import Rules
 from grading.scheduler.autograde import autograde
 
@@ -33,7 +33,7 @@ def test_a_class_is_graded_into_postgresql_and_found_there_again(
     made = NbGraderAPI(CourseDirectory(config=config), config=config).generate_assignment(NAME)
     assert made["success"], made["log"]
     for student in ("right_a", "half_b", "error_c"):
-        hand_in(course, student)
+        submit(course, student)
 
     errors = autograde(NAME, course, jobs=2, grader="fake_grade")
     with gradebook(course) as opened:

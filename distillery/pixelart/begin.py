@@ -38,7 +38,6 @@ from distillery.runs.optimise import CanvasStep, LossFunction, distill
 from distillery.runs.run import PICTURE, Checkpoint, Run, code_of
 
 SOURCE_FIELDS = ("input_image",)
-OWN_PRIOR = True  # ControlNets and a LoRA are added to it
 
 
 class PixelArt(Run):

@@ -34,7 +34,6 @@ from distillery.runs.optimise import (
 from distillery.runs.run import PICTURE, Checkpoint, Run, code_of
 
 SOURCE_FIELDS = ("src_img_path",)
-OWN_PRIOR = False
 
 
 class LatentMethod(Protocol):

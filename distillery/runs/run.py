@@ -45,6 +45,12 @@ class Checkpoint:
     state: dict[str, Any]
 
 
+def code_of(method: Any) -> bytes:
+    """The file of a module whose functions draw; nothing where it has none, as in the sandbox."""
+    file = Path(getattr(method, "__file__", None) or "")
+    return file.read_bytes() if file.is_file() else b""
+
+
 class Run(ABC):
     """Steps to come, and what is kept of them. It knows nothing of files.
 

@@ -1,6 +1,6 @@
-"""What the pictures of a submission score, drawn rightly and wrongly.
+"""What the pictures of a submission score, drawn by the reference and by known mistakes.
 
-`python -m benchmarks.calibrate_thresholds`
+`python -m benchmarks.calibrate_thresholds [STAGE ...]`
 
 Prints, for each stage, the mean score of the reference's pictures over a few seeds, and of those
 that known mistakes draw with the seed of the submission, and how far they are from the reference's

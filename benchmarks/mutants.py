@@ -1,9 +1,11 @@
-"""`python -m grading mutants [STAGE]`: does grading notice when a right answer is changed a little?
+"""Does grading notice that a right answer was changed a little?
 
-Every reference answer is changed mechanically, in one place at a time: operators, numbers, signs,
-axes, comparisons, arguments, calls and statements. Each mutant is graded on hidden inputs. It may
-pass only where it does what the reference does, bit for bit; whatever else passes is a survivor,
-and benchmarks/survivors.yaml says why it is let through.
+`python -m benchmarks.mutants [STAGE]`; `python -m grading mutants` does the same.
+
+Every reference answer is changed in one place at a time: operators, numbers, signs, axes,
+comparisons, arguments, calls and statements. Each such mutant is graded on hidden inputs. It may
+pass only if it does what the reference does, bit for bit. Every other mutant that passes is a
+survivor, and benchmarks/survivors.yaml says why it may pass.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import importlib
 import inspect
 import os
 import signal
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +28,7 @@ from typing import Any, Literal
 import torch
 import yaml
 
+from distillery.core.cli import exit_status
 from distillery.core.errors import CourseError
 from distillery.course.observe import conclude
 from distillery.course.record import Recording, record
@@ -307,7 +311,7 @@ def explained() -> dict[tuple[str, str], str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print what becomes of the mutants; 1 if too many survive, or one without an explanation."""
-    parser = argparse.ArgumentParser(prog="python -m grading mutants", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=__doc__)
     parser.add_argument("stage", nargs="?", help="such as 01_sds or sds (default: all)")
     options = parser.parse_args(arguments)
     stages = [one for one in STAGES if options.stage in (None, one.folder, one.module)]
@@ -338,3 +342,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _row(name: str, count: Counter[Fate]) -> str:
     killed, unchanged, survived = (count[fate] for fate in FATES)
     return f"{name:<14}{sum(count.values()):>7}{killed:>9}{unchanged:>12}{survived:>11}"
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))

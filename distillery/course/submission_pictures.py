@@ -36,7 +36,7 @@ from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.evaluate import as_shown, load_picture
 from distillery.models.prior import Prior
 from distillery.runs import kind as runs
-from distillery.runs.registry import kind_of, name_of, settings_of
+from distillery.runs.registry import KINDS, kind_of, name_of, settings_of
 
 HAND_INS = REPOSITORY / "data" / "hand_in.yaml"
 THRESHOLDS = REPOSITORY / "data" / "thresholds.yaml"
@@ -193,6 +193,11 @@ def from_facts(facts: Mapping[str, Any]) -> PictureSettings:
         CourseError: a value is unfit.
     """
     return _rooted(_settings(facts["kind"])(**facts["settings"]))
+
+
+def kind_module(facts: Mapping[str, Any]) -> str:
+    """The name of the module that draws by the settings that `as_facts` wrote."""
+    return KINDS[KIND_NAMES.get(facts["kind"], facts["kind"])].module
 
 
 def load_model(settings: PictureSettings) -> Prior:

@@ -35,10 +35,9 @@ from distillery.pixelart.method import PixelMethod
 from distillery.pixelart.moments import Moments
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.optimise import CanvasStep, LossFunction, distill
-from distillery.runs.run import PICTURE, Checkpoint, Run
+from distillery.runs.run import PICTURE, Checkpoint, Run, code_of
 
 SOURCE_FIELDS = ("input_image",)
-OWN_PRIOR = True  # ControlNets and a LoRA are added to it
 
 
 class PixelArt(Run):
@@ -278,7 +277,6 @@ def begin_from(
             clear=start.clear,
         )
 
-    assert method.__file__ is not None  # only a namespace package has none
     return PixelArt(
         start,
         controls,
@@ -287,6 +285,6 @@ def begin_from(
         prior=prior,
         settings=settings,
         generator=generator,
-        code=Path(method.__file__).read_bytes(),
+        code=code_of(method),
         effort=effort,
     )

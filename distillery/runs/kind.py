@@ -19,11 +19,9 @@ class Kind(Protocol):
     """A module of these names; `distillery.runs.registry` lists them all.
 
     SOURCE_FIELDS: the settings that name a file.
-    OWN_PRIOR:     whether `load` adds something to the model's prior that other runs must not meet.
     """
 
     SOURCE_FIELDS: Sequence[str]
-    OWN_PRIOR: bool
 
     def module_name(self, settings: Any) -> str:
         """The module whose functions draw, "guidance.sds" for one; "" where none is needed."""

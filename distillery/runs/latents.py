@@ -31,10 +31,9 @@ from distillery.runs.optimise import (
     images_of,
     objective,
 )
-from distillery.runs.run import PICTURE, Checkpoint, Run
+from distillery.runs.run import PICTURE, Checkpoint, Run, code_of
 
 SOURCE_FIELDS = ("src_img_path",)
-OWN_PRIOR = False
 
 
 class LatentMethod(Protocol):
@@ -162,8 +161,7 @@ def begin(prior: Prior, method: LatentMethod, settings: Settings, *, out: Path) 
     """
     how = METHODS[settings.loss_type]
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
-    assert method.__file__ is not None  # only a namespace package has none
-    code = Path(method.__file__).read_bytes()
+    code = code_of(method)
     with warnings_in_a_line():
         if not how.edits:
             return from_noise(

@@ -25,7 +25,6 @@ from distillery.runs.run import PICTURE, Checkpoint, Run, Step
 from distillery.runs.sample_settings import SampleSettings
 
 SOURCE_FIELDS = ()
-OWN_PRIOR = False
 
 
 class Sampling(Run):

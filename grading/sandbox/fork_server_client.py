@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from types import TracebackType
@@ -29,7 +29,6 @@ START_S = 300.0  # a cold disk, and models to be loaded
 FOR_PICTURES = (
     "distillery.models.stable_diffusion",
     "distillery.course.submission_pictures",
-    "distillery.runs.latents",
 )
 # The supervisor ends a job that takes too long. If it does not, the sandbox is at fault, not the
 # job.
@@ -42,13 +41,12 @@ LAST_WORDS = 2000
 class ForkServer:
     """A `Sandbox` with one fork server, which starts with the first job."""
 
-    def __init__(self, backend: Backend, preload: Iterable[str] = ()) -> None:
-        """preload: names of models and of slow modules to load once instead of in every job."""
+    def __init__(self, backend: Backend) -> None:
         self.name = backend.name
         self.leaves_open = backend.leaves_open
         self._backend = backend
-        self._wanted = set(preload)
-        self._warm: set[str] = set()
+        self._wanted: set[str] = set()  # modules to be imported before the next job
+        self._warm: set[str] = set()  # those that are
         self._parent: Process | None = None
         self._lock = threading.Lock()
 
@@ -56,7 +54,10 @@ class ForkServer:
         """Run one job; see `Sandbox.run`."""
         with self._lock:
             self._wanted |= imports_of(job.module)
-            self._wanted |= {*FOR_PICTURES} if job.kind == "picture" else set()
+            if job.kind == "picture":
+                from distillery.course.submission_pictures import kind_module
+
+                self._wanted |= {*FOR_PICTURES, kind_module(job.facts)}
             self._make_warm()
             return self._run(job, limits)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from distillery.core.errors import CourseError
 from grading.sandbox import bubblewrap_backend, container_backend, landlock_backend
@@ -21,13 +21,12 @@ ON_REQUEST = "limits"
 NOTHING = Job("probe", "probe", "def probe():\n    return 'here'\n", {})
 
 
-def open_sandbox(name: str | None = None, *, preload: Iterable[str] = ()) -> ForkServer:
+def open_sandbox(name: str | None = None) -> ForkServer:
     """A sandbox that has run a first, empty job.
 
     Args:
         name: a name of `BACKENDS`; by default the strongest that works here, but never "limits",
             which does not keep a job from reading the answers and the gradebook.
-        preload: models, such as "tiny-sd", and slow modules to load once instead of in every job.
 
     Raises:
         CourseError: the name is unknown, or no sandbox works here.
@@ -35,10 +34,10 @@ def open_sandbox(name: str | None = None, *, preload: Iterable[str] = ()) -> For
     if name is not None and name not in BACKENDS:
         raise CourseError(f"no sandbox is called {name!r}: choose {', '.join(BACKENDS)}.")
     names = [name] if name else [one for one in BACKENDS if one != ON_REQUEST]
-    preload, reasons = tuple(preload), []
+    reasons = []
     for one in names:
         try:
-            return tried(one, preload)
+            return tried(one)
         except SandboxError as error:
             reasons.append(f"{one} ({error})")
     raise CourseError(
@@ -46,13 +45,13 @@ def open_sandbox(name: str | None = None, *, preload: Iterable[str] = ()) -> For
     )
 
 
-def tried(name: str, preload: Iterable[str] = ()) -> ForkServer:
+def tried(name: str) -> ForkServer:
     """The sandbox of that name, after it has run a first job.
 
     Raises:
         SandboxError: it does not work here.
     """
-    sandbox = ForkServer(BACKENDS[name](), preload)
+    sandbox = ForkServer(BACKENDS[name]())
     try:
         reply = sandbox.run(NOTHING)
         if reply.facts != {"found": "here"}:

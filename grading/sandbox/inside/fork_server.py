@@ -53,16 +53,14 @@ def _channel() -> tuple[int, int]:
 
 
 def _warm_up(named: list[str]) -> None:
-    """Import the usual modules and those named; names without a dot are models to load."""
+    """Import what every job needs, and the modules named."""
     import torch
 
     torch.set_num_threads(1)
-    modules = [name for name in named if "." in name]
-    for module in (EVERY_JOB, *modules):
+    for module in (EVERY_JOB, *named):
         importlib.import_module(module)
-    from . import jobs
+    from . import jobs  # noqa: F401, so that no job waits for it
 
-    jobs.preload(name for name in named if name not in modules)
     gc.collect()
     gc.freeze()  # a collection in a child would otherwise touch, and so copy, every page
     into_large_pages()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
@@ -24,14 +24,6 @@ from .payload import pack, unpack
 
 LONGEST = 2000  # characters of a message or a line
 Made = tuple[dict[str, Any], dict[str, Tensor]]
-PRIORS: dict[str, Any] = {}  # name of a model -> the prior, loaded before any job
-
-
-def preload(models: Iterable[str]) -> None:
-    """Load priors once, so that jobs do not have to."""
-    from distillery.models.load import load_prior
-
-    PRIORS.update({model: load_prior(model, device="cpu") for model in models})
 
 
 def perform(body: bytes, reply: int) -> None:
@@ -67,7 +59,7 @@ def _picture(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
     """Draw one picture with a student's functions; see pictures.py."""
     from . import pictures
 
-    return pictures.draw(load(asked["module"], asked["source"]), asked["facts"], PRIORS)
+    return pictures.draw(load(asked["module"], asked["source"]), asked["facts"])
 
 
 def _probe(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:

@@ -137,7 +137,7 @@ class Here:
         module = ModuleType("guidance.sds")
         try:
             exec(compile(job.source, "theirs", "exec"), vars(module))
-            facts, tensors = draw(module, json.loads(json.dumps(job.facts)), {})
+            facts, tensors = draw(module, json.loads(json.dumps(job.facts)))
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             line = next((f"line {one.lineno}" for one in frames if one.filename == "theirs"), "")

@@ -312,7 +312,7 @@ def other_points(cells: list[dict], grade_id: str) -> None:
         (without, "tour-add_noise", "the TODO cell tour-add_noise is missing"),
         (without, "tour-add_noise-check", "the check tour-add_noise-check is missing"),
         (twice, "tour-add_noise", "tour-add_noise is there 2 times"),
-        (as_text, "tour-add_noise", "is no code cell any more"),
+        (as_text, "tour-add_noise", "is not a code cell any more"),
         (other_points, "tour-add_noise-check", "tour-add_noise-check was changed"),
     ],
 )
@@ -408,9 +408,9 @@ def test_a_changed_fixed_file_is_named_and_no_obstacle(unpacked):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "no notebook as Jupyter saves it"),
-        (b"<html></html>", "no notebook as Jupyter saves it"),
-        (b'{"cells": [1]}', "no notebook as Jupyter saves it"),
+        (b"", "not a notebook as Jupyter saves it"),
+        (b"<html></html>", "not a notebook as Jupyter saves it"),
+        (b'{"cells": [1]}', "not a notebook as Jupyter saves it"),
         (b'{"cells": [], "metadata": {}}', "has none of the cells of 00_tour"),
         (b'{"cells": [], "metadata": {"kernelspec": {"language": "R"}}}', "choose one for Python"),
     ],

@@ -452,9 +452,7 @@ def test_the_next_sandbox_is_opened_where_the_strongest_does_not_work(
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     tried = []
-    monkeypatch.setattr(
-        select_backend, "tried", lambda name, preload: tried.append(name) or _fail(name)
-    )
+    monkeypatch.setattr(select_backend, "tried", lambda name: tried.append(name) or _fail(name))
     with pytest.raises(CourseError):
         open_sandbox()
 

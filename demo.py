@@ -161,8 +161,18 @@ PAGE = """<!doctype html>
 <main>
 {{cards}}
 </main>
-<footer>Next to each picture is a folder with its frames, loss curve and <code>run.yaml</code>;
-<code>python main.py --config</code> and that file draw it again.</footer>
+<footer>
+<p>Next to each picture is a folder with its frames, loss curve and <code>run.yaml</code>;
+<code>python main.py --config</code> and that file draw it again.</p>
+<p>What to try next, in the folder of the course:</p>
+<ul>
+  <li><code>make lab</code> opens the notebooks. Begin with <code>00_tour</code>.</li>
+  <li><code>.venv/bin/python main.py --prompt "a pink castle in the desert"</code> draws a prompt of
+  your own.</li>
+  <li><code>.venv/bin/python main.py pixelart --prompt "a red boat on a frozen river"
+  --size 32,32</code> draws pixel art.</li>
+</ul>
+</footer>
 </html>
 """
 

@@ -643,7 +643,7 @@ def by_hand(prompt: str, *, steps: int = 200, guidance_scale: float = scale) -> 
     return x0.detach()
 
 
-hunted = prior.decode(by_hand(PROMPT))
+hunted = prior.decode(by_hand(PROMPT, steps=round(200 * EFFORT)))
 print("the judge sees:", judge.factors(hunted.cpu())[0])
 show(hunted, columns=1)
 

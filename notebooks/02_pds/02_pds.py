@@ -1027,7 +1027,8 @@ def by_hand(image: torch.Tensor, prompt: str, edit: str, *, steps: int = STEPS) 
     return x0.detach()
 
 
-hunted = prior.decode(by_hand(sources[:1], prompts[0], edits[0]))
+steps = round(STEPS * EFFORT)
+hunted = prior.decode(by_hand(sources[:1], prompts[0], edits[0], steps=steps))
 change = inside_mask(hunted.clamp(-1, 1), before[:1], stays[:1]).item()
 print(f"the judge sees {judge.factors(hunted.cpu())[0]}; change of the rest {change:.3f}")
 show(torch.cat([before[:1], hunted]), ["before", "edited?"])

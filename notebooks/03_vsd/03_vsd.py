@@ -801,7 +801,7 @@ def error(lora: object, x0: torch.Tensor, prompt: str, draws: int = 8) -> float:
     return vsd.lora_loss(lora, x0, t, eps, prior.embed([prompt] * len(x0))).item()
 
 
-hunted, hunted_lora = by_hand(PROMPT)
+hunted, hunted_lora = by_hand(PROMPT, steps=round(100 * EFFORT))
 bare = SimpleNamespace(  # the prior, to be asked as a LoRA is
     alpha_bar=prior.alpha_bar, predict=prior.network, target=hunted_lora.target
 )

@@ -1530,7 +1530,7 @@ def by_hand(prompt: str, picture: torch.Tensor, palette: torch.Tensor, *, steps:
     return logits.detach()
 
 
-hunted = by_hand(PROMPT, drawing, PALETTE)
+hunted = by_hand(PROMPT, drawing, PALETTE, steps=round(120 * EFFORT))
 soft, hard = faces(hunted, PALETTE)
 print(f"fft loss of the hard picture {pixelart.fft_loss(hard).item():.3f},", end=" ")
 print(f"soft and hard {(soft - hard).abs().mean():.3f} apart,", end=" ")

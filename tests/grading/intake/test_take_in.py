@@ -1,4 +1,4 @@
-"""Whatever is handed in ends as a clean folder: mended, or rejected with a reason."""
+"""Whatever is handed in ends as a clean folder: repaired, or rejected with a reason."""
 
 from __future__ import annotations
 
@@ -518,7 +518,7 @@ def test_another_kernel_is_replaced_and_flagged(course, folder, release):
     assert kinds(intake) == ["kernel"]
 
 
-def test_mending_what_is_mended_changes_nothing(course, folder, release):
+def test_repairing_what_is_repaired_changes_nothing(course, folder, release):
     notebook = solved(release)
     notebook.cells.insert(0, nbformat.v4.new_code_cell("x = 1"))
     notebook.cells.append(nbformat.v4.new_raw_cell("raw"))
@@ -691,5 +691,5 @@ def test_any_json_is_a_notebook_or_is_refused(release):
             ended.add("refused")
         else:
             assert marks(clean) == marks(release)
-            ended.add("mended")
-    assert ended == {"mended", "refused"}
+            ended.add("repaired")
+    assert ended == {"repaired", "refused"}

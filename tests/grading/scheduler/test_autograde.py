@@ -199,7 +199,7 @@ def test_a_scorer_that_fails_is_said_and_stops_nobody(course, with_pictures, mon
 
     assert autograde("01_sds", course, jobs=1, grader="fake_grade") == {}
 
-    assert "could not be scored ahead (status 1" in capsys.readouterr().err
+    assert "could not be scored in batches (status 1" in capsys.readouterr().err
     assert "no scorer" in (course / "records" / "workers.log").read_text()
     assert [record.status for record in Store(course).all("01_sds")] == ["graded"]
 
@@ -391,7 +391,7 @@ def test_ctrl_c_stops_with_nothing_half_written_and_says_how_to_go_on(course):
         _, said = process.communicate()
 
     assert process.returncode == 130
-    assert "the same command goes on from here" in said
+    assert "the same command continues from here" in said
     assert "Traceback" not in said
     run(course)
     assert scores(course) == dict.fromkeys(students, FULL)
@@ -421,7 +421,7 @@ def wait_for(course: Path, count: int) -> None:
 def test_two_do_not_grade_the_same_course_at_once(course):
     submit(course, "right_a")
 
-    with command._alone(course), pytest.raises(CourseError, match="somebody grades"):
+    with command._alone(course), pytest.raises(CourseError, match="another run is grading"):
         run(course)
 
     assert run(course) == {}

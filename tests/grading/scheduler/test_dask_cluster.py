@@ -81,7 +81,7 @@ def test_a_lost_worker_and_a_lost_scheduler_lose_no_submission(course, tmp_path)
 
     assert process.returncode == 2
     assert "is gone" in said.splitlines()[-1]
-    assert "what is graded is kept" in said.splitlines()[-1]
+    assert "finished records are kept" in said.splitlines()[-1]
     assert errors == {}
     assert scores(course) == dict.fromkeys(students, FULL)
     assert len(Store(course).all(NAME)) == len(students)

@@ -22,12 +22,15 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.core.cli import Arguments, exit_status, stop
 from distillery.core.errors import STILL_TO_DO
+from distillery.core.settings import declared
 from distillery.pixelart import cli as pixelart_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
-from distillery.runs.registry import kind_named, settings_of
+from distillery.runs.registry import KINDS, kind_named, settings_of
 
 if TYPE_CHECKING:
     from distillery.runs.kind import Kind
+
+SAY_WHAT = "say what to draw, for example --prompt 'a red boat on a frozen river'"
 
 
 @dataclass(frozen=True)
@@ -97,29 +100,14 @@ def draw_arguments() -> Arguments:
     return parser
 
 
-SAMPLE_FLAGS = (
-    "prompt",
-    "negative_prompt",
-    "guidance_scale",
-    "model",
-    "steps",
-    "seed",
-    "count",
-    "size",
-    "device",
-)
-
-
-def sample_flags(argv: Sequence[str]) -> dict[str, Any]:
-    parser = run_arguments(
-        "main.py sample",
-        "Draw pictures of a prompt by DDIM, the plain sampler that all else is compared with.",
-        settings_of("sample"),
-        SAMPLE_FLAGS,
-    )
+def kind_flags(name: str, argv: Sequence[str]) -> dict[str, Any]:
+    """The flags of a kind of run: one for each of its settings."""
+    settings = settings_of(name)
+    known = declared(settings)
+    parser = run_arguments(f"main.py {name}", KINDS[name].summary, settings, list(known))
     flags = vars(parser.parse_args(argv))
-    if "prompt" not in flags and "config" not in flags:
-        parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
+    if "prompt" in known and not {"prompt", "config"} & set(flags):
+        parser.error(SAY_WHAT)
     return flags
 
 
@@ -131,7 +119,7 @@ def draw_flags(argv: Sequence[str]) -> dict[str, Any]:
         if {"prompt", "edit_prompt", "src_img_path"} & set(flags):
             parser.error("--pairs brings prompts and pictures of its own; leave yours out")
     elif "prompt" not in flags and "config" not in flags:
-        parser.error("say what to draw, for example --prompt 'a red boat on a frozen river'")
+        parser.error(SAY_WHAT)
     return flags
 
 
@@ -289,9 +277,9 @@ def hand_in(flags: dict[str, Any]) -> None:
 
 # The first word of a command line; without one of them it is `draw`.
 COMMANDS = {
+    **{name: Command(partial(kind_flags, name), partial(carry_out, name)) for name in KINDS},
     "draw": Command(draw_flags, draw),
     "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
-    "sample": Command(sample_flags, partial(carry_out, "sample")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
 }

@@ -65,7 +65,6 @@ def train(kind: str, drawings: LargeDrawings, *, build: Path, models: Path) -> N
     unet = frozen["unet"].to(memory_format=torch.channels_last)
     latents = cached_latents(drawings, models, build / "latents128.pt")
     maps = cached_edges(drawings, build / "edges128.npy") if kind == "canny" else drawings.depths
-    relief = kind == "depth"
     net = new_controlnet(unet).to(device, memory_format=torch.channels_last)
     scheduler = DDPMScheduler(**SCHEDULE)
     alphas_cumprod = scheduler.alphas_cumprod.to(device)
@@ -73,10 +72,7 @@ def train(kind: str, drawings: LargeDrawings, *, build: Path, models: Path) -> N
     def loss_of(step: int) -> dict[str, Tensor]:
         picked = torch.randint(len(latents), (BATCH,))
         x0 = latents[picked].to(device)
-        shown = torch.from_numpy(maps[picked.numpy()]).to(device)[:, None].float() / 255
-        if relief:  # as `distillery.models.annotators.depths` gives them
-            shown = stretched(shown)
-        shown = shown.expand(-1, 3, -1, -1)
+        shown = _as_shown(maps[picked.numpy()], relief=kind == "depth", device=device)
         texts = captions_for([drawings.factors[k] for k in picked], seed=seed * 10**6 + step)
         # More prompts are dropped than elsewhere, so that the ControlNet learns to look at the
         # picture.
@@ -110,6 +106,14 @@ def train(kind: str, drawings: LargeDrawings, *, build: Path, models: Path) -> N
     folder = models / f"tiny-controlnet-{kind}"
     best.save_config(folder)
     save_half(best.state_dict(), folder / "diffusion_pytorch_model.safetensors")
+
+
+def _as_shown(maps: np.ndarray, *, relief: bool, device: torch.device) -> Tensor:
+    """Edges or depths (B, H, W) uint8 as the ControlNet sees them, (B, 3, H, W) in [0, 1]."""
+    shown = torch.from_numpy(maps).to(device)[:, None].float() / 255
+    if relief:  # as `distillery.models.annotators.depths` gives them
+        shown = stretched(shown)
+    return shown.expand(-1, 3, -1, -1)
 
 
 def cached_latents(drawings: LargeDrawings, models: Path, path: Path) -> Tensor:

@@ -18,16 +18,22 @@ class Entry:
 
     settings: module and class of its settings.
     module:   the module that is the kind.
+    summary:  what its command does, in one sentence.
     """
 
     settings: str
     module: str
+    summary: str = ""
 
 
 KINDS = {
     "draw": Entry("distillery.methods.settings.Settings", "distillery.runs.latents"),
     "pixelart": Entry("distillery.pixelart.settings.PixelSettings", "distillery.pixelart.begin"),
-    "sample": Entry("distillery.runs.sample_settings.SampleSettings", "distillery.runs.sample"),
+    "sample": Entry(
+        "distillery.runs.sample_settings.SampleSettings",
+        "distillery.runs.sample",
+        "Draw pictures of a prompt by DDIM, the plain sampler that all else is compared with.",
+    ),
 }
 
 

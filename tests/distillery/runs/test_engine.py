@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import imageio_ffmpeg
 import pytest
@@ -18,7 +19,7 @@ from distillery.core.settings import Declared, Text, Whole, setting
 from distillery.runs import engine
 from distillery.runs.engine import Extras, carry_out
 from distillery.runs.film import video_frames
-from distillery.runs.run import PICTURE, Checkpoint, Run, Step
+from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
 
 STEPS = 50
 Tree = Callable[[Path], dict[str, bytes]]
@@ -263,3 +264,8 @@ def test_a_video_of_pictures_that_are_not_enlarged_has_their_own_size_made_even(
     assert sheet.size == (14, 8)
     assert sheet.getpixel((0, 0)) == (0, 0, 0)
     assert sheet.getpixel((13, 7)) == (255, 255, 255)
+
+
+def test_the_code_of_a_module_is_its_files_or_nothing_where_it_has_none() -> None:
+    assert code_of(engine) == Path(engine.__file__).read_bytes()
+    assert code_of(ModuleType("assembled")) == b""

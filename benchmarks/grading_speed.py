@@ -33,7 +33,8 @@ import psutil
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
-from benchmarks.sample_submissions import CASES, save, solved
+from benchmarks.sample_submissions import save, solved
+from benchmarks.submission_cases import CASES
 from grading.release.course_folder import release
 from grading.stages import STAGES
 from grading.stages.known_answers import Answer

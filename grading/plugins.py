@@ -2,11 +2,16 @@
 
 from grading.gradebook.plugins import (
     GradeOutside,
+    RepairNotebook,
     SaveGrades,
     book_hook,
     configure,
     take_in_hook,
 )
-from grading.gradebook.plugins import RepairNotebook as Mend
+
+
+class Mend(RepairNotebook):
+    """`RepairNotebook` by the name that instructors' settings give it, as in `c.Mend.enabled`."""
+
 
 __all__ = ["GradeOutside", "Mend", "SaveGrades", "book_hook", "configure", "take_in_hook"]

@@ -37,10 +37,10 @@ Bound = float | str  # a number, or the name of the setting that holds it
 Self = TypeVar("Self", bound="Declared")
 
 
-# Kinds of values
+# Types of values
 
 
-class Kind:
+class ValueType:
     """What values a setting may have.
 
     flag_type: what argparse makes of the text after a flag.
@@ -65,7 +65,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Text(Kind):
+class Text(ValueType):
     """Text of at most 1000 characters."""
 
     def check(self, name: str, value: Any, among: object = None) -> str:
@@ -83,7 +83,7 @@ class Text(Kind):
 
 
 @dataclass(frozen=True)
-class Choice(Kind):
+class Choice(ValueType):
     """One of a few words."""
 
     known: tuple[str, ...]
@@ -95,7 +95,7 @@ class Choice(Kind):
 
 
 @dataclass(frozen=True)
-class Truth(Kind):
+class Truth(ValueType):
     """True or false; its flag takes no value and means true."""
 
     def check(self, name: str, value: Any, among: object = None) -> bool:
@@ -105,7 +105,7 @@ class Truth(Kind):
 
 
 @dataclass(frozen=True)
-class Whole(Kind):
+class Whole(ValueType):
     """A whole number from `low` to `high`, both included."""
 
     low: int | str
@@ -126,7 +126,7 @@ class Whole(Kind):
 
 
 @dataclass(frozen=True)
-class Real(Kind):
+class Real(ValueType):
     """A finite number above `above`, or from `low` to `high`, both included."""
 
     above: Bound = -math.inf
@@ -165,6 +165,7 @@ def _number(bound: Bound, among: object) -> float:
 class Setting:
     """What a field says of itself.
 
+    values:     which values it may have.
     help:       what it is, in one line; the comment in YAML and the help of the flag.
     short:      short name of the flag, such as "-d".
     by_default: what is used where it is not given, in words, if its default does not say that.
@@ -172,7 +173,7 @@ class Setting:
                 value for that one computes it again.
     """
 
-    kind: Kind
+    values: ValueType
     help: str
     short: str = ""
     by_default: str = ""
@@ -180,7 +181,13 @@ class Setting:
 
 
 def setting(
-    default: Any, kind: Kind, help: str, *, short: str = "", by_default: str = "", follows: str = ""
+    default: Any,
+    values: ValueType,
+    help: str,
+    *,
+    short: str = "",
+    by_default: str = "",
+    follows: str = "",
 ) -> Any:
     """A field of a settings dataclass; see `Setting`.
 
@@ -188,15 +195,15 @@ def setting(
         default: the value, `REQUIRED`, `dict` for an empty mapping, or None where the class fills
             it in from other settings.
     """
-    metadata = {"setting": Setting(kind, help, short, by_default, follows)}
+    metadata = {"setting": Setting(values, help, short, by_default, follows)}
     if default is dict:
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def by_model(kind: Kind, help: str) -> Any:
+def by_model(values: ValueType, help: str) -> Any:
     """A field whose default depends on the model; its class fills it in."""
-    return setting(None, kind, help, by_default="depends on the model")
+    return setting(None, values, help, by_default="depends on the model")
 
 
 class Declared:
@@ -220,9 +227,9 @@ class Declared:
         """Check the settings of these names, by default all of them.
 
         Raises:
-            CourseError: a value is of the wrong kind or out of its range.
+            CourseError: a value is of the wrong type or out of its range.
         """
-        chosen = {name: one.kind for name, one in declared(type(self)).items()}
+        chosen = {name: one.values for name, one in declared(type(self)).items()}
         chosen = {name: chosen[name] for name in names} if names else chosen
         # A bound that is another setting must be known to be a number before it is compared with.
         for name in sorted(chosen, key=lambda name: _has_names(chosen[name].bounds)):
@@ -328,13 +335,13 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Declared], names: Itera
         one: Setting = fields[name].metadata["setting"]
         flags = [one.short, f"--{name}"] if one.short else [f"--{name}"]
         help = _flag_help(one, fields[name].default)
-        if isinstance(one.kind, Truth):
+        if isinstance(one.values, Truth):
             parser.add_argument(*flags, action="store_true", default=argparse.SUPPRESS, help=help)
         else:
             parser.add_argument(
                 *flags,
-                type=type(one.kind).flag_type,
-                metavar=one.kind.metavar,
+                type=type(one.values).flag_type,
+                metavar=one.values.metavar,
                 default=argparse.SUPPRESS,
                 help=help,
             )

@@ -16,10 +16,10 @@ from distillery.core.settings import (
     LARGEST_SEED,
     Choice,
     Declared,
-    Kind,
     Real,
     Text,
     Truth,
+    ValueType,
     Whole,
     by_model,
     setting,
@@ -54,7 +54,7 @@ GIVEN_UP = {
 
 
 @dataclass(frozen=True)
-class Size(Kind):
+class Size(ValueType):
     """Height and width of the grid, stored as a tuple."""
 
     flag_type: ClassVar[Callable[[str], Any]] = staticmethod(pair)
@@ -76,7 +76,7 @@ class Size(Kind):
 
 
 @dataclass(frozen=True)
-class Memory(Kind):
+class Memory(ValueType):
     """A key of `MEMORY`, or None where memory does not matter."""
 
     flag_type: ClassVar[Callable[[str], Any]] = int

@@ -12,9 +12,9 @@ from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
     Declared,
-    Kind,
     Real,
     Text,
+    ValueType,
     Whole,
     by_model,
     setting,
@@ -24,7 +24,7 @@ UNIT, LARGEST = 8, 4096  # pixels
 
 
 @dataclass(frozen=True)
-class PictureSize(Kind):
+class PictureSize(ValueType):
     """Height and width of a picture, stored as a tuple, or None for the model's own."""
 
     flag_type: ClassVar[Callable[[str], Any]] = staticmethod(pair)

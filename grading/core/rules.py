@@ -16,9 +16,9 @@ from distillery.core.settings import (
     LARGEST_SEED,
     Choice,
     Declared,
-    Kind,
     Real,
     Truth,
+    ValueType,
     Whole,
     setting,
 )
@@ -29,7 +29,7 @@ NO_SEED = re.compile(r"^seed:[ \t]*(null|~)?[ \t]*(#.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Seed(Kind):
+class Seed(ValueType):
     """A seed, or None while none is drawn."""
 
     def check(self, name: str, value: Any, among: object = None) -> int | None:
@@ -37,7 +37,7 @@ class Seed(Kind):
 
 
 @dataclass(frozen=True)
-class Points(Kind):
+class Points(ValueType):
     """A mapping of tasks to points from 0 to 1000."""
 
     def check(self, name: str, value: Any, among: object = None) -> dict[str, float]:
@@ -52,7 +52,7 @@ class Points(Kind):
 
 
 @dataclass(frozen=True)
-class Tasks(Kind):
+class Tasks(ValueType):
     """A list of tasks, stored as a tuple."""
 
     def check(self, name: str, value: Any, among: object = None) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ Its parts, from the outside in:
     inside/                   what runs in the sandbox: the fork server, and one process per job
     parse_reply.py            reads the reply: bytes that a student may have written
     program.py                runs a whole program, such as a notebook, in its own sandbox
-    escapes.py                attacks for the tests and for `python -m grading doctor`
+    escape_cases.py           the attacks
+    escapes.py                tries them, for the tests and for `python -m grading doctor`
     fixes.py                  why a sandbox does not work on a machine, and what to do
     decode_png.py             decodes a student's pictures in a process with limits
 """

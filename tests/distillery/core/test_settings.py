@@ -274,5 +274,5 @@ def test_the_help_of_a_choice_names_every_word_that_can_be_chosen() -> None:
     for cls in (Settings, PixelSettings, Rules):
         for name, one in declared(cls).items():
             assert one.help, name
-            known = one.kind.known if isinstance(one.kind, Choice) else ()
+            known = one.values.known if isinstance(one.values, Choice) else ()
             assert [word for word in known if word not in one.help] == []

@@ -10,7 +10,7 @@ import pytest
 
 from grading.sandbox import doctor, select_backend
 from grading.sandbox.doctor import Finding
-from grading.sandbox.escapes import ESCAPES
+from grading.sandbox.escape_cases import ESCAPES
 from grading.sandbox.jobs import Job, Limits, Reply, SandboxError
 
 

@@ -13,7 +13,6 @@ from nbgrader.api import Gradebook
 
 from benchmarks.sample_submissions import (
     ADD,
-    CASES,
     FULL,
     NAME,
     PREDICT,
@@ -22,6 +21,7 @@ from benchmarks.sample_submissions import (
     save,
     solved,
 )
+from benchmarks.submission_cases import CASES
 from distillery.core.errors import CourseError
 from grading.core.records import Record, Store
 from grading.core.rules import Rules

@@ -26,7 +26,8 @@ from distillery.course.observe import conclude
 from distillery.course.record import Recording
 from distillery.course.tasks import load_task
 from grading.sandbox import container_backend, doctor, fixes, mounts, open_sandbox, select_backend
-from grading.sandbox.escapes import ESCAPES, LEAVES, LOOKS, TIGHT, Escape, laid_bait
+from grading.sandbox.escape_cases import ESCAPES, LEAVES, LOOKS, TIGHT, Escape
+from grading.sandbox.escapes import laid_bait
 from grading.sandbox.fork_server_client import ForkServer
 from grading.sandbox.inside import payload, seccomp
 from grading.sandbox.jobs import Job, Limits, Raised, Reply, SandboxError

@@ -20,7 +20,7 @@ from distillery.pixelart import begin
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.curves import Scalars
-from distillery.runs.engine import Extras
+from distillery.runs.extras import Extras
 from distillery.runs.film import video_frames
 from reference import pixelart
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from distillery.core.errors import STILL_TO_DO, to_do_sentence
 from distillery.course.case import Case
+from distillery.course.labels import CAUSE, GOT, WANTED
 from distillery.course.tasks import Comparison, Task
 
 LONGEST_LINE = 160
@@ -22,10 +23,14 @@ def say(found: Comparison) -> tuple[str, ...]:
         how = f", with {found.accepted.sentence}" if found.accepted else "."
         return (f"{task.name}: right{how}",)
     wanted, came = _first_difference(found)
-    lines = (f"{task.name}: not yet.", f"  wanted: {wanted}", f"  got:    {shortened(came)}")
+    lines = (
+        f"{task.name}: not yet.",
+        f"  {WANTED}: {wanted}",
+        f"  {GOT + ':':7} {shortened(came)}",
+    )
     if found.misconception is None:
         return lines
-    return (*lines, f"  This is what you get when {found.misconception.sentence}")
+    return (*lines, f"  {CAUSE}{found.misconception.sentence}")
 
 
 def _first_difference(found: Comparison) -> tuple[str, str]:

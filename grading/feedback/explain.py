@@ -16,6 +16,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from distillery.core.errors import CourseError
+from distillery.course.labels import CAUSE, GOT, WANTED
 from grading.core.notebook_cells import code_below, task_of
 from grading.core.records import Record, Store, Verdict
 from grading.core.submission import Submission
@@ -31,7 +32,7 @@ from grading.feedback.sanitise import (
 from grading.feedback.text import plain
 
 DIGEST = re.compile(r"[0-9a-f]{64}")  # it becomes part of a path
-CAUSE = "This is what you get when "
+CAME = "came"  # what GOT was called in records of older versions
 SMALLEST = 1e-6  # points that count
 LONGEST_LINE = 600
 MOST_LINES = 40
@@ -161,7 +162,7 @@ def _card(
     if record is not None and record.status == "grader error" and points < SMALLEST:
         state = "waiting"
     task = task_of(own.grade_id)
-    lines, facts, cause = _sorted_lines(task, verdict.lines if verdict else _printed(cell))
+    lines, facts, cause = sorted_lines(task, verdict.lines if verdict else _printed(cell))
     return Card(
         title=plain(task, 200),
         state=state,
@@ -188,17 +189,17 @@ def _state(verdict: Verdict | None, points: float, worth: float, *, by_hand: boo
     return "wrong"
 
 
-def _sorted_lines(
+def sorted_lines(
     task: str, lines: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], str]:
-    """The remaining lines, the facts wanted and came, and the probable cause."""
+    """The remaining lines, the facts wanted and got, and the probable cause."""
     said, facts, cause = [], [], ""
     for line in lines[:MOST_LINES]:
         text = plain(line, LONGEST_LINE).strip()
         name, _, rest = text.partition(":")
         if text.startswith(CAUSE):
             cause = text
-        elif name in ("wanted", "came"):
+        elif name in (WANTED, GOT, CAME):
             facts.append((name, rest.strip()))
         elif text and text not in (f"{task}: right.", f"{task}: not yet."):
             said.append(text)

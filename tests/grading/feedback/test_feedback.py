@@ -15,10 +15,12 @@ from nbconvert.exporters import HTMLExporter
 from nbformat import NotebookNode
 from PIL import Image
 
+from distillery.course.labels import CAUSE, GOT, WANTED
 from grading.core.nbgrader_config import settings_of
 from grading.core.records import Flag, Record, Store, Verdict
 from grading.feedback import Sanitise
 from grading.feedback.active_content import active_parts
+from grading.feedback.explain import sorted_lines
 from grading.feedback.sanitise import safe_html, safe_markdown
 from grading.feedback.text import LONGEST, one_line, plain
 from grading.gradebook.plugins import note
@@ -29,7 +31,7 @@ NAME = STAGE.folder
 DIGEST = "5e" * 32
 SEED = 918273645
 RIGHT, WRONG, TODO = STAGE.points
-CAUSE = "This is what you get when t_max is left out: the upper end of torch.randint is exclusive."
+MISTAKE = f"{CAUSE}t_max is left out: the upper end of torch.randint is exclusive."
 HOSTILE = (
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -77,15 +79,23 @@ def verdicts() -> tuple[Verdict, ...]:
     came = "<script>alert(1)</script>\x1b[31m"
     said = (
         f"sds.{WRONG}: not yet.",
-        "  wanted: t from 20 to 980",
-        f"  came:   {came}",
-        f"  {CAUSE}",
+        f"  {WANTED}: t from 20 to 980",
+        f"  {GOT}:    {came}",
+        f"  {MISTAKE}",
     )
     return (
         Verdict(f"sds.{RIGHT}", 2, 2, "right", (f"sds.{RIGHT}: right.",)),
         Verdict(f"sds.{WRONG}", 0, 4, "wrong", said, "t_without_upper_end", "sds_grad.png"),
         Verdict(f"sds.{TODO}", 0, 3, "to do", (f"sds.{TODO} is still to do.",)),
     )
+
+
+@pytest.mark.parametrize("got", [GOT, "came"], ids=["now", "older records"])
+def test_what_was_wanted_and_got_and_the_cause_are_told_apart(got):
+    lines = (f"sds.{WRONG}: not yet.", f"  {WANTED}: 1 at [0]", f"  {got}: 2", f"  {CAUSE}swapped.")
+    said, facts, cause = sorted_lines(f"sds.{WRONG}", (*lines, "A hint."))
+    assert (said, cause) == (("A hint.",), f"{CAUSE}swapped.")
+    assert facts == ((WANTED, "1 at [0]"), (got, "2"))
 
 
 def record(student: str, **changes) -> Record:
@@ -198,7 +208,7 @@ def page(course) -> str:
 
 
 def test_feedback_names_the_misconception_and_shows_the_three_pictures(page):
-    assert CAUSE in page
+    assert MISTAKE in page
     assert f'<img src="data:image/png;base64,{PNG}"' in page
     assert "t from 20 to 980" in page
 
@@ -269,7 +279,7 @@ def test_feedback_without_a_record_shows_what_the_checks_said(course):
     autograded(course, record("eve"))
     (course / "autograded" / "eve" / NAME / "intake.json").unlink()
     page = feedback(course, "eve")
-    assert CAUSE in page
+    assert MISTAKE in page
     assert str(SEED) not in page
 
 

@@ -1,0 +1,8 @@
+"""How the lines of a failed check begin; the feedback page reads them again.
+
+Importing this module does not load torch.
+"""
+
+WANTED = "wanted"
+GOT = "got"
+CAUSE = "This is what you get when "

@@ -19,8 +19,8 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from distillery.models.annotators import edges, stretched
 from training import loop
 from training.data import LargeDrawings, captions_for, to_images
-from training.export import save_half
-from training.tiny_sd import CAPTION_DROPOUT, SCHEDULE, min_snr, token_ids
+from training.export import save_network
+from training.tiny_sd import CAPTION_DROPOUT, SCHEDULE, min_snr, token_ids, weighted_error
 from training.tiny_sdxl import embed, sizes
 from training.tiny_sdxl_vae import teacher
 from training.tokenizer import new_tokenizer
@@ -95,17 +95,11 @@ def train(kind: str, drawings: LargeDrawings, *, build: Path, models: Path) -> N
                 down_block_additional_residuals=down,
                 mid_block_additional_residual=middle,
             ).sample.float()
-        error = (predicted - eps).square().mean((1, 2, 3))
-        return {
-            "loss": (error * min_snr(alphas_cumprod, t)).mean(),
-            "error": error.detach().mean(),
-        }
+        return weighted_error(predicted, eps, min_snr(alphas_cumprod, t))
 
     name = f"controlnet_{kind}"
     best = loop.train(name, net, loss_of, folder=build, steps=STEPS, learning_rate=1e-3, seed=seed)
-    folder = models / f"tiny-controlnet-{kind}"
-    best.save_config(folder)
-    save_half(best.state_dict(), folder / "diffusion_pytorch_model.safetensors")
+    save_network(best, models / f"tiny-controlnet-{kind}")
 
 
 def _as_shown(maps: np.ndarray, *, relief: bool, device: torch.device) -> Tensor:

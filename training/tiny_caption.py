@@ -22,7 +22,7 @@ from distillery.toybox import all_factors
 from training import loop
 from training.data import LargeDrawings
 from training.degrade import shifted, worn_large
-from training.transformer import save_transformer
+from training.export import save_transformer
 
 STEPS, BATCH, SEED = 2400, 32, 21
 SIZE, CONTEXT, LONGEST = 128, 64, 20

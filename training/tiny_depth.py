@@ -12,8 +12,8 @@ from transformers import DPTConfig, DPTForDepthEstimation, DPTImageProcessor
 from training import loop
 from training.data import LargeDrawings
 from training.degrade import shifted, worn_large
-from training.tiny_sd_vae import gradients
-from training.transformer import save_transformer
+from training.export import save_transformer
+from training.tiny_sd_vae import edge_error
 
 STEPS, BATCH, SEED = 1500, 16, 22
 SIZE = 128
@@ -66,9 +66,7 @@ def train(drawings: LargeDrawings, *, build: Path, models: Path) -> None:
         with torch.autocast(device.type, dtype=torch.bfloat16):
             predicted = model(pixel_values=images).predicted_depth[:, None]
         predicted = predicted.float()
-        edges = sum(
-            F.l1_loss(a, b) for a, b in zip(gradients(predicted), gradients(depths), strict=True)
-        )
+        edges = edge_error(predicted, depths)
         loss = F.l1_loss(predicted, depths) + EDGES_WEIGHT * edges
         return {"loss": loss, "correlation": correlations(predicted.detach(), depths).mean()}
 

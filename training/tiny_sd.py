@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -18,10 +17,12 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from training import loop
 from training.data import Drawings, captions_for
+from training.export import replacing
 from training.tiny_sd_vae import latents_of
 from training.tokenizer import CONTEXT, new_tokenizer
 
 STEPS, BATCH, SEED = 3000, 40, 13
+WIDTH = 128  # of the text encoder
 CAPTION_DROPOUT = 0.1
 SNR_CAP = 5.0
 SCHEDULE = {
@@ -34,21 +35,19 @@ SCHEDULE = {
 }
 
 
-def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """CLIP's text tower, two layers of width 128."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=128,
-            intermediate_size=512,
-            projection_dim=128,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=CONTEXT,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+def text_config(tokenizer: CLIPTokenizer, width: int) -> CLIPTextConfig:
+    """CLIP's text tower, two layers of that width."""
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=CONTEXT,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
 
 
@@ -62,7 +61,7 @@ def new_unet() -> UNet2DConditionModel:
         block_out_channels=(64, 128, 192),
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        cross_attention_dim=128,
+        cross_attention_dim=WIDTH,
         attention_head_dim=4,
         norm_num_groups=16,
     )
@@ -79,12 +78,20 @@ def min_snr(alphas_cumprod: Tensor, t: Tensor) -> Tensor:
     return snr.clamp(max=SNR_CAP) / snr
 
 
+def weighted_error(predicted: Tensor, eps: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """The loss, squared errors of the noise weighted by `weights` (B,), and their plain mean."""
+    error = (predicted - eps).square().mean((1, 2, 3))
+    return {"loss": (error * weights).mean(), "error": error.detach().mean()}
+
+
 def train(drawings: Drawings, vae: AutoencoderKL, *, build: Path, models: Path) -> None:
     """Train text encoder and UNet, and write the pipeline folder `models/tiny-sd`."""
     device = loop.device()
     torch.manual_seed(SEED)
     tokenizer = new_tokenizer()
-    networks = nn.ModuleDict({"text": new_text_encoder(tokenizer), "unet": new_unet()}).to(device)
+    networks = nn.ModuleDict(
+        {"text": CLIPTextModel(text_config(tokenizer, WIDTH)), "unet": new_unet()}
+    ).to(device)
     networks["unet"].to(memory_format=torch.channels_last)
     latents = cached_latents(vae, drawings, build / "latents.pt")
     scheduler = DDPMScheduler(**SCHEDULE)
@@ -102,11 +109,7 @@ def train(drawings: Drawings, vae: AutoencoderKL, *, build: Path, models: Path) 
         tokens = networks["text"](token_ids(tokenizer, texts).to(device)).last_hidden_state
         with torch.autocast(device.type, dtype=torch.bfloat16):
             predicted = networks["unet"](xt, t, tokens).sample.float()
-        error = (predicted - eps).square().mean((1, 2, 3))
-        return {
-            "loss": (error * min_snr(alphas_cumprod, t)).mean(),
-            "error": error.detach().mean(),
-        }
+        return weighted_error(predicted, eps, min_snr(alphas_cumprod, t))
 
     best = loop.train(
         "tiny_sd", networks, loss_of, folder=build, steps=STEPS, learning_rate=1.2e-3, seed=SEED
@@ -148,10 +151,5 @@ def save_pipeline(
         feature_extractor=None,
         requires_safety_checker=False,
     ).to("cpu", torch.float16)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial, safe_serialization=True)
-    for kept in folder.glob("*.md"):
-        shutil.copy(kept, partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replacing(folder) as partial:
+        pipeline.save_pretrained(partial, safe_serialization=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training import loop
 from training.data import Drawings, to_images
-from training.export import save_half
+from training.export import save_network
 
 STEPS, BATCH, SEED = 2200, 20, 12
 KL_WEIGHT = 1e-6
@@ -33,9 +33,10 @@ def new_vae() -> AutoencoderKL:
     )
 
 
-def gradients(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences of neighbouring pixels, across and down."""
-    return images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
+def edge_error(images: Tensor, wanted: Tensor) -> Tensor:
+    """Mean error of the differences of neighbouring pixels, across plus down."""
+    across, down = (F.l1_loss(images.diff(dim=dim), wanted.diff(dim=dim)) for dim in (-1, -2))
+    return across + down
 
 
 def train(drawings: Drawings, *, build: Path, models: Path) -> AutoencoderKL:
@@ -54,17 +55,13 @@ def train(drawings: Drawings, *, build: Path, models: Path) -> AutoencoderKL:
             decoded = vae.decode(posterior.sample()).sample
         decoded, kl = decoded.float(), posterior.kl().float().mean()
         squared = F.mse_loss(decoded, images)
-        edges = sum(
-            F.l1_loss(a, b) for a, b in zip(gradients(decoded), gradients(images), strict=True)
-        )
+        edges = edge_error(decoded, images)
         loss = squared + 0.1 * F.l1_loss(decoded, images) + 0.1 * edges + KL_WEIGHT * kl
         return {"loss": loss, "psnr": 10 * torch.log10(4 / squared.detach()), "kl": kl.detach()}
 
     best = loop.train("vae", vae, loss_of, folder=build, steps=STEPS, learning_rate=2e-3, seed=SEED)
     best.register_to_config(scaling_factor=1.0 / float(latents_of(best, drawings, 512).std()))
-    folder = models / "tiny-sd" / "vae"
-    best.save_config(folder)
-    save_half(best.state_dict(), folder / "diffusion_pytorch_model.safetensors")
+    save_network(best, models / "tiny-sd" / "vae")
     return best
 
 

@@ -6,7 +6,6 @@ Its latents are those of tiny-sd; its own autoencoder draws them at twice the re
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
@@ -19,40 +18,27 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from torch import Tensor, nn
-from transformers import (
-    CLIPTextConfig,
-    CLIPTextModel,
-    CLIPTextModelWithProjection,
-    CLIPTokenizer,
-)
+from transformers import CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from training import loop
 from training.data import Drawings, captions_for, load_drawings
-from training.tiny_sd import CAPTION_DROPOUT, SCHEDULE, cached_latents, min_snr, token_ids
-from training.tokenizer import CONTEXT, new_tokenizer
+from training.export import replacing
+from training.tiny_sd import (
+    CAPTION_DROPOUT,
+    SCHEDULE,
+    cached_latents,
+    min_snr,
+    text_config,
+    token_ids,
+    weighted_error,
+)
+from training.tokenizer import new_tokenizer
 
 STEPS, BATCH, SEED = 1000, 32, 21
 OTHER_SHAPES, OTHER_COUNT = ((64, 96), (80, 64)), 4000
 PIXELS = 8  # a latent's side
-WIDTH, POOLED, SIZE_CHANNELS = 96, 96, 32
-
-
-def new_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModelWithProjection:
-    """The second tower: CLIP's, two layers of width 96, with a pooled vector of a whole prompt."""
-    return CLIPTextModelWithProjection(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=WIDTH,
-            intermediate_size=4 * WIDTH,
-            projection_dim=POOLED,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=CONTEXT,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+WIDTH = 96  # of the second text encoder, its pooled vector included
+SIZE_CHANNELS = 32
 
 
 def grown(unet: UNet2DConditionModel) -> UNet2DConditionModel:
@@ -66,7 +52,7 @@ def grown(unet: UNet2DConditionModel) -> UNet2DConditionModel:
         "cross_attention_dim": width + WIDTH,
         "addition_embed_type": "text_time",
         "addition_time_embed_dim": SIZE_CHANNELS,
-        "projection_class_embeddings_input_dim": POOLED + 6 * SIZE_CHANNELS,
+        "projection_class_embeddings_input_dim": WIDTH + 6 * SIZE_CHANNELS,
     }
     larger = UNet2DConditionModel.from_config(config)
     known = unet.state_dict()
@@ -112,7 +98,7 @@ def train(drawings: Drawings, *, build: Path, models: Path) -> None:
     networks = nn.ModuleDict(
         {
             "text": CLIPTextModel.from_pretrained(small / "text_encoder", dtype=torch.float32),
-            "text_2": new_text_encoder(tokenizer),
+            "text_2": CLIPTextModelWithProjection(text_config(tokenizer, WIDTH)),
             "unet": grown(UNet2DConditionModel.from_pretrained(small / "unet")),
         }
     ).to(device)
@@ -135,11 +121,7 @@ def train(drawings: Drawings, *, build: Path, models: Path) -> None:
         added = {"text_embeds": pooled, "time_ids": sizes(x0)}
         with torch.autocast(device.type, dtype=torch.bfloat16):
             predicted = networks["unet"](xt, t, tokens, added_cond_kwargs=added).sample.float()
-        error = (predicted - eps).square().mean((1, 2, 3))
-        return {
-            "loss": (error * min_snr(alphas_cumprod, t)).mean(),
-            "error": error.detach().mean(),
-        }
+        return weighted_error(predicted, eps, min_snr(alphas_cumprod, t))
 
     best = loop.train(
         "tiny_sdxl", networks, loss_of, folder=build, steps=STEPS, learning_rate=7e-4, seed=SEED
@@ -177,10 +159,5 @@ def save_pipeline(tokenizer: CLIPTokenizer, networks: nn.ModuleDict, folder: Pat
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
     ).to("cpu", torch.float16)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    pipeline.save_pretrained(partial, safe_serialization=True)
-    for kept in folder.glob("*.md"):
-        shutil.copy(kept, partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    with replacing(folder) as partial:
+        pipeline.save_pretrained(partial, safe_serialization=True)

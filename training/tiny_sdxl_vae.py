@@ -16,9 +16,9 @@ from torch import Tensor
 
 from training import loop
 from training.data import LargeDrawings
-from training.export import save_half
+from training.export import save_network
 from training.judge import worn
-from training.tiny_sd_vae import gradients
+from training.tiny_sd_vae import edge_error
 
 STEPS, BATCH, SEED = 1600, 12, 22
 
@@ -77,9 +77,7 @@ def train(drawings: LargeDrawings, *, build: Path, models: Path) -> None:
             encoded = vae.encoder(shown).float()
             decoded = vae.decoder(noisy).float()
         squared = F.mse_loss(decoded, images)
-        edges = sum(
-            F.l1_loss(a, b) for a, b in zip(gradients(decoded), gradients(images), strict=True)
-        )
+        edges = edge_error(decoded, images)
         far = F.mse_loss(encoded, wanted)
         loss = squared + 0.1 * F.l1_loss(decoded, images) + 0.1 * edges + far
         return {"loss": loss, "psnr": 10 * torch.log10(4 / squared.detach()), "far": far.detach()}
@@ -87,6 +85,4 @@ def train(drawings: LargeDrawings, *, build: Path, models: Path) -> None:
     best = loop.train(
         "tiny_vae", vae, loss_of, folder=build, steps=STEPS, learning_rate=2e-3, seed=SEED
     )
-    folder = models / "tiny-sdxl" / "vae"
-    best.save_config(folder)
-    save_half(best.state_dict(), folder / "diffusion_pytorch_model.safetensors")
+    save_network(best, models / "tiny-sdxl" / "vae")

@@ -18,6 +18,12 @@ class Arguments(argparse.ArgumentParser):
         self.exit(2, f"error: {message}; see {self.prog} --help.\n")
 
 
+def documented(prog: str, docstring: str | None) -> argparse.ArgumentParser:
+    """A parser whose help says what a module's docstring says, line by line."""
+    lines = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=prog, description=docstring, formatter_class=lines)
+
+
 def exit_status(work: Callable[[], int | None], *, interrupted: str = "interrupted.") -> int:
     """Run a program and return its exit status: its own or 0, 2 for bad input, 130 for Ctrl-C.
 

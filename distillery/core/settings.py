@@ -26,6 +26,7 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
+from distillery.core.cli import pair
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 
@@ -152,6 +153,35 @@ class Real(ValueType):
     @property
     def bounds(self) -> tuple[Bound, ...]:
         return self.above, self.low, self.high
+
+
+@dataclass(frozen=True)
+class Size(ValueType):
+    """Height and width in pixels, stored as a tuple; None where the program has a default.
+
+    what: has this size, such as "the picture".
+    low:  of both sides, included, as is `high`; each is a multiple of `unit`.
+    """
+
+    what: str
+    low: int
+    high: int
+    unit: int = 1
+    flag_type: ClassVar[Callable[[str], Any]] = staticmethod(pair)
+    metavar: ClassVar[str] = "H,W"
+
+    def check(self, name: str, value: Any, among: object = None) -> tuple[int, int] | None:
+        if value is None:
+            return None
+        sides = list(value) if isinstance(value, (list, tuple)) else []
+        fit = [type(side) is int and self.low <= side <= self.high for side in sides]
+        if len(sides) != 2 or not all(fit) or any(side % self.unit for side in sides):
+            multiple = f"a multiple of {self.unit} " if self.unit > 1 else ""
+            raise CourseError(
+                f"{name} must be height and width of {self.what}, each {multiple}from {self.low} "
+                f"to {self.high} pixels; it is {value!r}."
+            )
+        return sides[0], sides[1]
 
 
 def _number(bound: Bound, among: object) -> float:

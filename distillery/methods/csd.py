@@ -61,11 +61,7 @@ def loss(
     divides a constant factor out again.
     """
     t = torch.randint(
-        settings.t_min,
-        settings.t_max + 1,
-        (len(x0),),
-        generator=generator,
-        device=generator.device,
+        settings.t_min, settings.t_max + 1, (len(x0),), generator=generator, device=x0.device
     )
     eps = torch.randn(x0.shape, generator=generator, device=x0.device)
     return with_gradient(x0, csd_grad(prior, x0, t, eps, text, uncond))

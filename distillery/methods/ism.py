@@ -77,11 +77,7 @@ def loss(
     Only the timesteps are drawn from `generator`, one for each latent.
     """
     t = torch.randint(
-        settings.t_min,
-        settings.t_max + 1,
-        (len(x0),),
-        generator=generator,
-        device=generator.device,
+        settings.t_min, settings.t_max + 1, (len(x0),), generator=generator, device=x0.device
     )
     s = (t - DELTA_T).clamp(min=0)
     grad = ism_grad(prior, x0, s, t, text, uncond, settings.guidance_scale)

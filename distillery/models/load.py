@@ -159,11 +159,12 @@ def _problems(folder: Path, weighted_parts: tuple[str, ...]) -> Iterator[str]:
         if not files:
             yield f"{part} has no safetensors weights"
         for file in files:
-            if not _is_whole(file):
+            if not is_whole(file):
                 yield f"{part}/{file.name} is cut short or damaged"
 
 
-def _is_whole(file: Path) -> bool:
+def is_whole(file: Path) -> bool:
+    """Whether a file of weights in safetensors can be read."""
     try:
         with safe_open(file, framework="pt"):
             return True

@@ -104,6 +104,17 @@ TINY_SETTINGS: dict[str, dict[str, Any]] = {
     },
 }
 
+TINY: dict[str, Any] = {  # what the two embedded diffusion models have in common
+    "local": True,
+    "embedded": True,
+    "captioner": "tiny-caption",
+    "depth_estimator": "tiny-depth",
+    "clip_scorer": "tiny-clip",
+    "guidance": {**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
+    "settings": TINY_SETTINGS,
+    "memory_gb": 0.5,
+    "dtype": "float32",
+}
 SDXL_CONTROLNETS = {
     "canny": ("diffusers/controlnet-canny-sdxl-1.0-mid", "diffusers/controlnet-canny-sdxl-1.0"),
     "depth": ("diffusers/controlnet-depth-sdxl-1.0-mid", "diffusers/controlnet-depth-sdxl-1.0"),
@@ -120,16 +131,8 @@ PRESETS: dict[str, Preset] = {
             name="tiny-sd",
             family="sd",
             ids=("data/models/tiny-sd",),
-            local=True,
-            embedded=True,
-            captioner="tiny-caption",
-            depth_estimator="tiny-depth",
-            clip_scorer="tiny-clip",
             image_size=64,
-            guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
-            settings=TINY_SETTINGS,
-            memory_gb=0.5,
-            dtype="float32",
+            **TINY,
         ),
         Preset(
             name="sd15",
@@ -167,16 +170,8 @@ PRESETS: dict[str, Preset] = {
             name="tiny-sdxl",
             family="sdxl",
             ids=("data/models/tiny-sdxl",),
-            local=True,
-            embedded=True,
-            captioner="tiny-caption",
-            depth_estimator="tiny-depth",
-            clip_scorer="tiny-clip",
             image_size=128,
-            guidance={**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
-            settings=TINY_SETTINGS,
-            memory_gb=0.5,
-            dtype="float32",
+            **TINY,
             controlnets={
                 "canny": ("data/models/tiny-controlnet-canny",),
                 "depth": ("data/models/tiny-controlnet-depth",),

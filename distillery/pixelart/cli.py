@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.cli import Arguments
+from distillery.core.settings import add_flags
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.cli import run_arguments
+from distillery.runs.extras import Extras
 
 FLAGS = (
     "prompt",
@@ -34,9 +36,7 @@ def arguments() -> Arguments:
         PixelSettings,
         FLAGS,
     )
-    parser.add_argument(
-        "--verbose", action="store_true", help="save pictures of the intermediate steps"
-    )
+    add_flags(parser, Extras, ["verbose"])
     return parser
 
 

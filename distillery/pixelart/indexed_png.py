@@ -42,9 +42,9 @@ def check_rows(palette: Tensor, clear: Tensor | None) -> None:
     """
     rows = len(palette) + (clear is not None)
     if rows > 256:
-        beside = ", one of them for what is transparent" if clear is not None else ""
+        among = ", one of them for what is transparent" if clear is not None else ""
         raise CourseError(
-            f"an indexed PNG holds 256 colours; this palette needs {rows}{beside}: name a smaller "
+            f"an indexed PNG holds 256 colours; this palette needs {rows}{among}: name a smaller "
             "palette."
         )
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from distillery.core.cli import pair
 from distillery.core.errors import CourseError
 from distillery.core.settings import (
     LARGEST_SEED,
     Choice,
     Declared,
     Real,
+    Size,
     Text,
     Truth,
     ValueType,
@@ -53,26 +53,16 @@ GIVEN_UP = {
 }
 
 
-@dataclass(frozen=True)
-class Size(ValueType):
-    """Height and width of the grid, stored as a tuple."""
+class GridSize(Size):
+    """Height and width of the grid, neither much longer than the other."""
 
-    flag_type: ClassVar[Callable[[str], Any]] = staticmethod(pair)
-    metavar = "H,W"
-
-    def check(self, name: str, value: Any, among: object = None) -> tuple[int, int]:
-        sides = list(value) if isinstance(value, (list, tuple)) else []
-        whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
-        if len(sides) != 2 or not whole or not all(2 <= side <= LARGEST_SIDE for side in sides):
-            raise CourseError(
-                f"{name} must be height and width of the grid, each from 2 to {LARGEST_SIDE} "
-                f"pixels; it is {value!r}."
-            )
-        if max(sides) > 4 * min(sides):
+    def check(self, name: str, value: Any, among: object = None) -> tuple[int, int] | None:
+        size = super().check(name, value)
+        if size is not None and max(size) > 4 * min(size):
             raise CourseError(
                 f"{name} may be at most 4 times as long one way as the other; it is {value!r}."
             )
-        return sides[0], sides[1]
+        return size
 
 
 @dataclass(frozen=True)
@@ -120,7 +110,9 @@ class PixelSettings(Declared):
         None, Memory(), "GPU memory limit in GB: 8, 12, 16 or 24; SDXL is reduced to fit into it"
     )
 
-    size: tuple[int, int] = by_model(Size(), "height and width of the grid, in pixels")
+    size: tuple[int, int] = by_model(
+        GridSize("the grid", 2, LARGEST_SIDE), "height and width of the grid, in pixels"
+    )
     palette: str = setting(
         "", Text(), "a name, rgb-N, or a file; empty: found in the start by k-means"
     )

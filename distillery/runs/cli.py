@@ -6,17 +6,15 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
-from distillery.core.cli import Arguments, pair
-from distillery.core.settings import Declared, add_flags
+from distillery.core.cli import Arguments
+from distillery.core.settings import Declared, add_flags, declared
+from distillery.runs.extras import Extras
 
-if TYPE_CHECKING:
-    from distillery.runs.engine import Extras
-
-EXTRAS = ("verbose", "make_video", "video_size", "fps", "tensorboard")
+EXTRAS = ("make_video", "video_size", "fps", "tensorboard")  # of every kind of run
 
 
 def run_arguments(
@@ -54,10 +52,7 @@ def run_arguments(
     parser.add_argument(
         "--out", type=Path, default=Path("outputs"), help="folder of the files (default: outputs)"
     )
-    parser.add_argument("-mv", "--make_video", action="store_true", help="also as an MP4")
-    parser.add_argument("--video_size", type=pair, metavar="H,W", help="default: the picture's")
-    parser.add_argument("--fps", type=float, help="frames a second of GIF and MP4 (default: 12)")
-    parser.add_argument("--tensorboard", action="store_true", help="write scalars for TensorBoard")
+    add_flags(parser, Extras, EXTRAS)
     return parser
 
 
@@ -77,9 +72,7 @@ def extras_from(flags: dict[str, Any]) -> Extras:
     Raises:
         CourseError: one of them is out of its range.
     """
-    from distillery.runs.engine import Extras
-
-    return Extras(**{name: flags.pop(name) for name in EXTRAS if name in flags})
+    return Extras(**{name: flags.pop(name) for name in declared(Extras) if name in flags})
 
 
 def settings_from(settings: type[Declared], flags: dict[str, Any]) -> Any:

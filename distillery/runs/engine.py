@@ -17,16 +17,13 @@ import shutil
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL.Image import Image
 from tqdm import tqdm
 
-from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.core.images import Picture, save_gif, to_png_bytes
-from distillery.core.settings import Real
 from distillery.core.video import save_mp4
 from distillery.runs.checkpoint import (
     RunSettings,
@@ -36,6 +33,7 @@ from distillery.runs.checkpoint import (
     save_checkpoint,
 )
 from distillery.runs.curves import History, Scalars, figures_curve, figures_table
+from distillery.runs.extras import NO_EXTRAS, Extras
 from distillery.runs.film import GIF_FPS, frame_indices, frame_path, keep_frames, video_frames
 from distillery.runs.interrupt import interrupts_held_back
 from distillery.runs.place import Place
@@ -44,34 +42,6 @@ from distillery.runs.run import PICTURE, Checkpoint, Run
 CHECKPOINT_SECONDS = 5.0
 VERBOSE_TIMES = 8  # in a run
 MAY_MAKE = ("making.mp4", "verbose/*.png", "tensorboard/events.*", "loss.csv", "loss.png")
-
-
-@dataclass(frozen=True)
-class Extras:
-    """What is kept in addition to the picture; nothing of it changes the picture.
-
-    video_size: (H, W) that the frames are centred in; None is the enlarged picture's own size.
-    fps:        frames a second of GIF and video.
-    """
-
-    verbose: bool = False
-    make_video: bool = False
-    video_size: tuple[int, int] | None = None
-    fps: float = 12
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        Real(low=1, high=60).check("fps", self.fps)
-        if self.video_size is not None and not all(
-            16 <= side <= 4096 and side % 2 == 0 for side in self.video_size
-        ):
-            raise CourseError(
-                "video_size must be two even numbers from 16 to 4096, height and width; it is "
-                f"{self.video_size!r}."
-            )
-
-
-NO_EXTRAS = Extras()
 
 
 def carry_out(run: Run, settings: RunSettings, *, out: Path, extras: Extras = NO_EXTRAS) -> Place:

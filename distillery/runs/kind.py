@@ -10,7 +10,8 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.models.prior import Prior
-from distillery.runs.engine import NO_EXTRAS, Extras, carry_out
+from distillery.runs.engine import carry_out
+from distillery.runs.extras import NO_EXTRAS, Extras
 from distillery.runs.place import Place
 from distillery.runs.run import Run
 

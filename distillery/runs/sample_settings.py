@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
-from distillery.core.cli import pair
 from distillery.core.errors import CourseError
 from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
     Declared,
     Real,
+    Size,
     Text,
-    ValueType,
     Whole,
     by_model,
     setting,
 )
-
-UNIT, LARGEST = 8, 4096  # pixels
-
-
-@dataclass(frozen=True)
-class PictureSize(ValueType):
-    """Height and width of a picture, stored as a tuple, or None for the model's own."""
-
-    flag_type: ClassVar[Callable[[str], Any]] = staticmethod(pair)
-    metavar: ClassVar[str] = "H,W"
-
-    def check(self, name: str, value: Any, among: object = None) -> tuple[int, int] | None:
-        if value is None:
-            return None
-        sides = list(value) if isinstance(value, (list, tuple)) else []
-        fit = [type(side) is int and side % UNIT == 0 and 0 < side <= LARGEST for side in sides]
-        if len(sides) != 2 or not all(fit):
-            raise CourseError(
-                f"{name} must be height and width of the picture, each a multiple of {UNIT} up to "
-                f"{LARGEST} pixels; it is {value!r}."
-            )
-        return sides[0], sides[1]
 
 
 @dataclass(frozen=True)
@@ -60,7 +35,9 @@ class SampleSettings(Declared):
         0, Whole(0, LARGEST_SEED), "the same seed gives the same pictures on the same machine"
     )
     count: int = setting(1, Whole(1, 1000), "pictures of the prompt, in one batch")
-    size: tuple[int, int] | None = by_model(PictureSize(), "height and width in pixels")
+    size: tuple[int, int] | None = by_model(
+        Size("the picture", 8, 4096, unit=8), "height and width in pixels"
+    )
     device: str = setting("auto", Text(), "auto, cpu, cuda or mps")
 
     def __post_init__(self) -> None:

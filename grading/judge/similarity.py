@@ -11,7 +11,6 @@ reported only where it is unusual among the pairs of that task. No student's cod
 
 from __future__ import annotations
 
-import argparse
 import ast
 import json
 import re
@@ -24,6 +23,7 @@ from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from distillery.core.cli import documented
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
@@ -280,11 +280,7 @@ def _sources(path: Path) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the unusually similar answers to a stage's tasks."""
-    parser = argparse.ArgumentParser(
-        prog="python -m grading.judge.similarity",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = documented("python -m grading.judge.similarity", __doc__)
     parser.add_argument("stage", choices=[stage.folder for stage in STAGES])
     parser.add_argument(
         "--course", type=Path, default=Path("class"), help="the course folder (default: class)"

@@ -12,7 +12,6 @@ wrote in nbgrader_config.py and rules.yaml stays.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import os
@@ -27,6 +26,7 @@ from typing import Any
 
 import nbformat
 
+from distillery.core.cli import documented
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, shown
 from grading.authoring.build import ROOT, answered_text, nbgrader_files, student_text
@@ -310,11 +310,7 @@ def stages_named(names: Sequence[str]) -> list[Stage]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Release what the command line names."""
-    parser = argparse.ArgumentParser(
-        prog="python -m grading release",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = documented("python -m grading release", __doc__)
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="such as 01_sds (default: all)")
     parser.add_argument(
         "--course", type=Path, default=Path("class"), help="the course folder (default: class)"

@@ -10,7 +10,6 @@ reports/<stage>-anonymous.html, which has no names and can be shown in class.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from distillery.core.cli import documented
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write
 from grading.core.records import Flag, Record, Store, Verdict
@@ -341,11 +341,7 @@ def _gradescope(folder: Path, table: Sequence[Row]) -> list[Path]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Report on one stage, or with --all on every stage that has grades."""
-    parser = argparse.ArgumentParser(
-        prog="python -m grading report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = documented("python -m grading report", __doc__)
     parser.add_argument("stage", nargs="?", choices=[stage.folder for stage in STAGES])
     parser.add_argument("--all", action="store_true", help="every stage that has grades")
     parser.add_argument(

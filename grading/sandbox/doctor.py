@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 
-from safetensors import SafetensorError, safe_open
-
 from distillery.core.errors import CourseError, in_short
 from grading.sandbox import mounts, select_backend
 from grading.sandbox.escapes import attempt_all, laid_bait
@@ -173,22 +171,16 @@ def _gpu() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
+    from distillery.models.load import is_whole
+
     for folder in sorted((mounts.COURSE / "data" / "models").iterdir()):
         files = sorted(folder.rglob("*.safetensors"))
-        broken = [file.name for file in files if not _is_readable(file)]
+        broken = [file.name for file in files if not is_whole(file)]
         if files and not broken:
             yield Finding(f"model {folder.name}", "ok")
             continue
         said = f"cannot read {', '.join(broken)}" if broken else "no weights"
         yield Finding(f"model {folder.name}", "NO", said, "get data/models again with the course")
-
-
-def _is_readable(file: Path) -> bool:
-    try:
-        with safe_open(file, framework="pt"):
-            return True
-    except (SafetensorError, OSError):
-        return False
 
 
 def find_sandbox(name: str | None) -> tuple[ForkServer | None, list[Finding]]:

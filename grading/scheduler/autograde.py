@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from distillery.core.cli import stop
+from distillery.core.cli import documented, stop
 from distillery.core.errors import CourseError, in_short
 from grading.core.records import Record, Store
 from grading.core.rules import NAME, Rules, settle
@@ -325,11 +325,7 @@ def _alone(course: Path) -> Iterator[None]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m grading autograde",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = documented("python -m grading autograde", __doc__)
     parser.add_argument("stage", metavar="STAGE", help="such as 01_sds")
     parser.add_argument(
         "--course", type=Path, default=Path("class"), help="the course folder (default: class)"

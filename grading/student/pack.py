@@ -11,7 +11,6 @@ name as you write it.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import re
@@ -21,6 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from distillery.core.cli import documented
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.course.student_files import course_root
@@ -186,11 +186,7 @@ def summary(stage: StudentStage, report: Report, file: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Pack one stage, and print what is in the file and what is missing."""
-    parser = argparse.ArgumentParser(
-        prog="python -m grading pack",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = documented("python -m grading pack", __doc__)
     parser.add_argument("name", metavar="NAME", help="yours; in quotes if it has spaces")
     parser.add_argument("student_id", metavar="STUDENT_ID", help="as your instructor knows it")
     parser.add_argument("--stage", default="", help="such as 01_sds, where several are here")

@@ -9,10 +9,10 @@ the grader will run other checks. The last line says what is still to do, or "re
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from distillery.core.cli import documented
 from distillery.core.errors import STILL_TO_DO, CourseError
 from distillery.course.student_files import course_root
 from grading.student.check_pictures import check_pictures
@@ -112,11 +112,7 @@ def _what_to_do(one: CheckResult) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print a report on each stage; 0 if all are ready to hand in, else 1."""
-    parser = argparse.ArgumentParser(
-        prog="python -m grading validate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = documented("python -m grading validate", __doc__)
     parser.add_argument("stage", nargs="?", default="", help="such as 01_sds (default: all here)")
     options = parser.parse_args(arguments)
     reports = [look(stage) for stage in find_stages(course_root(), options.stage)]

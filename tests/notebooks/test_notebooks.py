@@ -109,7 +109,8 @@ def test_every_task_has_a_card_a_check_a_picture_and_hints(stage):
         card = next(
             i for i, source in enumerate(sources) if f"Exercise {number} · `{task}`" in source
         )
-        assert re.search(rf"\d+ minutes · difficulty [●○]{{3}} · {points:g} points", sources[card])
+        worth = f"{points:g} point{'' if points == 1 else 's'}"
+        assert re.search(rf"\d+ minutes · difficulty [●○]{{3}} · {worth}\b", sources[card])
         assert "**Contract.**" in sources[card]
         todo, check, picture, after = sources[card + 1 : card + 5]
         assert todo.startswith(f"%%todo {task}\n")

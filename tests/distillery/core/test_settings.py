@@ -21,6 +21,7 @@ from distillery.core.settings import (
     Choice,
     Declared,
     Real,
+    Size,
     Text,
     Truth,
     Whole,
@@ -106,6 +107,18 @@ def test_the_ends_of_a_range_belong_to_it() -> None:
 
         assert (brush.early, brush.late, brush.hardness) == (early, late, hardness)
     assert Brush("x" * 1000, width=5e-324).width == 5e-324
+
+
+@pytest.mark.parametrize(
+    "value",
+    [(16, 17), (14, 64), (64, 66), (16,), (16, 16, 16), 16, "16,16", (16.0, 16), [True, 16]],
+)
+def test_a_size_is_two_multiples_within_its_range(value: Any) -> None:
+    sides = Size("the paper", 16, 64, unit=2)
+    assert sides.check("size", [16, 64]) == (16, 64)
+    wanted = "size must be height and width of the paper, each a multiple of 2 from 16 to 64 pixels"
+    with pytest.raises(CourseError, match=wanted):
+        sides.check("size", value)
 
 
 def test_an_unfit_bound_is_named_rather_than_what_it_bounds() -> None:

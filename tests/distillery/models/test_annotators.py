@@ -18,7 +18,7 @@ from distillery.core.images import from_pil
 from distillery.models import annotators
 from distillery.models.annotators import caption, depths, edges, stretched
 from training import tiny_caption, tiny_depth
-from training.transformer import save_transformer
+from training.export import save_transformer
 
 
 def square(height: int, width: int, *, inside: float = 1.0, outside: float = -1.0) -> Tensor:

@@ -20,7 +20,7 @@ from distillery.pixelart import begin
 from distillery.pixelart.canvas import PaletteCanvas
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.curves import Scalars
-from distillery.runs.engine import Extras
+from distillery.runs.extras import Extras
 from distillery.runs.film import video_frames
 from reference import pixelart
 
@@ -92,7 +92,10 @@ def test_an_empty_prompt_is_the_caption_of_the_input_image(
         ({"fps": -1}, "fps must be"),
         ({"fps": math.nan}, "fps must be"),
         ({"fps": 1e-9}, "fps must be"),
-        ({"video_size": (0, 0)}, "video_size must be two even numbers"),
+        (
+            {"video_size": (0, 0)},
+            "video_size must be height and width of the video, each a multiple of 2",
+        ),
         ({"video_size": (101, 100)}, r"video_size must be .* it is \(101, 100\)"),
         ({"video_size": (100, 9000)}, "video_size must be"),
     ],

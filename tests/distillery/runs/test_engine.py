@@ -18,7 +18,8 @@ from distillery.core.errors import CourseError
 from distillery.core.images import load_image, prompt_of, to_png_bytes
 from distillery.core.settings import Declared, Text, Whole, setting
 from distillery.runs import engine
-from distillery.runs.engine import Extras, carry_out
+from distillery.runs.engine import carry_out
+from distillery.runs.extras import Extras
 from distillery.runs.film import video_frames
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
 

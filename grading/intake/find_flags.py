@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 import sys
-import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from grading.core.limits import LARGEST_EVALUATION
 from grading.core.manifest import NAME as MANIFEST
 from grading.core.manifest import Manifest
 from grading.core.notebook_cells import grade_id_of, todo_id
+from grading.core.parse_code import parsed
 from grading.core.records import Flag
 from grading.intake.archives import quoted
 from grading.intake.open_submission import Opened, read_json
@@ -90,12 +90,7 @@ def safe_student(name: str) -> str:
 
 def _written_functions(path: Path) -> set[str]:
     """The functions of a module that do not end by raising, as a stub does."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            body = ast.parse(path.read_bytes()[:LARGEST_EVALUATION]).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+    body = parsed(path.read_bytes()[:LARGEST_EVALUATION]).body
     functions = [node for node in body if isinstance(node, ast.FunctionDef)]
     return {node.name for node in functions if not isinstance(node.body[-1], ast.Raise)}
 

@@ -14,6 +14,7 @@ from distillery.course.todo_magic import check_cell, replaced
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import function_text, stub, stub_module
 from grading.core.notebook_cells import code_below, grade_id_of, task_named, todo_id
+from grading.core.parse_code import parsed
 from grading.core.records import Outcome, Verdict
 from grading.stages.stage import Stage
 
@@ -86,13 +87,7 @@ def _needed(function: str, answers: dict[str, str], there: set[str]) -> set[str]
 
 def _names(code: str) -> tuple[set[str], set[str]]:
     """The names that a cell defines at its top level, and every name in it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(code)
-        nodes = list(ast.walk(tree))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set(), set()
+    tree = parsed(code)
     defined = {getattr(node, "name", "") for node in tree.body}
     for statement in tree.body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -105,7 +100,7 @@ def _names(code: str) -> tuple[set[str], set[str]]:
                 for node in inside
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
             }
-    return defined - {""}, {node.id for node in nodes if isinstance(node, ast.Name)}
+    return defined - {""}, {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 @lru_cache

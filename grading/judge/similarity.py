@@ -15,7 +15,6 @@ import ast
 import json
 import re
 import statistics
-import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
 from grading.core.notebook_cells import answer_in, grade_id_of, source_of
+from grading.core.parse_code import parsed
 from grading.core.submission import Submission, released_notebook, submissions
 from grading.judge.assemble_module import released_module
 from grading.stages import STAGES, stage_of
@@ -132,15 +132,9 @@ def own_text(code: str, stub: str) -> str:
 
 def _docstrings(code: str) -> set[int]:
     """The line numbers of docstrings, from 1."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(code)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
     texts = (
         node.body[0]
-        for node in ast.walk(tree)
+        for node in ast.walk(parsed(code))
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and ast.get_docstring(node) is not None
     )
     return {number for text in texts for number in range(text.lineno, (text.end_lineno or 0) + 1)}

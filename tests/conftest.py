@@ -19,9 +19,12 @@ import open_clip
 import pytest
 import torch
 import transformers
+from course_copies import copied_course
 from safetensors.torch import save_file
 
 from distillery.models import annotators, load
+
+pytest.register_assert_rewrite("running")  # so that a failure there shows its values
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MOST_WORKERS = 4  # each has torch and its models in memory
@@ -330,13 +333,3 @@ def released(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
 def released_course(released: Path, tmp_path: Path) -> Path:
     """A copy of it for one test."""
     return copied_course(released, tmp_path / "class")
-
-
-def copied_course(released: Path, course: Path) -> Path:
-    """A copy of a course folder; the bundles are shared, for they are only ever replaced whole."""
-
-    def copy(source: str, target: str) -> None:
-        (os.link if source.endswith(".zip") else shutil.copy2)(source, target)
-
-    shutil.copytree(released, course, copy_function=copy)
-    return course

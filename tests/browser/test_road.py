@@ -23,7 +23,7 @@ from nbgrader.api import Gradebook
 
 pytest.importorskip("selenium", reason="no selenium: pip install --group test")
 
-from conftest import copied_course
+from course_copies import copied_course
 from driven import TOKEN, browser_programs, chromium, served, until
 from scratch_postgres import scratch_postgres
 from selenium.webdriver.common.by import By

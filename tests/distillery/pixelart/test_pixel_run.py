@@ -1,4 +1,4 @@
-"""Runs on the exact prior; the command line is in tests/test_pixelart_command.py."""
+"""Runs on the exact prior; the command line is in tests/commands/pixelart."""
 
 from __future__ import annotations
 

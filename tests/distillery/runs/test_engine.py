@@ -12,6 +12,7 @@ import imageio_ffmpeg
 import pytest
 import torch
 from PIL import Image
+from running import Tree, die, press_ctrl_c
 
 from distillery.core.errors import CourseError
 from distillery.core.images import load_image, prompt_of, to_png_bytes
@@ -23,7 +24,6 @@ from distillery.runs.film import video_frames
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
 
 STEPS = 50
-Tree = Callable[[Path], dict[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,6 @@ class Walk(Run):
     def products(self) -> dict[str, bytes]:
         kept = {f"kept/{number}.txt": b"kept" for number in range(self._kept)}
         return {**kept, PICTURE: to_png_bytes(self.images()[0], "a walk")}
-
-
-def press_ctrl_c() -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-def die() -> None:
-    raise KeyboardInterrupt
 
 
 def at(index: int, happens: Callable[[], object]) -> Callable[[int], object]:

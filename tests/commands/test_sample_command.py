@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from running import Tree, press_ctrl_c, status_of
 
 import main
+from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image, prompt_of, to_pil
 from distillery.methods import ddim
 from distillery.models.load import load_prior
@@ -19,13 +19,11 @@ from distillery.models.presets import suits
 from distillery.runs import kind, sample
 from distillery.runs.sample_settings import SampleSettings
 
-ROOT = Path(__file__).resolve().parents[1]
 STEPS = 5
-Tree = Callable[[Path], dict[str, bytes]]
 
 
 @pytest.fixture
-def command(tiny_sd_folder: Path) -> list[str]:
+def red_boat(tiny_sd_folder: Path) -> list[str]:
     """Three pictures that are not square; `--out` is left to the test."""
     options = {
         "--prompt": "a red boat",
@@ -38,17 +36,10 @@ def command(tiny_sd_folder: Path) -> list[str]:
     return ["sample", *(word for option in options.items() for word in option)]
 
 
-@pytest.fixture
-def undisturbed(command: list[str], tmp_path: Path, tree: Tree) -> dict[str, bytes]:
-    """What a command leaves that nobody stops."""
-    assert main.main([*command, "--out", str(tmp_path / "undisturbed")]) == 0
-    return tree(tmp_path / "undisturbed")
-
-
 def test_every_picture_of_a_batch_is_kept_and_the_first_is_the_result(
-    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], tree: Tree
+    red_boat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], tree: Tree
 ) -> None:
-    assert main.main([*command, "--out", str(tmp_path)]) == 0
+    assert main.main([*red_boat, "--out", str(tmp_path)]) == 0
 
     picture, folder = tmp_path / "a_red_boat.png", tmp_path / "a_red_boat"
     assert capsys.readouterr().out == f"{picture}\n"
@@ -64,7 +55,7 @@ def test_every_picture_of_a_batch_is_kept_and_the_first_is_the_result(
     assert picture.read_bytes() == (folder / "pictures" / "001.png").read_bytes()
     assert len({path.read_bytes() for path in (folder / "pictures").iterdir()}) == 3
 
-    assert main.main([*command, "--count", "1", "--out", str(tmp_path)]) == 0
+    assert main.main([*red_boat, "--count", "1", "--out", str(tmp_path)]) == 0
     assert not list((folder / "pictures").iterdir())
 
 
@@ -110,7 +101,7 @@ def test_on_the_exact_prior_the_prompt_is_drawn(tmp_path: Path) -> None:
 
 
 def test_the_frames_show_the_estimate_of_x0_and_end_with_the_picture(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    red_boat: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps, own = [], ddim.sample
 
@@ -120,9 +111,9 @@ def test_the_frames_show_the_estimate_of_x0_and_end_with_the_picture(
             yield step
 
     monkeypatch.setattr(ddim, "sample", noted)
-    assert main.main([*command, "--count", "1", "--out", str(tmp_path)]) == 0
+    assert main.main([*red_boat, "--count", "1", "--out", str(tmp_path)]) == 0
 
-    prior = load_prior(command[command.index("--model") + 1], device="cpu")
+    prior = load_prior(red_boat[red_boat.index("--model") + 1], device="cpu")
     frames = [load_image(path) for path in sorted(tmp_path.glob("*/frames/*.png"))]
     for frame, step in zip(frames[:-1], steps[:-1], strict=True):
         assert frame.tobytes() == to_pil(prior.decode(step.x0))[0].tobytes()
@@ -133,7 +124,7 @@ def test_the_frames_show_the_estimate_of_x0_and_end_with_the_picture(
 @pytest.mark.parametrize("index", [0, 2, STEPS - 1])
 def test_a_sample_that_goes_on_leaves_the_same_bytes(
     index: int,
-    command: list[str],
+    red_boat: list[str],
     undisturbed: dict[str, bytes],
     tmp_path: Path,
     tree: Tree,
@@ -145,13 +136,13 @@ def test_a_sample_that_goes_on_leaves_the_same_bytes(
         starts.append(start)
         for step in own(*args, start=start, **options):
             if step.index == index and len(starts) == 1:
-                signal.raise_signal(signal.SIGINT)
+                press_ctrl_c()
             yield step
 
     monkeypatch.setattr(ddim, "sample", disturbed)
-    assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
+    assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 130
 
-    assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0
 
     assert starts == [0, index + 1]
     assert tree(tmp_path / "out") == undisturbed
@@ -171,9 +162,9 @@ def test_a_runs_settings_repeat_it_to_the_byte(
     "change", [["--seed", "1"], ["--guidance_scale", "2"], ["--negative_prompt", "grey"]]
 )
 def test_every_setting_counts(
-    change: list[str], command: list[str], undisturbed: dict[str, bytes], tmp_path: Path
+    change: list[str], red_boat: list[str], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    assert main.main([*command, *change, "--out", str(tmp_path / "other")]) == 0
+    assert main.main([*red_boat, *change, "--out", str(tmp_path / "other")]) == 0
 
     assert (tmp_path / "other/a_red_boat.png").read_bytes() != undisturbed["a_red_boat.png"]
 
@@ -202,14 +193,11 @@ def test_what_is_left_out_suits_the_model() -> None:
 def test_what_cannot_be_sampled_is_refused_in_one_sentence(
     flags: list[str],
     words: str,
-    command: list[str],
+    red_boat: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    try:
-        status = main.main([*command, *flags, "--out", str(tmp_path / "out")])
-    except SystemExit as stopped:  # argparse stops so
-        status = stopped.code
+    status = status_of([*red_boat, *flags, "--out", str(tmp_path / "out")])
 
     (line,) = capsys.readouterr().err.splitlines()
     assert (status, line.startswith("error: ")) == (2, True)
@@ -246,6 +234,8 @@ def test_help_does_not_wait_for_torch() -> None:
     code = "import main, sys\ntry: main.main(['sample', '--help'])\nexcept SystemExit: pass\n"
     code += "print('torch' in sys.modules)"
 
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
+    )
 
     assert answer.stdout.splitlines()[-1] == "False"

@@ -10,46 +10,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from PIL import Image
+from running import Refusal, Tree, without
 
 import main
+from distillery.core.files import REPOSITORY
 from distillery.models import load
-
-ROOT = Path(__file__).resolve().parents[1]
-Tree = Callable[[Path], dict[str, bytes]]
-Refusal = Callable[..., str]
-
-
-@pytest.fixture
-def refusal(
-    red_boat: list[str], tmp_path: Path, tree: Tree, capsys: pytest.CaptureFixture[str]
-) -> Refusal:
-    """A function that runs main.py into a folder with earlier results, and gives its sentence."""
-    out = tmp_path / "outputs"
-    (out / "a_red_boat").mkdir(parents=True)
-    (out / "a_red_boat.png").write_bytes(b"an earlier picture")
-    (out / "a_red_boat" / "run.yaml").write_text("its settings")
-    before = tree(out)
-
-    def refuse(*changes: str) -> str:
-        try:
-            status = main.main([*red_boat, "--out", str(out), *changes])
-        except SystemExit as stopped:  # argparse stops so
-            status = stopped.code
-        shown = capsys.readouterr()
-        assert status == 2
-        assert shown.out == ""
-        assert tree(out) == before
-        (line,) = shown.err.splitlines()
-        assert line.startswith("error: ")
-        return line
-
-    return refuse
 
 
 def test_an_empty_prompt(refusal: Refusal) -> None:
@@ -138,10 +108,9 @@ def test_an_edit_prompt_that_is_the_prompt(refusal: Refusal, source: Path) -> No
 
 
 def test_an_edit_without_its_prompt(refusal: Refusal, source: Path) -> None:
-    flags = edit(source=source)
-    place = flags.index("--edit_prompt")
+    flags = without(edit(source=source), "--edit_prompt")
 
-    assert "pds edits a picture: give" in refusal(*flags[:place], *flags[place + 2 :])
+    assert "pds edits a picture: give" in refusal(*flags)
 
 
 def test_a_source_picture_for_a_method_that_draws_from_noise(
@@ -239,13 +208,13 @@ def test_a_copy_of_the_course_without_the_reference(
 def test_no_disk_space_left_at_any_write(
     room: int,
     red_boat: list[str],
+    undisturbed: dict[str, bytes],
     tmp_path: Path,
     tree: Tree,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fresh, out = tmp_path / "fresh", tmp_path / "out"
-    assert main.main([*red_boat, "--out", str(fresh)]) == 0
+    out = tmp_path / "out"
     out.mkdir()
     (out / "a_red_boat.png").write_bytes(b"an earlier picture")
     capsys.readouterr()
@@ -260,7 +229,7 @@ def test_no_disk_space_left_at_any_write(
     assert (out / "a_red_boat.png").read_bytes() == b"an earlier picture"
     assert not any(name.endswith(".part") for name in tree(out))
     assert main.main([*red_boat, "--out", str(out)]) == 0
-    assert tree(out) == tree(fresh)
+    assert tree(out) == undisturbed
 
 
 def fill_the_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
@@ -302,7 +271,7 @@ def test_a_write_protected_output_folder(refusal: Refusal, tmp_path: Path) -> No
 def test_the_process_ends_with_the_sentence_and_the_status(red_boat: list[str]) -> None:
     command = [sys.executable, "main.py", *red_boat, "--model", "sd99"]
 
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    answer = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
 
     assert answer.returncode == 2
     assert answer.stdout == ""

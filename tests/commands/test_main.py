@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
-import torch
 import yaml
 from PIL import Image
+from running import (
+    Tree,
+    at_step,
+    die,
+    press_ctrl_c,
+    put_students_module,
+    stop_at_step,
+    stop_in_engine,
+    without,
+)
 
 import main
-from distillery.core.files import prompt_to_filename
+from distillery.core.files import REPOSITORY, prompt_to_filename
 from distillery.core.images import load_image, prompt_of
 from distillery.methods.settings import Settings
 from distillery.models.presets import PRESETS
@@ -26,37 +33,7 @@ from distillery.runs.film import frame_indices
 from distillery.runs.interrupt import interrupts_held_back
 from reference import sds
 
-ROOT = Path(__file__).resolve().parents[1]
 STEPS = 8
-Tree = Callable[[Path], dict[str, bytes]]
-
-
-def at_step(monkeypatch: pytest.MonkeyPatch, index: int, happens: Callable[[], None]) -> None:
-    """Let something happen within one step of the reference."""
-    loss = sds.loss
-
-    def disturbed(*args: object, step: int, **options: object) -> torch.Tensor:
-        if step == index:
-            happens()
-        return loss(*args, step=step, **options)
-
-    monkeypatch.setattr(sds, "loss", disturbed)
-
-
-def die() -> None:
-    raise KeyboardInterrupt
-
-
-def press_ctrl_c() -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-@pytest.fixture
-def undisturbed(red_boat: list[str], tmp_path: Path, tree: Tree) -> dict[str, bytes]:
-    """What a run leaves that nobody stops."""
-    out = tmp_path / "undisturbed"
-    assert main.main([*red_boat, "--out", str(out)]) == 0
-    return tree(out)
 
 
 def test_the_picture_stands_alone_and_its_making_lies_in_a_folder_beside_it(
@@ -107,7 +84,7 @@ def test_the_original_command_line_works_as_written(tmp_path: Path) -> None:
     line += ["--guidance_scale", "25"]
     added = ["--implementation", "reference", "--steps", "2", "--out", str(tmp_path)]
 
-    subprocess.run([sys.executable, "main.py", *line, *added], cwd=ROOT, check=True)
+    assert main.main([*line, *added]) == 0
 
     stem = "a_red_boat_on_a_frozen_river"
     assert load_image(tmp_path / f"{stem}.png").size == (64, 64)
@@ -120,7 +97,7 @@ def test_the_same_seed_gives_the_same_bytes_in_two_processes(
 ) -> None:
     command = [sys.executable, "main.py", *red_boat, "--out", str(tmp_path / "other")]
 
-    subprocess.run(command, cwd=ROOT, check=True)
+    subprocess.run(command, cwd=REPOSITORY, check=True)
 
     assert tree(tmp_path / "other") == undisturbed
 
@@ -192,9 +169,7 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_files(
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path / "out")]
     monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", 0)
-    with monkeypatch.context() as disturbance:
-        at_step(disturbance, index, stop)
-        assert main.main(command) == 130
+    stop_at_step(command, sds, index, stop)
     left = tree(tmp_path / "out") if (tmp_path / "out").exists() else {}
     assert capsys.readouterr().err.endswith(
         "interrupted: the same command goes on where this run stopped.\n"
@@ -204,25 +179,18 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_files(
 
     # A held-back Ctrl-C lets the step finish, so the next one is the first to be done again.
     first = index + 1 if stop is press_ctrl_c else index
-    at_step(monkeypatch, first - 1, lambda: pytest.fail("a step is done twice"))
+    at_step(monkeypatch, sds, first - 1, lambda: pytest.fail("a step is done twice"))
     assert main.main(command) == 0
 
     assert tree(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.parametrize("step", ["save_gif", "_remove_others", "figures_curve"])
+@pytest.mark.parametrize("name", ["save_gif", "_remove_others", "figures_curve"])
 def test_a_run_stopped_while_it_writes_its_results_goes_on_to_the_same_files(
-    step: str,
-    red_boat: list[str],
-    undisturbed: dict[str, bytes],
-    tmp_path: Path,
-    tree: Tree,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, red_boat: list[str], undisturbed: dict[str, bytes], tmp_path: Path, tree: Tree
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path / "out")]
-    with monkeypatch.context() as disturbance:
-        disturbance.setattr(engine, step, lambda *args: die())
-        assert main.main(command) == 130
+    stop_in_engine(command, name)
 
     assert main.main(command) == 0
 
@@ -234,7 +202,7 @@ def test_a_real_interrupt_stops_the_process_in_one_sentence(
 ) -> None:
     command = [*red_boat, "--steps", "1000", "--out", str(tmp_path)]
     process = subprocess.Popen(
-        [sys.executable, "main.py", *command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [sys.executable, "main.py", *command], cwd=REPOSITORY, stderr=subprocess.PIPE, text=True
     )
     while not list(tmp_path.glob("*/frames/*.png")) and process.poll() is None:
         time.sleep(0.05)
@@ -262,33 +230,23 @@ def test_a_second_ctrl_c_does_not_wait_for_the_step() -> None:
 
 
 def test_an_interrupted_run_leaves_the_results_of_the_one_before_it(
-    red_boat: list[str],
-    tmp_path: Path,
-    tree: Tree,
-    monkeypatch: pytest.MonkeyPatch,
+    red_boat: list[str], tmp_path: Path, tree: Tree
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path)]
     assert main.main(command) == 0
     before = tree(tmp_path)
 
-    at_step(monkeypatch, 5, press_ctrl_c)
-    assert main.main([*command, "--seed", "1"]) == 130
+    stop_at_step([*command, "--seed", "1"], sds, 5)
 
     after = tree(tmp_path)
     assert {name: after[name] for name in before} == before
 
 
 def test_a_checkpoint_of_other_settings_is_refused_with_what_to_do(
-    red_boat: list[str],
-    tmp_path: Path,
-    tree: Tree,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    red_boat: list[str], tmp_path: Path, tree: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = [*red_boat, "--out", str(tmp_path)]
-    with monkeypatch.context() as disturbance:
-        at_step(disturbance, 3, press_ctrl_c)
-        assert main.main(command) == 130
+    stop_at_step(command, sds, 3)
     before = tree(tmp_path)
     capsys.readouterr()
 
@@ -302,16 +260,6 @@ def test_a_checkpoint_of_other_settings_is_refused_with_what_to_do(
     assert main.main([*command, "--seed", "1"]) == 0
 
 
-def students_module(file: Path, code: str) -> ModuleType:
-    file.write_text(code)
-    spec = importlib.util.spec_from_file_location("guidance.sds", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_a_stub_says_calmly_what_is_to_do_and_nothing_is_written(
     red_boat: list[str],
     tmp_path: Path,
@@ -320,7 +268,7 @@ def test_a_stub_says_calmly_what_is_to_do_and_nothing_is_written(
 ) -> None:
     sentence = "sds.sds_grad is still to do: notebooks/01_sds/01_sds.ipynb, task 2."
     code = f"def loss(*args, **options):\n    raise NotImplementedError({sentence!r})\n"
-    monkeypatch.setitem(sys.modules, "guidance.sds", students_module(tmp_path / "stub.py", code))
+    put_students_module(monkeypatch, "guidance.sds", code, tmp_path)
     red_boat[red_boat.index("reference")] = "guidance"
 
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 2
@@ -338,11 +286,10 @@ def test_before_there_is_students_code_the_reference_draws_and_says_so(
 ) -> None:
     """No word about the implementation, as in the original assignment."""
     code = "def loss(*args, **options): raise NotImplementedError('sds.x is still to do: y.')\n"
-    monkeypatch.setitem(sys.modules, "guidance.sds", students_module(tmp_path / "stub.py", code))
-    flag = red_boat.index("--implementation")
-    del red_boat[flag : flag + 2]
+    put_students_module(monkeypatch, "guidance.sds", code, tmp_path)
+    command = without(red_boat, "--implementation")
 
-    assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
 
     assert "note: sds.x is still to do: y. The reference draws instead." in capsys.readouterr().err
     assert (tmp_path / "out/a_red_boat.png").read_bytes() == undisturbed["a_red_boat.png"]
@@ -373,8 +320,7 @@ def test_changed_code_starts_anew_instead_of_going_on_from_the_old_codes_checkpo
     mended = "from reference.sds import loss\n"
 
     for code, status in ((broken, 130), (mended, 0)):
-        module = students_module(tmp_path / "sds.py", code)
-        monkeypatch.setitem(sys.modules, "guidance.sds", module)
+        put_students_module(monkeypatch, "guidance.sds", code, tmp_path)
         assert main.main(command) == status
 
     assert (tmp_path / "out/a_red_boat.png").read_bytes() == undisturbed["a_red_boat.png"]
@@ -433,6 +379,8 @@ def test_a_prompt_longer_than_the_model_reads_is_drawn_with_a_note(
 def test_help_does_not_wait_for_torch() -> None:
     code = "import main, sys; main.draw_arguments().format_help(); print('torch' in sys.modules)"
 
-    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
+    )
 
     assert answer.stdout == "False\n"

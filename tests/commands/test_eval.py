@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
@@ -15,6 +13,7 @@ import pytest
 import torch
 import torchvision
 from PIL import Image
+from running import Tree, die
 
 import eval as evaluation
 from distillery.core.files import prompt_to_filename
@@ -24,8 +23,6 @@ from distillery.metrics.source_similarity import inside_mask, outside_mask, ssim
 from distillery.toybox import Factors, draw
 from distillery.toybox.pairs import mask_of
 
-ROOT = Path(__file__).resolve().parents[1]
-Tree = Callable[[Path], dict[str, bytes]]
 PROMPTS = ["a red boat", "A house by St. Mary/v1.5 at 100%", "凍った川の上の赤い船" * 20]
 
 
@@ -90,7 +87,7 @@ def test_the_same_folder_gives_the_same_file(folder: Path, tiny_clip_folder: Pat
 def test_the_command_line_of_the_original_assignment_works_as_written(tmp_path: Path) -> None:
     save_png(tmp_path / "a_red_boat_on_a_frozen_river.png", picture(0))
 
-    subprocess.run([sys.executable, "eval.py", "--fdir1", str(tmp_path)], cwd=ROOT, check=True)
+    assert evaluation.main(["--fdir1", str(tmp_path)]) == 0
 
     result = read(tmp_path)
     assert result["scorer"] == "tiny-clip"
@@ -178,10 +175,7 @@ def test_an_interrupt_writes_nothing(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupt(*args: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(ClipScorer, "score", interrupt)
+    monkeypatch.setattr(ClipScorer, "score", lambda *args: die())
 
     assert evaluation.main(["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]) == 130
     assert capsys.readouterr().err == "interrupted: nothing was written.\n"

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from PIL import Image
+from running import Tree, stop_at_step, stop_in_engine
 
 import main
+from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image
-from distillery.runs import engine
 from reference import vsd
 
-ROOT = Path(__file__).resolve().parents[1]
 STEPS = 8
-Tree = Callable[[Path], dict[str, bytes]]
 
 
 @pytest.fixture
@@ -45,26 +39,14 @@ def three_boats(red_boat: list[str]) -> list[str]:
     return [*red_boat, "--loss_type", "vsd", "--particles", "3", "--lora_rank", "2"]
 
 
-def stop_after(monkeypatch: pytest.MonkeyPatch, index: int) -> None:
-    """Press Ctrl-C within one step of VSD."""
-    loss = vsd.loss
-
-    def disturbed(*args: object, step: int, **options: object) -> torch.Tensor:
-        if step == index:
-            signal.raise_signal(signal.SIGINT)
-        return loss(*args, step=step, **options)
-
-    monkeypatch.setattr(vsd, "loss", disturbed)
-
-
 def test_the_original_edit_command_works_as_written(tmp_path: Path) -> None:
-    pair = ROOT / "data" / "imgs" / "a_red_boat_on_a_frozen_river.png"
+    pair = REPOSITORY / "data" / "imgs" / "a_red_boat_on_a_frozen_river.png"
     line = ["--prompt", "a red boat on a frozen river", "--loss_type", "pds"]
     line += ["--guidance_scale", "7.5", "--edit_prompt", "a blue boat on a frozen river"]
     line += ["--src_img_path", str(pair)]
     added = ["--implementation", "reference", "--steps", "2", "--out", str(tmp_path)]
 
-    subprocess.run([sys.executable, "main.py", *line, *added], cwd=ROOT, check=True)
+    assert main.main([*line, *added]) == 0
 
     stem = "a_blue_boat_on_a_frozen_river"
     assert load_image(tmp_path / f"{stem}.png").size == (64, 64)
@@ -80,7 +62,7 @@ def test_an_edit_begins_at_the_source_and_is_named_after_the_edit_prompt(
     method: str, red_to_blue: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    command = [*red_to_blue, "--out", str(out), "--loss_type", method, "--steps", "40"]
+    command = [*red_to_blue, "--out", str(out), "--loss_type", method]
 
     assert main.main(command) == 0
 
@@ -107,26 +89,16 @@ def test_identity_counts(red_to_blue: list[str], tmp_path: Path) -> None:
 
 
 def test_a_changed_source_starts_anew(
-    red_to_blue: list[str],
-    source: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    tree: Tree,
+    red_to_blue: list[str], source: Path, tmp_path: Path, tree: Tree
 ) -> None:
     fresh, out = tmp_path / "fresh", tmp_path / "out"
-    with monkeypatch.context() as disturbance:
-        disturbance.setattr(engine, "_finish", interrupt)
-        assert main.main([*red_to_blue, "--out", str(out)]) == 130
+    stop_in_engine([*red_to_blue, "--out", str(out)], "_finish")
     Image.new("RGB", (30, 30), "green").save(source)
     assert main.main([*red_to_blue, "--out", str(fresh)]) == 0
 
     assert main.main([*red_to_blue, "--out", str(out)]) == 0
 
     assert tree(out) == tree(fresh)
-
-
-def interrupt(*args: object) -> None:
-    raise KeyboardInterrupt
 
 
 def test_every_particle_is_kept_and_the_first_is_the_picture(
@@ -147,17 +119,11 @@ def test_every_particle_is_kept_and_the_first_is_the_picture(
 
 @pytest.mark.parametrize("index", [0, 3, STEPS - 1])
 def test_vsd_goes_on_with_both_optimisers_to_the_same_files(
-    index: int,
-    three_boats: list[str],
-    tmp_path: Path,
-    tree: Tree,
-    monkeypatch: pytest.MonkeyPatch,
+    index: int, three_boats: list[str], tmp_path: Path, tree: Tree
 ) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert main.main([*three_boats, "--out", str(whole)]) == 0
-    with monkeypatch.context() as disturbance:
-        stop_after(disturbance, index)
-        assert main.main([*three_boats, "--out", str(stopped)]) == 130
+    stop_at_step([*three_boats, "--out", str(stopped)], vsd, index)
 
     assert main.main([*three_boats, "--out", str(stopped)]) == 0
 
@@ -179,13 +145,10 @@ def test_an_unfinished_run_is_not_lost_to_another(
     three_boats: list[str],
     tmp_path: Path,
     tree: Tree,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     command = [*three_boats, "--out", str(tmp_path)]
-    with monkeypatch.context() as disturbance:
-        stop_after(disturbance, 3)
-        assert main.main(command) == 130
+    stop_at_step(command, vsd, 3)
     before = tree(tmp_path)
     capsys.readouterr()
 

@@ -1,3 +1,3 @@
-"""Speed and memory of the methods, each as a ratio against something in the same run."""
+"""Speed, memory and quality of the course and of its grading."""
 
 import distillery  # noqa: F401  # before torch: it says how waiting threads wait

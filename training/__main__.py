@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def make_all(*, build: Path, models: Path) -> None:
-    """Draw, then train the judge, tiny-sd, tiny-clip and tiny-sdxl, each after what it needs."""
+    """Draw, then train all embedded models, each after what it needs."""
     drawings = load_drawings(build / "drawings", count=DRAWINGS, seed=SEED)
     judge.train(drawings, build=build, models=models)
     autoencoder = tiny_sd_vae.train(drawings, build=build, models=models)

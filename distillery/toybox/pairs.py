@@ -94,7 +94,7 @@ def changes(source: Factors, target: Factors) -> list[str]:
 
 
 def real_pairs() -> list[dict[str, Any]]:
-    """The assignment's pairs; the model draws their sources, see `source_image.source_for`."""
+    """The assignment's pairs; the model draws their sources, see `source_image.drawn_source`."""
     return [
         {"prompt": source, "edit_prompt": target, "img_path": None, "model": "sd15"}
         for source, target in REAL

@@ -51,6 +51,7 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
     _check_tasks(stage, notebook, reference)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
+            _check_marker(stage, cell)
             cell.source = _with_facts(stage, cell.source)
         todo, check = _matches(cell, TODO_CELL), _matches(cell, CHECK_CELL)
         if todo:
@@ -69,6 +70,15 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"
+
+
+def _check_marker(stage: Stage, cell: NotebookNode) -> None:
+    """Refuse text on the line of a cell's marker, which readers of the notebook would not see."""
+    if {"title", "incorrectly_encoded_metadata"} & set(cell.metadata):  # what jupytext makes of it
+        raise CourseError(
+            f"{stage.notebook.with_suffix('.py')} has text on the line of a cell's marker, before "
+            f"{cell.source[:40]!r}: write '# %% [markdown]' alone, and the text under it."
+        )
 
 
 def _with_facts(stage: Stage, text: str) -> str:

@@ -97,7 +97,10 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise CourseError(f"{path} belongs into the bundle and cannot be read.") from error
+        raise CourseError(
+            f"{path} must go into the students' zip, but it cannot be read: check that "
+            "it is there and that you may read it."
+        ) from error
 
 
 def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:

@@ -21,7 +21,7 @@ from grading.sandbox.jobs import SandboxError
 
 COURSE = "/course"  # its path inside, whatever its path outside
 INSIDE = "/sandbox/inside"
-SCRATCH = "/scratch"  # of the inside's own `cell`, too
+SCRATCH = "/scratch"  # of the inside's own `isolation`, too
 FIRST_USER, USERS = 2**30, 2**28  # numbers that no account on a real machine has
 
 

@@ -5,8 +5,8 @@ The image contains Python and the packages that the course depends on, for examp
     FROM python:3.11-slim
     COPY pyproject.toml constraints.txt ./
     RUN pip install -c constraints.txt \\
-        accelerate diffusers numpy opencv-python-headless peft pillow pyyaml safetensors \\
-        torch torchvision transformers
+        accelerate diffusers numpy open-clip-torch opencv-python-headless peft pillow pyyaml \\
+        safetensors torch torchvision tqdm transformers
 
 Build it with `docker build -t score-distillery .`; for another name set $SCORE_DISTILLERY_IMAGE. A
 CPU build of torch makes it several GB smaller. Engines forbid namespaces within a container, so

@@ -42,7 +42,10 @@ def check_pictures(stage: StudentStage, *, run: bool) -> tuple[list[CheckResult]
     older = [line.strip() for line in prospect.lines if line.strip().startswith("Not drawn by")]
     to_do += older
     if prospect.share < 1 and not missing:
-        to_do.append("the pictures do not earn all points yet: their mean score above is too low.")
+        to_do.append(
+            "the pictures do not earn all points yet, because their mean score above is too low: "
+            "improve your functions and draw them again."
+        )
     task, worth = f"{stage.fixed.module}.pictures", stage.pictures
     points = prospect.points(worth)
     return [CheckResult(task, prospect.share == 1, prospect.lines, points, worth)], to_do

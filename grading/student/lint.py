@@ -32,14 +32,15 @@ def _warnings(tree: ast.AST) -> Iterator[str]:
             yield from _about_import(node)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id in WAITING:
-                yield f"{node.func.id}() {WAITING[node.func.id]}; in the grader nobody is there."
+                waits = WAITING[node.func.id]
+                yield f"{node.func.id}() {waits}; the grader cannot answer it: remove it."
             if node.func.id == "open":
-                yield "open() reads or writes a file; the grader has none of yours."
+                yield "open() reads or writes a file; your files are not in the grader: remove it."
         elif isinstance(node, ast.Attribute) and node.attr in (
             "from_pretrained",
             "hf_hub_download",
         ):
-            yield f"{node.attr} may ask the network, and the grader has none."
+            yield f"{node.attr} may use the network; the grader has no network: remove it."
 
 
 def _about_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
@@ -49,8 +50,8 @@ def _about_import(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
     for name in names:
         top = name.partition(".")[0]
         if top in OUTSIDE:
-            yield f"{top} asks the network, and the grader has none."
+            yield f"{top} uses the network; the grader has no network: remove it."
         elif top in PROGRAMS:
-            yield f"{top} reaches outside your function; the grader shuts that off."
+            yield f"{top} acts outside your function; the grader blocks that: remove it."
         elif top in ("pdb", "ipdb"):
-            yield f"{top} waits for somebody to debug; in the grader nobody is there."
+            yield f"{top} waits for somebody to debug; the grader cannot answer it: remove it."

@@ -56,7 +56,7 @@ def changed_cells(stage: StudentStage, cells: Sequence[Mapping[str, Any]]) -> It
         elif came[0]["cell_type"] != cell.cell_type:
             yield f"{what} is not a {cell.cell_type} cell any more; change it back."
         elif cell.locked and came[0]["source"] != cell.source:
-            yield f"{what} was changed; write there again: {cell.source}"
+            yield f"{what} was changed; its text must be: {cell.source}"
 
 
 def codes_of(

@@ -245,8 +245,9 @@ compare_picture("tour.predict_x0")
 back = tour.predict_x0(xt, eps, prior.alpha_bar(levels))
 print(f"largest error: {(back - clean).abs().max():.1e}")
 
-# %% [markdown] Now let the network guess. Above: what it is given. Below: the picture that it
-# guesses behind the noise.
+# %% [markdown]
+# Now let the network guess. Above: what it is given. Below: the picture that it guesses behind the
+# noise.
 
 # %%
 text = prior.embed(["a red house in the snow"] * len(levels))
@@ -323,11 +324,10 @@ show(
 
 # %% [markdown]
 # The picture behind the noise was the red house, and without a prompt the network half sees it.
-# Told to look for a blue castle by night, it finds a little of that. Their difference,
-# $\hat\varepsilon_{\text{text}}
-# - \hat\varepsilon_{\text{uncond}}$, is what the prompt says *on top* of everything else.
-#   **Classifier-free guidance** walks along that difference, and further than the network would by
-#   itself. It has a scale $s$ such that
+# Told to look for a blue castle by night, it finds a little of that. The difference
+# $\hat\varepsilon_{\text{text}} - \hat\varepsilon_{\text{uncond}}$ is what the prompt says *on top*
+# of everything else. **Classifier-free guidance** walks along that difference, and further than the
+# network would by itself. It has a scale $s$ such that
 #
 # - $s = 0$ is the prediction without the prompt,
 # - $s = 1$ is the prediction with it, and

@@ -150,9 +150,10 @@ compare_picture("sds.sample_timesteps")
 generator = torch.Generator(prior.device).manual_seed(0)
 sds.sample_timesteps(8, step=0, steps=400, t_min=20, t_max=980, generator=generator)
 
-# %% [markdown] Eight pictures in a batch, each with its own noise level. One level for the whole
-# batch would be right on average. But then all pictures would work on their layout, or on their
-# details, at the same time, and the gradient would be noisier than necessary.
+# %% [markdown]
+# Eight pictures in a batch, each with its own noise level. One level for the whole batch would be
+# right on average. But then all pictures would work on their layout, or on their details, at the
+# same time, and the gradient would be noisier than necessary.
 
 # %% [markdown]
 # ## 2 · The gradient
@@ -419,9 +420,10 @@ def clip_score(images: torch.Tensor) -> float:
 
 run = live(distilled([PROMPT]), every=20, score=clip_score)
 
-# %% [markdown] No sampler was involved. The network never drew anything. It was asked a few hundred
-# times what was wrong with a picture, and the picture listened. Drag through the run (without a
-# live kernel you see all frames on one sheet):
+# %% [markdown]
+# No sampler was involved. The network never drew anything. It was asked a few hundred times what
+# was wrong with a picture, and the picture listened. Drag through the run (without a live kernel
+# you see all frames on one sheet):
 
 # %%
 run.film()
@@ -445,9 +447,10 @@ curves(
     x_label="step",
 )
 
-# %% [markdown] The loss jumps by orders of magnitude and hardly falls, because it mostly shows
-# which $t$ was drawn. It only carries a gradient; its value means nothing. Judge a run by its
-# pictures, or by a score made for that.
+# %% [markdown]
+# The loss jumps by orders of magnitude and hardly falls, because it mostly shows which $t$ was
+# drawn. It only carries a gradient; its value means nothing. Judge a run by its pictures, or by a
+# score made for that.
 #
 # ### What the network believed on the way
 #
@@ -470,10 +473,11 @@ show(
     row_titles=["canvas", "guess at\nt = 800", "guess at\nt = 300"],
 )
 
-# %% [markdown] At the first moment the guess at $t = 800$ already shows what the prompt asks for,
-# in whatever place it happens to see it. The canvas follows; then the guess sees it *there*, with
-# more certainty; and so the two talk themselves into a picture. By the end they agree, and the
-# gradient has little left to say.
+# %% [markdown]
+# At the first moment the guess at $t = 800$ already shows what the prompt asks for, in whatever
+# place it happens to see it. The canvas follows; then the guess sees it *there*, with more
+# certainty; and so the two talk themselves into a picture. By the end they agree, and the gradient
+# has little left to say.
 
 # %% [markdown]
 # ## 5 · What it looks for: modes
@@ -527,9 +531,9 @@ show(torch.cat([sampled, modes]), columns=6, row_titles=["sampled", "distilled"]
 for name, images in {"sampled": sampled, "distilled": modes}.items():
     print(f"{name}: mean distance between two pictures {torch.pdist(images.flatten(1)).mean():.1f}")
 
-# %% [markdown] The six distilled pictures are closer to each other than the six samples, and
-# calmer. Each starts from different noise and sees different draws; still they end at the same
-# typical places.
+# %% [markdown]
+# The six distilled pictures are closer to each other than the six samples, and calmer. Each starts
+# from different noise and sees different draws; still they end at the same typical places.
 
 # %% [markdown]
 # ## 6 · How much guidance?
@@ -560,11 +564,12 @@ show(
     row_titles=[f"s = {s:g}" for s in scales],
 )
 
-# %% [markdown] Three numbers for each row. The *judge* finds thing, colour and scene in a toybox
-# picture, and we count how often all three are right; *CLIP* compares picture and prompt; and the
-# share of values outside $[-1, 1]$ measures burnt colour. The dashed line is the default that the
-# course uses for this model. It was found by a sweep like this one, with more prompts and more
-# steps. (The judge has seen only the toybox: with `"sd15"`, trust CLIP and your eyes.)
+# %% [markdown]
+# Three numbers for each row. The *judge* finds thing, colour and scene in a toybox picture, and we
+# count how often all three are right; *CLIP* compares picture and prompt; and the share of values
+# outside $[-1, 1]$ measures burnt colour. The dashed line is the default that the course uses for
+# this model. It was found by a sweep like this one, with more prompts and more steps. (The judge
+# has seen only the toybox: with `"sd15"`, trust CLIP and your eyes.)
 
 
 # %%
@@ -775,7 +780,7 @@ show(
 #
 # > **a minute or two of waiting · {points of pictures} · CPU**
 #
-# Together with this notebook you hand in  three pictures, drawn by your own functions, and their
+# Together with this notebook you hand in three pictures, drawn by your own functions, and their
 # CLIP scores. Prompts, seeds and settings are the same for everybody; they are in
 # `data/hand_in.yaml`. In a terminal, in the course folder:
 #

@@ -102,11 +102,12 @@ def title(source: Factors, target: Factors) -> str:
 titles = [title(*edit) for edit in EDITS]
 show(sources, titles)
 
-# %% [markdown] Two numbers judge an edit. The *judge* finds thing, colour and scene in a picture,
-# and an edit is right if all three are what the edit's prompt says. The second number compares what
-# should have *stayed* with the source: everything but the thing if the thing or its colour should
-# change, the thing itself if its scene should change. (The judge has seen only the toybox. With
-# `"sd15"`, trust the second number and your eyes.)
+# %% [markdown]
+# Two numbers judge an edit. The *judge* finds thing, colour and scene in a picture, and an edit is
+# right if all three are what the edit's prompt says. The second number compares what should have
+# *stayed* with the source: everything but the thing if the thing or its colour should change, the
+# thing itself if its scene should change. (The judge has seen only the toybox. With `"sd15"`, trust
+# the second number and your eyes.)
 
 # %%
 masks = torch.stack([torch.from_numpy(drawing.mask)[None] for drawing in drawings])
@@ -393,8 +394,9 @@ steps = prior.alpha_bar(t), prior.alpha_bar(t - 1), 1 - prior.alpha_bar(t) / pri
 lines = zip(("c0", "c1", "sigma"), pds.posterior_coefficients(*steps), strict=True)
 curves(t.tolist(), {name: values.flatten().tolist() for name, values in lines}, x_label="t")
 
-# %% [markdown] One step does very little: it keeps $x_t$, mixes in a little of the guess, most at
-# low noise, and adds a little noise.
+# %% [markdown]
+# One step does very little: it keeps $x_t$, mixes in a little of the guess, most at low noise, and
+# adds a little noise.
 #
 # ### The noise that would have been drawn
 #
@@ -630,8 +632,9 @@ def psi_and_chi(alpha_bar, alpha_bar_prev, beta):
     return psi, c0 * ((1 - alpha_bar) / alpha_bar).sqrt() / sigma
 
 
-# %% [markdown] First the claim. Any two differences will do. On the left is your
-# `stochastic_latent`, on the right are the two terms.
+# %% [markdown]
+# First the claim. Any two differences will do. On the left is your `stochastic_latent`, on the
+# right are the two terms.
 
 # %%
 t = torch.tensor([30, 300, 600, 900], device=prior.device)
@@ -647,8 +650,9 @@ for name, choice in STRIDES.items():
     error = (left - (psi * dx0 + chi * deps)).abs().max() / left.abs().max()
     print(f"{name:45} relative error {error:.1e}")
 
-# %% [markdown] Now $\psi$ and $\chi$ over $t$, and with them what *your* `pds_loss` does. To see
-# only its pull, call it with a prior that always predicts zero noise.
+# %% [markdown]
+# Now $\psi$ and $\chi$ over $t$, and with them what *your* `pds_loss` does. To see only its pull,
+# call it with a prior that always predicts zero noise.
 
 
 # %%
@@ -696,8 +700,8 @@ overlaid(
 # - The *published* code goes down two levels and removes the noise of one. The miss is the pull. It
 #   is strong at low $t$, where the details are, and faint at high $t$.
 # - With *stride 20* it misses by so much that almost nothing can be edited.
-# - A sampler's list of timesteps *falls*. If you take the previous entry of such a list, you get $t
-#   + 1$. The pull turns into a push.
+# - A sampler's list of timesteps *falls*. If you take the previous entry of such a list,
+#   you get $t + 1$. The pull turns into a push.
 #
 # The black dots are yours. A method's best property may be an accident of bookkeeping. It is better
 # to know this, and even better to make it a knob; section 7 does.
@@ -723,8 +727,9 @@ size = first.abs().max()
 print(f"another eps_prev changes the gradient by {(other_prev - first).abs().max() / size:.1e}")
 print(f"another eps      changes the gradient by {(other_eps - first).abs().max() / size:.1e}")
 
-# %% [markdown] So the second noise is not needed. It is in the paper, and in your function's
-# arguments, because $z$ is defined with it.
+# %% [markdown]
+# So the second noise is not needed. It is in the paper, and in your function's arguments, because
+# $z$ is defined with it.
 #
 # ## 5 · DDS, the case it contains
 #
@@ -819,9 +824,10 @@ show(
     row_titles=["source", "source minus\nedit", "edit minus\nsource"],
 )
 
-# %% [markdown] The red house has become redder. The pull has the wrong sign too, so it pushes the
-# rest away from the source. The loss does not help here: its value is half the squared length of
-# the gradient, and the same with either sign. Only pictures tell.
+# %% [markdown]
+# The red house has become redder. The pull has the wrong sign too, so it pushes the rest away from
+# the source. The loss does not help here: its value is half the squared length of the gradient, and
+# the same with either sign. Only pictures tell.
 #
 # ### Separate noises
 #
@@ -930,9 +936,10 @@ for name, images in {"0 (DDS)": by_dds, f"{LIGHT:g}": by_light, "1 (published)":
 # compromise is somewhere between none and all of the published pull. The second value is the one
 # that the course uses for this model. It was found by trying.
 
-# %% [markdown] Guidance says how much you want the edit, identity how much you want the source.
-# Turn both and press the button; press it again to stop. The picture changes while it runs.
-# (Without widgets the cell runs once, with the defaults. You can skip it.)
+# %% [markdown]
+# Guidance says how much you want the edit, identity how much you want the source. Turn both and
+# press the button; press it again to stop. The picture changes while it runs. (Without widgets the
+# cell runs once, with the defaults. You can skip it.)
 
 # %%
 guidance = sorted({2.5, 7.5, 15.0, 30.0, guidance_default(MODEL, "pds")})
@@ -1093,7 +1100,7 @@ show(
 #
 # > **a minute or two of waiting · {points of pictures} · CPU**
 #
-# Together with this notebook you hand in  two edits, drawn by your own functions, and their CLIP
+# Together with this notebook you hand in two edits, drawn by your own functions, and their CLIP
 # scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.
 # In a terminal, in the course folder:
 #

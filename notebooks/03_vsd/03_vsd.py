@@ -204,10 +204,10 @@ class Crowd:
         return crowd.predict_noise(xt, t, crowd.embed([""]).repeat(len(xt)))
 
 
-# %% [markdown] The next cell is the whole program of this stage. `vsd.loss` in your module draws
-# $t$ and $\varepsilon$, asks your `vsd_grad` and passes the gradient to autograd. `second` makes
-# the second denoiser. If you give none, it will be a LoRA that learns (you have not written that
-# yet).
+# %% [markdown]
+# The next cell is the whole program of this stage. `vsd.loss` in your module draws $t$ and
+# $\varepsilon$, asks your `vsd_grad` and passes the gradient to autograd. `second` makes the second
+# denoiser. If you give none, it will be a LoRA that learns (you have not written that yet).
 
 
 # %%
@@ -253,8 +253,9 @@ def distilled(
     )
 
 
-# %% [markdown] The world has five clouds; the prompt means three of them. Three hundred particles
-# start from everywhere.
+# %% [markdown]
+# The world has five clouds; the prompt means three of them. Three hundred particles start from
+# everywhere.
 
 # %%
 centres = 8 * torch.tensor([[-2.0, 1.0], [0.0, -1.6], [2.0, 1.2], [-1.0, 3.2], [3.4, -1.5]])
@@ -338,11 +339,12 @@ for level in (200, 500, 800, 900, 980):
     print(f"t = {level}: differing by {(as_crowd - as_one).norm() / as_one.norm():.1%}")
 show(houses)
 
-# %% [markdown] Up to high noise the two do not differ: a denoiser that knows the eight pictures
-# exactly also knows *which* of them it is looking at, so each is alone, and nothing keeps them
-# apart. That would be SDS again. We want a denoiser that does **not** know the eight by heart, but
-# knows what they have in common: for example that they are all red, or all soft. It must
-# generalise. There is a machine for that.
+# %% [markdown]
+# Up to high noise the two do not differ: a denoiser that knows the eight pictures exactly also
+# knows *which* of them it is looking at, so each is alone, and nothing keeps them apart. That would
+# be SDS again. We want a denoiser that does **not** know the eight by heart, but knows what they
+# have in common: for example that they are all red, or all soft. It must generalise. There is a
+# machine for that.
 
 # %% [markdown]
 # ## 2 · A denoiser that learns what the pictures look like
@@ -877,7 +879,7 @@ show(fallen)
 #
 # > **two or three minutes of waiting · {points of pictures} · CPU**
 #
-# Together with this notebook you hand in  two pictures, drawn by your own functions, and their CLIP
+# Together with this notebook you hand in two pictures, drawn by your own functions, and their CLIP
 # scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.
 # In a terminal, in the course folder:
 #

@@ -101,8 +101,9 @@ pixels = np.array(finished.convert("RGB")).reshape(-1, 3)
 print(f"{finished.width} x {finished.height} pixels, {len(np.unique(pixels, axis=0))} colours")
 enlarged(finished)
 
-# %% [markdown] The file is an *indexed* PNG: for each pixel it holds not a colour but a number, a
-# row of the palette, which is stored too. No colour in between can get in, not even by accident.
+# %% [markdown]
+# The file is an *indexed* PNG: for each pixel it holds not a colour but a number, a row of the
+# palette, which is stored too. No colour in between can get in, not even by accident.
 
 # %%
 palette = torch.tensor(finished.getpalette()).view(-1, 3).to(prior.device) / 255  # in [0, 1]
@@ -172,8 +173,9 @@ compare_picture("pixelart.paint")
 #
 # </details>
 
-# %% [markdown] The finished picture again, now painted by you, first as it is, then with less and
-# less of its own colour and more of all the others.
+# %% [markdown]
+# The finished picture again, now painted by you, first as it is, then with less and less of its own
+# colour and more of all the others.
 
 # %%
 chosen = F.one_hot(indices, len(palette)).movedim(2, 0)[None].float()  # (1, K, h, w)
@@ -288,8 +290,9 @@ for tau in (0.1, 0.5, 1.0, 2.0, 10.0):
     largest = [w.amax(dim=1).mean().item() for w in both]
     print(f"{tau:6g}  {shares[0]}  {shares[1]}  {largest[0]:12.2f} {largest[1]:10.2f}")
 
-# %% [markdown] A softmax gives the second colour no chance at any temperature. Gumbel tries all
-# three as often as they are wanted, for every $\tau$ from 0.1 to 10.
+# %% [markdown]
+# A softmax gives the second colour no chance at any temperature. Gumbel tries all three as often as
+# they are wanted, for every $\tau$ from 0.1 to 10.
 #
 # In pictures: the logits are 4 for the finished picture's colours (a $p$ of 0.89) and 0 for the
 # others. Columns are temperatures; the two lower rows are two seeds.
@@ -450,9 +453,10 @@ drawing = four_drawings[int(np.argmax(scores))][None]
 small = F.interpolate(drawing, (32, 32), mode="area")
 show(four_drawings, [f"CLIP {score:.3f}" for score in scores])
 
-# %% [markdown] The small picture is the drawing's *area mean*: each of its 32 × 32 pixels is the
-# mean of the pixels it replaces. (Interpolation without averaging would look at a few pixels only,
-# and alias.) It has a thousand colours, and we want logits that come near it. Take distances: with
+# %% [markdown]
+# The small picture is the drawing's *area mean*: each of its 32 × 32 pixels is the mean of the
+# pixels it replaces. (Interpolation without averaging would look at a few pixels only, and alias.)
+# It has a thousand colours, and we want logits that come near it. Take distances: with
 #
 # $$d_k = \sum_{c} \big|\,\text{pixel}_c - \text{palette}_{k,c}\,\big|$$
 #
@@ -688,10 +692,11 @@ for side in (32, 64):
     print(f"the drawing at {side} x {side}: yours {pixelart.fft_loss(one).item():.4f}, ", end="")
     print(f"as published {as_published(one):.2f}")
 
-# %% [markdown] At twice the side, the published loss counts the same speckle twice, and with the
-# weight of 20 you would smooth twice as hard without knowing it. (Your loss needs the weight 20 ·
-# 64 = 1280 for the same effect at 64 × 64.) With your loss the drawing costs less at 64 × 64, and
-# rightly: at twice the resolution it *is* smoother.
+# %% [markdown]
+# At twice the side, the published loss counts the same speckle twice, and with the weight of 20 you
+# would smooth twice as hard without knowing it. (Your loss needs the weight 20 · 64 = 1280 for the
+# same effect at 64 × 64.) With your loss the drawing costs less at 64 × 64, and rightly: at twice
+# the resolution it *is* smoother.
 #
 # What does the loss want if it is alone? We change one pixel in twelve to a random colour, and then
 # the logits follow only your loss.
@@ -1068,8 +1073,9 @@ def pixelated(
     return begin_from(prior, pixelart, settings, start, effort=EFFORT)
 
 
-# %% [markdown] The picture appears while it grows. If you have seen enough, *interrupt the kernel*:
-# the picture so far is kept.
+# %% [markdown]
+# The picture appears while it grows. If you have seen enough, *interrupt the kernel*: the picture
+# so far is kept.
 
 # %%
 begun = pixelated(PROMPT, drawing, PALETTE, steps=STEPS)
@@ -1084,9 +1090,10 @@ run.film()
 few = [*run.frames[:1], *run.frames[4::5]]
 show(crisp(torch.cat([frame.images for frame in few])), [f"step {frame.index}" for frame in few])
 
-# %% [markdown] Two numbers of the frames. *Entropy* is 0 for a pixel that wants only one colour,
-# and 1 for a pixel that wants all colours equally. The other is the mean distance between the soft
-# and the hard picture.
+# %% [markdown]
+# Two numbers of the frames. *Entropy* is 0 for a pixel that wants only one colour, and 1 for a
+# pixel that wants all colours equally. The other is the mean distance between the soft and the hard
+# picture.
 
 
 # %%
@@ -1324,8 +1331,9 @@ eights = {name: load_palette(name) for name in ("dusk", "forest", "crayons")}
 variants = {name: dark_to_light(one) for name, one in eights.items()}
 Recolour(picture, {**variants, "dusk, backwards": variants["dusk"].flip(0)})
 
-# %% [markdown] And you can take it apart into layers, one for each colour; a layer is transparent
-# where the colour's weight is small. Use them for a screen print, for example, or for retouching.
+# %% [markdown]
+# And you can take it apart into layers, one for each colour; a layer is transparent where the
+# colour's weight is small. Use them for a screen print, for example, or for retouching.
 
 # %%
 weights = begun.canvas.logits.detach().softmax(dim=1)[0]
@@ -1376,14 +1384,15 @@ print(f"{'':50}{'here':>14}{'as published':>14}")
 for name, (here, there) in measured.items():
     print(f"{name:50}{here:>14}{there:>14}")
 
-# %% [markdown] With what you have measured above (the smoothness that doubles at twice the side,
-# section 6; the scale that is one more than it says, section 8; the softmax whose argmax nobody
-# saw, sections 3 and 10), that is most of the list. You can see a few more just by reading; they
-# are not measured here. The seed in the settings file has no effect, because the command line's
-# default overwrites it. A start from noise still has ControlNets, with the edges and depths of a
-# black picture. At every step the CPU warps edge and depth maps, and they are sent to the GPU
-# again. The weights of the autoencoder collect gradients that are never used or cleared. All of it
-# runs, and draws pictures. That is why nobody noticed.
+# %% [markdown]
+# With what you have measured above (the smoothness that doubles at twice the side, section 6; the
+# scale that is one more than it says, section 8; the softmax whose argmax nobody saw, sections 3
+# and 10), that is most of the list. You can see a few more just by reading; they are not measured
+# here. The seed in the settings file has no effect, because the command line's default overwrites
+# it. A start from noise still has ControlNets, with the edges and depths of a black picture. At
+# every step the CPU warps edge and depth maps, and they are sent to the GPU again. The weights of
+# the autoencoder collect gradients that are never used or cleared. All of it runs, and draws
+# pictures. That is why nobody noticed.
 
 # %% [markdown]
 # ## 14 · Yours
@@ -1602,7 +1611,7 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 #
 # > **two or three minutes of waiting · {points of pictures} · CPU**
 #
-# Together with this notebook you hand in  two pictures, drawn by your own functions, and their CLIP
+# Together with this notebook you hand in two pictures, drawn by your own functions, and their CLIP
 # scores. Prompts, seeds and settings are the same for everybody; they are in `data/hand_in.yaml`.
 # In a terminal, in the course folder:
 #

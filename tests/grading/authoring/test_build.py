@@ -313,3 +313,12 @@ def test_counts_and_rows_of_the_texts_follow_the_stages():
     wrong = wrong.replace("`04_pixelart` | pal", "`04_pixelart` | bal")
     assert wrong != text
     assert counts.counted(wrong) == text
+
+
+def test_text_on_the_line_of_a_cells_marker_is_refused_because_no_reader_would_see_it():
+    percent = (ROOT / "notebooks/00_tour/00_tour.py").read_text("utf-8")
+    reference = (ROOT / "reference/tour.py").read_text("utf-8")
+    hidden = percent.replace("# %% [markdown]\n# Now let", "# %% [markdown] Now let", 1)
+    assert hidden != percent
+    with pytest.raises(CourseError, match="has text on the line of a cell's marker"):
+        student_notebook(STAGES[0], hidden, reference)

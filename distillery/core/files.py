@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import re
 import uuid
@@ -53,6 +54,18 @@ def _remove(partial: Path) -> None:
     # The folder itself may be what is missing; the first error says more.
     with contextlib.suppress(OSError):
         partial.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> dict[str, str]:
+    """What is noted as done in a JSON file; nothing if it is missing or damaged.
+
+    The work is then done again, and nothing is lost.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(record, dict):
+            return record
+    return {}
 
 
 def prompt_to_filename(prompt: str) -> str:

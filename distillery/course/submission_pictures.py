@@ -15,7 +15,6 @@ In a notebook `hand_in("01_sds")` says what is there and what it is worth.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,7 +28,7 @@ import yaml
 from torch import Tensor
 
 from distillery.core.errors import CourseError, in_short
-from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
+from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename, read_record
 from distillery.core.settings import Declared, Real
 from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
@@ -231,7 +230,7 @@ def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: P
     method = method_named(f"guidance.{hand_in.module}")
     assert method.__file__ is not None
     code, folder = Path(method.__file__), root / hand_in.folder
-    record = _read(folder / RECORD)
+    record = read_record(folder / RECORD)
     prior: Prior | None = None
     for name, settings in hand_in.files.items():
         if not _is_drawn(folder / name, settings, code, record):
@@ -240,15 +239,6 @@ def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: P
             record[name] = _mark(folder / name, settings, code)
             atomic_write(folder / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     return [folder / name for name in hand_in.files]
-
-
-def _read(path: Path) -> dict[str, str]:
-    # Without it, or with a damaged one, every picture is drawn again, and nothing is lost.
-    with contextlib.suppress(OSError, ValueError):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(record, dict):
-            return record
-    return {}
 
 
 def _is_drawn(file: Path, settings: PictureSettings, code: Path, record: Mapping[str, str]) -> bool:
@@ -332,7 +322,7 @@ def share_of(reached: float, missing: int, each: float = MISSING_ITEM) -> float:
 
 def _older(wanted: HandIn, folder: Path, there: Sequence[str]) -> list[str]:
     """A line on pictures that the code as it is now has not drawn."""
-    code, record = student_file(wanted.module), _read(folder / RECORD)
+    code, record = student_file(wanted.module), read_record(folder / RECORD)
     older = [
         name for name in there if not _is_drawn(folder / name, wanted.files[name], code, record)
     ]

@@ -24,6 +24,7 @@ from distillery.core.settings import (
     by_model,
     setting,
 )
+from distillery.methods.settings import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,6 @@ STARTS = ("generated", "image", "painted", "noise")
 FILLS = ("distance", "nearest", "dithered")
 PATHS = ("gumbel", "softmax", "argmax")
 ENLARGE = ("bilinear", "nearest")
-IMPLEMENTATIONS = ("reference", "guidance")
 MODEL = "tiny-sdxl"  # where none is named
 # By memory in GB: the model where none is named, and what of SDXL is given up.
 MEMORY: dict[int, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import CourseError, in_short
-from distillery.core.files import REPOSITORY, atomic_write
+from distillery.core.files import REPOSITORY, atomic_write, read_record
 from distillery.methods.settings import Settings
 from distillery.runs.latents import LatentMethod, check
 from distillery.runs.place import Place
@@ -159,7 +159,7 @@ def edit_all(
     Raises:
         CourseError: some were skipped.
     """
-    done = _read(out / RECORD)
+    done = read_record(out / RECORD)
     skipped = 0
     for settings in edits:
         place = Place(out, settings.title)
@@ -180,15 +180,6 @@ def edit_all(
             "same command again to edit those."
         )
     (out / RECORD).unlink(missing_ok=True)
-
-
-def _read(record: Path) -> dict[str, str]:
-    # Without it, or with a damaged one, every edit is made again, and nothing is lost.
-    with contextlib.suppress(OSError, ValueError):
-        done = json.loads(record.read_text(encoding="utf-8"))
-        if isinstance(done, dict):
-            return done
-    return {}
 
 
 def _mark(settings: Settings, method: LatentMethod) -> str:

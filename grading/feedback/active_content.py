@@ -37,7 +37,7 @@ class _Parser(HTMLParser):
         if tag not in TAGS | OURS:
             self.found.append(f"<{tag}>")
         for name, value in attrs:
-            if _is_active(tag, name, value or "", dict(attrs)):
+            if _is_active(tag, name, value or ""):
                 self.found.append(f"<{tag} {name}={(value or '')[:80]!r}>")
 
     def handle_endtag(self, tag: str) -> None:
@@ -54,7 +54,7 @@ class _Parser(HTMLParser):
         self.found.append(f"<?{data[:80]}>")
 
 
-def _is_active(tag: str, name: str, value: str, attributes: dict[str, str | None]) -> bool:
+def _is_active(tag: str, name: str, value: str) -> bool:
     if name.startswith("on") or name in LOADS:
         return True
     if name == "href":

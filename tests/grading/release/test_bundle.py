@@ -364,7 +364,7 @@ def test_a_cell_without_its_first_line_is_said_so(unpacked):
         ("path = '/content/drive'", "is a path on your computer"),
         ("import requests", "requests uses the network"),
         ("from urllib.request import urlopen", "urllib uses the network"),
-        ("import subprocess", "subprocess reaches outside your function"),
+        ("import subprocess", "subprocess acts outside your function"),
         ("name = input()", "input() waits for somebody to type"),
         ("breakpoint()", "breakpoint() waits for somebody to debug"),
         ("open('x.txt')", "open() reads or writes a file"),

@@ -142,6 +142,7 @@ def of_circumstances(
     inputs: Callable[[int, str], RandomInputs] = RandomInputs,
 ) -> Draws:
     """The ordinary trial and others, each under circumstances in words that it alone has."""
-    return {"": partial(_drawn, ordinary, inputs, SEVERAL)} | {
-        words: partial(_drawn, draw, inputs, words) for words, draw in others.items()
-    }
+    draws: Draws = {"": partial(_drawn, ordinary, inputs, SEVERAL)}
+    for words, draw in others.items():
+        draws[words] = partial(_drawn, draw, inputs, words)
+    return draws

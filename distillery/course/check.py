@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import STILL_TO_DO
 from distillery.course.observe import observe
+from distillery.course.saved_cells import remarks
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
 from distillery.course.tasks import Task, compare, load_task, split_task
@@ -37,6 +38,8 @@ class Result:
 def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     """Check one function of the course and print the result, in at most four lines.
 
+    In a notebook whose cell does not hold what is checked, a sentence before them says so.
+
     Args:
         task: "stage.function"; that function of guidance/<stage>.py is checked.
         function: check this one instead.
@@ -46,6 +49,8 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     """
     stored = load_task(task)
     result = _result(stored, function)
+    if function is None:
+        result = replace(result, lines=(*remarks(task, stored.notebook), *result.lines))
     print("\n".join(result.lines))
     return result
 

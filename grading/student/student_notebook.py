@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from distillery.core.errors import CourseError
+from distillery.course.saved_text import holds, is_answered, replaced
+from distillery.course.todo_cell import Answer, answer_in, read_answer, task_named
 from grading.core.manifest import Cell
-from grading.core.notebook_cells import code_below, grade_id_of, source_of, task_named, todo_id
+from grading.core.notebook_cells import grade_id_of, source_of, todo_id
 from grading.student.student_stage import StudentStage
 
 

@@ -1,0 +1,107 @@
+"""The text of a student's module, and the places in it where cells are saved.
+
+A saved cell stands between two marks; the rest of the file is the student's own.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from distillery.core.errors import CourseError
+from distillery.course.student_files import student_file
+from distillery.course.tasks import split_task, task_names
+from distillery.course.todo_cell import functions_of, is_to_do
+
+
+def text_for(task: str) -> str:
+    """The text of the module that a task is saved in.
+
+    Raises:
+        CourseError: there is no such task, or its file is missing or is not Python.
+    """
+    stage, function = split_task(task)
+    name = f"guidance/{stage}.py"
+    try:
+        text = student_file(stage).read_bytes().decode()
+        there = functions_of(ast.parse(text))
+    except FileNotFoundError:
+        raise CourseError(f"there is no {name}; check the name of the stage.") from None
+    except (SyntaxError, ValueError) as error:
+        raise CourseError(
+            f"{name} is not Python ({_place(error)}); fix it, then run this cell again."
+        ) from None
+    known = {*task_names(stage), *there}
+    if function not in known:
+        raise CourseError(f"{name} has no {function}; it has {', '.join(sorted(known))}.")
+    return text
+
+
+def replaced(text: str, task: str, code: str) -> str:
+    """`text` with an answer where it was saved before, else where the function is, else at the end.
+
+    Raises:
+        CourseError: the file would then define one of the answer's functions twice.
+    """
+    function = split_task(task)[1]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    begin, end = f"# >>> {task}: this part is saved by its notebook cell", f"# <<< {task}"
+    block = [begin, *code.strip("\n").split("\n"), end]
+    lines = text.split(newline)
+    start, stop = _old_place(lines, ast.parse(text), function, begin, end)
+    if start == len(lines):
+        lines = [*text.rstrip().split(newline), "", "", *block, ""]
+    else:
+        lines[start:stop] = block
+    changed = newline.join(lines)
+    _check_single(task, code, changed)
+    return changed
+
+
+def _old_place(
+    lines: list[str], tree: ast.Module, function: str, begin: str, end: str
+) -> tuple[int, int]:
+    """The lines to replace, as a half-open range; an empty range at the end if there are none."""
+    if begin in lines and end in lines[lines.index(begin) :]:
+        start = lines.index(begin)
+        return start, lines.index(end, start) + 1
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            return first - 1, node.end_lineno or node.lineno
+    return len(lines), len(lines)
+
+
+def _check_single(task: str, code: str, text: str) -> None:
+    """Refuse a second definition further down, which would silently replace the saved one."""
+    defined = functions_of(ast.parse(text))
+    for name in functions_of(ast.parse(code)):
+        if defined.count(name) > 1:
+            stage = split_task(task)[0]
+            raise CourseError(
+                f"guidance/{stage}.py would define {name} twice; "
+                "give the helper another name, or delete the other definition."
+            )
+
+
+def holds(text: str, task: str, code: str) -> bool:
+    """Whether saving this answer would change nothing in a module but comments and spaces."""
+    try:
+        changed = replaced(text, task, code)
+        return ast.dump(ast.parse(changed)) == ast.dump(ast.parse(text))
+    except (CourseError, SyntaxError, ValueError, RecursionError):
+        return False
+
+
+def is_answered(text: str, task: str) -> bool:
+    """Whether a module has the task's function, and not as a stub that is still to do."""
+    function = split_task(task)[1]
+    try:
+        return function in functions_of(ast.parse(text)) and not is_to_do(text, function)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+
+
+def _place(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    return str(error)

@@ -115,7 +115,7 @@ class Kernel:
         """The tasks that a cell names in a `%%todo` line, else those whose function it defines."""
         named = self.tasks & set(_TODO.findall(source))
         defined = set(_DEFINED.findall(source))
-        return named or {task for task in self.tasks if split_task(task)[1] in defined}
+        return set(named) or {task for task in self.tasks if split_task(task)[1] in defined}
 
 
 _kernel: Kernel | None = None
@@ -190,8 +190,8 @@ def _difference(task: str, code: str) -> str:
         return only_in_file(task)
     return (
         f"guidance/{stage}.py holds another {function} than your notebook's cell. This check looks "
-        "at the file, and only the cell is graded: copy the file's into the cell if it is the better "
-        "one, and run the cell."
+        "at the file, and only the cell is graded: copy the file's into the cell if it is the "
+        "better one, and run the cell."
     )
 
 

@@ -10,7 +10,7 @@ import ast
 from distillery.core.errors import CourseError
 from distillery.course.student_files import student_file
 from distillery.course.tasks import split_task, task_names
-from distillery.course.todo_cell import functions_of, is_to_do
+from distillery.course.todo_cell import functions_of, is_to_do, tree_of
 
 
 def text_for(task: str) -> str:
@@ -23,7 +23,7 @@ def text_for(task: str) -> str:
     name = f"guidance/{stage}.py"
     try:
         text = student_file(stage).read_bytes().decode()
-        there = functions_of(ast.parse(text))
+        there = functions_of(tree_of(text))
     except FileNotFoundError:
         raise CourseError(f"there is no {name}; check the name of the stage.") from None
     except (SyntaxError, ValueError) as error:
@@ -47,7 +47,7 @@ def replaced(text: str, task: str, code: str) -> str:
     begin, end = f"# >>> {task}: this part is saved by its notebook cell", f"# <<< {task}"
     block = [begin, *code.strip("\n").split("\n"), end]
     lines = text.split(newline)
-    start, stop = _old_place(lines, ast.parse(text), function, begin, end)
+    start, stop = _old_place(lines, tree_of(text), function, begin, end)
     if start == len(lines):
         lines = [*text.rstrip().split(newline), "", "", *block, ""]
     else:
@@ -73,8 +73,8 @@ def _old_place(
 
 def _check_single(task: str, code: str, text: str) -> None:
     """Refuse a second definition further down, which would silently replace the saved one."""
-    defined = functions_of(ast.parse(text))
-    for name in functions_of(ast.parse(code)):
+    defined = functions_of(tree_of(text))
+    for name in functions_of(tree_of(code)):
         if defined.count(name) > 1:
             stage = split_task(task)[0]
             raise CourseError(
@@ -87,7 +87,7 @@ def holds(text: str, task: str, code: str) -> bool:
     """Whether saving this answer would change nothing in a module but comments and spaces."""
     try:
         changed = replaced(text, task, code)
-        return ast.dump(ast.parse(changed)) == ast.dump(ast.parse(text))
+        return ast.dump(tree_of(changed)) == ast.dump(tree_of(text))
     except (CourseError, SyntaxError, ValueError, RecursionError):
         return False
 
@@ -96,7 +96,7 @@ def is_answered(text: str, task: str) -> bool:
     """Whether a module has the task's function, and not as a stub that is still to do."""
     function = split_task(task)[1]
     try:
-        return function in functions_of(ast.parse(text)) and not is_to_do(text, function)
+        return function in functions_of(tree_of(text)) and not is_to_do(text, function)
     except (SyntaxError, ValueError, RecursionError):
         return False
 

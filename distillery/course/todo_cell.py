@@ -14,6 +14,7 @@ import re
 import symtable
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
 
@@ -80,6 +81,15 @@ def answer_in(source: str) -> str:
     return source[match.end() :] if match else source
 
 
+def python_in(source: str) -> str:
+    """The same with commands to IPython as comments, as far as that gives Python."""
+    code = answer_in(source)
+    try:
+        return _without_commands(code)[0]
+    except (CourseError, RecursionError, MemoryError):
+        return code
+
+
 def line_first(lines: list[str]) -> list[str]:
     """The lines of a cell with its `%%todo` line above the comments that stand above it.
 
@@ -114,9 +124,7 @@ def read_answer(task: str, source: str) -> Answer:
     above = 1 if task_named(source) else 0
     text = "\n" * above + code_below(source)
     try:
-        with warnings.catch_warnings():
-            # Such as a warning of an invalid escape in a string.
-            warnings.simplefilter("ignore")
+        with _no_warnings():
             return _read(task, text, above)
     except SyntaxError as error:
         raise NotPythonError(
@@ -131,7 +139,7 @@ def read_answer(task: str, source: str) -> Answer:
 def _read(task: str, text: str, above: int) -> Answer:
     stage, _, function = task.partition(".")
     text, commands, given = _without_commands(text)
-    tree = ast.parse(text)
+    tree = tree_of(text)
     _check_values(tree, given)
     if functions_of(tree).count(function) != 1:
         raise CourseError(f"the cell must define {function}, once.")
@@ -167,6 +175,24 @@ def _at_most_three(sentences: list[str]) -> tuple[str, ...]:
     return (*sentences[:3], *[f"So are {more} more parts of the cell."] * (more > 0))
 
 
+@contextmanager
+def _no_warnings() -> Iterator[None]:
+    """Python warns of an invalid escape in a string, for one, when it parses it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def tree_of(code: str) -> ast.Module:
+    """The syntax tree of what a student wrote, without a warning.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: it cannot be parsed.
+    """
+    with _no_warnings():
+        return ast.parse(code)
+
+
 def functions_of(tree: ast.Module) -> list[str]:
     """The functions that a module defines at its top level, in order."""
     return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
@@ -178,7 +204,7 @@ def is_to_do(code: str, function: str) -> bool:
     Raises:
         SyntaxError, ValueError: the code is not Python.
     """
-    for node in ast.parse(code).body:
+    for node in tree_of(code).body:
         if isinstance(node, ast.FunctionDef) and node.name == function:
             body = [statement for statement in node.body if not _is_text(statement)]
             return len(body) == 1 and isinstance(body[0], ast.Raise) and _says_to_do(body[0])
@@ -250,7 +276,7 @@ def _check_values(tree: ast.Module, given: dict[str, int]) -> None:
 
 def _is_python(text: str) -> bool:
     try:
-        ast.parse(text)
+        tree_of(text)
     except (SyntaxError, ValueError):
         return False
     return True

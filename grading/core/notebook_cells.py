@@ -1,8 +1,9 @@
 """The cells of a notebook that nbgrader knows, and how their ids name tasks.
 
 A task such as "sds.sds_grad" has two cells: the TODO cell with the grade id `sds-sds_grad`, which
-begins with `%%todo sds.sds_grad` (`distillery.course.todo_cell`), and the check with the grade id `sds-sds_grad-check`. The graded
-cell of a stage's pictures has the id `sds-pictures` and belongs to the task "sds.pictures".
+begins with `%%todo sds.sds_grad`, and the check with the grade id `sds-sds_grad-check`. The graded
+cell of a stage's pictures has the id `sds-pictures` and belongs to the task "sds.pictures". What a
+TODO cell holds is read in `distillery.course.todo_cell`.
 
 Nothing in a cell is trusted: a student's notebook may hold anything where nbgrader's metadata
 should be.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
 
 def todo_id(task: str) -> str:
     """ "sds.sds_grad" -> "sds-sds_grad", the grade id of its TODO cell; also of the pictures'."""

@@ -23,7 +23,7 @@ from distillery.course.student_files import (
     load_again,
     student_file,
 )
-from distillery.course.tasks import split_task, task_names
+from distillery.course.tasks import load_task, split_task, task_names
 from distillery.course.todo_cell import is_to_do, read_answer, task_named
 
 if TYPE_CHECKING:
@@ -139,13 +139,10 @@ def forget(shell: InteractiveShell) -> None:
         _kernel = None
 
 
-def remarks(task: str, notebook: str) -> tuple[str, ...]:
+def remarks(task: str) -> tuple[str, ...]:
     """What is to be known before a check is read: the cell does not hold what is checked.
 
     Nothing where it does, or where no cell of a notebook is running.
-
-    Args:
-        notebook: its path in the course folder.
     """
     if _kernel is None or _kernel.cell is None:
         return ()
@@ -159,7 +156,7 @@ def remarks(task: str, notebook: str) -> tuple[str, ...]:
     text = _file_text(stage)
     if not last and not is_answered(text, task):
         return ()
-    code = last.code if last else _code_in_file(course_root() / notebook, task)
+    code = last.code if last else _code_in_file(task)
     if code is None:
         return (
             f"The cell of {task} has not been run here, and only the cell is graded: run it, and "
@@ -179,8 +176,8 @@ def only_in_file(task: str) -> str:
     stage = split_task(task)[0]
     return (
         f"guidance/{stage}.py holds an answer to {task}, and your notebook's cell does not. Only "
-        f"the cells are graded: copy the function, with all it needs, into its cell below the line "
-        f"%%todo {task}, and run the cell."
+        f"the cells are graded: to copy it there, replace the text of its cell by the line "
+        f"%load_todo {task} and run the cell, twice."
     )
 
 
@@ -190,8 +187,8 @@ def _difference(task: str, code: str) -> str:
         return only_in_file(task)
     return (
         f"guidance/{stage}.py holds another {function} than your notebook's cell. This check looks "
-        "at the file, and only the cell is graded: copy the file's into the cell if it is the "
-        "better one, and run the cell."
+        "at the file, and only the cell is graded: run the cell, or replace its text by the line "
+        f"%load_todo {task} if the file's is the better one."
     )
 
 
@@ -202,12 +199,13 @@ def _file_text(stage: str) -> str:
         return ""
 
 
-def _code_in_file(notebook: Path, task: str) -> str | None:
+def _code_in_file(task: str) -> str | None:
     """The answer in a notebook's file as last saved, "" where its cell has none to read.
 
     None: there is no such notebook, or no such cell.
     """
     try:
+        notebook = course_root() / load_task(task).notebook
         cells = json.loads(notebook.read_bytes())["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (OSError, ValueError, KeyError, TypeError):

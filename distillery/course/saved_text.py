@@ -10,7 +10,7 @@ import ast
 from distillery.core.errors import CourseError
 from distillery.course.student_files import student_file
 from distillery.course.tasks import split_task, task_names
-from distillery.course.todo_cell import functions_of, is_to_do, tree_of
+from distillery.course.todo_cell import functions_of, globals_used, is_to_do, tree_of
 
 
 def text_for(task: str) -> str:
@@ -44,7 +44,7 @@ def replaced(text: str, task: str, code: str) -> str:
     """
     function = split_task(task)[1]
     newline = "\r\n" if "\r\n" in text else "\n"
-    begin, end = f"# >>> {task}: this part is saved by its notebook cell", f"# <<< {task}"
+    begin, end = _marks(task)
     block = [begin, *code.strip("\n").split("\n"), end]
     lines = text.split(newline)
     start, stop = _old_place(lines, tree_of(text), function, begin, end)
@@ -55,6 +55,10 @@ def replaced(text: str, task: str, code: str) -> str:
     changed = newline.join(lines)
     _check_single(task, code, changed)
     return changed
+
+
+def _marks(task: str) -> tuple[str, str]:
+    return f"# >>> {task}: this part is saved by its notebook cell", f"# <<< {task}"
 
 
 def _old_place(
@@ -81,6 +85,48 @@ def _check_single(task: str, code: str, text: str) -> None:
                 f"guidance/{stage}.py would define {name} twice; "
                 "give the helper another name, or delete the other definition."
             )
+
+
+def cell_with(text: str, task: str) -> tuple[str, tuple[str, ...]]:
+    """A `%%todo` cell with the answer that a module holds, and the names that it lacks.
+
+    Imports that the answer needs are copied too. A helper or a constant that stands elsewhere in
+    the module is only named: the student moves it into the cell.
+
+    Raises:
+        CourseError: the module has no such function.
+    """
+    function = split_task(task)[1]
+    lines, tree = text.splitlines(), tree_of(text)
+    begin, end = _marks(task)
+    start, stop = _old_place(lines, tree, function, begin, end)
+    block = [line for line in lines[start:stop] if line not in (begin, end)]
+    if function not in functions_of(tree_of("\n".join(block))):
+        raise CourseError(f"guidance/{split_task(task)[0]}.py has no {function} to load.")
+    code = "\n".join(block)
+    lacking = globals_used(code) - _bound(tree_of(code).body)
+    imports, others = list[ast.stmt](), list[ast.stmt]()
+    for node in tree.body:
+        is_import = isinstance(node, ast.Import | ast.ImportFrom)
+        (imports if is_import else others).append(node)
+    imports = [node for node in imports if _bound([node]) & lacking]
+    helpers = (_bound(others) - {*task_names(split_task(task)[0])}) & lacking
+    above = [*map(ast.unparse, imports), *["", ""] * bool(imports)]
+    return "\n".join([f"%%todo {task}", *above, code]), tuple(sorted(helpers))
+
+
+def _bound(statements: list[ast.stmt]) -> set[str]:
+    """The names that statements bind where they stand."""
+    found: set[str] = set()
+    for node in statements:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            found |= {(one.asname or one.name).partition(".")[0] for one in node.names}
+        else:
+            names = (one for one in ast.walk(node) if isinstance(one, ast.Name))
+            found |= {one.id for one in names if isinstance(one.ctx, ast.Store)}
+    return found
 
 
 def holds(text: str, task: str, code: str) -> bool:

@@ -144,7 +144,7 @@ def _read(task: str, text: str, above: int) -> Answer:
     if functions_of(tree).count(function) != 1:
         raise CourseError(f"the cell must define {function}, once.")
     trials = [node for node in tree.body if not _belongs(node)]
-    used = _globals_used(text)
+    used = globals_used(text)
     for node in trials:
         if not _only_tries(node, tree, used):
             raise CourseError(
@@ -347,7 +347,7 @@ def _variables(tree: ast.Module) -> set[str]:
     return {one.id for one in names if isinstance(one.ctx, ast.Store)}
 
 
-def _globals_used(text: str) -> set[str]:
+def globals_used(text: str) -> set[str]:
     """The global names that the functions and classes of a module use."""
 
     def walk(table: symtable.SymbolTable) -> Iterator[str]:

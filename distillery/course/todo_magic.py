@@ -18,7 +18,7 @@ from distillery.core.errors import STILL_TO_DO, CourseError
 from distillery.core.files import atomic_write
 from distillery.course import saved_cells
 from distillery.course.saved_cells import Kernel
-from distillery.course.saved_text import replaced, text_for
+from distillery.course.saved_text import cell_with, replaced, text_for
 from distillery.course.student_files import (
     course_root,
     forget_bytecode,
@@ -45,9 +45,19 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         except CourseError as error:
             raise UsageError(str(error)) from None
 
+    def load_todo(line: str) -> None:
+        """%load_todo stage.function: turn this cell into one with the answer in guidance/."""
+        from IPython.core.error import UsageError
+
+        try:
+            load_into_cell(kernel, line.strip())
+        except CourseError as error:
+            raise UsageError(str(error)) from None
+
     import_guidance_from(course_root())
     kernel = saved_cells.watch(shell)
     shell.magics_manager.register_function(todo, magic_kind="cell", magic_name="todo")
+    shell.magics_manager.register_function(load_todo)
     shell.input_transformers_cleanup.append(line_first)
     shell.set_custom_exc((NotImplementedError, CourseError), show_calmly)
 
@@ -56,6 +66,7 @@ def unload_ipython_extension(shell: InteractiveShell) -> None:
     """Called by `%unload_ext distillery.todo`, and first of all by `%reload_ext`."""
     saved_cells.forget(shell)
     del shell.magics_manager.magics["cell"]["todo"]
+    del shell.magics_manager.magics["line"]["load_todo"]
     shell.input_transformers_cleanup.remove(line_first)
     shell.set_custom_exc((), show_calmly)
 
@@ -86,6 +97,21 @@ def run_todo_cell(kernel: Kernel, task: str, body: str) -> None:
         raise CourseError(f"{task} was not saved: {error}") from None
     kernel.saved(task, answer.code)
     kernel.shell.user_ns[function] = getattr(module, function)
+
+
+def load_into_cell(kernel: Kernel, task: str) -> None:
+    """Replace the text of the running cell by a `%%todo` cell with the file's answer.
+
+    Raises:
+        CourseError: there is no such answer, or the cell holds something else that would be lost.
+    """
+    if len((kernel.cell or "").split()) > 2:
+        raise CourseError(f"put %load_todo {task} into a cell alone: it replaces the whole cell.")
+    text, helpers = cell_with(text_for(task), task)
+    kernel.shell.set_next_input(text, replace=True)
+    print("This cell now holds the answer of the file: run it again.")
+    if helpers:
+        print(f"Move {', '.join(helpers)} from guidance/ into it first: its function needs that.")
 
 
 def show_calmly(

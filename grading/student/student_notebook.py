@@ -146,6 +146,7 @@ def differing(
             yield only_in_file(task)
         elif answer is not None and not holds(present, task, answer.code):
             yield (
-                f"{name} holds another {function} than your notebook, whose cell is graded: copy "
-                f"the file's into the cell if it is the better one, and run the cell{again}."
+                f"{name} holds another {function} than your notebook, whose cell is graded: run "
+                f"the cell, or replace its text by the line %load_todo {task} if the file's is the "
+                f"better one{again}."
             )

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -40,8 +41,13 @@ class Student:
 
     def __init__(self, root: Path, client: NotebookClient) -> None:
         self.root, self.client = root, client
+        self.reply: dict[str, Any] = {}  # of the kernel to the last cell
+        client.on_cell_executed = self._keep
         self.module = root / "guidance" / "tour.py"
         self.notebook = root / TOUR.notebook
+
+    def _keep(self, *, execute_reply: dict[str, Any], **_: object) -> None:
+        self.reply = execute_reply
 
     def runs(self, source: str) -> str:
         """Everything that a cell shows."""
@@ -105,6 +111,32 @@ def test_an_answer_that_only_the_file_holds_is_said_to_be_so(student):
     assert GRADED in student.runs(CHECK)
     student.runs(CELL)
     assert student.runs(CHECK) == SAID_RIGHT
+
+
+def test_the_answer_of_the_file_is_loaded_into_its_cell(student):
+    student.writes(STUBS.replace(function_text(STUBS, "add_noise"), f"import math\n\n\n{RIGHT}"))
+    assert "run it again" in student.runs(f"%load_todo {TASK}")
+    (payload,) = student.reply["content"]["payload"]
+    assert (payload["source"], payload["replace"]) == ("set_next_input", True)
+    assert payload["text"] == f"%%todo {TASK}\n{RIGHT}"
+    student.runs(payload["text"])
+    assert student.runs(CHECK) == SAID_RIGHT
+
+
+def test_a_loaded_cell_has_its_imports_and_says_which_helpers_to_move(student):
+    body = "def add_noise(x0, eps, alpha_bar):\n    return half(x0) + math.pi * eps + add_noise.x"
+    helpers = "import math\nimport os\n\n\ndef half(x):\n    return x / 2\n\n\n"
+    student.writes(STUBS.replace(function_text(STUBS, "add_noise"), helpers + body))
+    assert "Move half from guidance/ into it first" in student.runs(f"%load_todo {TASK}")
+    (payload,) = student.reply["content"]["payload"]
+    assert payload["text"] == f"%%todo {TASK}\nimport math\n\n\n{body}"
+
+
+def test_a_cell_with_something_in_it_is_not_replaced(student):
+    assert "put %load_todo tour.add_noise into a cell alone" in student.runs(
+        f"%load_todo {TASK}\n{RIGHT}"
+    )
+    assert student.reply["content"]["payload"] == []
 
 
 def test_a_notebooks_file_that_holds_the_answer_needs_no_run(student):

@@ -542,9 +542,10 @@ def loss_not_returned_after_backward(x0, grad):
     _loss(x0, grad).backward()
 
 
-@wrong(LOSS, "the loss of the first call is kept and returned for other arguments too.")
-def loss_kept(x0, grad):
-    return _kept.setdefault(LOSS, _loss(x0, grad))
+@wrong(LOSS, "the target of an earlier call is kept and used for other arguments too.")
+def loss_of_a_kept_target(x0, grad):
+    target = _kept.setdefault((LOSS, x0.shape), (x0 - grad).detach())
+    return 0.5 * (x0 - target).square().sum()
 
 
 @both(loss_flipped, loss_without_half)

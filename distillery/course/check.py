@@ -12,6 +12,7 @@ from distillery.course.observe import Observation, observe
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
 from distillery.course.tasks import Task, compare, load_task, split_task
+from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +33,13 @@ class Result:
         return STILL_TO_DO in self.lines[0]
 
     def points(self, worth: float) -> float:
-        """All the points or none; as the last value of a cell it is what nbgrader reads."""
+        """All the points or none; as the last value of a cell it is what nbgrader reads.
+
+        Raises:
+            CourseError: it is not right, and nbgrader's Validate asks; that shows the lines.
+        """
+        if not self.passed:
+            fail_in_validate(self.lines)
         return worth if self.passed else 0
 
     def _ipython_display_(self) -> None:
@@ -49,7 +56,8 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     Raises:
         CourseError: there is no such task. Exceptions of the checked function are not raised.
     """
-    result = judge(task, function)
+    with no_stderr_in_validate():
+        result = judge(task, function)
     print("\n".join(result.lines))
     return result
 

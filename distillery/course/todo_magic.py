@@ -25,6 +25,7 @@ from distillery.course.student_files import (
     student_module,
 )
 from distillery.course.tasks import split_task, task_names
+from distillery.notebook.validate import is_validating, without_what_earns_nothing
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -57,6 +58,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     import_guidance_from(course_root())
     shell.magics_manager.register_function(todo, magic_kind="cell", magic_name="todo")
     shell.set_custom_exc((NotImplementedError, CourseError), show_calmly)
+    if is_validating():
+        shell.input_transformers_cleanup.append(without_what_earns_nothing)
 
 
 def show_calmly(

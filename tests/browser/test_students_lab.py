@@ -16,7 +16,8 @@ from driven import TOKEN, browser_programs, chromium, served, until
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from grading.authoring.make_stubs import BEGIN, END
+from distillery.course.saved_text import replaced
+from grading.authoring.make_stubs import BEGIN, END, function_text
 from grading.authoring.notebooks import answered_notebook, student_notebook
 from grading.stages import STAGES
 
@@ -55,7 +56,10 @@ check("tour.classifier_free_guidance")
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A student's course with an untouched notebook, an answered one, and their source."""
+    """A student's course with an untouched notebook, an answered one, and their source.
+
+    One answer was written into guidance/, and into no cell.
+    """
     folder = student_course(tmp_path_factory.mktemp("lab") / "course")
     reference = (ROOT / "reference" / "tour.py").read_text("utf-8")
     answered = answered_notebook(TOUR, PERCENT, reference)
@@ -65,6 +69,10 @@ def course(tmp_path_factory: pytest.TempPathFactory) -> Path:
     stage.mkdir(parents=True)
     (stage / "untouched.ipynb").write_text(student_notebook(TOUR, PERCENT, reference), "utf-8")
     (stage / "answered.ipynb").write_text(answered, "utf-8")
+    module = folder / "guidance" / "tour.py"
+    answer = function_text(reference, "predict_x0").replace(BEGIN, "").replace(END, "")
+    written = replaced(module.read_text("utf-8"), "tour.predict_x0", answer)
+    module.write_text(written, "utf-8")
     (stage / "00_tour.py").write_text(PERCENT, "utf-8")
     (stage / "helper.py").write_text("# a file of the student's\n", "utf-8")
     return folder
@@ -131,8 +139,10 @@ def test_validate_says_of_an_untouched_notebook_what_is_to_do(
     browser: WebDriver, lab: str, course: Path
 ) -> None:
     said = validated(browser, f"{lab}/untouched.ipynb?token={TOKEN}")
-    for function in TOUR.points:
-        assert TOUR.sentence(function) in said
+    assert TOUR.sentence("add_noise") in said
+    assert TOUR.sentence("classifier_free_guidance") in said
+    assert "holds an answer to tour.predict_x0, and your notebook's cell does not" in said
+    assert TOUR.sentence("predict_x0") not in (course / "guidance" / "tour.py").read_text("utf-8")
     assert "Success" not in said
     assert "some but not all" not in said
     assert not (course / "notebooks" / "00_tour" / "a_cell_that_draws").exists()

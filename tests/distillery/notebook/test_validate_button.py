@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from distillery.core.errors import CourseError
-from distillery.course.check import check
+from distillery.course.check import Result, check
 from distillery.course.submission_pictures import Prospect
 from distillery.notebook.validate import without_what_earns_nothing
 
@@ -38,6 +38,8 @@ def test_validate_is_told_what_the_check_says() -> None:
         result.points(2)
     assert str(raised.value) == "\n".join(result.lines)
     assert check("tour.add_noise", right).points(2) == 2
+    with pytest.raises(CourseError, match="not in the cell\na: right"):
+        Result("a", True, ("a: right.",), remarks=("not in the cell",)).points(2)
 
 
 @pytest.mark.usefixtures("validating")

@@ -165,6 +165,12 @@ def remarks(task: str) -> tuple[str, ...]:
     return () if holds(text, task, code) else (_difference(task, code),)
 
 
+def is_in_notebook(task: str) -> bool:
+    """Whether the notebook's file, as last saved, has the answer of guidance/ or cannot be read."""
+    code = _code_in_file(task)
+    return code is None or holds(_file_text(split_task(task)[0]), task, code)
+
+
 def only_file_answers(task: str, code: str) -> bool:
     """Whether a cell with this answer is still to do, and guidance/ has an answer already."""
     stage, function = split_task(task)

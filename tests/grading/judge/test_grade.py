@@ -107,7 +107,8 @@ def test_a_right_function_among_commands_and_trials_is_graded_and_told_what_was_
     verdicts = {verdict.task.split(".")[1]: verdict for verdict in record.verdicts}
     assert verdicts["sds_loss"].outcome == "right"
     assert verdicts["sds_loss"].lines[1:] == (
-        "  Line 2 of the cell, !pip install x, is a command to IPython: it is not run and not graded.",
+        "  Line 2 of the cell, !pip install x, is a command to IPython: it is not run and not "
+        "graded.",
         "  Line 5 of the cell, print(sds_loss), is no part of the answer: it is not run and not "
         "graded.",
     )

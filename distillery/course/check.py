@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import STILL_TO_DO
-from distillery.course.observe import observe
+from distillery.course.observe import Observation, observe
+from distillery.course.saved_cells import remarks
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
 from distillery.course.tasks import Task, compare, load_task, split_task
@@ -19,12 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a check; its lines are printed already."""
+    """The result of a check; the lines are what a student reads."""
 
     task: str
     passed: bool
     lines: tuple[str, ...]
     misconception: str | None = None
+
+    @property
+    def to_do(self) -> bool:
+        """Whether the function, or one that it calls, is still to do."""
+        return STILL_TO_DO in self.lines[0]
 
     def points(self, worth: float) -> float:
         """All the points or none; as the last value of a cell it is what nbgrader reads."""
@@ -37,6 +43,8 @@ class Result:
 def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     """Check one function of the course and print the result, in at most four lines.
 
+    In a notebook whose cell does not hold what is checked, a sentence before them says so.
+
     Args:
         task: "stage.function"; that function of guidance/<stage>.py is checked.
         function: check this one instead.
@@ -44,21 +52,41 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     Raises:
         CourseError: there is no such task. Exceptions of the checked function are not raised.
     """
-    stored = load_task(task)
-    result = _result(stored, function)
-    print("\n".join(result.lines))
+    result = judge(task, function)
+    print("\n".join([*(() if function else remarks(task)), *result.lines]))
     return result
 
 
+def judge(task: str, function: Callable[..., Any] | None = None) -> Result:
+    """The result of a check, which prints nothing; arguments and errors are those of `check`."""
+    return _result(load_task(task), function)
+
+
 def _result(task: Task, function: Callable[..., Any] | None) -> Result:
+    came: list[Observation] = []
     try:
-        came = observe(function or _student_function(task.name), task.case)
+        tested = function or _student_function(task.name)
+        for trial in task.trials:
+            came.append(observe(tested, trial.case))
     except NotImplementedError as error:
         if says_to_do(str(error)):
             return Result(task.name, False, (str(error) or still_to_do(task),))
-        return _stopped(task, error)
+        return _stopped_or_wrong(task, came, error)
     except (Exception, SystemExit) as error:
-        return _stopped(task, error)
+        return _stopped_or_wrong(task, came, error)
+    return _compared(task, came, function)
+
+
+def _stopped_or_wrong(task: Task, came: list[Observation], error: BaseException) -> Result:
+    """Said of the first trial in which it is not right, which may come before the error."""
+    if any(not trial.passes(its) for trial, its in zip(task.trials, came, strict=False)):
+        return _compared(task, came, None)
+    line = _own_line(task, error)
+    lines = stopped(task, task.trials[len(came)], type(error).__name__, str(error), line)
+    return Result(task.name, False, lines)
+
+
+def _compared(task: Task, came: list[Observation], function: Callable[..., Any] | None) -> Result:
     found = compare(task, came)
     name = found.misconception.name if found.misconception else None
     result = Result(task.name, found.passed, say(found), name)
@@ -71,7 +99,8 @@ def _result(task: Task, function: Callable[..., Any] | None) -> Result:
 
 def _is_right(task: Task) -> bool:
     try:
-        return task.passes(observe(_student_function(task.name), task.case))
+        function = _student_function(task.name)
+        return task.passes([observe(function, trial.case) for trial in task.trials])
     except (Exception, SystemExit):
         return False
 
@@ -86,21 +115,18 @@ def _student_function(task: str) -> Callable[..., Any]:
     return function
 
 
-def _stopped(task: Task, error: BaseException) -> Result:
-    lines = stopped(task, type(error).__name__, str(error), _own_line(task, error))
-    return Result(task.name, False, lines)
-
-
 def _own_line(task: Task, error: BaseException) -> str:
     """The last line of the student's own code that the exception came through."""
     file = str(student_file(split_task(task.name)[0]))
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return (error.text or "").strip()
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.line or "" for frame in frames if frame.filename == file]
     return own[-1] if own else ""
 
 
 def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Figure:
-    """Draw target, yours and their difference, a row for each latent.
+    """Draw target, yours and their difference on the ordinary inputs, a row for each latent.
 
     For a sampler it is a histogram, and for a result of a few numbers a bar for each. Arguments and
     errors are those of `check`. Where the function returns nothing that can be drawn, only the
@@ -108,15 +134,15 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
     """
     from matplotlib import pyplot
 
-    stored = load_task(task)
-    wanted, came = stored.wanted, None
+    trial = load_task(task).trials[0]
+    wanted, came = trial.wanted, None
     try:
-        came = observe(function or _student_function(stored.name), stored.case)
+        came = observe(function or _student_function(task), trial.case)
     except (Exception, SystemExit):
         pass
     else:
-        accepted = stored.matching(came)
+        accepted = trial.matching(came)
         wanted = replace(wanted, value=accepted.value) if accepted else wanted
-    figure = stored.case.draw(pyplot.figure, wanted, came)
+    figure = trial.case.draw(pyplot.figure, wanted, came)
     pyplot.close(figure)  # it is shown as the value of the cell, not a second time by the backend
     return figure

@@ -11,10 +11,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from distillery.core.errors import CourseError
+from grading.core.times import in_utc, read_time
 from grading.intake.archives import LEFT_BY_SYSTEMS, quoted
 from grading.intake.file_kinds import base_name
 from grading.intake.roster import Roster, fold
@@ -104,23 +106,32 @@ class Download:
         return not known or any(roster.is_called(student, key) for key in self.keys[1:])
 
 
-def downloads_in(folder: Path, roster: Roster, assignment: str) -> Iterator[Download]:
-    """The students' files and folders in a download, without the platform's own files.
+@dataclass(frozen=True)
+class Search:
+    """What the names in a download are read by.
 
-    Args:
-        assignment: which one is collected, where the download holds several.
+    assignment: which one is collected, where the download holds several.
+    zone:       of the course, where a platform writes a time without one.
     """
-    yield from _inside(folder, roster, assignment, DEEPEST)
+
+    roster: Roster
+    assignment: str
+    zone: ZoneInfo
 
 
-def _inside(folder: Path, roster: Roster, assignment: str, depth: int) -> Iterator[Download]:
+def downloads_in(folder: Path, search: Search) -> Iterator[Download]:
+    """The students' files and folders in a download, without the platform's own files."""
+    yield from _inside(folder, search, DEEPEST)
+
+
+def _inside(folder: Path, search: Search, depth: int) -> Iterator[Download]:
     if folder.name == TEAMS_FOLDERS[0]:
-        yield from _of_teams(folder, assignment)
+        yield from _of_teams(folder, search.assignment)
         return
     found: list[Download] = []
     for path in sorted(folder.iterdir()):
         if not _is_left_by_systems(path.name) and path.name != TEAMS_FOLDERS[1]:
-            found += _read(path, roster, assignment, depth)
+            found += _read(path, search, depth)
     yield from _shared(found) if TEAM.fullmatch(folder.name) else found
 
 
@@ -129,15 +140,15 @@ def _is_left_by_systems(name: str) -> bool:
     return hidden or name in LEFT_BY_SYSTEMS
 
 
-def _read(path: Path, roster: Roster, assignment: str, depth: int) -> list[Download]:
+def _read(path: Path, search: Search, depth: int) -> list[Download]:
     """What the name of one file or folder says; nothing of a platform's own file."""
     is_folder = path.is_dir() and not path.is_symlink()
-    one = _of_platform(path, roster, is_folder=is_folder)
+    one, roster = _of_platform(path, search, is_folder=is_folder), search.roster
     if one is not None:
         return [_with_files(one)] if one.keys else []
     known = _by_name(path, roster, is_folder=is_folder)
     if is_folder and depth and (known.problem or not (roster.ids or _has_notebook(path))):
-        inside = list(_inside(path, roster, assignment, depth - 1))
+        inside = list(_inside(path, search, depth - 1))
         students = {each.student(roster)[0] for each in inside} - {""}
         # One file of another name does not tell whose a folder is; the folder's own name does.
         if len(students) > (0 if known.problem else 1):
@@ -165,7 +176,7 @@ def _has_notebook(folder: Path) -> bool:
     return False
 
 
-def _of_platform(path: Path, roster: Roster, *, is_folder: bool) -> Download | None:
+def _of_platform(path: Path, search: Search, *, is_folder: bool) -> Download | None:
     """What a name says in a platform's own form.
 
     Returns:
@@ -176,7 +187,7 @@ def _of_platform(path: Path, roster: Roster, *, is_folder: bool) -> Download | N
         keys = (match["id"], match["name"]) if match["kind"] == "file" else ()
         return Download(path, keys, file=match["file"] or "")
     if match := BLACKBOARD.fullmatch(name):
-        time = local_time(match["time"], ("%Y-%m-%d-%H-%M-%S",))
+        time = _local_time(match["time"], ("%Y-%m-%d-%H-%M-%S",), search.zone)
         is_form = match["end"] == ".txt"  # what the student wrote in Blackboard's form
         return Download(path, () if is_form else (match["id"],), time, file=match["file"] or "")
     if match := CANVAS.fullmatch(name):
@@ -184,14 +195,14 @@ def _of_platform(path: Path, roster: Roster, *, is_folder: bool) -> Download | N
         return Download(path, keys, file=match["file"], late=bool(match["late"]))
     if match := BRIGHTSPACE.fullmatch(name):
         written = re.sub(r"\b(\d{3})\b", r"0\1", re.sub(r"[.,:]", "", match["time"]))  # 101 AM
-        time = local_time(written, BRIGHTSPACE_TIMES)
+        time = _local_time(written, BRIGHTSPACE_TIMES, search.zone)
         keys = tuple(match["name"].split(" - "))  # sometimes an id before the name
         return Download(path, keys, time, file=match["file"] or "")
     match = SAKAI.fullmatch(name)
     if match and (match["file"] or (path / ATTACHMENTS).is_dir()):
         return _of_sakai(path, match)
-    if is_folder and roster.ids and (match := ILIAS.fullmatch(name)):
-        return _of_ilias(path, match["names"].split("_"), roster)
+    if is_folder and search.roster.ids and (match := ILIAS.fullmatch(name)):
+        return _of_ilias(path, match["names"].split("_"), search.roster)
     return None
 
 
@@ -201,13 +212,11 @@ def _of_sakai(path: Path, match: re.Match[str]) -> Download:
     if match["file"]:
         return Download(path, keys, file=match["file"])
     time = None
-    try:
-        with open(path / "timestamp.txt", encoding="ascii") as file:
-            written = re.fullmatch(r"(\d{14})\d{3}", file.read(99).strip())
-        if written:  # in Greenwich time
-            time = datetime.strptime(written[1], "%Y%m%d%H%M%S").replace(tzinfo=timezone.utc)
-    except (OSError, ValueError):
-        pass
+    stamp = path / "timestamp.txt"
+    if stamp.is_file() and stamp.stat().st_size < 99:
+        written = re.fullmatch(rb"(\d{14})\d{3}", stamp.read_bytes().strip())
+        if written:  # in UTC
+            time = _local_time(written[1].decode(), ("%Y%m%d%H%M%S",), ZoneInfo("UTC"))
     return Download(path / ATTACHMENTS, keys, time, said=path.name)
 
 
@@ -281,7 +290,7 @@ def _tails(stem: str) -> list[str]:
     return [tail for tail in ("_".join(parts[at:]) for at in range(1, len(parts))) if tail]
 
 
-def by_pattern(folder: Path, pattern: str) -> Iterator[Download]:
+def by_pattern(folder: Path, pattern: str, zone: ZoneInfo) -> Iterator[Download]:
     """The files whose path below the folder has the form of an instructor's pattern.
 
     Raises:
@@ -296,14 +305,11 @@ def by_pattern(folder: Path, pattern: str) -> Iterator[Download]:
             if match is None:
                 yield Download(path, problem=f"{quoted(inner)} does not have the form of --pattern")
             else:
-                yield _matched(path, inner, match.groupdict(""))
+                yield _matched(path, inner, match.groupdict(""), zone)
 
 
 WHO = ("student_id", "id", "email", "name", "first_name", "last_name")
-PATTERN_TIMES = (
-    *("%Y-%m-%d-%H-%M-%S", "%Y-%m-%d_%H-%M-%S", "%Y%m%d%H%M%S", "%Y%m%d_%H%M%S"),
-    *("%Y-%m-%dT%H-%M-%S", "%Y-%m-%d %H-%M-%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"),
-)
+PATTERN_TIMES = ("%Y-%m-%d-%H-%M-%S", "%Y-%m-%d_%H-%M-%S", "%Y%m%d%H%M%S", "%Y%m%d_%H%M%S")
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
@@ -320,21 +326,26 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return form
 
 
-def _matched(path: Path, inner: str, groups: dict[str, str]) -> Download:
+def _matched(path: Path, inner: str, groups: dict[str, str], zone: ZoneInfo) -> Download:
     whole = f"{groups.get('first_name', '')} {groups.get('last_name', '')}".strip()
     keys = [*(groups.get(name, "") for name in WHO[:4]), whole]
     written = groups.get("timestamp", "")
-    time = local_time(written, PATTERN_TIMES) if written else None
-    problem = "" if time or not written else f"its timestamp {quoted(written)} is not a time"
+    time, problem = None, ""
+    try:
+        time = _local_time(written, PATTERN_TIMES, zone) or (
+            read_time(written, zone) if written else None
+        )
+    except CourseError as error:
+        problem = f"its timestamp is unclear: {error}"
     file = groups.get("file_id") or inner
     return Download(path, tuple(filter(None, keys)), time, file=file, problem=problem)
 
 
-def local_time(text: str, forms: Sequence[str]) -> datetime | None:
-    """A platform's time in local time; None where it has none of the forms."""
+def _local_time(text: str, forms: Sequence[str], zone: ZoneInfo) -> datetime | None:
+    """A platform's time, in UTC; None where it has none of the forms."""
     for form in forms:
         try:
-            return datetime.strptime(text, form).astimezone()
-        except ValueError:
+            return in_utc(datetime.strptime(text, form), zone)
+        except (ValueError, OverflowError):
             continue
     return None

@@ -147,9 +147,8 @@ def _aside(received: Path, digest: str) -> Path:
 
 def _other_flag(one: Receipt) -> Flag:
     sentence = (
-        f"{quoted(one.name)}, which came {one.received:%Y-%m-%d %H:%M} UTC, claims to be the same "
-        "student's and is not graded; to grade it instead, collect with --choose "
-        f"{quoted(one.name)}."
+        f"{quoted(one.name)} came for the same student and is not graded; to grade it instead, "
+        f"collect with --choose {quoted(one.name)}."
     )
     return Flag("other submission", sentence)
 

@@ -6,14 +6,16 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
 
 from distillery.core.errors import CourseError
 from grading.core.records import Flag
+from grading.core.times import in_utc, read_time
 from grading.intake.archives import is_archive, quoted
 from grading.intake.file_kinds import ENDING, base_name
 from grading.intake.platforms import Download
@@ -55,6 +57,7 @@ class CollectResult:
     student: str
     status: Status
     reason: str = ""
+    received: datetime | None = None
 
 
 def uploads_of(
@@ -183,8 +186,12 @@ def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def from_gradescope(export: Path, roster: Roster) -> tuple[list[Upload], list[CollectResult]]:
+def from_gradescope(
+    export: Path, roster: Roster, zone: ZoneInfo
+) -> tuple[list[Upload], list[CollectResult]]:
     """The uploads of an unpacked export, one for each member of a group.
+
+    zone: of the course, for times without one.
 
     Raises:
         CourseError: the folder is not such an export.
@@ -212,19 +219,16 @@ def from_gradescope(export: Path, roster: Roster) -> tuple[list[Upload], list[Co
                 reason = problem or "its folder is not in the export"
                 unknown.append(CollectResult(name, "unknown", reason))
             else:
-                uploads.append(Upload(student, source, _time(entry.get(":created_at")), keys))
+                time = _time(entry.get(":created_at"), zone)
+                uploads.append(Upload(student, source, time, keys))
     return uploads, unknown
 
 
-def _time(stored: Any) -> datetime | None:
-    """A time with a zone; without one it is UTC."""
-    if isinstance(stored, str):
-        try:
-            stored = datetime.fromisoformat(
-                stored.strip().replace(" UTC", "+00:00").replace("Z", "+00:00")
-            )
-        except ValueError:
-            return None
-    if not isinstance(stored, datetime):
+def _time(stored: Any, zone: ZoneInfo) -> datetime | None:
+    """A time that YAML has read or left as text; None where there is none."""
+    try:
+        if isinstance(stored, str):
+            return read_time(stored, zone)
+        return in_utc(stored, zone) if isinstance(stored, datetime) else None
+    except CourseError:
         return None
-    return stored if stored.tzinfo else stored.replace(tzinfo=timezone.utc)

@@ -358,3 +358,20 @@ def test_what_the_platform_says_replaces_a_claim_and_keeps_it(gather, course, do
     assert mark_of(course, "al1815") == "hers"
     assert "'x_al1815.zip'" in flags_of(course, "al1815")["other submission"]
     assert [row[0] for row in gather()] == ["set aside"]
+
+
+def test_a_claim_that_comes_alone_and_later_replaces_nothing(gather, course, downloads, tmp_path):
+    put(downloads / "Ada_al1815.zip", "first")
+    gather()
+    put(tmp_path / "later" / "x_al1815.zip", "a stranger's")
+    assert [row[0] for row in gather(source=tmp_path / "later")] == ["set aside"]
+    assert mark_of(course, "al1815") == "first"
+
+
+def test_what_was_replaced_does_not_come_back_by_itself(gather, course, downloads, tmp_path):
+    put(tmp_path / "old" / "Ada_al1815.zip", "first")
+    gather(source=tmp_path / "old")
+    put(downloads / "Ada_al1815.zip", "second")
+    gather()
+    assert [row[0] for row in gather(source=tmp_path / "old")] == ["set aside"]
+    assert mark_of(course, "al1815") == "second"

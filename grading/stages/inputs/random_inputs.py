@@ -17,7 +17,8 @@ VISIBLE = 0
 LATENTS = 4  # of an ordinary hidden trial; no other axis of its tensors is as long
 SMALL = (5, 6), (7, 9)  # limits of the height and width of pictures that are not the ordinary ones
 SEVERAL, SINGLE, EARLY, LATE = "several", "single", "early", "late"
-# Each kind in words.
+THREE = "three"  # of a task whose two branches, prompts or pictures need one more trial
+# Each common kind in words.
 KINDS = {
     SEVERAL: "",
     SINGLE: "with one picture of 4 channels",
@@ -35,7 +36,7 @@ class RandomInputs:
     limits between which every other trial draws. Seed 0 is that of the visible trials.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or other words: any two draw other numbers.
         size: height and width of the ordinary visible pictures.
         heights, widths: limits, both included, of those of others, which are never square.
     """
@@ -54,7 +55,7 @@ class RandomInputs:
         self._random = random.Random(seed if kind == SEVERAL else f"{kind} {seed}")
         self._noise_seed = seed if kind == SEVERAL else self._random.getrandbits(60)
         ordinary = 2 if seed == VISIBLE else LATENTS
-        self.batch = {SEVERAL: ordinary, SINGLE: 1}.get(kind, 2)
+        self.batch = {SEVERAL: ordinary, SINGLE: 1, THREE: 3}.get(kind, 2)
         self.channels = 4 if kind == SINGLE else 3
         if kind == SEVERAL:
             height, width = self.whole(size[0], heights), self.whole(size[1], widths)
@@ -126,10 +127,33 @@ def of_kinds(
     inputs: Callable[[int, str], RandomInputs] = RandomInputs,
 ) -> Draws:
     """A trial of each of these kinds; `draw` makes the case of one from its random inputs."""
-    return {KINDS[kind]: partial(_drawn, draw, inputs, kind) for kind in kinds}
+    return of_words(draw, {kind: KINDS[kind] for kind in kinds}, inputs=inputs)
+
+
+def of_words(
+    draw: Callable[[Any], Case],
+    words: Mapping[str, str],
+    *,
+    inputs: Callable[[int, str], RandomInputs] = RandomInputs,
+) -> Draws:
+    """As `of_kinds`, for a task in which a kind means something else: kind -> its words."""
+    return {its: partial(_drawn, draw, inputs, kind) for kind, its in words.items()}
 
 
 def _drawn(
     draw: Callable[[Any], Case], inputs: Callable[[int, str], RandomInputs], kind: str, seed: int
 ) -> Case:
     return draw(inputs(seed, kind))
+
+
+def of_circumstances(
+    ordinary: Callable[[Any], Case],
+    others: Mapping[str, Callable[[Any], Case]],
+    *,
+    inputs: Callable[[int, str], RandomInputs] = RandomInputs,
+) -> Draws:
+    """The ordinary trial and others, each under circumstances in words that it alone has."""
+    draws: Draws = {"": partial(_drawn, ordinary, inputs, SEVERAL)}
+    for words, draw in others.items():
+        draws[words] = partial(_drawn, draw, inputs, words)
+    return draws

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -14,18 +13,13 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.course.case import Case
+from distillery.course.choices import AcceptedSteps, WeightedSums
 from distillery.course.kinds import to_wire
 from distillery.course.observe import Observation, observe
-from distillery.course.tasks import (
-    Accepted,
-    Misconception,
-    Task,
-    Trial,
-    compare,
-    weighted_sums,
-)
-from grading.stages.cases import ACCEPTED, CASES
+from distillery.course.tasks import Misconception, Task, Trial, compare
+from grading.stages.cases import CASES, OPEN
 from grading.stages.inputs.random_inputs import VISIBLE
+from grading.stages.known_answers import Answer, Choices
 from grading.stages.misconceptions import MISCONCEPTIONS
 from grading.stages.stage import Stage
 
@@ -60,13 +54,14 @@ def observed_task(stage: Stage, function: str, right: Callable[..., Any]) -> Tas
     """
     name = f"{stage.module}.{function}"
     trials = observed_trials(name, right, VISIBLE)
+    known = [OPEN[name](trial.case) for trial in trials] if name in OPEN else []
     task = Task(
         name=name,
         number=list(stage.points).index(function) + 1,
         notebook=str(stage.notebook),
         trials=trials,
         misconceptions=tuple(
-            Misconception(answer.name, answer.sentence, _observations(answer.function, trials))
+            _misconception(answer, trials, known)
             for answer in MISCONCEPTIONS
             if answer.task == name
         ),
@@ -87,6 +82,18 @@ def _observed(task: str, words: str, case: Case, right: Callable[..., Any]) -> T
     return Trial(words and words + guided, case, observe(right, case), _accepted(task, case))
 
 
+def _misconception(
+    answer: Answer, trials: tuple[Trial, ...], known: Sequence[Choices]
+) -> Misconception:
+    """What a wrong answer does; `known` is of each trial of a task that leaves a choice open."""
+    observations = _observations(answer.function, trials)
+    choices = tuple(
+        None if came is None else its.sums_of(answer, ordinary=its is known[0])
+        for its, came in zip(known, observations, strict=False)
+    )
+    return Misconception(answer.name, answer.sentence, observations, choices)
+
+
 def _observations(
     wrong: Callable[..., Any], trials: tuple[Trial, ...]
 ) -> tuple[Observation | None, ...]:
@@ -101,23 +108,15 @@ def _observations(
     return (*observations, *[None] * (len(trials) - len(observations)))
 
 
-def _accepted(task: str, case: Case) -> tuple[Accepted, ...]:
-    if task not in ACCEPTED:
-        return ()
-    sentences, weights, directions = ACCEPTED[task](case)
-    values = weighted_sums(weights, directions)
-    return tuple(Accepted(*pair) for pair in zip(sentences, values, strict=True))
+def _accepted(task: str, case: Case) -> AcceptedSteps | None:
+    return OPEN[task](case).accepted if task in OPEN else None
 
 
 def _check_distinct(task: Task) -> None:
     """Every misconception fails, and no two of them do the same in all trials."""
-    for place, trial in enumerate(task.trials):
-        if not trial.passes(trial.wanted):
+    for trial in task.trials:
+        if trial.accepted is not None and trial.matching(trial.wanted) is None:
             raise CourseError(f"{task.name}: the reference is none of the answers accepted.")
-        right = {one.sentence: replace(trial.wanted, value=one.value) for one in trial.accepted}
-        for (one, its), (other, others) in combinations(right.items(), 2):
-            if its.equals(others) and not place:
-                raise CourseError(f"{task.name}: the check cannot tell {other} from {one}.")
     for known in task.misconceptions:
         if compare(task, known.observations).passed:
             raise CourseError(
@@ -140,25 +139,32 @@ def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor]]:
         },
     }
     for place, trial in enumerate(task.trials):
-        its, mine = _stored_trial(task.name, trial)
+        its, mine = _stored_trial(trial)
         facts["trials"].append(its)
         for known in task.misconceptions:
             came = known.observations[place]
             differing = None if came is None else _facts_beside(trial.wanted, came)
             facts["misconceptions"][known.name]["trials"].append(differing)
-            mine |= {} if came is None else _values(f"wrong/{known.name}", came)
+            sums = known.choices[place] if known.choices else None
+            if sums is not None:
+                mine |= _sums(f"wrong/{known.name}", sums)
+            elif came is not None:
+                mine |= _values(f"wrong/{known.name}", came)
         tensors |= {f"{place}/{name}": tensor for name, tensor in mine.items()}
     return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors
 
 
-def _stored_trial(task: str, trial: Trial) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _stored_trial(trial: Trial) -> tuple[dict[str, Any], dict[str, Tensor]]:
     case, tensors = to_wire(trial.case)
     facts = {"circumstances": trial.circumstances, "case": case, "wanted": trial.wanted.facts}
     tensors |= _values("wanted", trial.wanted)
-    if trial.accepted:
-        facts["accepted"], weights, directions = ACCEPTED[task](trial.case)
-        tensors |= {"accepted/weights": weights, "accepted/directions": directions}
+    if trial.accepted is not None:
+        tensors |= _sums("accepted", trial.accepted)
     return facts, tensors
+
+
+def _sums(name: str, sums: WeightedSums) -> dict[str, Tensor]:
+    return {f"{name}/{its}": tensor for its, tensor in sums.stored().items()}
 
 
 def _facts_beside(wanted: Observation, came: Observation) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -16,10 +16,10 @@ from distillery.course.case import Case
 from distillery.course.choices import AcceptedSteps, WeightedSums
 from distillery.course.kinds import to_wire
 from distillery.course.observe import Observation, observe
-from distillery.course.tasks import Misconception, Task, Trial, compare
+from distillery.course.tasks import Misconception, Task, Trial, alike_at, compare
 from grading.stages.cases import CASES, OPEN
 from grading.stages.inputs.random_inputs import VISIBLE
-from grading.stages.known_answers import Answer, Choices
+from grading.stages.known_answers import Answer
 from grading.stages.misconceptions import MISCONCEPTIONS
 from grading.stages.stage import Stage
 
@@ -54,16 +54,13 @@ def observed_task(stage: Stage, function: str, right: Callable[..., Any]) -> Tas
     """
     name = f"{stage.module}.{function}"
     trials = observed_trials(name, right, VISIBLE)
-    known = [OPEN[name](trial.case) for trial in trials] if name in OPEN else []
     task = Task(
         name=name,
         number=list(stage.points).index(function) + 1,
         notebook=str(stage.notebook),
         trials=trials,
         misconceptions=tuple(
-            _misconception(answer, trials, known)
-            for answer in MISCONCEPTIONS
-            if answer.task == name
+            _misconception(answer, trials) for answer in MISCONCEPTIONS if answer.task == name
         ),
         uses=tuple(name for name in stage.points if name in right.__code__.co_names),
     )
@@ -82,16 +79,22 @@ def _observed(task: str, words: str, case: Case, right: Callable[..., Any]) -> T
     return Trial(words and words + guided, case, observe(right, case), _accepted(task, case))
 
 
-def _misconception(
-    answer: Answer, trials: tuple[Trial, ...], known: Sequence[Choices]
-) -> Misconception:
-    """What a wrong answer does; `known` is of each trial of a task that leaves a choice open."""
+def _misconception(answer: Answer, trials: tuple[Trial, ...]) -> Misconception:
     observations = _observations(answer.function, trials)
-    choices = tuple(
-        None if came is None else its.sums_of(answer, ordinary=its is known[0])
-        for its, came in zip(known, observations, strict=False)
-    )
+    choices = _choices(answer, trials, observations) if answer.task in OPEN else ()
     return Misconception(answer.name, answer.sentence, observations, choices)
+
+
+def _choices(
+    answer: Answer, trials: tuple[Trial, ...], observations: tuple[Observation | None, ...]
+) -> tuple[WeightedSums | None, ...]:
+    """What it does in the first trial in which it is wrong, whatever it chooses."""
+    rights = [trial.passes(came) for trial, came in zip(trials, observations, strict=True)]
+    first = rights.index(False) if not all(rights) else 0
+    if observations[first] is None:
+        return ()
+    sums = OPEN[answer.task](trials[first].case).sums_of(answer, ordinary=first == 0)
+    return (*[None] * first, sums)
 
 
 def _observations(
@@ -145,13 +148,28 @@ def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor]]:
             came = known.observations[place]
             differing = None if came is None else _facts_beside(trial.wanted, came)
             facts["misconceptions"][known.name]["trials"].append(differing)
-            sums = known.choices[place] if known.choices else None
-            if sums is not None:
-                mine |= _sums(f"wrong/{known.name}", sums)
-            elif came is not None:
-                mine |= _values(f"wrong/{known.name}", came)
+            if _is_telling(task, known, place):
+                mine |= _values_of(known, place)
         tensors |= {f"{place}/{name}": tensor for name, tensor in mine.items()}
     return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors
+
+
+def _is_telling(task: Task, known: Misconception, place: int) -> bool:
+    """Whether the numbers of a misconception in this trial are needed to name it.
+
+    It is named by the first trial in which it is wrong, and where others do the same there, by all.
+    """
+    first = compare(task, known.observations).place
+    return place <= first or len(alike_at(task, known.observations, first)) > 1
+
+
+def _values_of(known: Misconception, place: int) -> dict[str, Tensor]:
+    """What a misconception does in the trial at this place; as sums, where these are known."""
+    sums = known.choices[place] if place < len(known.choices) else None
+    if sums is not None:
+        return _sums(f"wrong/{known.name}", sums)
+    came = known.observations[place]
+    return {} if came is None else _values(f"wrong/{known.name}", came)
 
 
 def _stored_trial(trial: Trial) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distillery.course.case import Case, Form, SideCondition, Words
 from distillery.course.observe import is_integer, is_list
-from distillery.course.record import Facts, Tensors
+from distillery.course.record import Facts, Function, Tensors
 from distillery.models.exact import GaussianDenoiser, GaussianMixturePrior
 from distillery.models.prior import Condition, Control
 
@@ -25,7 +25,8 @@ class CallCase(Case):
                 them one after the other.
     controls:   kind, scale and window of each of `controls`; their pictures are its tensor.
     prompts:    those that are conditions, as prompts for the exact prior.
-    mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for.
+    mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for; where
+                its noise schedule is not the usual one, also "power".
     denoiser:   means, std and kind of the exact denoiser that `lora` stands for.
     with_graph: the arguments that arrive with a graph.
     """
@@ -57,6 +58,24 @@ class CallCase(Case):
             given["lora"] = CountingDenoiser(**self.denoiser)
         given |= {name: self._from_tensor(name) for name in self.tensors}
         return {name: given[name] for name in self.arguments}
+
+    def refilled(self, function: Function) -> tuple[dict[str, Any], Any]:
+        """All arguments, in objects that held other numbers in a call, and the result of that call.
+
+        A function that keeps results by the objects that it was given returns it again. The other
+        numbers are the same in another order: the pictures, colours or timesteps move on by one.
+        """
+        arguments = self.fresh()
+        given = [its for its in arguments.values() if isinstance(its, Tensor) and its.dim()]
+        before = [its.detach().clone() for its in given]
+        with torch.no_grad():
+            for its in given:
+                its.copy_(its.roll(1, 0))
+        earlier = function(*arguments.values())
+        with torch.no_grad():
+            for its, numbers in zip(given, before, strict=True):
+                its.copy_(numbers)
+        return arguments, earlier
 
     def _from_tensor(self, name: str) -> Any:
         tensor = self.tensors[name].clone()
@@ -102,6 +121,10 @@ class CallCase(Case):
 
     def words(self) -> dict[str, Words]:
         return super().words() | {
+            "kept": (
+                "what an earlier call returned, when the same tensors held other numbers",
+                "a result of its own for every call",
+            ),
             "calls": lambda calls: f"{_calls(calls)} to prior.predict_noise",
             "lora_calls": _lora_calls,
         }
@@ -148,10 +171,17 @@ def _lora_calls(both: list[int]) -> str:
 
 
 class CountingPrior(GaussianMixturePrior):
-    """The exact prior. It counts the calls of its network and keeps the last call's conditions."""
+    """The exact prior. It counts the calls of its network and keeps the last call's conditions.
+
+    power: of alpha_bar; with another one than 1 the noise schedule is another one.
+    """
 
     calls = 0
     asked: tuple[Condition, ...] = ()
+
+    def __init__(self, *args: Any, power: float = 1.0, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.alphas_cumprod = self.alphas_cumprod**power
 
     def embed(self, prompts: Sequence[str]) -> Condition:
         """As the exact prior, with a pooled vector that differs from prompt to prompt."""

@@ -143,8 +143,7 @@ curves(
 # is what they are for.
 #
 # Running the cell saves your function into `guidance/tour.py`. The later cells, the other notebooks
-# and the command line all use what you write here. In a terminal in the
-# course folder, `pytest guidance` checks all your functions, one test for each task.
+# and the command line all use what you write here.
 
 # %%
 # TODO tour.add_noise

@@ -120,7 +120,7 @@ def test_trials_of_one_step_are_small_and_large(seed):
     assert posterior_coefficients(**early(seed).tensors).sigma.max() < 0.05
     assert late(seed).tensors["beta"].min() > 0.8
     *_, latent = list(CASES["pds.stochastic_latent"].values())[:3]
-    assert observe(stochastic_latent, latent(seed)).value.std() > 5
+    assert observe(stochastic_latent, latent(seed)).value.std() > 3  # plain noise has 1
 
 
 def test_the_verdict_says_which_step_was_taken():

@@ -1,0 +1,162 @@
+"""Right up to a factor, a shift or a simple function of the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from distillery.course.case import Case
+from distillery.course.probes.quantities import constant_named, each_named
+from distillery.course.probes.views import NEGLIGIBLE, View, number, numbers
+
+SIMPLE = (2.0, 3.0, 4.0, 0.5, 0.25, 1 / 3, 255.0)
+# The axes along which a factor may differ, and how it is then said.
+KEPT: dict[tuple[int, ...], str] = {
+    (1,): "channel",
+    (0, 1): "channel of each picture",
+    (0, 2, 3): "pixel",
+    (2,): "row",
+    (3,): "column",
+}
+FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "the square of": torch.square,
+    "the absolute value of": torch.abs,
+    "the square root of": lambda x: x.clamp(min=0).sqrt(),
+    "1 divided by": lambda x: 1 / x,
+    "the exponential of": torch.exp,
+    "the sign of": torch.sign,
+    "the tanh of": torch.tanh,
+    "the sigmoid of": torch.sigmoid,
+    "the rounded form of": torch.round,
+}
+
+
+def empty(view: View) -> Iterator[str]:
+    """All zeros, or one number everywhere."""
+    came = view.came
+    if not came.any():
+        yield f"{view.label} is zero everywhere."
+    elif came.numel() > 1 and bool((came == came.flatten()[0]).all()):
+        if not bool((view.wanted == view.wanted.flatten()[0]).all()):
+            yield f"{view.label} is {number(came.flatten()[0])} everywhere."
+
+
+def scaled(case: Case, view: View) -> Iterator[str]:
+    """A factor that is the same everywhere, or one for each picture, channel, pixel..."""
+    factor = fitted(view, ())
+    if factor is not None and _is_telling(case, view, float(factor)):
+        yield _constant(case, view, float(factor))
+        return
+    if view.pictures > 1 and (each := fitted(view, (0,))) is not None:
+        name = each_named(case, each.flatten())
+        if name:
+            yield (
+                f"{view.label} is right up to a factor for each picture, and the factor is {name}."
+            )
+            return
+        if view.numbers_each > 1:
+            yield (
+                f"{view.label} is right up to a factor for each picture: {numbers(each)}. "
+                "So look at the weight."
+            )
+            return
+    for kept, name in KEPT.items():
+        if view.wanted.dim() == 4 and (found := fitted(view, kept)) is not None:
+            usable = found[found.isfinite()]
+            if view.axes[0] or kept != (0, 1):
+                yield f"{view.label} is right up to a factor for each {name}: {numbers(usable)}."
+                return
+
+
+def _is_telling(case: Case, view: View, factor: float) -> bool:
+    """Of a single number any factor would be true; one that means something is not chance."""
+    return view.wanted.numel() > 1 or _is_simple(factor) or bool(constant_named(case, view, factor))
+
+
+def _is_simple(factor: float) -> bool:
+    return any(abs(abs(factor) - one) <= 1e-4 * one for one in (1.0, *SIMPLE))
+
+
+def _constant(case: Case, view: View, factor: float) -> str:
+    if abs(factor + 1) <= 1e-3:
+        return f"{view.label} is what is wanted with the other sign."
+    name = "" if _is_simple(factor) else constant_named(case, view, factor)
+    also = f", which is {name}" if name else ""
+    return f"{view.label} is {number(factor)} times what is wanted{also}."
+
+
+def fitted(view: View, kept: tuple[int, ...], other: Tensor | None = None) -> Tensor | None:
+    """The factors, one for each index along the axes kept, that make the wrong of the right.
+
+    Args:
+        other: fit this in place of the right tensor.
+
+    Returns:
+        the factors, NaN where both are zero, or None where no factors do.
+    """
+    right = view.wanted if other is None else other
+    if any(axis >= right.dim() for axis in kept):
+        return None
+    rest = [axis for axis in range(right.dim()) if axis not in kept]
+    right, wrong = right.double(), view.came.double()
+    if rest:
+        power = right.square().sum(dim=rest, keepdim=True)
+        product = (right * wrong).sum(dim=rest, keepdim=True)
+    else:
+        power, product = right.square(), right * wrong
+    factors = product / power
+    fit = torch.where(power > NEGLIGIBLE**2, factors * right, torch.zeros_like(wrong)).float()
+    groups = int((power > NEGLIGIBLE**2).sum())
+    trivial = len(kept) > 1 and (right.abs() > NEGLIGIBLE).sum() < 2 * groups
+    known = bool((factors.nan_to_num() != 0).any())
+    return factors if known and not trivial and view.explains(fit) else None
+
+
+def shifted(view: View) -> Iterator[str]:
+    """A number that is added, everywhere or for each picture or channel; or a factor and a sum."""
+    gap = view.came - view.wanted
+    if view.wanted.numel() < 3:
+        return
+    for kept, name in (((), ""), ((0,), "picture"), ((1,), "channel")):
+        if kept and (view.wanted.dim() != 4 or view.axes[0] != "picture"):
+            continue
+        rest = [axis for axis in range(gap.dim()) if axis not in kept]
+        mean = gap.mean(dim=rest, keepdim=True)
+        if view.explains(view.wanted + mean):
+            each = f" for each {name}" if name else ""
+            yield f"{view.label} is what is wanted plus a number{each}: {numbers(mean)}."
+            return
+    right, wrong = view.wanted.flatten().double(), view.came.flatten().double()
+    spread = right.var() * (len(right) - 1)
+    if spread < NEGLIGIBLE:
+        return
+    slope = ((right - right.mean()) * (wrong - wrong.mean())).sum() / spread
+    start = wrong.mean() - slope * right.mean()
+    if abs(slope) > 1e-3 and view.explains((slope * view.wanted.double() + start).float()):
+        sign = "plus" if start > 0 else "minus"
+        yield (
+            f"{view.label} is {number(slope)} times what is wanted, {sign} {number(abs(start))}: "
+            "its range is another."
+        )
+
+
+def mapped(view: View) -> Iterator[str]:
+    """A simple function of each number, or the right numbers cut off at a limit."""
+    for name, function in FUNCTIONS.items():
+        made = function(view.wanted)
+        if bool(made.isfinite().all()) and view.explains(made):
+            yield f"{view.label} is {name} what is wanted, number by number."
+            return
+    low, high = float(view.came.min()), float(view.came.max())
+    if view.wanted.numel() > 2 and low < high and view.explains(view.wanted.clamp(low, high)):
+        ends = [
+            f"{word} {number(end)}"
+            for word, end, farthest in (
+                ("below", low, float(view.wanted.min())),
+                ("above", high, float(view.wanted.max())),
+            )
+            if abs(end - farthest) > view.tolerance * view.wanted.abs().max()
+        ]
+        yield f"{view.label} is right, but cut off {' and '.join(ends)}."

@@ -1,0 +1,129 @@
+"""What the inputs of a case offer as a factor, so that a factor that is found can be named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from distillery.course.case import Case
+from distillery.course.probes.views import NEGLIGIBLE, View
+from distillery.models.schedule import scaled_linear_alphas_cumprod
+
+LATENT_FACTOR = 0.18215  # of Stable Diffusion's autoencoder
+NEAR = 3e-4  # relative; a factor is fitted to float32 numbers
+APART = 1e-2  # relative; factors that are nearer to 1 or to each other cannot be told apart
+
+
+def constant_named(case: Case, view: View, factor: float) -> str:
+    """The name of a factor that is the same everywhere, or "" if it has none or more than one."""
+    names = [name for name, value in _constants(case, view) if _near(factor, value)]
+    if not names and view.pictures == 1:
+        names = [
+            name
+            for name, value in _singles(_levels(case, 1))
+            if _near(factor, float(value)) and abs(float(value) - 1) > APART
+        ]
+    return names[0] if len(names) == 1 else ""
+
+
+def each_named(case: Case, factors: Tensor) -> str:
+    """The name of factors (B,) that differ from picture to picture, or "" if they have none."""
+    if len(factors) < 2 or _alike(factors):
+        return ""
+    levels = _levels(case, len(factors))
+    for sign, minus in ((1, ""), (-1, "-")):
+        for name, value in [*_singles(levels), *_pairs(levels)]:
+            if _all_near(sign * factors, value):
+                return f"{minus}{name}"
+    for name, value in _singles(levels):
+        rest = factors / value
+        for times in (2.0, 0.5, 1 / LATENT_FACTOR, LATENT_FACTOR):
+            if _all_near(rest, torch.full_like(rest, times)):
+                return f"{times:g} {name}"
+    return ""
+
+
+def _constants(case: Case, view: View) -> Iterator[tuple[str, float]]:
+    scale = case.values.get("guidance_scale")
+    offered: dict[str, float] = {"0.18215, the latents' factor": LATENT_FACTOR}
+    if scale:
+        offered |= {"guidance_scale": scale, "guidance_scale - 1": scale - 1}
+        offered |= {"guidance_scale + 1": scale + 1}
+    if view.pictures:
+        each = view.numbers_each
+        offered |= {
+            "the number of numbers in a picture": each,
+            "the number of all numbers": view.wanted.numel(),
+            "the number of pixels": math.prod(view.wanted.shape[2:]),
+        }
+    palette = case.tensors.get("palette")
+    if palette is not None:
+        offered |= {"K, the number of colours": len(palette), "sqrt(K)": len(palette) ** 0.5}
+    offered |= {"sqrt(2)": 2**0.5, "255": 255.0, "1000, the number of timesteps": 1000.0}
+    for name, value in offered.items():
+        if value and abs(abs(value) - 1) > APART:
+            plain = _shown(name, inverse=False), _shown(name, inverse=True)
+            yield plain[0], value
+            yield plain[1], 1 / value
+            yield f"-{plain[0]}", -value
+
+
+def _shown(name: str, *, inverse: bool) -> str:
+    short = name.split(",")[0]
+    bracketed = f"({short})" if " " in short and "the" not in short else short
+    return f"1 / {bracketed}" if inverse else short
+
+
+def _levels(case: Case, pictures: int) -> dict[str, Tensor]:
+    """What each picture has a number of its own for, (B,) in float64."""
+    found: dict[str, Tensor] = {}
+    t = case.tensors.get("t")
+    if t is not None:
+        found["alpha_bar"] = scaled_linear_alphas_cumprod().float()[t]
+    for name, tensor in case.tensors.items():
+        if tensor.shape == (pictures, 1, 1, 1):
+            found[name] = tensor.flatten()
+    members = getattr(case, "triples", {})
+    for name, parts in members.items():
+        found |= {part: its.flatten() for part, its in zip(parts, case.tensors[name], strict=True)}
+    return {name: its.double() for name, its in found.items() if its.shape == (pictures,)}
+
+
+def _forms(levels: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Of each share between 0 and 1 also the rest and both roots, as formulas have them."""
+    found: dict[str, Tensor] = {}
+    for name, its in levels.items():
+        found |= {name: its, f"sqrt({name})": its.clamp(min=0).sqrt()}
+        if name not in ("c0", "c1", "sigma"):
+            found |= {f"(1 - {name})": 1 - its, f"sqrt(1 - {name})": (1 - its).clamp(min=0).sqrt()}
+    return {name: its for name, its in found.items() if bool((its > NEGLIGIBLE).all())}
+
+
+def _singles(levels: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    for name, its in _forms(levels).items():
+        yield name.strip("()") if name.startswith("(") else name, its
+        yield f"1 / {name}", 1 / its
+
+
+def _pairs(levels: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    for (name, its), (other, others) in permutations(_forms(levels).items(), 2):
+        yield f"{name} / {other}", its / others
+        if name < other:
+            yield f"{name} {other}", its * others
+            yield f"1 / ({name} {other})", 1 / (its * others)
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= NEAR * abs(other)
+
+
+def _all_near(one: Tensor, other: Tensor) -> bool:
+    return bool(((one - other).abs() <= NEAR * other.abs()).all())
+
+
+def _alike(factors: Tensor) -> bool:
+    return bool((factors - factors.mean()).abs().max() <= APART * factors.abs().max())

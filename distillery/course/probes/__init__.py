@@ -25,8 +25,10 @@ from distillery.course.probes.places import (
     right_parts,
     rules,
     same_along,
+    winners,
 )
 from distillery.course.probes.samples import OWN
+from distillery.course.probes.spectra import frequencies
 from distillery.course.probes.views import View, listed, views
 
 MOST = 3  # sentences
@@ -48,7 +50,8 @@ def facts_about(case: Case, wanted: Observation, came: Observation) -> list[str]
     if came.equals(wanted):
         return []
     found = [*right_numbers(wanted, came), *misshapen(case, wanted, came)]
-    if not found:
+    # A result of chance says nothing.
+    if not found and came.facts.get("repeatable", True):
         own = OWN.get(case.kind)
         found = [*(own(case, wanted, came) if own else _of_views(case, wanted, came))]
     short = [sentence for sentence in dict.fromkeys(found) if len(sentence) <= LONGEST]
@@ -75,7 +78,8 @@ def _of_one(case: Case, view: View) -> Iterator[str]:
         if told:
             yield told[0]
             return
-    partial = [*same_along(view), *right_parts(case, view), *rules(view)]
+    partial = [*same_along(view), *right_parts(case, view), *rules(view), *winners(view)]
+    partial += frequencies(view)
     yield from partial or directions(view)
 
 

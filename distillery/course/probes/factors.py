@@ -12,14 +12,8 @@ from distillery.course.probes.quantities import constant_named, each_named
 from distillery.course.probes.views import NEGLIGIBLE, View, number, numbers
 
 SIMPLE = (2.0, 3.0, 4.0, 0.5, 0.25, 1 / 3, 255.0)
-# The axes along which a factor may differ, and how it is then said.
-KEPT: dict[tuple[int, ...], str] = {
-    (1,): "channel",
-    (0, 1): "channel of each picture",
-    (0, 2, 3): "pixel",
-    (2,): "row",
-    (3,): "column",
-}
+# The axes along which a factor may differ, beside that of pictures.
+KEPT = ((1,), (0, 1), (0, 2, 3), (2,), (3,))
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "the square of": torch.square,
     "the absolute value of": torch.abs,
@@ -62,12 +56,23 @@ def scaled(case: Case, view: View) -> Iterator[str]:
                 "So look at the weight."
             )
             return
-    for kept, name in KEPT.items():
-        if view.wanted.dim() == 4 and (found := fitted(view, kept)) is not None:
+    elif view.axes[:1] == ("prompt",) and (each := fitted(view, (0,))) is not None:
+        yield f"{view.label} is right up to a factor for each prompt: {numbers(each)}."
+        return
+    for kept in KEPT if view.pictures else ():
+        if (found := fitted(view, kept)) is not None:
             usable = found[found.isfinite()]
-            if view.axes[0] or kept != (0, 1):
-                yield f"{view.label} is right up to a factor for each {name}: {numbers(usable)}."
-                return
+            yield (
+                f"{view.label} is right up to a factor for each {_called(view, kept)}: "
+                f"{numbers(usable)}."
+            )
+            return
+
+
+def _called(view: View, kept: tuple[int, ...]) -> str:
+    if len(kept) == 3:
+        return "pixel"
+    return view.axes[kept[-1]] + " of each picture" * (len(kept) == 2)
 
 
 def _is_telling(case: Case, view: View, factor: float) -> bool:
@@ -146,11 +151,20 @@ def mapped(view: View) -> Iterator[str]:
     """A simple function of each number, or the right numbers cut off at a limit."""
     for name, function in FUNCTIONS.items():
         made = function(view.wanted)
-        if bool(made.isfinite().all()) and view.explains(made):
-            yield f"{view.label} is {name} what is wanted, number by number."
+        if not bool(made.isfinite().all()):
+            continue
+        each = ", number by number" if made.numel() > 1 else ""
+        if view.explains(made):
+            yield f"{view.label} is {name} what is wanted{each}."
             return
+        if view.numbers_each > 2 and made.numel() > 2:
+            kept = (0,) if view.pictures > 1 else ()
+            if fitted(view, kept, made) is not None:
+                weight = " for each picture" if kept else ""
+                yield f"{view.label} is, up to a factor{weight}, {name} what is wanted{each}."
+                return
     low, high = float(view.came.min()), float(view.came.max())
-    if view.wanted.numel() > 2 and low < high and view.explains(view.wanted.clamp(low, high)):
+    if view.wanted.numel() > 5 and low < high and view.explains(view.wanted.clamp(low, high)):
         ends = [
             f"{word} {number(end)}"
             for word, end, farthest in (

@@ -17,46 +17,45 @@ from distillery.course.probes.views import NEGLIGIBLE, View, listed, number, num
 from distillery.models.parameterization import add_noise
 
 INDEPENDENT = 1e-2  # smallest singular value of ingredients of length 1
+ALIKE = 1e-3  # relative, of weights
+MOST_TERMS = 3
 
 
-def ingredients(case: Case, shape: torch.Size) -> dict[str, Tensor]:
-    """The arguments of that shape, and the noise that the networks predict in x0 noised to t."""
-    found = {
+def made_of_inputs(case: Case, view: View) -> Iterator[str]:
+    """One input alone, the right inputs with other weights, or the right numbers and one input."""
+    if not view.pictures:
+        return
+    plain = _arguments(case, view.wanted.shape)
+    offered = plain | _predicted(case, view.wanted.shape)
+    yield from _one_alone(case, view, offered)
+    yield from _other_weights(case, view, offered, named=len(offered) > len(plain))
+    yield from _one_added(case, view, offered)
+
+
+def _arguments(case: Case, shape: torch.Size) -> dict[str, Tensor]:
+    return {
         name: tensor
         for name, tensor in case.tensors.items()
         if tensor.shape == shape and tensor.is_floating_point()
     }
-    if isinstance(case, CallCase) and {"x0", "eps", "t"} <= found.keys() | case.tensors.keys():
-        found |= {name: its for name, its in _predicted(case).items() if its.shape == shape}
-    return found
 
 
 @torch.no_grad()
-def _predicted(case: CallCase) -> dict[str, Tensor]:
+def _predicted(case: Case, shape: torch.Size) -> dict[str, Tensor]:
+    """The noise that the networks predict in x0 noised to t by eps."""
+    if not isinstance(case, CallCase) or not {"x0", "eps", "t"} <= case.tensors.keys():
+        return {}
     given: dict[str, Any] = case.fresh()
     t, eps, found = given["t"], given["eps"], {}
-    more = {"controls": given["controls"]} if "controls" in given else {}
-    for name, prompt in (("x0", "text"), ("x0_src", "text_src")):
-        if name not in given or "prior" not in given:
-            continue
-        xt = add_noise(given[name], eps, given["prior"].alpha_bar(t))
-        pair = given["prior"].predict_noise(xt, t, given["uncond"], given[prompt], **more)
-        ending = name.removeprefix("x0")
-        found |= dict(zip((f"eps_uncond{ending}", f"eps_text{ending}"), pair, strict=True))
+    if "prior" in given:
+        more = {"controls": given["controls"]} if "controls" in given else {}
+        xt = add_noise(given["x0"], eps, given["prior"].alpha_bar(t))
+        pair = given["prior"].predict_noise(xt, t, given["uncond"], given["text"], **more)
+        found |= dict(zip(("eps_uncond", "eps_text"), pair, strict=True))
     if "lora" in given:
         xt = add_noise(given["x0"], eps, given["lora"].alpha_bar(t))
         (found["eps_lora"],) = given["lora"].predict_noise(xt, t, given["text"])
-    return found
-
-
-def made_of_inputs(case: Case, view: View) -> Iterator[str]:
-    """One of the inputs alone, the right numbers and one input, or the right inputs in a wrong mix."""
-    if not view.pictures:
-        return
-    offered = ingredients(case, view.wanted.shape)
-    yield from _one_alone(case, view, offered)
-    yield from _one_added(case, view, offered)
-    yield from _other_mix(case, view, offered)
+    return {name: its for name, its in found.items() if its.shape == shape}
 
 
 def _one_alone(case: Case, view: View, offered: dict[str, Tensor]) -> Iterator[str]:
@@ -71,10 +70,8 @@ def _one_alone(case: Case, view: View, offered: dict[str, Tensor]) -> Iterator[s
             return
         each = fitted(view, (0,), tensor)
         if view.pictures > 1 and each is not None:
-            yield (
-                f"{view.label} is {name} and nothing else, times "
-                f"{each_named(case, each.flatten()) or numbers(each)}."
-            )
+            times = each_named(case, each.flatten()) or numbers(each)
+            yield f"{view.label} is {name} and nothing else, times {times}."
             return
 
 
@@ -84,75 +81,113 @@ def _one_added(case: Case, view: View, offered: dict[str, Tensor]) -> Iterator[s
         weights = _solved([tensor], gap)
         if weights is None or not view.explains(view.wanted + _summed(weights, [tensor])):
             continue
-        yield (
-            f"{view.label} is what is wanted plus {name}, times {_weights(case, view, weights[0])}."
-        )
+        times = _weight(case, view, weights[0]) or numbers(weights[0])
+        yield f"{view.label} is what is wanted plus {name}, times {times}."
         return
 
 
-def _other_mix(case: Case, view: View, offered: dict[str, Tensor]) -> Iterator[str]:
-    """Both as sums of the same two or three inputs, whose weights are compared one by one."""
-    for count in (2, 3):
+def _other_weights(
+    case: Case, view: View, offered: dict[str, Tensor], *, named: bool
+) -> Iterator[str]:
+    """Both as sums of the same two or three inputs, whose weights are compared one by one.
+
+    named: say only weights that have a name. What networks predict depends on all inputs, so that
+    weights without a name may be chance.
+    """
+    for count in range(2, MOST_TERMS + 1):
         for names in combinations(offered, count):
             terms = [offered[name] for name in names]
             right, wrong = _solved(terms, view.wanted), _solved(terms, view.came)
             if right is None or wrong is None:
                 continue
-            known = view.same(_summed(right, terms), view.wanted)
-            if known and view.explains(_summed(wrong, terms)):
-                sentence = _compared(case, view, names, right, wrong)
-                if sentence:
-                    yield sentence
-                    return
+            if view.same(_summed(right, terms), view.wanted) and view.explains(
+                _summed(wrong, terms)
+            ):
+                yield from _compared(case, view, names, right, wrong, named=named)
+                return
 
 
 def _compared(
-    case: Case, view: View, names: tuple[str, ...], right: Tensor, wrong: Tensor
-) -> str:
-    """Which inputs have the right weights, and what the weights of the others are times."""
+    case: Case, view: View, names: tuple[str, ...], right: Tensor, wrong: Tensor, *, named: bool
+) -> Iterator[str]:
+    """Which inputs have the right weights (N, B), and what is true of the others."""
     largest = right.abs().max(dim=0).values
-    good, bad = [], []
-    for name, one, other in zip(names, right, wrong, strict=True):
-        if bool(((one - other).abs() <= 1e-3 * largest).all()):
-            good.append(name)
-        elif bool((other.abs() <= 1e-4 * largest).all()):
-            bad.append(f"{name} is missing")
-        elif bool((one.abs() <= 1e-4 * largest).all()):
-            bad.append(f"{name} does not belong to it")
-        else:
-            ratio = other / one
-            told = _told(case, view, ratio)
-            if not told:
-                return ""
-            bad.append(f"{name} has {told}")
-    if not bad:
-        return ""
-    start = f"{view.label} is a sum of {listed(names)}"
-    rest = f"; {listed(good)} {'has' if len(good) == 1 else 'have'} the right weight" if good else ""
-    return f"{start}{rest}; {listed(bad)}."
+    missing = [i for i, its in enumerate(wrong) if _none(its, largest)]
+    good = [i for i, its in enumerate(wrong) if _equal(its, right[i], largest)]
+    told = {i: f"{names[i]} is missing" for i in missing if i not in good}
+    for i in sorted({*range(len(names))} - {*good} - told.keys()):
+        words = _about_weight(case, view, i, names, right, wrong, named=named)
+        if not words:
+            return
+        told[i] = f"{names[i]} has {words}"
+    used = [names[i] for i in range(len(names)) if i not in good or i not in missing]
+    if told and len(used) == len(names):
+        rest = ""
+        if good:
+            have = "has" if len(good) == 1 else "have"
+            rest = f"; {listed([names[i] for i in good])} {have} the right weight"
+        yield f"{view.label} is a sum of {listed(names)}{rest}; {listed([*told.values()])}."
 
 
-def _told(case: Case, view: View, ratio: Tensor) -> str:
-    if bool((ratio + 1).abs().max() < 1e-3):
+def _about_weight(
+    case: Case,
+    view: View,
+    i: int,
+    names: tuple[str, ...],
+    right: Tensor,
+    wrong: Tensor,
+    *,
+    named: bool,
+) -> str:
+    largest = right.abs().max(dim=0).values
+    if _equal(wrong[i], -right[i], largest):
         return "the other sign"
-    if bool((ratio - ratio.mean()).abs().max() <= 1e-3 * ratio.abs().max()):
-        name = constant_named(case, view, float(ratio.mean()))
-        return f"{number(ratio.mean())} times its weight{f', which is {name}' if name else ''}"
-    name = each_named(case, ratio)
-    return f"its weight times {name}" if name else ""
+    for j, name in enumerate(names):
+        for sign, its in ((1, "the weight"), (-1, "minus the weight")):
+            if j != i and _equal(wrong[i], sign * right[j], largest):
+                return f"{its} of {name}"
+    own = _weight(case, view, wrong[i])
+    if own:
+        return f"the weight {own}"
+    if _none(right[i], largest):
+        return "" if named else f"a weight of {numbers(wrong[i])}, where it should have none"
+    ratio = wrong[i] / right[i]
+    times = _weight(case, view, ratio)
+    if not times and _steady(ratio):
+        times = number(ratio.mean())
+    if not times and not named:
+        times = numbers(ratio)
+    return f"its weight times {times}" if times else ""
 
 
-def _weights(case: Case, view: View, weights: Tensor) -> str:
-    if bool((weights - weights.mean()).abs().max() <= 1e-3 * weights.abs().max()):
-        return constant_named(case, view, float(weights.mean())) or number(weights.mean())
-    return each_named(case, weights) or numbers(weights)
+def _weight(case: Case, view: View, weights: Tensor) -> str:
+    """The name of weights (B,), or the number if it is a plain one, or ""."""
+    if not _steady(weights):
+        return each_named(case, weights)
+    mean = float(weights.mean())
+    if abs(mean - round(mean)) <= ALIKE * abs(mean) and abs(mean) < 10:
+        return str(round(mean))
+    return constant_named(case, view, mean)
+
+
+def _steady(weights: Tensor) -> bool:
+    spread = (weights - weights.mean()).abs().max()
+    return bool(spread <= ALIKE * weights.abs().max())
+
+
+def _none(weights: Tensor, largest: Tensor) -> bool:
+    return bool((weights.abs() <= 1e-4 * largest).all())
+
+
+def _equal(one: Tensor, other: Tensor, largest: Tensor) -> bool:
+    return bool(((one - other).abs() <= ALIKE * largest).all())
 
 
 def _solved(terms: list[Tensor], total: Tensor) -> Tensor | None:
     """The weights (N, B) of the N terms in the total, or None where terms depend on each other."""
     columns = torch.stack(terms, dim=-1).flatten(1, -2).double()
     lengths = columns.norm(dim=1, keepdim=True)
-    if bool((lengths < NEGLIGIBLE).any()):
+    if columns.shape[1] < 3 * len(terms) or bool((lengths < NEGLIGIBLE).any()):
         return None
     if bool((torch.linalg.svdvals(columns / lengths)[:, -1] < INDEPENDENT).any()):
         return None

@@ -70,8 +70,8 @@ def right_parts(case: Case, view: View) -> Iterator[str]:
         return
     for axis, name in enumerate(view.axes):
         others = [other for other in range(wrong.dim()) if other != axis]
-        bad = wrong.any(dim=others) if others else wrong
-        if name and bad.any() and not bad.all():
+        bad = wrong.any(dim=others)
+        if name and bad.any() and not bad.all() and _counts(view, axis, ~bad):
             yield _split(case, view, name, bad)
             return
     count = int(wrong.sum())
@@ -83,6 +83,13 @@ def right_parts(case: Case, view: View) -> Iterator[str]:
             return
     if count <= FEW * wrong.numel():
         yield f"{view.label} is right in all but {count} of {wrong.numel()} numbers."
+
+
+def _counts(view: View, axis: int, good: Tensor) -> bool:
+    """Whether the right pictures, rows or columns are large and many enough to mean something."""
+    right = view.wanted.movedim(axis, 0)[good]
+    large = bool(right.abs().max() > 0.1 * view.wanted.abs().max())
+    return large and (axis < 2 or int(good.sum()) >= len(good) / 2)
 
 
 def _split(case: Case, view: View, name: str, bad: Tensor) -> str:
@@ -140,6 +147,17 @@ def _range(values: Tensor) -> str:
     return f"from {number(values.min())} to {number(values.max())}"
 
 
+def winners(view: View) -> Iterator[str]:
+    """In how many pixels the largest number belongs to the right colour."""
+    if view.axes[1:2] != ("colour",):
+        return
+    same = view.wanted.argmax(dim=1) == view.came.argmax(dim=1)
+    yield (
+        f"{view.label} has the largest number at the right colour in {int(same.sum())} of "
+        f"{same.numel()} pixels."
+    )
+
+
 def directions(view: View) -> Iterator[str]:
     """How large it is, and whether it points the way it should: a last resort, always true."""
     if view.wanted.numel() < 12 or not view.wanted.any() or not view.came.any():
@@ -153,7 +171,6 @@ def directions(view: View) -> Iterator[str]:
     cosines = torch.nn.functional.cosine_similarity(right, wrong, dim=1)
     lengths = wrong.norm(dim=1) / right.norm(dim=1)
     each = " for each picture" if len(cosines) > 1 else ""
-    middle = float(cosines.mean())
     if bool((cosines > 0.99).all()):
         way = "points almost the way it should"
     elif bool((cosines < -0.5).all()):
@@ -162,7 +179,6 @@ def directions(view: View) -> Iterator[str]:
         way = "has nothing to do with what is wanted"
     else:
         way = "points only partly the way it should"
-    del middle
     yield (
         f"{view.label} {way} (cosine {_spread(cosines)}{each}) "
         f"and is {_spread(lengths)} times as large."

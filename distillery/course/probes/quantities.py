@@ -53,12 +53,12 @@ def _constants(case: Case, view: View) -> Iterator[tuple[str, float]]:
     if scale:
         offered |= {"guidance_scale": scale, "guidance_scale - 1": scale - 1}
         offered |= {"guidance_scale + 1": scale + 1}
-    if view.pictures:
-        each = view.numbers_each
+    pictures = next((one for one in case.tensors.values() if one.dim() == 4), None)
+    if pictures is not None and len(pictures[0]) > 1:
         offered |= {
-            "the number of numbers in a picture": each,
-            "the number of all numbers": view.wanted.numel(),
-            "the number of pixels": math.prod(view.wanted.shape[2:]),
+            "the number of numbers in a picture": pictures[0].numel(),
+            "the number of all numbers": pictures.numel(),
+            "the number of pixels of a picture": math.prod(pictures.shape[2:]),
         }
     palette = case.tensors.get("palette")
     if palette is not None:
@@ -100,12 +100,13 @@ def _forms(levels: dict[str, Tensor]) -> dict[str, Tensor]:
         found |= {name: its, f"sqrt({name})": its.clamp(min=0).sqrt()}
         if name not in ("c0", "c1", "sigma"):
             found |= {f"(1 - {name})": 1 - its, f"sqrt(1 - {name})": (1 - its).clamp(min=0).sqrt()}
+            found |= {f"(1 - sqrt({name}))": 1 - its.clamp(min=0).sqrt()}
     return {name: its for name, its in found.items() if bool((its > NEGLIGIBLE).all())}
 
 
 def _singles(levels: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
     for name, its in _forms(levels).items():
-        yield name.strip("()") if name.startswith("(") else name, its
+        yield name[1:-1] if name.startswith("(") else name, its
         yield f"1 / {name}", 1 / its
 
 

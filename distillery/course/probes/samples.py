@@ -14,8 +14,14 @@ from distillery.course.probes.views import listed, number, numbers
 
 def about_draws(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
     """Which ends are missed, at which steps, and how often the ends come."""
-    yield from _ends(case, wanted, came)
-    yield from _how_often(case, wanted, came)
+    drawn = came.samples
+    if drawn is None or came.facts.get("varies_in_batch") is False:
+        return
+    if drawn.is_floating_point() and bool((drawn != drawn.round()).any()):
+        yield f"The values of t are not whole numbers: the first is {number(drawn.flatten()[0])}."
+        return
+    off = list(_ends(case, wanted, came))
+    yield from off or _how_often(case, wanted, came)
 
 
 def _ranges(case: Case, seen: Observation) -> list[tuple[int, list[int]]]:
@@ -58,15 +64,9 @@ def _how_often(case: Case, wanted: Observation, came: Observation) -> Iterator[s
         return
     low, high = _wanted_ends(case, wanted)
     t = drawn.float().nan_to_num()
-    if bool((t != t.round()).any()):
-        yield "The values of t are not whole numbers."
-        return
     values, counts = t.unique(return_counts=True)
     expected = len(t) / (high - low + 1)
     count = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    if len(values) == 1:
-        yield f"Every t is {number(values[0])}."
-        return
     inside = [count.get(float(one), 0) for one in range(low + 1, high)]
     ends = [count.get(float(one), 0) / expected for one in (low, high)]
     even_inside = inside and max(inside) < 1.5 * expected and min(inside) > 0.6 * expected

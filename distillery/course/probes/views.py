@@ -84,12 +84,13 @@ def views(case: Case, wanted: Observation, came: Observation) -> list[View]:
 
 
 def _axes(case: Case, value: Tensor) -> tuple[str, ...]:
-    batches = {len(one) for one in case.tensors.values() if one.dim() == 4}
-    if value.dim() == 4 and len(value) in batches and getattr(case, "learns", "") != "lora":
-        return PICTURES
-    if value.dim() == 4 and case.kind == "passage":
-        return PICTURES
-    return ("row", "column") if value.dim() == 2 else ("",) * value.dim()
+    if value.dim() == 2:
+        return "row", "column"
+    if value.dim() != 4:
+        return ("",) * value.dim()
+    first = "prompt" if getattr(case, "learns", "") == "lora" else PICTURES[0]
+    of_colours = "logits" in case.tensors or list(case.arguments) == ["image", "palette"]
+    return first, "colour" if of_colours else PICTURES[1], *PICTURES[2:]
 
 
 def number(value: float | Tensor) -> str:

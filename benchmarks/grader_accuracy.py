@@ -17,11 +17,10 @@ from collections.abc import Iterator
 
 import torch
 
-from distillery.course.record import record
+from benchmarks.reply_here import reply_here
 from distillery.course.tasks import Task
 from grading.core.records import Verdict
 from grading.judge.judge_task import Key, judge
-from grading.sandbox.jobs import Raised, Reply
 from grading.stages import STAGES
 from grading.stages.known_answers import Answer, Function
 from grading.stages.misconceptions import MISCONCEPTIONS
@@ -85,12 +84,7 @@ def _of(task: Task, answers: tuple[Answer, ...]) -> Iterator[Answer]:
 
 
 def _verdict(task: Task, function: Function) -> Verdict:
-    try:
-        recording = record(function, task.case)
-        reply = Reply("returned", recording.facts, recording.tensors)
-    except Exception as error:
-        reply = Reply("raised", raised=Raised(type(error).__name__, str(error), ""))
-    return judge(task, reply, 1.0)[0]
+    return judge(task, reply_here(function, task), 1.0)[0]
 
 
 def _row(name: str, count: Counter[str]) -> str:

@@ -22,6 +22,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -244,7 +245,7 @@ class Jury:
     def __init__(self, stage: Stage, function: str, keys: list[Key]) -> None:
         right = getattr(importlib.import_module(f"reference.{stage.module}"), function)
         self._tasks = [key.task(f"{stage.module}.{function}") for key in keys]
-        self._right = [record(right, task.case) for task in self._tasks]
+        self._right = [_recordings(right, task) for task in self._tasks]
 
     def fate(self, mutant: Mutant) -> Fate:
         """Run it in a child process, which may hang or die of it."""
@@ -263,20 +264,25 @@ class Jury:
     def _fate(self, mutant: Mutant) -> Fate:
         warnings.simplefilter("ignore")
         try:
-            recordings = []
+            recordings: list[list[Recording]] = []
             for task in self._tasks:
-                recordings.append(record(mutant.function, task.case))
+                recordings.append(_recordings(mutant.function, task))
                 if not recordings[1:] and not _passes(recordings[0], task):
                     return "killed"
         except (Exception, SystemExit):
             # On other inputs than those that it was graded on, it may be anything.
             return "survived" if recordings else "killed"
-        pairs = zip(recordings, self._right, strict=True)
+        pairs = zip(chain(*recordings), chain(*self._right), strict=True)
         return "unchanged" if all(_alike(one, other) for one, other in pairs) else "survived"
 
 
-def _passes(recording: Recording, task: Task) -> bool:
-    return task.passes(conclude(recording, task.case))
+def _recordings(function: Callable[..., Any], task: Task) -> list[Recording]:
+    return [record(function, trial.case) for trial in task.trials]
+
+
+def _passes(recordings: list[Recording], task: Task) -> bool:
+    pairs = zip(recordings, task.trials, strict=True)
+    return task.passes([conclude(recording, trial.case) for recording, trial in pairs])
 
 
 def _alike(one: Recording, other: Recording) -> bool:

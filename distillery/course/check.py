@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import STILL_TO_DO
-from distillery.course.observe import observe
+from distillery.course.observe import Observation, observe
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
 from distillery.course.tasks import Task, compare, load_task, split_task
@@ -51,14 +51,30 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
 
 
 def _result(task: Task, function: Callable[..., Any] | None) -> Result:
+    came: list[Observation] = []
     try:
-        came = observe(function or _student_function(task.name), task.case)
+        tested = function or _student_function(task.name)
+        for trial in task.trials:
+            came.append(observe(tested, trial.case))
     except NotImplementedError as error:
         if says_to_do(str(error)):
             return Result(task.name, False, (str(error) or still_to_do(task),))
-        return _stopped(task, error)
+        return _stopped_or_wrong(task, came, error)
     except (Exception, SystemExit) as error:
-        return _stopped(task, error)
+        return _stopped_or_wrong(task, came, error)
+    return _compared(task, came, function)
+
+
+def _stopped_or_wrong(task: Task, came: list[Observation], error: BaseException) -> Result:
+    """Said of the first trial in which it is not right, which may come before the error."""
+    if any(not trial.passes(its) for trial, its in zip(task.trials, came, strict=False)):
+        return _compared(task, came, None)
+    line = _own_line(task, error)
+    lines = stopped(task, task.trials[len(came)], type(error).__name__, str(error), line)
+    return Result(task.name, False, lines)
+
+
+def _compared(task: Task, came: list[Observation], function: Callable[..., Any] | None) -> Result:
     found = compare(task, came)
     name = found.misconception.name if found.misconception else None
     result = Result(task.name, found.passed, say(found), name)
@@ -71,7 +87,8 @@ def _result(task: Task, function: Callable[..., Any] | None) -> Result:
 
 def _is_right(task: Task) -> bool:
     try:
-        return task.passes(observe(_student_function(task.name), task.case))
+        function = _student_function(task.name)
+        return task.passes([observe(function, trial.case) for trial in task.trials])
     except (Exception, SystemExit):
         return False
 
@@ -86,11 +103,6 @@ def _student_function(task: str) -> Callable[..., Any]:
     return function
 
 
-def _stopped(task: Task, error: BaseException) -> Result:
-    lines = stopped(task, type(error).__name__, str(error), _own_line(task, error))
-    return Result(task.name, False, lines)
-
-
 def _own_line(task: Task, error: BaseException) -> str:
     """The last line of the student's own code that the exception came through."""
     file = str(student_file(split_task(task.name)[0]))
@@ -100,7 +112,7 @@ def _own_line(task: Task, error: BaseException) -> str:
 
 
 def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Figure:
-    """Draw target, yours and their difference, a row for each latent.
+    """Draw target, yours and their difference on the ordinary inputs, a row for each latent.
 
     For a sampler it is a histogram, and for a result of a few numbers a bar for each. Arguments and
     errors are those of `check`. Where the function returns nothing that can be drawn, only the
@@ -108,15 +120,15 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
     """
     from matplotlib import pyplot
 
-    stored = load_task(task)
-    wanted, came = stored.wanted, None
+    trial = load_task(task).trials[0]
+    wanted, came = trial.wanted, None
     try:
-        came = observe(function or _student_function(stored.name), stored.case)
+        came = observe(function or _student_function(task), trial.case)
     except (Exception, SystemExit):
         pass
     else:
-        accepted = stored.matching(came)
+        accepted = trial.matching(came)
         wanted = replace(wanted, value=accepted.value) if accepted else wanted
-    figure = stored.case.draw(pyplot.figure, wanted, came)
+    figure = trial.case.draw(pyplot.figure, wanted, came)
     pyplot.close(figure)  # it is shown as the value of the cell, not a second time by the backend
     return figure

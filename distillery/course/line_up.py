@@ -35,11 +35,11 @@ class LineUp:
         stored = load_task(task)
         known = {wrong.name: wrong for wrong in stored.misconceptions}
         pictures = {
-            wrong.name: wrong.observation.value
+            wrong.name: came.value
             for wrong in stored.misconceptions
-            if wrong.observation.value is not None
+            if (came := wrong.observations[0]) is not None and came.value is not None
         }
-        wanted = stored.wanted.value
+        wanted = stored.trials[0].wanted.value
         if wanted is None:
             raise CourseError(f"{task} has no picture to show; choose another task.")
         for name in names:

@@ -55,6 +55,15 @@ def record(function: Function, case: Case) -> Recording:
     return Recording(facts, recorded)
 
 
+def under(prefix: str, tensors: Tensors) -> Tensors:
+    """Those whose names begin so, without that beginning."""
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
 def seeded() -> torch.Generator:
     """A new generator with the seed that every check uses."""
     return torch.Generator().manual_seed(SEED)

@@ -11,7 +11,7 @@ from torch import Tensor
 from distillery.core.errors import STILL_TO_DO, to_do_sentence
 from distillery.course.case import Case
 from distillery.course.labels import CAUSE, GOT, WANTED
-from distillery.course.tasks import Comparison, Task
+from distillery.course.tasks import Comparison, Task, Trial
 
 LONGEST_LINE = 160
 
@@ -24,7 +24,7 @@ def say(found: Comparison) -> tuple[str, ...]:
         return (f"{task.name}: right{how}",)
     wanted, came = _first_difference(found)
     lines = (
-        f"{task.name}: not yet.",
+        f"{task.name}: not yet{_in_circumstances(found.trial)}.",
         f"  {WANTED}: {wanted}",
         f"  {GOT + ':':7} {shortened(came)}",
     )
@@ -33,11 +33,17 @@ def say(found: Comparison) -> tuple[str, ...]:
     return (*lines, f"  {CAUSE}{found.misconception.sentence}")
 
 
+def _in_circumstances(trial: Trial) -> str:
+    return f", {trial.circumstances}" if trial.circumstances else ""
+
+
 def _first_difference(found: Comparison) -> tuple[str, str]:
     """What was wanted and what came, for the first thing that differs."""
-    case, wanted, came = found.task.case, found.task.wanted, found.came
-    if found.differing:
-        name = found.differing[0]
+    case, wanted, came = found.trial.case, found.trial.wanted, found.came
+    assert came is not None
+    differing = found.trial.differing(came)
+    if differing:
+        name = differing[0]
         facts = (wanted.facts[name], came.facts.get(name))
         return _in_words(case, name, facts[0]), _in_words(case, name, facts[1])
     assert wanted.value is not None
@@ -85,14 +91,16 @@ def still_to_do(task: Task) -> str:
     return to_do_sentence(task.name, task.notebook, task.number)
 
 
-def stopped(task: Task, kind: str, message: str, line: str) -> tuple[str, ...]:
+def stopped(task: Task, trial: Trial, kind: str, message: str, line: str) -> tuple[str, ...]:
     """What is said of an exception.
 
     Args:
+        trial: the one in which it came.
         kind: the name of its class.
         line: the last line of the student's own code that it came through, or "".
     """
-    lines = [f"{task.name}: it stops with an error.", f"  {shortened(f'{kind}: {message}')}"]
+    where = _in_circumstances(trial)
+    lines = [f"{task.name}: it stops with an error{where}.", f"  {shortened(f'{kind}: {message}')}"]
     if line:
         lines.append(f"  in the line: {shortened(line)}")
     if kind == "NameError":

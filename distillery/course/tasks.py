@@ -8,8 +8,9 @@ wrong.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -20,17 +21,20 @@ from distillery.core.errors import CourseError
 from distillery.course.case import Case
 from distillery.course.kinds import from_wire
 from distillery.course.observe import Observation, close
-from distillery.course.record import Facts, Tensors
+from distillery.course.record import Facts, Tensors, under
 from distillery.course.student_files import course_root
 
 
 @dataclass(frozen=True)
 class Misconception:
-    """A known wrong answer. The sentence completes "this is what you get when"."""
+    """A known wrong answer. The sentence completes "this is what you get when".
+
+    observations: what it does in each trial of its task; None from where it stops with an error.
+    """
 
     name: str
     sentence: str
-    observation: Observation
+    observations: tuple[Observation | None, ...]
 
 
 @dataclass(frozen=True)
@@ -42,21 +46,18 @@ class Accepted:
 
 
 @dataclass(frozen=True)
-class Task:
-    """Everything stored about one task.
+class Trial:
+    """One set of inputs of a task, and what is wanted there.
 
-    accepted: where several values are right, all of them, that of `wanted` among them.
-    uses:     the other tasks of the stage that its function calls.
+    circumstances: what is special about the inputs, such as "with one picture of 4 channels"; ""
+                   for the ordinary ones, which come first.
+    accepted:      where several values are right, all of them, that of `wanted` among them.
     """
 
-    name: str
-    number: int
-    notebook: str
+    circumstances: str
     case: Case
     wanted: Observation
-    misconceptions: tuple[Misconception, ...]
     accepted: tuple[Accepted, ...] = ()
-    uses: tuple[str, ...] = ()
 
     def matching(self, came: Observation) -> Accepted | None:
         """The accepted value that came, the nearest of them where several are near."""
@@ -66,53 +67,128 @@ class Task:
         near = [one for one in self.accepted if close(value, one.value, came.tolerance)]
         return min(near, key=lambda one: float((value - one.value).abs().max()), default=None)
 
-    def passes(self, came: Observation) -> bool:
-        """Whether that is what a right answer does."""
+    def passes(self, came: Observation | None) -> bool:
+        """Whether that is what a right answer does; None is an error, which is not."""
+        if came is None:
+            return False
         return came.equals(self.wanted) or self.matching(came) is not None
+
+    def differing(self, came: Observation) -> tuple[str, ...]:
+        """The names of the wanted facts that are not as wanted, in their order."""
+        facts = self.wanted.facts
+        return tuple(name for name in facts if came.facts.get(name) != facts[name])
+
+    def has_right_numbers(self, came: Observation) -> bool:
+        """The value and the loss are right, whatever the facts are."""
+        if came.value is None:
+            return False
+        right = [self.wanted.value, *(one.value for one in self.accepted)]
+        near = any(close(came.value, value, came.tolerance) for value in right)
+        return near and close(came.loss, self.wanted.loss)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Everything stored about one task.
+
+    trials: at least one; the ordinary inputs come first. A right answer passes all of them.
+    uses:   the other tasks of the stage that its function calls.
+    hidden: how many of the trials, the last ones, students never see. What misconceptions do there
+            is not known, and need not be: a mistake is named by what it does in the others.
+    """
+
+    name: str
+    number: int
+    notebook: str
+    trials: tuple[Trial, ...]
+    misconceptions: tuple[Misconception, ...]
+    uses: tuple[str, ...] = ()
+    hidden: int = 0
+
+    def passes(self, came: Sequence[Observation | None]) -> bool:
+        """Whether that is what a right answer does in the trials, which are in order."""
+        pairs = zip_longest(self.trials, came)
+        return all(trial is not None and trial.passes(its) for trial, its in pairs)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How an observation compares with what its task wants.
+    """How an answer compares with what its task wants.
 
-    accepted:      where several values are right, the one that came.
+    observations:  what it does in each trial; None from where it stops with an error.
+    rights:        whether that is right, for each trial.
     misconception: the known wrong answer that does the same.
-    differing:     the names of the wanted facts that are not as wanted, in their order.
-    right_numbers: the value and the loss are right, whatever the facts are.
     """
 
     task: Task
-    came: Observation
-    passed: bool
-    accepted: Accepted | None
+    observations: tuple[Observation | None, ...]
+    rights: tuple[bool, ...]
     misconception: Misconception | None
-    differing: tuple[str, ...]
-    right_numbers: bool
+
+    @property
+    def passed(self) -> bool:
+        """Right in every trial."""
+        return all(self.rights)
+
+    @property
+    def seems_right(self) -> bool:
+        """Right in every trial that students see."""
+        return all(self.rights[: len(self.rights) - self.task.hidden])
+
+    @property
+    def place(self) -> int:
+        """Of the first trial in which it is wrong, or of the first of all."""
+        return self.rights.index(False) if not self.passed else 0
+
+    @property
+    def trial(self) -> Trial:
+        """The trial of that place."""
+        return self.task.trials[self.place]
+
+    @property
+    def came(self) -> Observation | None:
+        """What it does in that trial."""
+        return self.observations[self.place]
+
+    @property
+    def accepted(self) -> Accepted | None:
+        """Where several values are right there, the one that came."""
+        return self.trial.matching(self.came) if self.came else None
 
 
-def compare(task: Task, came: Observation) -> Comparison:
-    """Compare an observation with what the task wants and with every known misconception."""
-    accepted = task.matching(came)
-    passed = accepted is not None or came.equals(task.wanted)
-    wrong = () if passed else task.misconceptions
-    wanted = task.wanted.facts
-    return Comparison(
-        task=task,
-        came=came,
-        passed=passed,
-        accepted=accepted,
-        misconception=next((one for one in wrong if came.equals(one.observation)), None),
-        differing=tuple(name for name in wanted if came.facts.get(name) != wanted[name]),
-        right_numbers=_has_right_numbers(task, came),
-    )
+def compare(task: Task, came: Sequence[Observation | None]) -> Comparison:
+    """Compare what an answer does with what the task wants and with every known misconception.
+
+    Args:
+        came: for each trial in order; None, or nothing, from where it stops with an error.
+    """
+    every = (*came, *[None] * (len(task.trials) - len(came)))
+    rights = tuple(trial.passes(its) for trial, its in zip(task.trials, every, strict=True))
+    right = all(rights)
+    known = None if right else _known(task.misconceptions, every, rights.index(False))
+    return Comparison(task, every, rights, known)
 
 
-def _has_right_numbers(task: Task, came: Observation) -> bool:
-    if came.value is None:
-        return False
-    right = [task.wanted.value, *(one.value for one in task.accepted)]
-    near = any(close(came.value, value, came.tolerance) for value in right)
-    return near and close(came.loss, task.wanted.loss)
+def _known(
+    misconceptions: Iterable[Misconception], came: Sequence[Observation | None], place: int
+) -> Misconception | None:
+    """The known wrong answer that does the same in the trial at this place.
+
+    Where several do, it is the one that does the same in most of the trials. An error is nobody's:
+    one of the same kind may have another cause.
+    """
+    best, most = None, 0
+    for known in misconceptions:
+        if place >= len(known.observations) or not _alike(came[place], known.observations[place]):
+            continue
+        same = sum(map(_alike, came, known.observations))
+        if same > most:
+            best, most = known, same
+    return best
+
+
+def _alike(one: Observation | None, other: Observation | None) -> bool:
+    return one is not None and other is not None and one.equals(other)
 
 
 def split_task(task: str) -> tuple[str, str]:
@@ -147,28 +223,39 @@ def load_task(task: str) -> Task:
     facts = stored["tasks"][function]
     tensors = _read_tensors(stage)
     tensors |= {name: tensors[same] for name, same in stored.get("same", {}).items()}
-    prefix = f"{function}/"
-    mine = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    mine = [under(f"{function}/{place}/", tensors) for place in range(len(facts["trials"]))]
+    trials = tuple(_trial(*pair) for pair in zip(facts["trials"], mine, strict=True))
     return Task(
         name=task,
         number=facts["number"],
         notebook=stored["notebook"],
-        case=from_wire(facts["case"], tensors | mine),
-        wanted=_observation(facts["wanted"], mine, "wanted"),
+        trials=trials,
         misconceptions=tuple(
-            Misconception(
-                name,
-                wrong["sentence"],
-                _observation(_all_facts(facts["wanted"], wrong), mine, f"wrong/{name}"),
-            )
+            Misconception(name, wrong["sentence"], _wrong(name, wrong["trials"], trials, mine))
             for name, wrong in facts["misconceptions"].items()
         ),
-        accepted=_accepted(facts.get("accepted", []), mine),
         uses=tuple(facts.get("uses", ())),
+    )
+
+
+def _trial(facts: Facts, mine: Tensors) -> Trial:
+    return Trial(
+        circumstances=facts["circumstances"],
+        case=from_wire(facts["case"], mine),
+        wanted=_observation(facts["wanted"], mine, "wanted"),
+        accepted=_accepted(facts.get("accepted", []), mine),
+    )
+
+
+def _wrong(
+    name: str, facts: list[Facts | None], trials: Sequence[Trial], mine: Sequence[Tensors]
+) -> tuple[Observation | None, ...]:
+    """What a misconception does in each trial; null in data/checks is an error."""
+    return tuple(
+        None
+        if its is None
+        else _observation(_all_facts(trial.wanted.facts, its), tensors, f"wrong/{name}")
+        for its, trial, tensors in zip(facts, trials, mine, strict=True)
     )
 
 
@@ -176,10 +263,9 @@ def _observation(facts: Facts, mine: Tensors, name: str) -> Observation:
     return Observation(facts, mine.get(name), mine.get(f"{name}/loss"))
 
 
-def _all_facts(wanted: Facts, wrong: dict[str, Any]) -> Facts:
+def _all_facts(wanted: Facts, its: Facts) -> Facts:
     """Only the facts that differ from the wanted ones are stored; null means there is none."""
-    facts = wanted | wrong.get("facts", {})
-    return {name: fact for name, fact in facts.items() if fact is not None}
+    return {name: fact for name, fact in (wanted | its).items() if fact is not None}
 
 
 def _accepted(sentences: list[str], mine: Tensors) -> tuple[Accepted, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -12,9 +13,17 @@ from safetensors.torch import save
 from torch import Tensor
 
 from distillery.core.errors import CourseError
+from distillery.course.case import Case
 from distillery.course.kinds import to_wire
 from distillery.course.observe import Observation, observe
-from distillery.course.tasks import Accepted, Misconception, Task, weighted_sums
+from distillery.course.tasks import (
+    Accepted,
+    Misconception,
+    Task,
+    Trial,
+    compare,
+    weighted_sums,
+)
 from grading.stages.cases import ACCEPTED, CASES
 from grading.stages.inputs.random_inputs import VISIBLE
 from grading.stages.misconceptions import MISCONCEPTIONS
@@ -33,10 +42,9 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     tensors: dict[str, Tensor] = {}
     tasks: dict[str, Any] = {}
     for function in stage.points:
-        task = observed_task(stage, function, reference[function], VISIBLE)
-        facts, mine, shared = _stored(task)
-        tasks[function] = facts
-        tensors |= shared | {f"{function}/{name}": tensor for name, tensor in mine.items()}
+        task = observed_task(stage, function, reference[function])
+        tasks[function], mine = _stored(task)
+        tensors |= {f"{function}/{name}": tensor for name, tensor in mine.items()}
     facts = {"notebook": str(stage.notebook), "tasks": tasks}
     same = _repeated(tensors)
     kept = {name: tensor.contiguous() for name, tensor in tensors.items() if name not in same}
@@ -44,82 +52,120 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     return save(kept), json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
 
 
-def observed_task(stage: Stage, function: str, right: Callable[..., Any], seed: int) -> Task:
-    """A task on the inputs of a seed: what the reference and every known misconception do there.
+def observed_task(stage: Stage, function: str, right: Callable[..., Any]) -> Task:
+    """A task on its visible inputs: what the reference and every known misconception do there.
 
     Raises:
         CourseError: a misconception does on these inputs what the reference, or another, does.
     """
     name = f"{stage.module}.{function}"
-    case = CASES[name](seed)
-    sentences, values = _accepted(name, seed)
+    trials = observed_trials(name, right, VISIBLE)
     task = Task(
         name=name,
         number=list(stage.points).index(function) + 1,
         notebook=str(stage.notebook),
-        case=case,
-        wanted=observe(right, case),
+        trials=trials,
         misconceptions=tuple(
-            Misconception(answer.name, answer.sentence, observe(answer.function, case))
+            Misconception(answer.name, answer.sentence, _observations(answer.function, trials))
             for answer in MISCONCEPTIONS
             if answer.task == name
         ),
-        accepted=tuple(Accepted(*pair) for pair in zip(sentences, values, strict=True)),
         uses=tuple(name for name in stage.points if name in right.__code__.co_names),
     )
     _check_distinct(task)
     return task
 
 
-def _accepted(task: str, seed: int) -> tuple[list[str], list[Tensor]]:
+def observed_trials(task: str, right: Callable[..., Any], seed: int) -> tuple[Trial, ...]:
+    """The trials of a task on the inputs of a seed, and what the reference does there."""
+    return tuple(_observed(task, words, draw(seed), right) for words, draw in CASES[task].items())
+
+
+def _observed(task: str, words: str, case: Case, right: Callable[..., Any]) -> Trial:
+    scale = case.values.get("guidance_scale")
+    guided = "" if scale is None else f" and guidance_scale = {scale:g}"
+    return Trial(words and words + guided, case, observe(right, case), _accepted(task, case))
+
+
+def _observations(
+    wrong: Callable[..., Any], trials: tuple[Trial, ...]
+) -> tuple[Observation | None, ...]:
+    """What an answer does in each trial; None from the first that it stops in with an error."""
+    observations: list[Observation | None] = []
+    for trial in trials:
+        try:
+            observations.append(observe(wrong, trial.case))
+        # A mistake that is made for some shapes fails in any way with others.
+        except Exception:
+            break
+    return (*observations, *[None] * (len(trials) - len(observations)))
+
+
+def _accepted(task: str, case: Case) -> tuple[Accepted, ...]:
     if task not in ACCEPTED:
-        return [], []
-    sentences, weights, directions = ACCEPTED[task](seed)
-    return sentences, list(weighted_sums(weights, directions))
+        return ()
+    sentences, weights, directions = ACCEPTED[task](case)
+    values = weighted_sums(weights, directions)
+    return tuple(Accepted(*pair) for pair in zip(sentences, values, strict=True))
 
 
 def _check_distinct(task: Task) -> None:
-    """Every right value and every misconception is like itself alone."""
-    facts = task.wanted.facts
-    right = [(one.sentence, Observation(facts, one.value)) for one in task.accepted]
-    if right and not any(task.wanted.equals(one) for _, one in right):
-        raise CourseError(f"{task.name}: the reference is none of the answers accepted.")
-    wrong = [(known.name, known.observation) for known in task.misconceptions]
-    all_of_them = [*(right or [("the reference", task.wanted)]), *wrong]
-    for (one, its), (other, others) in combinations(all_of_them, 2):
-        if its.equals(others) or others.equals(its):
-            raise CourseError(f"{task.name}: the check cannot tell {other} from {one}.")
+    """Every misconception fails, and no two of them do the same in all trials."""
+    for place, trial in enumerate(task.trials):
+        if not trial.passes(trial.wanted):
+            raise CourseError(f"{task.name}: the reference is none of the answers accepted.")
+        right = {one.sentence: replace(trial.wanted, value=one.value) for one in trial.accepted}
+        for (one, its), (other, others) in combinations(right.items(), 2):
+            if its.equals(others) and not place:
+                raise CourseError(f"{task.name}: the check cannot tell {other} from {one}.")
+    for known in task.misconceptions:
+        if compare(task, known.observations).passed:
+            raise CourseError(
+                f"{task.name}: the check cannot tell {known.name} from the reference."
+            )
+        found = compare(task, known.observations).misconception
+        if found is not known:
+            other = found.name if found else "nothing: it stops with an error"
+            raise CourseError(f"{task.name}: the check cannot tell {known.name} from {other}.")
 
 
-def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
-    """What is stored of one task: facts, its own tensors, and those that tasks share."""
-    case_facts, case_tensors = to_wire(task.case)
+def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The facts and the tensors that are stored of one task."""
+    tensors: dict[str, Tensor] = {}
     facts: dict[str, Any] = {
         "number": task.number,
-        "case": case_facts,
-        "wanted": task.wanted.facts,
+        "trials": [],
         "misconceptions": {
-            known.name: {"sentence": known.sentence} | _facts_beside(task.wanted, known.observation)
-            for known in task.misconceptions
+            known.name: {"sentence": known.sentence, "trials": []} for known in task.misconceptions
         },
     }
-    shared = {name: tensor for name, tensor in case_tensors.items() if "/" in name}
-    tensors = {name: tensor for name, tensor in case_tensors.items() if "/" not in name}
-    tensors |= _values("wanted", task.wanted)
-    for known in task.misconceptions:
-        tensors |= _values(f"wrong/{known.name}", known.observation)
-    if task.accepted:
-        facts["accepted"], weights, directions = ACCEPTED[task.name](VISIBLE)
+    for place, trial in enumerate(task.trials):
+        its, mine = _stored_trial(task.name, trial)
+        facts["trials"].append(its)
+        for known in task.misconceptions:
+            came = known.observations[place]
+            differing = None if came is None else _facts_beside(trial.wanted, came)
+            facts["misconceptions"][known.name]["trials"].append(differing)
+            mine |= {} if came is None else _values(f"wrong/{known.name}", came)
+        tensors |= {f"{place}/{name}": tensor for name, tensor in mine.items()}
+    return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors
+
+
+def _stored_trial(task: str, trial: Trial) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    case, tensors = to_wire(trial.case)
+    facts = {"circumstances": trial.circumstances, "case": case, "wanted": trial.wanted.facts}
+    tensors |= _values("wanted", trial.wanted)
+    if trial.accepted:
+        facts["accepted"], weights, directions = ACCEPTED[task](trial.case)
         tensors |= {"accepted/weights": weights, "accepted/directions": directions}
-    return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors, shared
+    return facts, tensors
 
 
 def _facts_beside(wanted: Observation, came: Observation) -> dict[str, Any]:
     """The facts that differ from the wanted ones, null for those that are missing."""
     names = dict.fromkeys([*wanted.facts, *came.facts])
     both = {name: (wanted.facts.get(name), came.facts.get(name)) for name in names}
-    facts = {name: its for name, (asked, its) in both.items() if its != asked}
-    return {"facts": facts} if facts else {}
+    return {name: its for name, (asked, its) in both.items() if its != asked}
 
 
 def _values(name: str, came: Observation) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
@@ -20,12 +21,14 @@ from distillery.core.settings import (
     Truth,
     ValueType,
     Whole,
+    declared,
     setting,
 )
+from grading.core.times import UTC, machine_zone, zone_named
 from grading.stages import STAGES
 
 NAME = "rules.yaml"
-NO_SEED = re.compile(r"^seed:[ \t]*(null|~)?[ \t]*(#.*)?$", re.MULTILINE)
+EMPTY = r"^{}:[ \t]*(null|~)?[ \t]*(#.*)?$"  # the line of a setting without a value
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,19 @@ class Seed(ValueType):
 
     def check(self, name: str, value: Any, among: object = None) -> int | None:
         return None if value is None else Whole(0, LARGEST_SEED).check(name, value)
+
+
+@dataclass(frozen=True)
+class TimeZone(ValueType):
+    """The IANA name of a time zone, or None while none is chosen."""
+
+    def check(self, name: str, value: Any, among: object = None) -> str | None:
+        if value is None:
+            return None
+        try:
+            return zone_named(str(value)).key
+        except CourseError as error:
+            raise CourseError(f"{name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -93,13 +109,19 @@ class Rules(Declared):
         2, Whole(0, 100), "pictures of each submission that the student's code draws again"
     )
 
+    time_zone: str | None = setting(
+        None,
+        TimeZone(),
+        "zone of every time that names none, such as Europe/Berlin, and in which all times are "
+        "shown; null: this machine's, written here",
+    )
     late_grace_minutes: int = setting(
         0, Whole(0, 60 * 24 * 365), "minutes after the due date without a late penalty"
     )
     late_off_per_day: float = setting(
         0.1,
         Real(low=0, high=1),
-        "late penalty for each day begun, as a fraction of the points earned",
+        "late penalty for each 24 hours begun, as a fraction of the points earned",
     )
     late_most_off: float = setting(
         1.0, Real(low=0, high=1), "largest late penalty, as a fraction of the points earned"
@@ -127,9 +149,15 @@ class Rules(Declared):
         return 0.0 if task in self.optional else self.worth(task)
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the course: the chosen one, or this machine's, or UTC."""
+        return zone_named(self.time_zone or machine_zone() or UTC)
+
+    @property
     def digest(self) -> str:
-        """Of all values (hexadecimal SHA-256): other rules have another digest."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        """Of what decides a grade (hexadecimal SHA-256): other rules have another digest."""
+        decisive = {name: value for name, value in asdict(self).items() if name != "time_zone"}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def load(cls, path: Path | None, **changes: Any) -> Rules:
@@ -151,20 +179,34 @@ class Rules(Declared):
 
 
 def settle(course: Path) -> Rules:
-    """The rules of a course folder; where they have no seed, one is drawn and written there.
+    """The rules of a course folder; a seed or a time zone that is missing is written there.
+
+    The seed is drawn, and the time zone is this machine's.
 
     Raises:
         CourseError: as `Rules.load`, or the file cannot be written.
     """
     path = Path(course) / NAME
     rules = Rules.load(path)
-    if rules.seed is not None:
-        return rules
-    rules = replace(rules, seed=secrets.randbelow(2**32))
-    # Only this line: what else the instructor wrote, comments too, stays as it is.
-    text, found = NO_SEED.subn(f"seed: {rules.seed}", path.read_text("utf-8"), count=1)
-    atomic_write(path, text if found else f"seed: {rules.seed}\n{text}")
-    return rules
+    missing: dict[str, Any] = {}
+    if rules.seed is None:
+        missing["seed"] = secrets.randbelow(2**32)
+    if rules.time_zone is None:
+        missing["time_zone"] = rules.zone.key
+    if missing:
+        # Only these lines: what else the instructor wrote, comments too, stays as it is.
+        text = path.read_text("utf-8")
+        for name, value in missing.items():
+            text = _with_line(text, name, value)
+        atomic_write(path, text)
+    return replace(rules, **missing)
+
+
+def _with_line(text: str, name: str, value: object) -> str:
+    """The text of a file of rules, with a value in the place of an empty or missing one."""
+    line = f"{name}: {value}"
+    text, found = re.subn(EMPTY.format(name), line, text, count=1, flags=re.MULTILINE)
+    return text if found else f"# {declared(Rules)[name].help}\n{line}\n\n{text}"
 
 
 def _at(path: Path, error: CourseError) -> str:

@@ -13,7 +13,7 @@ import nbformat
 from PIL import Image
 
 from distillery.core.errors import CourseError, in_short
-from distillery.course.kinds import to_wire
+from distillery.course.kinds import all_to_wire
 from distillery.course.sentences import unfinished
 from distillery.course.submission_pictures import load_hand_in
 from grading.core.records import EXPECTED, Flag, Record, Scores, Status, Store, Verdict
@@ -195,11 +195,11 @@ def _verdict_on(
 ) -> tuple[Verdict, bytes | None]:
     """The verdict on a function of a module with this text."""
     task = f"{stage.module}.{function}"
-    hidden = grader.key.task(task)
-    facts, tensors = to_wire(hidden.case)
-    facts = {"function": function, "case": facts}
+    asked = grader.key.task(task)
+    cases, tensors = all_to_wire([trial.case for trial in asked.trials])
+    facts = {"function": function, "cases": cases}
     return judge(
-        hidden,
+        asked,
         grader.run(Job("task", stage.module, source, facts, tensors), grader.limits),
         grader.rules.worth(task),
         limits=grader.limits,

@@ -20,20 +20,23 @@ import hashlib
 import importlib
 import io
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.course.observe import close, conclude
-from distillery.course.record import Recording
+from distillery.course.observe import UNREADABLE, Observation, close, conclude
+from distillery.course.record import Recording, under
 from distillery.course.sentences import say, says_to_do, shortened, still_to_do, stopped
-from distillery.course.tasks import Comparison, Task, compare, split_task
-from grading.authoring.observed_tasks import observed_task
+from distillery.course.tasks import Comparison, Task, Trial, compare, split_task
+from grading.authoring.observed_tasks import observed_task, observed_trials
 from grading.core.records import Outcome, Verdict
 from grading.sandbox.jobs import Limits, Raised, Reply
 from grading.stages import STAGES
 
-DRAWS_OF_A_CASE = 50  # of ten, nine or ten tell all misconceptions apart
 DPI = 80  # of figures
 SHADES = 500  # that a figure tells apart, at most
 MOST_DRAWN = 500  # figures that are kept
@@ -57,9 +60,10 @@ NO_MODULE = re.compile(r"No module named '([\w.]{1,60})'")
 
 
 class Key:
-    """The answer key: what is right and what is known to be wrong on the hidden inputs of a seed.
+    """The answer key: what is right on the visible inputs, and on the hidden inputs of a seed.
 
-    The same seed gives the same inputs. Each task is computed when it is first needed, and kept.
+    Grading judges both, so it never lets through what the notebook's check does not. The same seed
+    gives the same inputs. Each task is computed when it is first needed, and kept.
     """
 
     def __init__(self, seed: int) -> None:
@@ -67,34 +71,34 @@ class Key:
         self._tasks: dict[str, Task] = {}
 
     def task(self, name: str) -> Task:
-        """The task "stage.function" on its hidden inputs.
-
-        Inputs on which a misconception looks like another answer are replaced by new ones.
+        """The task "stage.function" with its visible trials and then its hidden ones.
 
         Raises:
             CourseError: there is no such task.
         """
         if name not in self._tasks:
-            self._tasks[name] = self._observed(name)
+            visible, right = _visible(name)
+            hidden = observed_trials(name, right, self._seed_of(name))
+            self._tasks[name] = replace(
+                visible, trials=(*visible.trials, *hidden), hidden=len(hidden)
+            )
         return self._tasks[name]
 
-    def _observed(self, name: str) -> Task:
-        module, function = split_task(name)
-        stages = [stage for stage in STAGES if stage.module == module and function in stage.points]
-        if not stages:
-            raise CourseError(f"there is no task {name}; grading/stages/ has a folder a stage.")
-        right = getattr(importlib.import_module(f"reference.{module}"), function)
-        for attempt in range(DRAWS_OF_A_CASE):
-            try:
-                return observed_task(stages[0], function, right, self._seed_of(name, attempt))
-            except CourseError as error:
-                last = error
-        raise last
-
-    def _seed_of(self, name: str, attempt: int) -> int:
+    def _seed_of(self, name: str) -> int:
         """One for each task, so that no hidden input tells anything about another."""
-        digest = hashlib.sha256(f"{self.seed} {name} {attempt}".encode()).digest()
+        digest = hashlib.sha256(f"{self.seed} {name}".encode()).digest()
         return 1 + int.from_bytes(digest[:7], "big")
+
+
+@cache
+def _visible(name: str) -> tuple[Task, Callable[..., Any]]:
+    """A task as students have it, and its right answer."""
+    module, function = split_task(name)
+    stages = [stage for stage in STAGES if stage.module == module and function in stage.points]
+    if not stages:
+        raise CourseError(f"there is no task {name}; grading/stages/ has a folder a stage.")
+    right = getattr(importlib.import_module(f"reference.{module}"), function)
+    return observed_task(stages[0], function, right), right
 
 
 def judge(
@@ -113,10 +117,11 @@ def judge(
     Returns:
         the verdict and, where the answer is wrong, a PNG of target, theirs and difference.
     """
-    if reply.ending != "returned":
-        outcome, lines = _without_result(task, reply, limits or Limits())
+    came = _observations(task, reply)
+    found = compare(task, came)
+    if reply.ending != "returned" and (reply.ending != "raised" or all(found.rights[: len(came)])):
+        outcome, lines = _without_result(task, found, reply, limits or Limits())
         return Verdict(task.name, 0.0, worth, outcome, lines), None
-    found = compare(task, conclude(Recording(reply.facts, reply.tensors), task.case))
     lines = say(found)
     if found.passed:
         return Verdict(task.name, worth, worth, "right", lines), None
@@ -125,48 +130,83 @@ def judge(
     name = found.misconception.name if found.misconception else None
     if points:
         lines = (*lines, f"  {why}: {points:g} of {worth:g} points.")
-    elif name is None:
+    if found.seems_right:
         lines = (*lines, OTHER_INPUTS)
     png = _png(found)
     figure = None if png is None else f"{task.name}.png"
     return Verdict(task.name, points, worth, "wrong", lines, name, figure), png
 
 
+def _observations(task: Task, reply: Reply) -> list[Observation]:
+    """What a reply shows of each trial; of those after an exception, nothing."""
+    said = reply.facts.get("recordings")
+    recordings = said if isinstance(said, list) else []
+    came = [
+        conclude(Recording(facts, under(f"{place}/", reply.tensors)), trial.case)
+        for place, (facts, trial) in enumerate(zip(recordings, task.trials, strict=False))
+    ]
+    if reply.ending == "returned":
+        lacking = len(task.trials) - len(came)
+        return [*came, *[Observation({"type": UNREADABLE})] * lacking]
+    return came
+
+
 def _share(found: Comparison) -> tuple[float, str]:
     """The part of the points that a wrong answer earns, and what for."""
-    wanted, came, case = found.task.wanted.facts, found.came.facts, found.task.case
-    if came.keys() != wanted.keys():
+    pairs = [
+        (trial, came)
+        for trial, came in zip(found.task.trials, found.observations, strict=True)
+        if came is not None and came.facts.keys() == trial.wanted.facts.keys()
+    ]
+    if len(pairs) < len(found.task.trials):
         return 0.0, ""
-    if not found.differing:
-        return _share_of_parts(found)
-    conditions = case.side_conditions
-    only_these = all(
-        name in conditions and conditions[name](wanted[name], came[name])
-        for name in found.differing
-    )
-    if only_these and found.right_numbers:
+    differing = [(trial, came) for trial, came in pairs if trial.differing(came)]
+    if not differing:
+        return _share_of_parts(pairs)
+    numbers = all(trial.has_right_numbers(came) for trial, came in pairs)
+    if numbers and all(_differs_beside_the_task(trial, came) for trial, came in differing):
         return SIDE_CONDITION, "The numbers are right"
     return 0.0, ""
 
 
-def _share_of_parts(found: Comparison) -> tuple[float, str]:
-    """Results that are returned side by side count for themselves."""
-    right, came, parts = found.task.wanted.value, found.came.value, found.task.case.parts
-    if not found.task.case.parts_earn_points or not parts or came is None or right is None:
+def _differs_beside_the_task(trial: Trial, came: Observation) -> bool:
+    """Only in facts that are side conditions."""
+    conditions, wanted = trial.case.side_conditions, trial.wanted.facts
+    return all(
+        name in conditions and conditions[name](wanted[name], came.facts[name])
+        for name in trial.differing(came)
+    )
+
+
+def _share_of_parts(pairs: Sequence[tuple[Trial, Observation]]) -> tuple[float, str]:
+    """Results returned side by side count for themselves; right is right in every trial."""
+    parts = pairs[0][0].case.parts
+    if not parts or not pairs[0][0].case.parts_earn_points:
         return 0.0, ""
-    pairs = zip(parts, came, right, strict=True)
-    good = [part for part, theirs, ours in pairs if close(theirs, ours, found.came.tolerance)]
+    good = [
+        part for place, part in enumerate(parts) if all(_is_right(*pair, place) for pair in pairs)
+    ]
     are = "is" if len(good) == 1 else "are"
     return len(good) / len(parts), f"{' and '.join(good)} {are} right"
 
 
-def _without_result(task: Task, reply: Reply, limits: Limits) -> tuple[Outcome, tuple[str, ...]]:
+def _is_right(trial: Trial, came: Observation, place: int) -> bool:
+    """Whether the part of the value at this place is right."""
+    theirs, ours = came.value, trial.wanted.value
+    if theirs is None or ours is None or len(theirs) != len(ours):
+        return False
+    return close(theirs[place], ours[place], came.tolerance)
+
+
+def _without_result(
+    task: Task, found: Comparison, reply: Reply, limits: Limits
+) -> tuple[Outcome, tuple[str, ...]]:
     """The outcome and its lines where the function did not return."""
     raised, ending = reply.raised, reply.ending
     if raised is not None and _ran_out_of_memory(raised):
         ending = "out of memory"
     if ending == "raised" and raised is not None:
-        return _of_exception(task, raised)
+        return _of_exception(found, raised)
     sentences: dict[str, tuple[Outcome, str]] = {
         "timed out": (
             "timed out",
@@ -193,32 +233,35 @@ def _ran_out_of_memory(raised: Raised) -> bool:
     return raised.kind == "MemoryError" or "DefaultCPUAllocator" in raised.message[:1000]
 
 
-def _of_exception(task: Task, raised: Raised) -> tuple[Outcome, tuple[str, ...]]:
+def _of_exception(found: Comparison, raised: Raised) -> tuple[Outcome, tuple[str, ...]]:
+    task = found.task
     if raised.kind == "NotImplementedError" and says_to_do(raised.message[:1000]):
         return "to do", (still_to_do(task),)
-    lines = stopped(task, raised.kind, raised.message, raised.line)
-    if raised.kind == "NameError":  # has a hint already
-        return "stopped", lines
-    return "stopped", (*lines, _hint(raised.kind, raised.message[:1000]))
+    lines = stopped(task, found.trial, raised.kind, raised.message, raised.line)
+    hint = _hint(raised.kind, raised.message[:1000])
+    last = (OTHER_INPUTS,) if found.seems_right else ()
+    return "stopped", (*lines, *hint, *last)
 
 
-def _hint(kind: str, message: str) -> str:
+def _hint(kind: str, message: str) -> tuple[str, ...]:
     """What is different during grading and may be the cause of an exception."""
     module = NO_MODULE.search(message)
     if module:
         return (
             f"  {module[1]} is not installed where grading runs: use only the packages of the "
-            "course's environment."
+            "course's environment.",
         )
     if kind in ("gaierror", "URLError", "ConnectionError", "MaxRetryError") or any(
         words in message.lower() for words in NETWORK
     ):
-        return "  There is no network during grading: a task needs nothing from it."
+        return ("  There is no network during grading: a task needs nothing from it.",)
     if kind in ("FileNotFoundError", "PermissionError") and ABSOLUTE_PATH.search(message):
-        return "  A path on your computer does not exist elsewhere: a task needs no files of yours."
+        return (
+            "  A path on your computer does not exist elsewhere: a task needs no files of yours.",
+        )
     if kind == "EOFError":
-        return "  Nobody can answer input() during grading: remove it."
-    return OTHER_INPUTS
+        return ("  Nobody can answer input() during grading: remove it.",)
+    return ()
 
 
 _drawn: dict[str, bytes] = {}  # by what a figure shows; a class makes the same mistakes
@@ -226,7 +269,9 @@ _drawn: dict[str, bytes] = {}  # by what a figure shows; a class makes the same 
 
 def _png(found: Comparison) -> bytes | None:
     """Target, theirs and difference; None where there is no difference to be seen."""
-    if found.right_numbers or not found.task.case.can_draw(found.task.wanted, found.came):
+    trial, came = found.trial, found.came
+    assert came is not None
+    if trial.has_right_numbers(came) or not trial.case.can_draw(trial.wanted, came):
         return None
     seen = _fingerprint(found)
     if seen not in _drawn:
@@ -240,7 +285,7 @@ def _drawing(found: Comparison) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = found.task.case.draw(Figure, found.task.wanted, found.came)
+    figure = found.trial.case.draw(Figure, found.trial.wanted, found.came)
     png = io.BytesIO()
     figure.set_dpi(DPI)
     FigureCanvasAgg(figure).print_png(png)
@@ -249,11 +294,12 @@ def _drawing(found: Comparison) -> bytes:
 
 def _fingerprint(found: Comparison) -> str:
     """Of the task, the target and theirs, as finely as a picture shows them."""
-    task, came = found.task, found.came
-    digest = hashlib.sha256(task.name.encode())
-    target = task.wanted.value
+    trial, came = found.trial, found.came
+    assert came is not None
+    digest = hashlib.sha256(found.task.name.encode())
+    target = trial.wanted.value
     if target is None or came.value is None:
-        digest.update(str(task.case.values).encode())
+        digest.update(str(trial.case.values).encode())
         digest.update(_bytes(came.samples))
         return digest.hexdigest()
     limit = max(float(target.abs().max()), 1e-3)

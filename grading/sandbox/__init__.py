@@ -1,7 +1,7 @@
 """Runs code that must not be trusted.
 
     with open_sandbox() as sandbox:
-        reply = sandbox.run(Job("task", "sds", source, {"function": ..., "case": ...}, tensors))
+        reply = sandbox.run(Job("task", "sds", source, {"function": ..., "cases": ...}, tensors))
 
 Its parts, from the outside in:
 

@@ -24,15 +24,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """Run one function of a student's module on the inputs of a case, and record what it does.
+    """Run one function of a student's module on the inputs of some cases; record what it does.
 
     kind: which function of grading/sandbox/inside/jobs.py runs it: "task" or "picture".
     module:   the stage's module name, such as "sds".
     source:   the whole text of guidance/<module>.py with the student's functions.
-    facts: plain JSON; for a "task" {"function": name, "case": the case's facts}.
-    tensors: for a "task", those of the case.
+    facts: plain JSON; for a "task" {"function": name, "cases": the facts of each case}.
+    tensors: for a "task", those of the cases.
 
-    distillery.course.kinds.to_wire makes a case's facts and tensors.
+    distillery.course.kinds.all_to_wire makes the facts and tensors of cases.
     """
 
     kind: str
@@ -53,7 +53,11 @@ class Raised:
 
 @dataclass(frozen=True)
 class Reply:
-    """Plain JSON and plain arrays. Size and form are checked; the content may be false."""
+    """Plain JSON and plain arrays. Size and form are checked; the content may be false.
+
+    Of a "task", `facts` is {"recordings": the facts of each case that it came through}; what names
+    begin with "0/" are the tensors of the first. Where it `raised`, they are those before.
+    """
 
     ending: Ending
     facts: dict[str, Any] = field(default_factory=dict)

@@ -39,12 +39,12 @@ def read_reply(body: bytes, printed: str) -> Reply:
     """The reply of a job that ended by itself; "died" if the reply cannot be read."""
     try:
         said, tensors = _parts(body)
-        if said.get("ending") == "raised":
-            return Reply("raised", raised=_raised(said.get("raised")), printed=printed)
-        if said.get("ending") == "returned" and isinstance(said.get("facts"), dict):
-            _check_text(said["facts"])
-            return Reply("returned", said["facts"], tensors, printed=printed)
-        raise UnreadableError("neither returned nor raised")
+        facts, ending = said.get("facts"), said.get("ending")
+        if not isinstance(facts, dict) or ending not in ("returned", "raised"):
+            raise UnreadableError("neither returned nor raised")
+        _check_text(facts)
+        raised = _raised(said.get("raised")) if ending == "raised" else None
+        return Reply(ending, facts, tensors, raised=raised, printed=printed)
     except UnreadableError:
         return Reply("died", printed=printed)
 

@@ -5,11 +5,12 @@ A new kind is a new file; nothing else lists it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 
 from distillery.course.case import Case
-from distillery.course.record import Facts, Tensors
+from distillery.course.record import Facts, Tensors, under
 
 
 def find_kinds() -> dict[str, type[Case]]:
@@ -31,3 +32,19 @@ def to_wire(case: Case) -> tuple[Facts, Tensors]:
 def from_wire(facts: Facts, tensors: Tensors) -> Case:
     """The case that `to_wire` made these of; other tensors may be among them."""
     return KINDS[facts["kind"]].restored(facts, tensors)
+
+
+def all_to_wire(cases: Sequence[Case]) -> tuple[list[Facts], Tensors]:
+    """As `to_wire`, for several cases; the tensors of the first are named "0/..."."""
+    wired = [to_wire(case) for case in cases]
+    tensors = {
+        f"{place}/{name}": tensor
+        for place, (_, its) in enumerate(wired)
+        for name, tensor in its.items()
+    }
+    return [facts for facts, _ in wired], tensors
+
+
+def all_from_wire(facts: Sequence[Facts], tensors: Tensors) -> list[Case]:
+    """The cases that `all_to_wire` made these of."""
+    return [from_wire(its, under(f"{place}/", tensors)) for place, its in enumerate(facts)]

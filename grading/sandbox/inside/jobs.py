@@ -1,4 +1,4 @@
-"""What an isolated job does: run one function of a student's module, and record the result.
+"""What an isolated job does: run one function of a student's module, and record the results.
 
 Nothing here protects the grader. A student's code shares this process and can change all of it, so
 the grader does not trust what comes out and only looks at the numbers.
@@ -11,19 +11,27 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 from torch import Tensor
 
-from distillery.course.kinds import from_wire
+from distillery.course.kinds import all_from_wire
 from distillery.course.record import record
 
 from .frames import write_all
 from .payload import pack, unpack
 
 LONGEST = 2000  # characters of a message or a line
-Made = tuple[dict[str, Any], dict[str, Tensor]]
+
+
+@dataclass
+class Made:
+    """What a job has made so far; of a job that stops with an exception, what it made before."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
 
 
 def perform(body: bytes, reply: int) -> None:
@@ -33,41 +41,47 @@ def perform(body: bytes, reply: int) -> None:
         MemoryError: memory is not enough.
     """
     asked, tensors = unpack(body)
+    made = Made()
+    ending: dict[str, Any] = {"ending": "returned"}
     try:
-        facts, made = KINDS[asked["kind"]](asked, tensors)
-        answer = pack({"ending": "returned", "facts": facts}, made)
+        KINDS[asked["kind"]](asked, tensors, made)
     # Everything that a student's code raises is part of the answer, also SystemExit and
     # KeyboardInterrupt.
     except BaseException as error:
         if _is_out_of_memory(error):
             raise MemoryError from None
-        answer = pack({"ending": "raised", "raised": _raised(error, _file(asked["module"]))}, {})
+        ending = {"ending": "raised", "raised": _raised(error, _file(asked["module"]))}
+    answer = pack(ending | {"facts": made.facts}, made.tensors)
     with suppress(BaseException):
         sys.stdout.flush()
         sys.stderr.flush()
     write_all(reply, answer)
 
 
-def _task(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
-    """Record what a function does with the inputs of a case."""
+def _task(asked: dict[str, Any], tensors: dict[str, Tensor], made: Made) -> None:
+    """Record what a function does with the inputs of each case, in one process and in order."""
+    cases = all_from_wire(asked["facts"]["cases"], tensors)
     function = getattr(load(asked["module"], asked["source"]), asked["facts"]["function"])
-    recording = record(function, from_wire(asked["facts"]["case"], tensors))
-    return recording.facts, recording.tensors
+    made.facts["recordings"] = []
+    for place, case in enumerate(cases):
+        recording = record(function, case)
+        made.facts["recordings"].append(recording.facts)
+        made.tensors |= {f"{place}/{name}": tensor for name, tensor in recording.tensors.items()}
 
 
-def _picture(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
+def _picture(asked: dict[str, Any], tensors: dict[str, Tensor], made: Made) -> None:
     """Draw one picture with a student's functions; see pictures.py."""
     from . import pictures
 
-    return pictures.draw(load(asked["module"], asked["source"]), asked["facts"])
+    made.facts, made.tensors = pictures.draw(load(asked["module"], asked["source"]), asked["facts"])
 
 
-def _probe(asked: dict[str, Any], tensors: dict[str, Tensor]) -> Made:
+def _probe(asked: dict[str, Any], tensors: dict[str, Tensor], made: Made) -> None:
     """Call `probe()` of the source, which returns JSON; used to test the sandbox itself."""
-    return {"found": load(asked["module"], asked["source"]).probe()}, {}
+    made.facts = {"found": load(asked["module"], asked["source"]).probe()}
 
 
-KINDS: dict[str, Callable[[dict[str, Any], dict[str, Tensor]], Made]] = {
+KINDS: dict[str, Callable[[dict[str, Any], dict[str, Tensor], Made], None]] = {
     "task": _task,
     "picture": _picture,
     "probe": _probe,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grading.stages.inputs.random_inputs import RandomInputs
+from grading.stages.inputs.random_inputs import EARLY, LATE, SINGLE, RandomInputs
 
 COLOURS = {
     ".": (0.1, 0.5, 0.85),  # sky
@@ -42,6 +42,7 @@ HEART = """
 """
 GUIDANCE_SCALE = 7.5
 NAMES = ["a boat", "a heart"]
+Bands = tuple[tuple[float, float], ...]
 
 
 def picture(rows: str) -> Tensor:
@@ -51,24 +52,41 @@ def picture(rows: str) -> Tensor:
 
 
 def pictures(inputs: RandomInputs, count: int = 2) -> Tensor:
-    """A boat and a heart, or `count` hidden pictures, patches of strong colour: (N, 3, h, w)."""
-    if inputs.hidden:
-        return (2.5 * inputs.smooth(100, count, 3)).tanh()
+    """A boat and a heart, or `count` patches of strong colour that are drawn: (N, C, h, w)."""
+    if inputs.drawn:
+        return (2.5 * inputs.smooth(100, count, inputs.channels)).tanh()
     return torch.stack([picture(BOAT), picture(HEART)])
 
 
 def levels(inputs: RandomInputs) -> Tensor:
-    """Far from 0, 1 and a half, where mistakes would hide, and different for the latents."""
-    drawn = inputs.numbers([0.85, 0.35], (0.75, 0.88), (0.25, 0.4))
+    """alpha_bar, (B, 1, 1, 1), different for the latents.
+
+    The ordinary ones are far from 0, 1 and a half, where mistakes would hide.
+    """
+    ordinary: Bands = ((0.75, 0.88), (0.25, 0.4))
+    bands: dict[str, Bands] = {
+        SINGLE: ((0.1, 0.9),),
+        EARLY: ((0.97, 0.998),),
+        LATE: ((0.005, 0.03),),
+    }
+    drawn = inputs.numbers([0.85, 0.35], *inputs.of_kind(bands, ordinary))
     return torch.tensor(drawn).view(-1, 1, 1, 1)
 
 
 def timesteps(inputs: RandomInputs) -> Tensor:
-    return torch.tensor(inputs.wholes([350, 700], (280, 420), (620, 780)))
+    """t, int64 (B,), different for the latents."""
+    ordinary = ((280, 420), (620, 780))
+    bands: dict[str, tuple[tuple[int, int], ...]] = {
+        SINGLE: ((100, 900),),
+        EARLY: ((0, 20), (20, 40)),
+        LATE: ((930, 965), (965, 999)),
+    }
+    return torch.tensor(inputs.wholes([350, 700], *inputs.of_kind(bands, ordinary)))
 
 
 def guidance_scale(inputs: RandomInputs) -> float:
-    return inputs.number(GUIDANCE_SCALE, (5.0, 11.0))
+    scales = {SINGLE: (1.0, 1.0), EARLY: (0.0, 0.0), LATE: (100.0, 100.0)}
+    return inputs.number(GUIDANCE_SCALE, inputs.of_kind(scales, (5.0, 11.0)))
 
 
 def asked(inputs: RandomInputs) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +13,12 @@ from distillery.course.case import Case
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
 from distillery.course.observe import TOLERANCE, observe
-from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
+from grading.stages.inputs.random_inputs import (
+    KINDS,
+    Draws,
+    RandomInputs,
+    of_kinds,
+)
 from grading.stages.inputs.small_pictures import (
     NAMES,
     asked,
@@ -35,7 +40,7 @@ NO_PULL = "psi is zero, so nothing pulls towards the source; DDS weighted by chi
 def _step(inputs: RandomInputs) -> dict[str, Tensor]:
     """Steps whose beta belongs to no jump between their levels."""
     alpha_bar = levels(inputs)
-    if not inputs.hidden:
+    if not inputs.drawn:
         alpha_bar_prev = torch.tensor([0.91, 0.55]).view(2, 1, 1, 1)
         beta = torch.tensor([0.04, 0.3]).view(2, 1, 1, 1)
     else:
@@ -46,14 +51,13 @@ def _step(inputs: RandomInputs) -> dict[str, Tensor]:
     return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}
 
 
-def posterior_coefficients(seed: int = VISIBLE) -> Case:
-    tensors = _step(RandomInputs(seed))
+def posterior_coefficients(inputs: RandomInputs) -> Case:
+    tensors = _step(inputs)
     return ValueCase(tuple(tensors), tensors, parts=tuple(MEMBERS))
 
 
-def stochastic_latent(seed: int = VISIBLE) -> Case:
+def stochastic_latent(inputs: RandomInputs) -> Case:
     """The noise given is not quite the noise put in, as with a network."""
-    inputs = RandomInputs(seed)
     x0, step = pictures(inputs, inputs.batch), _step(inputs)
     eps = inputs.noise(6, x0)
     tensors = {
@@ -106,41 +110,44 @@ def _edit(inputs: RandomInputs) -> dict[str, Any]:
 ARGUMENTS = ("text", "text_src", "uncond", "guidance_scale")
 
 
-def pds_loss(seed: int = VISIBLE) -> Case:
-    inputs = RandomInputs(seed)
+def pds_loss(inputs: RandomInputs) -> Case:
     edit = _edit(inputs)
     edit["tensors"]["eps_prev"] = FAINT * inputs.noise(10, edit["tensors"]["eps"])
     arguments = ("prior", "x0", "x0_src", "t", "eps", "eps_prev", *ARGUMENTS)
     # z is a small difference of large numbers: of the right spellings one in 600 was off by 1.1e-4.
-    return GradientCase(arguments, **edit, tolerance=4e-4 if inputs.hidden else TOLERANCE)
+    return GradientCase(arguments, **edit, tolerance=4e-4 if inputs.drawn else TOLERANCE)
 
 
-def dds_loss(seed: int = VISIBLE) -> GradientCase:
+def dds_loss(inputs: RandomInputs) -> GradientCase:
     arguments = ("prior", "x0", "x0_src", "t", "eps", *ARGUMENTS)
-    return GradientCase(arguments, **_edit(RandomInputs(seed)))
+    return GradientCase(arguments, **_edit(inputs))
 
 
-def strides(seed: int = VISIBLE) -> tuple[list[str], Tensor, Tensor]:
+def strides(case: GradientCase) -> tuple[list[str], Tensor, Tensor]:
     """Every self-consistent choice of t_prev and beta, and the gradient that it gives.
 
     All of them are sums psi (x0 - x0_src) + chi (eps_hat - eps_hat_src) with a psi and a chi of
     their own, as `identity_pull` says.
 
+    Args:
+        case: of `pds_loss`.
+
     Returns:
         what each is called, its weights (N, 2, B) and the two directions (2, B, C, h, w).
     """
-    case = dds_loss(seed)
-    x0, x0_src, t = (case.tensors[name] for name in ("x0", "x0_src", "t"))
-    difference = observe(pds.dds_loss, case).value
+    without = tuple(name for name in case.arguments if name != "eps_prev")
+    tensors = {name: tensor for name, tensor in case.tensors.items() if name != "eps_prev"}
+    difference = observe(pds.dds_loss, replace(case, arguments=without, tensors=tensors)).value
     assert difference is not None
-    prior = CountingPrior(**case.mixture)
+    prior, t = CountingPrior(**case.mixture), tensors["t"]
     sentences, weights = [], []
     for stride in STRIDES:
         for jump in (False, True) if stride > 1 else (False,):
             beta = 1 - prior.alpha_bar(t) / prior.alpha_bar(t - (stride if jump else 1))
             sentences.append(_sentence(stride, jump=jump))
             weights.append(_weights(prior.alpha_bar(t), prior.alpha_bar(t - stride), beta))
-    return sentences, torch.stack(weights), torch.stack([x0 - x0_src, difference])
+    directions = torch.stack([tensors["x0"] - tensors["x0_src"], difference])
+    return sentences, torch.stack(weights), directions
 
 
 def _sentence(stride: int, *, jump: bool) -> str:
@@ -161,10 +168,10 @@ def _weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, beta: Tensor) -> Tensor:
     return torch.stack([psi, chi]).flatten(1).float()
 
 
-CASES: dict[str, Callable[[int], Case]] = {
-    "pds.posterior_coefficients": posterior_coefficients,
-    "pds.stochastic_latent": stochastic_latent,
-    "pds.pds_loss": pds_loss,
-    "pds.dds_loss": dds_loss,
+CASES: dict[str, Draws] = {
+    "pds.posterior_coefficients": of_kinds(posterior_coefficients, *KINDS),
+    "pds.stochastic_latent": of_kinds(stochastic_latent, *KINDS),
+    "pds.pds_loss": of_kinds(pds_loss, *KINDS),
+    "pds.dds_loss": of_kinds(dds_loss, *KINDS),
 }
-ACCEPTED: dict[str, Callable[[int], tuple[list[str], Tensor, Tensor]]] = {"pds.pds_loss": strides}
+ACCEPTED = {"pds.pds_loss": strides}

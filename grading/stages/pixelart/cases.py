@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -16,7 +15,7 @@ from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.passage import PassageCase
 from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs import random_inputs
-from grading.stages.inputs.random_inputs import VISIBLE
+from grading.stages.inputs.random_inputs import KINDS, SEVERAL, SINGLE, Draws, of_kinds
 from grading.stages.inputs.small_pictures import (
     asked,
     guidance_scale,
@@ -55,8 +54,8 @@ NAMES = ["a mushroom", "a house"]
 class RandomInputs(random_inputs.RandomInputs):
     """As for the other stages, with pictures of another size and a palette of K colours."""
 
-    def __init__(self, seed: int) -> None:
-        super().__init__(seed, (5, 7), (5, 7), (8, 10))
+    def __init__(self, seed: int, kind: str) -> None:
+        super().__init__(seed, kind, size=(5, 7), heights=(5, 7), widths=(8, 10))
         # Not 4 again: half of it is its root.
         self.colours = self.whole(4, (5, 6))
 
@@ -82,7 +81,7 @@ def _colours(inputs: RandomInputs) -> list[list[float]]:
 
 def chosen(inputs: RandomInputs, count: int | None = None) -> Tensor:
     """One-hot weights of the two drawings, (2, 4, 5, 7), or of B hidden ones."""
-    if inputs.hidden:
+    if inputs.drawn:
         indices = inputs.smooth(100, count or inputs.batch, inputs.colours).argmax(dim=1)
     else:
         letters = list(COLOURS)
@@ -108,15 +107,13 @@ def logits(inputs: RandomInputs, seed: int) -> Tensor:
     return 2 * chosen(inputs) + inputs.noise(seed, chosen(inputs))
 
 
-def paint(seed: int = VISIBLE) -> Case:
-    inputs = RandomInputs(seed)
+def paint(inputs: RandomInputs) -> Case:
     tensors = {"weights": logits(inputs, 12).softmax(dim=1), "palette": palette(inputs)}
     return ValueCase(tuple(tensors), tensors, with_graph=("weights",))
 
 
-def gumbel_softmax(seed: int = VISIBLE) -> Case:
+def gumbel_softmax(inputs: RandomInputs) -> Case:
     """Shares of 24,000 pixels have standard deviations of 0.0028 and less; 0.02 passes."""
-    inputs = RandomInputs(seed)
     taus = [inputs.number(0.5, (0.4, 0.6)), inputs.number(2.0, (1.6, 2.4))]
     parts = [f"{what} at tau {tau:g}" for what in ("wins", "mean weight") for tau in taus]
     wanted = [inputs.number(at, (at - 0.2, at + 0.2)) for at in (2.5, 1.0, 0.0, -2.0)]
@@ -129,14 +126,13 @@ def gumbel_softmax(seed: int = VISIBLE) -> Case:
     )
 
 
-def straight_through(seed: int = VISIBLE) -> Case:
-    tensors = {"logits": logits(RandomInputs(seed), 13)}
+def straight_through(inputs: RandomInputs) -> Case:
+    tensors = {"logits": logits(inputs, 13)}
     return PassageCase(("logits",), tensors, with_graph=("logits",))
 
 
-def logits_from_image(seed: int = VISIBLE) -> Case:
+def logits_from_image(inputs: RandomInputs) -> Case:
     """Colours that are not in the palette, and one pixel at the same distance from all."""
-    inputs = RandomInputs(seed)
     colours = palette(inputs)
     image = painted(chosen(inputs), colours)
     image = (image + 0.3 * inputs.noise(14, image)).clamp(-1, 1)
@@ -145,13 +141,12 @@ def logits_from_image(seed: int = VISIBLE) -> Case:
     return ValueCase(tuple(tensors), tensors)
 
 
-def kmeans_step(seed: int = VISIBLE) -> Case:
+def kmeans_step(inputs: RandomInputs) -> Case:
     """Pixels of two drawings, two centres that are the same and one that is nearest to none.
 
     Their numbers are fractions of 32, so that distances that are equal are equal in float32; the
     last pixel is as near to the first centre as to the third.
     """
-    inputs = RandomInputs(seed)
     pixels = drawings(inputs, 2)[:, :, ::2, ::2].movedim(1, -1).flatten(0, 2)
     pixels = pixels[: inputs.whole(22, (19, 22))]
     pixels = ((pixels + 0.5 * inputs.noise(15, pixels)) * 32).round() / 32
@@ -164,7 +159,7 @@ def kmeans_step(seed: int = VISIBLE) -> Case:
             [3.0, 3.0, -3.0],
         ]
     )
-    if inputs.hidden:  # one more, with a single pixel
+    if inputs.drawn:  # one more, with a single pixel
         centres = torch.cat([centres, torch.tensor([[-2.0, -2.0, 2.0]])])
         pixels = torch.cat([pixels, centres[-1:] + 0.25])
     # Mirrored and with their colours swapped, the centres lie to each other as they did.
@@ -178,14 +173,13 @@ def kmeans_step(seed: int = VISIBLE) -> Case:
     return ValueCase(("pixels", "centres"), tensors)
 
 
-def fft_loss(seed: int = VISIBLE) -> Case:
+def fft_loss(inputs: RandomInputs) -> Case:
     """So wide that a circle of frequencies is an oval of lines of the transform.
 
     Where both sides are multiples of 8, a frequency lies on the edge itself, and rounding decides.
     """
-    inputs = RandomInputs(seed)
     image = torch.nn.functional.pad(drawings(inputs), (3, 3, 1, 0), mode="replicate")
-    if inputs.hidden:
+    if inputs.drawn:
         image = drawings(inputs)
         sides = ((7, 13), (6, 14), (7, 15), (6, 15), (13, 7), (15, 7), (14, 6))
         image = torch.nn.functional.interpolate(image, inputs.one_of((6, 13), sides))
@@ -193,13 +187,12 @@ def fft_loss(seed: int = VISIBLE) -> Case:
     return GradientCase(("image",), {"image": image}, with_graph=("image",), loss_counts=True)
 
 
-def bounded_timesteps(seed: int = VISIBLE) -> Case:
+def bounded_timesteps(inputs: RandomInputs) -> Case:
     """Bounds that are not halves; one of them differs if cut off instead of rounded."""
-    inputs = RandomInputs(seed)
     t_min = inputs.whole(20, (5, 60))
     values = {"steps": 100, "between": [5, 20, 40, 70], "t_min": t_min, "t_max": t_min + 20}
     values |= {"t_bound": t_min + 10, "bound_reached": 0.4}
-    if inputs.hidden:
+    if inputs.drawn:
         values |= _bounds(inputs, t_min)
     names = ("batch", "step", "steps", "t_min", "t_max", "t_bound", "bound_reached", "generator")
     return DrawsCase(names, values=values)
@@ -227,12 +220,11 @@ def _bounds(inputs: RandomInputs, t_min: int) -> dict[str, Any]:
     }
 
 
-def sdxl_grad(seed: int = VISIBLE) -> Case:
+def sdxl_grad(inputs: RandomInputs) -> Case:
     """Each latent shows something of both drawings and is asked for the one it shows less of.
 
     The depths act in the second half of the way alone: on the latents of small t.
     """
-    inputs = RandomInputs(seed)
     means, which = drawings(inputs, 2), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
     height, width = inputs.size
@@ -257,13 +249,13 @@ def sdxl_grad(seed: int = VISIBLE) -> Case:
     )
 
 
-CASES: dict[str, Callable[[int], Case]] = {
-    "pixelart.paint": paint,
-    "pixelart.gumbel_softmax": gumbel_softmax,
-    "pixelart.straight_through": straight_through,
-    "pixelart.logits_from_image": logits_from_image,
-    "pixelart.kmeans_step": kmeans_step,
-    "pixelart.fft_loss": fft_loss,
-    "pixelart.bounded_timesteps": bounded_timesteps,
-    "pixelart.sdxl_grad": sdxl_grad,
+CASES: dict[str, Draws] = {
+    "pixelart.paint": of_kinds(paint, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.gumbel_softmax": of_kinds(gumbel_softmax, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.straight_through": of_kinds(straight_through, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.logits_from_image": of_kinds(logits_from_image, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.kmeans_step": of_kinds(kmeans_step, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.fft_loss": of_kinds(fft_loss, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.bounded_timesteps": of_kinds(bounded_timesteps, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.sdxl_grad": of_kinds(sdxl_grad, *KINDS, inputs=RandomInputs),
 }

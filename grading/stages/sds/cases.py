@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from distillery.course.case import Case
 from distillery.course.kinds.draws import DrawsCase
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
-from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
+from grading.stages.inputs.random_inputs import (
+    KINDS,
+    SEVERAL,
+    SINGLE,
+    Draws,
+    RandomInputs,
+    of_kinds,
+)
 from grading.stages.inputs.small_pictures import (
     asked,
     guidance_scale,
@@ -20,8 +25,7 @@ from grading.stages.inputs.small_pictures import (
 )
 
 
-def sample_timesteps(seed: int = VISIBLE) -> Case:
-    inputs = RandomInputs(seed)
+def sample_timesteps(inputs: RandomInputs) -> Case:
     t_min = inputs.whole(20, (5, 60))
     values = {
         "steps": inputs.whole(100, (60, 200)),
@@ -31,9 +35,8 @@ def sample_timesteps(seed: int = VISIBLE) -> Case:
     return DrawsCase(("batch", "step", "steps", "t_min", "t_max", "generator"), values=values)
 
 
-def sds_grad(seed: int = VISIBLE) -> Case:
+def sds_grad(inputs: RandomInputs) -> Case:
     """Each latent shows something of both pictures and is asked for the one it shows less of."""
-    inputs = RandomInputs(seed)
     means, which = pictures(inputs), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
     return ValueCase(
@@ -46,14 +49,13 @@ def sds_grad(seed: int = VISIBLE) -> Case:
     )
 
 
-def sds_loss(seed: int = VISIBLE) -> Case:
-    inputs = RandomInputs(seed)
+def sds_loss(inputs: RandomInputs) -> Case:
     x0 = pictures(inputs, inputs.batch)
     return GradientCase(("x0", "grad"), {"x0": x0, "grad": x0 - x0.roll(1, 0)}, with_graph=("x0",))
 
 
-CASES: dict[str, Callable[[int], Case]] = {
-    "sds.sample_timesteps": sample_timesteps,
-    "sds.sds_grad": sds_grad,
-    "sds.sds_loss": sds_loss,
+CASES: dict[str, Draws] = {
+    "sds.sample_timesteps": of_kinds(sample_timesteps, SEVERAL, SINGLE),
+    "sds.sds_grad": of_kinds(sds_grad, *KINDS),
+    "sds.sds_loss": of_kinds(sds_loss, SEVERAL, SINGLE),
 }

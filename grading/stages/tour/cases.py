@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from distillery.course.case import Case
 from distillery.course.kinds.value import ValueCase
-from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
+from grading.stages.inputs.random_inputs import (
+    KINDS,
+    Draws,
+    RandomInputs,
+    of_kinds,
+)
 from grading.stages.inputs.small_pictures import guidance_scale, levels, pictures
 
 
-def add_noise(seed: int = VISIBLE) -> Case:
-    inputs = RandomInputs(seed)
+def add_noise(inputs: RandomInputs) -> Case:
     x0 = pictures(inputs, inputs.batch)
     tensors = {"x0": x0, "eps": inputs.noise(1, x0), "alpha_bar": levels(inputs)}
     return ValueCase(tuple(tensors), tensors)
 
 
-def predict_x0(seed: int = VISIBLE) -> Case:
+def predict_x0(inputs: RandomInputs) -> Case:
     """The noise given is not quite the noise put in, as with a network."""
-    inputs = RandomInputs(seed)
     x0, alpha_bar = pictures(inputs, inputs.batch), levels(inputs)
     eps = inputs.noise(2, x0)
     xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
@@ -27,9 +28,8 @@ def predict_x0(seed: int = VISIBLE) -> Case:
     return ValueCase(tuple(tensors), tensors)
 
 
-def classifier_free_guidance(seed: int = VISIBLE) -> Case:
+def classifier_free_guidance(inputs: RandomInputs) -> Case:
     """The two branches differ by a picture."""
-    inputs = RandomInputs(seed)
     difference = pictures(inputs, inputs.batch)
     uncond = inputs.noise(4, difference)
     tensors = {"eps_uncond": uncond, "eps_text": uncond - 0.4 * difference}
@@ -40,8 +40,8 @@ def classifier_free_guidance(seed: int = VISIBLE) -> Case:
     )
 
 
-CASES: dict[str, Callable[[int], Case]] = {
-    "tour.add_noise": add_noise,
-    "tour.predict_x0": predict_x0,
-    "tour.classifier_free_guidance": classifier_free_guidance,
+CASES: dict[str, Draws] = {
+    "tour.add_noise": of_kinds(add_noise, *KINDS),
+    "tour.predict_x0": of_kinds(predict_x0, *KINDS),
+    "tour.classifier_free_guidance": of_kinds(classifier_free_guidance, *KINDS),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,7 +10,14 @@ from distillery.course.case import Case
 from distillery.course.kinds.alternation import AlternationCase
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
-from grading.stages.inputs.random_inputs import VISIBLE, RandomInputs
+from grading.stages.inputs.random_inputs import (
+    KINDS,
+    SEVERAL,
+    SINGLE,
+    Draws,
+    RandomInputs,
+    of_kinds,
+)
 from grading.stages.inputs.small_pictures import (
     asked,
     guidance_scale,
@@ -45,8 +51,7 @@ def _particles(inputs: RandomInputs) -> dict[str, Any]:
     }
 
 
-def vsd_grad(seed: int = VISIBLE) -> Case:
-    inputs = RandomInputs(seed)
+def vsd_grad(inputs: RandomInputs) -> Case:
     particles = _particles(inputs)
     particles["prompts"]["uncond"] = [""] * inputs.batch
     return ValueCase(
@@ -56,17 +61,16 @@ def vsd_grad(seed: int = VISIBLE) -> Case:
     )
 
 
-def lora_loss(seed: int = VISIBLE) -> Case:
+def lora_loss(inputs: RandomInputs) -> Case:
     return GradientCase(
         ("lora", "x0", "t", "eps", "text"),
         learns="lora",
         loss_counts=True,
-        **_particles(RandomInputs(seed)),
+        **_particles(inputs),
     )
 
 
-def alternating_step(seed: int = VISIBLE) -> Case:
-    inputs = RandomInputs(seed)
+def alternating_step(inputs: RandomInputs) -> Case:
     return AlternationCase(
         ("particle_loss", "lora_loss", "particle_optimiser", "lora_optimiser"),
         values={
@@ -82,8 +86,8 @@ def alternating_step(seed: int = VISIBLE) -> Case:
     )
 
 
-CASES: dict[str, Callable[[int], Case]] = {
-    "vsd.vsd_grad": vsd_grad,
-    "vsd.lora_loss": lora_loss,
-    "vsd.alternating_step": alternating_step,
+CASES: dict[str, Draws] = {
+    "vsd.vsd_grad": of_kinds(vsd_grad, *KINDS),
+    "vsd.lora_loss": of_kinds(lora_loss, *KINDS),
+    "vsd.alternating_step": of_kinds(alternating_step, SEVERAL, SINGLE),
 }

@@ -46,6 +46,11 @@ def test_every_rule_stands_under_what_it_is():
         ("missing_item_off: 10", "missing_item_off must be a finite number from 0 up to 1"),
         ("not_reproduced: some", "not_reproduced must be one of pictures, all"),
         ("late_off_per_day: .nan", "late_off_per_day must be"),
+        (
+            "time_zone: Berlin",
+            "time_zone: there is no time zone 'Berlin'.*did you mean Europe/Berlin",
+        ),
+        ("time_zone: -5", "time_zone: there is no time zone '-5'"),
         ("wall_s: 0", "wall_s must be a finite number above 0"),
         ("memory_mb: 10", "memory_mb must be a whole number from 64"),
         ("sede: 4", "unknown setting sede"),
@@ -105,8 +110,27 @@ def test_a_seed_is_drawn_once_and_all_else_in_the_file_stays(tmp_path, written):
     assert own in (tmp_path / NAME).read_text()
 
 
+@pytest.mark.parametrize("written", ["time_zone: null  # chosen\n", "time_zone:\n", ""])
+def test_the_machines_time_zone_is_written_once_and_then_stays(tmp_path, monkeypatch, written):
+    own = "# my own remark\nseed: 5\n"
+    (tmp_path / NAME).write_text(own + written)
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+
+    assert settle(tmp_path).zone.key == "Asia/Seoul"
+    monkeypatch.setenv("TZ", "America/New_York")
+
+    assert settle(tmp_path).zone.key == "Asia/Seoul"
+    text = (tmp_path / NAME).read_text()
+    assert own in text
+    assert text.count("time_zone: Asia/Seoul\n") == 1
+
+
+def test_another_time_zone_grades_nothing_again():
+    assert Rules(time_zone="Asia/Seoul").digest == Rules(time_zone="Europe/Berlin").digest
+
+
 def test_a_seed_that_is_given_is_kept(tmp_path):
-    Rules(seed=0).save(tmp_path / NAME)
+    Rules(seed=0, time_zone="Asia/Seoul").save(tmp_path / NAME)
     before = (tmp_path / NAME).read_bytes()
 
     assert settle(tmp_path).seed == 0

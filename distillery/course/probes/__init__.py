@@ -19,6 +19,7 @@ from distillery.course.observe import Observation
 from distillery.course.probes.factors import empty, mapped, scaled, shifted
 from distillery.course.probes.forms import misshapen, right_numbers
 from distillery.course.probes.mixes import made_of_inputs
+from distillery.course.probes.networks import about_networks
 from distillery.course.probes.places import (
     directions,
     reordered,
@@ -29,11 +30,10 @@ from distillery.course.probes.places import (
 )
 from distillery.course.probes.samples import OWN
 from distillery.course.probes.spectra import frequencies
-from distillery.course.probes.views import View, listed, views
+from distillery.course.probes.views import LONGEST, View, listed, views
 
 MOST = 3  # sentences
 MOST_OF_A_PART = 2
-LONGEST = 158  # characters, so that a line with its indent is no longer than 160
 
 
 def facts_about(case: Case, wanted: Observation, came: Observation) -> list[str]:
@@ -53,12 +53,18 @@ def facts_about(case: Case, wanted: Observation, came: Observation) -> list[str]
     # A result of chance says nothing.
     if not found and came.facts.get("repeatable", True):
         own = OWN.get(case.kind)
-        found = [*(own(case, wanted, came) if own else _of_views(case, wanted, came))]
+        if own:
+            found = [*own(case, wanted, came)]
+        else:
+            asked = [*about_networks(case, wanted, came)]
+            found = [*asked, *_of_views(case, wanted, came, only_exact=bool(asked))]
     short = [sentence for sentence in dict.fromkeys(found) if len(sentence) <= LONGEST]
     return short[:MOST]
 
 
-def _of_views(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
+def _of_views(
+    case: Case, wanted: Observation, came: Observation, *, only_exact: bool
+) -> Iterator[str]:
     """Which parts are right, and the most telling of each part that is not."""
     parts = views(case, wanted, came)
     good = [view.label for view in parts if view.right]
@@ -67,17 +73,19 @@ def _of_views(case: Case, wanted: Observation, came: Observation) -> Iterator[st
         are = "is" if len(good) == 1 else "are"
         yield f"{listed(good)} {are} right."
     for view in wrong:
-        told = list(_of_one(case, view))
+        told = list(_of_one(case, view, only_exact=only_exact))
         yield from told[: 1 if len(wrong) > 1 else MOST_OF_A_PART]
 
 
-def _of_one(case: Case, view: View) -> Iterator[str]:
+def _of_one(case: Case, view: View, *, only_exact: bool) -> Iterator[str]:
     """The first probes explain every number; one of them is enough. The others say a part."""
     for exact in (empty, _scaled_of(case), reordered, shifted, _made_of(case), mapped):
         told = list(exact(view))
         if told:
-            yield told[0]
+            yield from told
             return
+    if only_exact:
+        return
     partial = [*same_along(view), *right_parts(case, view), *rules(view), *winners(view)]
     partial += frequencies(view)
     yield from partial or directions(view)

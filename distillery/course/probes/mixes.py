@@ -13,20 +13,23 @@ from distillery.course.call_case import CallCase
 from distillery.course.case import Case
 from distillery.course.probes.factors import fitted
 from distillery.course.probes.quantities import constant_named, each_named
-from distillery.course.probes.views import NEGLIGIBLE, View, listed, number, numbers
+from distillery.course.probes.views import LONGEST, NEGLIGIBLE, View, listed, number, numbers
 from distillery.models.parameterization import add_noise
 
-INDEPENDENT = 1e-2  # smallest singular value of ingredients of length 1
+INDEPENDENT = 1e-3  # smallest singular value of ingredients of length 1
 ALIKE = 1e-3  # relative, of weights
 MOST_TERMS = 3
 
 
-def made_of_inputs(case: Case, view: View) -> Iterator[str]:
-    """One input alone, the right inputs with other weights, or the right numbers and one input."""
-    if not view.pictures:
+def made_of_inputs(case: Case, view: View, *, predicted: bool = True) -> Iterator[str]:
+    """One input alone, the right inputs with other weights, or the right numbers and one input.
+
+    predicted: count the noise that networks predict among the inputs.
+    """
+    if not view.pictures or view.numbers_each < 3:
         return
     plain = _arguments(case, view.wanted.shape)
-    offered = plain | _predicted(case, view.wanted.shape)
+    offered = plain | (_predicted(case, view.wanted.shape) if predicted else {})
     yield from _one_alone(case, view, offered)
     yield from _other_weights(case, view, offered, named=len(offered) > len(plain))
     yield from _one_added(case, view, offered)
@@ -78,8 +81,8 @@ def _one_alone(case: Case, view: View, offered: dict[str, Tensor]) -> Iterator[s
 def _one_added(case: Case, view: View, offered: dict[str, Tensor]) -> Iterator[str]:
     gap = view.came - view.wanted
     for name, tensor in offered.items():
-        weights = _solved([tensor], gap)
-        if weights is None or not view.explains(view.wanted + _summed(weights, [tensor])):
+        weights = solved([tensor], gap)
+        if weights is None or not view.explains(view.wanted + summed(weights, [tensor])):
             continue
         times = _weight(case, view, weights[0]) or numbers(weights[0])
         yield f"{view.label} is what is wanted plus {name}, times {times}."
@@ -97,17 +100,17 @@ def _other_weights(
     for count in range(2, MOST_TERMS + 1):
         for names in combinations(offered, count):
             terms = [offered[name] for name in names]
-            right, wrong = _solved(terms, view.wanted), _solved(terms, view.came)
+            right, wrong = solved(terms, view.wanted), solved(terms, view.came)
             if right is None or wrong is None:
                 continue
-            if view.same(_summed(right, terms), view.wanted) and view.explains(
-                _summed(wrong, terms)
+            if view.same(summed(right, terms), view.wanted) and view.explains(
+                summed(wrong, terms)
             ):
-                yield from _compared(case, view, names, right, wrong, named=named)
+                yield from compared(case, view, names, right, wrong, named=named)
                 return
 
 
-def _compared(
+def compared(
     case: Case, view: View, names: tuple[str, ...], right: Tensor, wrong: Tensor, *, named: bool
 ) -> Iterator[str]:
     """Which inputs have the right weights (N, B), and what is true of the others."""
@@ -122,11 +125,22 @@ def _compared(
         told[i] = f"{names[i]} has {words}"
     used = [names[i] for i in range(len(names)) if i not in good or i not in missing]
     if told and len(used) == len(names):
-        rest = ""
-        if good:
-            have = "has" if len(good) == 1 else "have"
-            rest = f"; {listed([names[i] for i in good])} {have} the right weight"
-        yield f"{view.label} is a sum of {listed(names)}{rest}; {listed([*told.values()])}."
+        yield from _in_lines(view, names, [names[i] for i in good], list(told.values()))
+
+
+def _in_lines(
+    view: View, names: tuple[str, ...], good: list[str], told: list[str]
+) -> Iterator[str]:
+    """One sentence, or two where it is long."""
+    start = f"{view.label} is a sum of {listed(names)}"
+    have = "has" if len(good) == 1 else "have"
+    rest = f"; {listed(good)} {have} the right weight" if good else ""
+    whole = f"{start}{rest}; {listed(told)}."
+    if len(whole) <= LONGEST:
+        yield whole
+    else:
+        yield f"{start}{rest}."
+        yield f"There {listed(told)}."
 
 
 def _about_weight(
@@ -183,7 +197,7 @@ def _equal(one: Tensor, other: Tensor, largest: Tensor) -> bool:
     return bool(((one - other).abs() <= ALIKE * largest).all())
 
 
-def _solved(terms: list[Tensor], total: Tensor) -> Tensor | None:
+def solved(terms: list[Tensor], total: Tensor) -> Tensor | None:
     """The weights (N, B) of the N terms in the total, or None where terms depend on each other."""
     columns = torch.stack(terms, dim=-1).flatten(1, -2).double()
     lengths = columns.norm(dim=1, keepdim=True)
@@ -195,5 +209,5 @@ def _solved(terms: list[Tensor], total: Tensor) -> Tensor | None:
     return (solved[..., 0] / lengths[:, 0]).T
 
 
-def _summed(weights: Tensor, terms: list[Tensor]) -> Tensor:
+def summed(weights: Tensor, terms: list[Tensor]) -> Tensor:
     return torch.einsum("nb,nb...->b...", weights, torch.stack(terms).double()).float()

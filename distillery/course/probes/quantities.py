@@ -32,6 +32,7 @@ def constant_named(case: Case, view: View, factor: float) -> str:
 
 def each_named(case: Case, factors: Tensor) -> str:
     """The name of factors (B,) that differ from picture to picture, or "" if they have none."""
+    factors = factors.double()
     if len(factors) < 2 or _alike(factors):
         return ""
     levels = _levels(case, len(factors))
@@ -39,11 +40,17 @@ def each_named(case: Case, factors: Tensor) -> str:
         for name, value in [*_singles(levels), *_pairs(levels)]:
             if _all_near(sign * factors, value):
                 return f"{minus}{name}"
+    scale = case.values.get("guidance_scale")
+    times = {"2": 2.0, "0.5": 0.5, "0.18215": LATENT_FACTOR}
+    if scale:
+        times |= {"guidance_scale": scale, "(guidance_scale - 1)": scale - 1}
+        times |= {"(guidance_scale + 1)": scale + 1}
     for name, value in _singles(levels):
-        rest = factors / value
-        for times in (2.0, 0.5, 1 / LATENT_FACTOR, LATENT_FACTOR):
-            if _all_near(rest, torch.full_like(rest, times)):
-                return f"{times:g} {name}"
+        bracketed = f"({name})" if " " in name and not name.startswith(("sqrt", "1 /")) else name
+        for words, number in times.items():
+            for sign, minus in ((1, ""), (-1, "-")):
+                if _all_near(factors, sign * number * value):
+                    return f"{minus}{words} {bracketed}"
     return ""
 
 
@@ -59,10 +66,16 @@ def _constants(case: Case, view: View) -> Iterator[tuple[str, float]]:
             "the number of numbers in a picture": pictures[0].numel(),
             "the number of all numbers": pictures.numel(),
             "the number of pixels of a picture": math.prod(pictures.shape[2:]),
+            "the root of the number of pixels": math.prod(pictures.shape[2:]) ** 0.5,
         }
     palette = case.tensors.get("palette")
     if palette is not None:
         offered |= {"K, the number of colours": len(palette), "sqrt(K)": len(palette) ** 0.5}
+    offered |= {
+        f"the length of {name}": float(its.norm())
+        for name, its in case.tensors.items()
+        if its.dim() == 4 and its.is_floating_point() and len(its[0]) > 1
+    }
     offered |= {"sqrt(2)": 2**0.5, "255": 255.0, "1000, the number of timesteps": 1000.0}
     for name, value in offered.items():
         if value and abs(abs(value) - 1) > APART:

@@ -13,6 +13,7 @@ from distillery.course.observe import Observation
 
 NEGLIGIBLE = 1e-6  # of numbers that a claim would divide by
 PICTURES = ("picture", "channel", "row", "column")
+LONGEST = 158  # characters of a sentence, so that a line with its indent has at most 160
 MOST_NAMED = 4  # indices along an axis that a sentence lists
 
 

@@ -1,0 +1,236 @@
+"""What a network was asked, and what was made of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from distillery.course.call_case import CallCase
+from distillery.course.case import Case
+from distillery.course.observe import Observation
+from distillery.course.probes.factors import scaled
+from distillery.course.probes.mixes import compared, made_of_inputs, solved, summed
+from distillery.course.probes.places import reordered
+from distillery.course.probes.views import PICTURES, View, listed, views
+from distillery.models.parameterization import add_noise
+
+CLOSE = 1e-4
+
+
+@dataclass(frozen=True)
+class Question:
+    """One latent that a network is asked about, under one condition.
+
+    picture: "x0" or "x0_src" and its place in the batch; "" where it is none of them as noised.
+    prompt:  the name of the condition, or "" where it is none of that place.
+    """
+
+    network: str
+    picture: str
+    place: int
+    prompt: str
+    t: int
+    xt: Tensor
+    answer: Tensor
+
+
+@torch.no_grad()
+def about_networks(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
+    """A wrong xt, t or condition; if all are right, a wrong formula of the answers."""
+    if not isinstance(case, CallCase) or not {"x0", "eps", "t"} <= case.tensors.keys():
+        return
+    asked = [one for network in ("prior", "lora") for one in _questions(case, network, came.asked)]
+    if not asked:
+        return
+    told = [*_wrong_latents(case, asked), *_wrong_times(case, asked), *_wrong_prompts(case, asked)]
+    yield from told
+    for view in views(case, wanted, came):
+        if view.pictures and not view.right:
+            yield from _formula(case, view, asked, is_asked_right=not told)
+
+
+def _noised(case: CallCase) -> dict[str, Tensor]:
+    given: dict[str, Any] = case.fresh()
+    network = given.get("prior", given.get("lora"))
+    level = network.alpha_bar(given["t"])
+    return {
+        name: add_noise(case.tensors[name], case.tensors["eps"], level)
+        for name in ("x0", "x0_src")
+        if name in case.tensors
+    }
+
+
+def _questions(case: CallCase, network: str, asked: dict[str, Tensor]) -> list[Question]:
+    if f"{network}/xt" not in asked:
+        return []
+    xt, t, tokens, answers = (asked[f"{network}/{n}"] for n in ("xt", "t", "tokens", "answers"))
+    pictures, batch = _noised(case), len(case.tensors["x0"])
+    found = []
+    for row in range(len(xt)):
+        name, place = _picture(pictures, xt[row], row % batch)
+        prompt = _prompt(case, tokens[row], place)
+        found.append(Question(network, name, place, prompt, int(t[row]), xt[row], answers[row]))
+    return found
+
+
+def _picture(pictures: dict[str, Tensor], xt: Tensor, likely: int) -> tuple[str, int]:
+    """Which picture this is, if it is noised as it should be."""
+    for name, latents in pictures.items():
+        for place in (likely, *range(len(latents))):
+            right = latents[place]
+            if xt.shape == right.shape and bool(
+                (xt - right).abs().max() <= CLOSE * right.abs().max()
+            ):
+                return name, place
+    return "", likely
+
+
+def _prompt(case: CallCase, tokens: Tensor, place: int) -> str:
+    given = case.fresh()
+    for name in case.prompts:
+        right = given[name].tokens[place].exp().float()
+        if tokens.shape == right.shape and bool((tokens - right).abs().max() <= CLOSE):
+            return name
+    return ""
+
+
+def _wrong_latents(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
+    """How the xt that a network sees differs from x0 noised by eps to t."""
+    batch, said = len(case.tensors["x0"]), set()
+    pictures = _noised(case)
+    for network in dict.fromkeys(one.network for one in asked):
+        wrong = [one for one in asked if one.network == network and not one.picture]
+        for start in range(0, len(wrong) - batch + 1, batch):
+            some = wrong[start : start + batch]
+            if [one.place for one in some] != list(range(batch)):
+                continue
+            seen = torch.stack([one.xt for one in some])
+            sentence = _about_latents(case, network, pictures, seen)
+            if network not in said:
+                said.add(network)
+                yield sentence
+        if wrong and network not in said:
+            yield f"The {network} is asked about latents that are not x0 noised by eps to t."
+
+
+def _about_latents(
+    case: CallCase, network: str, pictures: dict[str, Tensor], seen: Tensor
+) -> str:
+    for name, right in pictures.items():
+        label = f"The xt {'of x0_src ' * (name != 'x0')}that the {network} sees"
+        view = View(label, right, seen, PICTURES, CLOSE)
+        probes = (
+            made_of_inputs(case, view, predicted=False),
+            scaled(case, view),
+            reordered(view),
+        )
+        for probe in probes:
+            for sentence in probe:
+                return sentence
+    return f"The xt that the {network} sees is not x0 noised by eps to t."
+
+
+def _wrong_times(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
+    right = case.tensors["t"].tolist()
+    for network in dict.fromkeys(one.network for one in asked):
+        seen = [one for one in asked if one.network == network]
+        if any(one.t != right[one.place] for one in seen):
+            t = [str(one.t) for one in seen[: len(right)]]
+            yield (
+                f"The {network} is asked at t = {listed(t)}; "
+                f"the pictures are at {listed([str(one) for one in right])}."
+            )
+
+
+def _wrong_prompts(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
+    """Which pictures are asked about under which conditions, where these are not the right pairs."""
+    pairs = {"text": "x0", "text_src": "x0_src"}
+    for network in dict.fromkeys(one.network for one in asked):
+        seen = [one for one in asked if one.network == network]
+        if any(not one.prompt for one in seen):
+            yield f"The {network} is asked under a condition that is not the picture's own."
+            continue
+        for prompt, picture in pairs.items():
+            other = {one.picture for one in seen if one.prompt == prompt} - {picture, ""}
+            if other:
+                yield f"The {network} is asked about {listed(sorted(other))} under {prompt}."
+        prompts = {one.prompt for one in seen}
+        if network == "lora" and "text" in case.prompts and prompts != {"text"}:
+            yield f"The lora is asked under {listed(sorted(prompts))}."
+
+
+def _answers(case: CallCase, asked: Sequence[Question]) -> dict[str, Tensor]:
+    """The answers by name, such as eps_text, for all pictures of the batch; only whole ones."""
+    batch, found = len(case.tensors["x0"]), {}
+    rows: dict[str, dict[int, Tensor]] = {}
+    for one in asked:
+        ending = "_of_x0_src" if one.picture == "x0_src" else ""
+        name = f"eps_{one.prompt if one.network == 'prior' else 'lora'}{ending}"
+        rows.setdefault(name, {}).setdefault(one.place, one.answer)
+    for name, places in rows.items():
+        if len(places) == batch:
+            found[name] = torch.stack([places[place] for place in range(batch)])
+    return found
+
+
+def _right_answers(case: CallCase) -> dict[str, Tensor]:
+    given: dict[str, Any] = case.fresh()
+    t, found = given["t"], {}
+    more = {"controls": given["controls"]} if "controls" in given else {}
+    for picture, xt in _noised(case).items():
+        src = picture == "x0_src"
+        if "prior" in given:
+            prompts = ("uncond", "text_src" if src else "text")
+            conditions = [given[name] for name in prompts]
+            for name, its in zip(
+                prompts, given["prior"].predict_noise(xt, t, *conditions, **more), strict=True
+            ):
+                found[f"eps_{name}{'_of_x0_src' * src}"] = its
+        if "lora" in given and not src:
+            (found["eps_lora"],) = given["lora"].predict_noise(xt, t, given["text"])
+    return found
+
+
+def _formula(
+    case: CallCase, view: View, asked: Sequence[Question], *, is_asked_right: bool
+) -> Iterator[str]:
+    """What was made of the answers, against what should be made of them."""
+    right, theirs = _right_answers(case), _answers(case, asked)
+    if any(its.shape != view.wanted.shape for its in (*right.values(), *theirs.values())):
+        return
+    others = {
+        name: its
+        for name, its in case.tensors.items()
+        if its.shape == view.wanted.shape and its.is_floating_point()
+    }
+    for more in _extras(others):
+        terms = {**right, **more}
+        weights = solved(list(terms.values()), view.wanted)
+        if weights is None or not view.same(
+            summed(weights, list(terms.values())), view.wanted
+        ):
+            continue
+        if not right.keys() <= theirs.keys():
+            return
+        made = {name: theirs[name] for name in right} | more
+        if view.explains(summed(weights, list(made.values()))):
+            if not is_asked_right:
+                yield "What is made of the answers is right."
+            return
+        own = solved(list(made.values()), view.came)
+        if own is not None and view.explains(summed(own, list(made.values()))):
+            yield from compared(case, view, tuple(made), weights, own, named=True)
+        return
+
+
+def _extras(others: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
+    """What the answers may be mixed with: nothing, one of the arguments, or two of them."""
+    yield {}
+    for name, its in others.items():
+        yield {name: its}
+    if {"x0", "x0_src"} <= others.keys():
+        yield {"x0 - x0_src": others["x0"] - others["x0_src"]}

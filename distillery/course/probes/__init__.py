@@ -12,16 +12,17 @@ by what each does alone. A sentence is said only where it holds within the toler
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from distillery.course.case import Case
 from distillery.course.observe import Observation
-from distillery.course.probes.factors import empty, mapped, scaled, shifted
+from distillery.course.probes.factors import empty, mapped, named_alone, scaled, shifted
 from distillery.course.probes.forms import misshapen, right_numbers
 from distillery.course.probes.mixes import made_of_inputs
-from distillery.course.probes.networks import about_networks
+from distillery.course.probes.networks import about_questions, formula
 from distillery.course.probes.places import (
     directions,
+    of_inputs,
     reordered,
     right_parts,
     rules,
@@ -49,17 +50,21 @@ def facts_about(case: Case, wanted: Observation, came: Observation) -> list[str]
     """
     if came.equals(wanted):
         return []
-    found = [*right_numbers(wanted, came), *misshapen(case, wanted, came)]
-    # A result of chance says nothing.
-    if not found and came.facts.get("repeatable", True):
-        own = OWN.get(case.kind)
-        if own:
-            found = [*own(case, wanted, came)]
-        else:
-            asked = [*about_networks(case, wanted, came)]
-            found = [*asked, *_of_views(case, wanted, came, only_exact=bool(asked))]
+    found = list(_found(case, wanted, came))
     short = [sentence for sentence in dict.fromkeys(found) if len(sentence) <= LONGEST]
     return short[:MOST]
+
+
+def _found(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
+    of_form = [*right_numbers(wanted, came), *misshapen(case, wanted, came)]
+    if of_form or not came.facts.get("repeatable", True):  # a result of chance says nothing
+        yield from of_form
+    elif case.kind in OWN:
+        yield from OWN[case.kind](case, wanted, came)
+    else:
+        asked = list(about_questions(case, came))
+        yield from asked
+        yield from _of_views(case, wanted, came, only_exact=bool(asked))
 
 
 def _of_views(
@@ -73,27 +78,29 @@ def _of_views(
         are = "is" if len(good) == 1 else "are"
         yield f"{listed(good)} {are} right."
     for view in wrong:
-        told = list(_of_one(case, view, only_exact=only_exact))
+        told = list(_of_one(case, view, came, only_exact=only_exact))
         yield from told[: 1 if len(wrong) > 1 else MOST_OF_A_PART]
 
 
-def _of_one(case: Case, view: View, *, only_exact: bool) -> Iterator[str]:
-    """The first probes explain every number; one of them is enough. The others say a part."""
-    for exact in (empty, _scaled_of(case), reordered, shifted, _made_of(case), mapped):
-        told = list(exact(view))
+def _of_one(case: Case, view: View, came: Observation, *, only_exact: bool) -> Iterator[str]:
+    """The exact probes explain every number; one of them is enough. The others say a part."""
+    exact: tuple[Callable[[], Iterator[str]], ...] = (
+        lambda: empty(view),
+        lambda: named_alone(case, view),
+        lambda: scaled(case, view),
+        lambda: reordered(view),
+        lambda: shifted(view),
+        lambda: formula(case, view, came),
+        lambda: made_of_inputs(case, view),
+        lambda: mapped(view),
+        lambda: of_inputs(case, view),
+    )
+    for probe in exact:
+        told = list(probe())
         if told:
             yield from told
             return
-    if only_exact:
-        return
-    partial = [*same_along(view), *right_parts(case, view), *rules(view), *winners(view)]
-    partial += frequencies(view)
-    yield from partial or directions(view)
-
-
-def _scaled_of(case: Case):
-    return lambda view: scaled(case, view)
-
-
-def _made_of(case: Case):
-    return lambda view: made_of_inputs(case, view)
+    if not only_exact:
+        partial = [*same_along(view), *right_parts(case, view), *rules(view), *winners(view)]
+        partial += frequencies(view)
+        yield from partial or directions(view)

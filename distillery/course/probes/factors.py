@@ -16,9 +16,9 @@ SIMPLE = (2.0, 3.0, 4.0, 0.5, 0.25, 1 / 3, 255.0)
 KEPT = ((1,), (0, 1), (0, 2, 3), (2,), (3,))
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "the square of": torch.square,
-    "the absolute value of": torch.abs,
     "the square root of": lambda x: x.clamp(min=0).sqrt(),
     "1 divided by": lambda x: 1 / x,
+    "the absolute value of": torch.abs,
     "the exponential of": torch.exp,
     "the sign of": torch.sign,
     "the tanh of": torch.tanh,
@@ -59,7 +59,10 @@ def scaled(case: Case, view: View) -> Iterator[str]:
     elif view.axes[:1] == ("prompt",) and (each := fitted(view, (0,))) is not None:
         yield f"{view.label} is right up to a factor for each prompt: {numbers(each)}."
         return
-    for kept in KEPT if view.pictures else ():
+    if view.axes == ("row", "column") and (each := fitted(view, (0,))) is not None:
+        yield f"{view.label} is right up to a factor for each row: {numbers(each)}."
+        return
+    for kept in KEPT if view.pictures and view.numbers_each > 1 else ():
         if (found := fitted(view, kept)) is not None:
             usable = found[found.isfinite()]
             yield (
@@ -149,7 +152,7 @@ def shifted(view: View) -> Iterator[str]:
 
 def mapped(view: View) -> Iterator[str]:
     """A simple function of each number, or the right numbers cut off at a limit."""
-    for name, function in FUNCTIONS.items():
+    for name, function in list(FUNCTIONS.items())[: 4 if view.numbers_each < 3 else None]:
         made = function(view.wanted)
         if not bool(made.isfinite().all()):
             continue
@@ -174,3 +177,11 @@ def mapped(view: View) -> Iterator[str]:
             if abs(end - farthest) > view.tolerance * view.wanted.abs().max()
         ]
         yield f"{view.label} is right, but cut off {' and '.join(ends)}."
+
+
+def named_alone(case: Case, view: View) -> Iterator[str]:
+    """Of one number for each picture: the name that it has by itself."""
+    if view.pictures > 1 and view.numbers_each == 1:
+        name = each_named(case, view.came.flatten())
+        if name:
+            yield f"{view.label} is {name}."

@@ -21,7 +21,8 @@ def right_numbers(wanted: Observation, came: Observation) -> Iterator[str]:
     if came.value is None or wanted.value is None or came.facts == wanted.facts:
         return
     if came.near(wanted) and (came.loss is None or _same(came.loss, wanted.loss)):
-        yield "All the numbers are right."
+        other = "" if came.facts.get("finite", True) else "other "
+        yield f"All the {other}numbers are right."
 
 
 def misshapen(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
@@ -71,8 +72,9 @@ def _reduced(right: Tensor, wrong: Tensor, axis: int) -> Iterator[str]:
 
 def _from_shape(case: Case, asked: Sequence[int], its: Sequence[int]) -> Iterator[str]:
     batch = _batch(case)
-    if list(its) == list(asked[1:]) and asked:
-        yield "The first axis is lost: there is a result for one, not for the whole batch."
+    lost = [axis for axis in range(len(asked)) if list(its) == [*asked[:axis], *asked[axis + 1 :]]]
+    if len(lost) == 1:
+        yield f"Axis {lost[0]}, which should be {asked[lost[0]]} long, is lost."
     elif not asked and list(its) == [batch]:
         yield "There is a number for each picture; their sum or mean is still to be taken."
     elif not asked and its:
@@ -90,7 +92,8 @@ def _from_shape(case: Case, asked: Sequence[int], its: Sequence[int]) -> Iterato
         lengths = [f"axis {axis} is {its[axis]} long, not {asked[axis]}" for axis in wrong]
         yield f"{listed(lengths).capitalize()}."
     else:
-        yield f"It has {len(its)} axes, where {len(asked)} are wanted."
+        axes = "1 axis" if len(its) == 1 else f"{len(its)} axes"
+        yield f"It has {axes}, where {len(asked)} are wanted."
 
 
 def _batch(case: Case) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -19,6 +19,7 @@ from distillery.models.parameterization import add_noise
 INDEPENDENT = 1e-3  # smallest singular value of ingredients of length 1
 ALIKE = 1e-3  # relative, of weights
 MOST_TERMS = 3
+MISSING = "no weight"
 
 
 def made_of_inputs(case: Case, view: View, *, predicted: bool = True) -> Iterator[str]:
@@ -103,75 +104,97 @@ def _other_weights(
             right, wrong = solved(terms, view.wanted), solved(terms, view.came)
             if right is None or wrong is None:
                 continue
-            if view.same(summed(right, terms), view.wanted) and view.explains(
-                summed(wrong, terms)
-            ):
+            if view.same(summed(right, terms), view.wanted) and view.explains(summed(wrong, terms)):
                 yield from compared(case, view, names, right, wrong, named=named)
                 return
 
 
 def compared(
-    case: Case, view: View, names: tuple[str, ...], right: Tensor, wrong: Tensor, *, named: bool
+    case: Case,
+    view: View,
+    names: Sequence[str],
+    right: Tensor,
+    wrong: Tensor,
+    *,
+    named: bool = False,
 ) -> Iterator[str]:
-    """Which inputs have the right weights (N, B), and what is true of the others."""
+    """Which of the inputs have the right weights (N, B), and what is true of the others."""
     largest = right.abs().max(dim=0).values
-    missing = [i for i, its in enumerate(wrong) if _none(its, largest)]
-    good = [i for i, its in enumerate(wrong) if _equal(its, right[i], largest)]
-    told = {i: f"{names[i]} is missing" for i in missing if i not in good}
-    for i in sorted({*range(len(names))} - {*good} - told.keys()):
-        words = _about_weight(case, view, i, names, right, wrong, named=named)
-        if not words:
-            return
-        told[i] = f"{names[i]} has {words}"
-    used = [names[i] for i in range(len(names)) if i not in good or i not in missing]
-    if told and len(used) == len(names):
-        yield from _in_lines(view, names, [names[i] for i in good], list(told.values()))
+    good = [name for name, *both in zip(names, right, wrong, strict=True) if _equal(*both, largest)]
+    told: dict[str, list[str]] = {}
+    for i, name in enumerate(names):
+        if name not in good:
+            words = _about_weight(case, view, i, names, right, wrong, named=named)
+            if not words:
+                return
+            told.setdefault(words, []).append(name)
+    if told:
+        yield from _in_lines(view, names, good, told)
 
 
 def _in_lines(
-    view: View, names: tuple[str, ...], good: list[str], told: list[str]
+    view: View, names: Sequence[str], good: Sequence[str], told: dict[str, list[str]]
 ) -> Iterator[str]:
     """One sentence, or two where it is long."""
     start = f"{view.label} is a sum of {listed(names)}"
-    have = "has" if len(good) == 1 else "have"
-    rest = f"; {listed(good)} {have} the right weight" if good else ""
-    whole = f"{start}{rest}; {listed(told)}."
+    rest = f"; {listed(good)} {_have(good)} the right weight" if good else ""
+    each = listed(
+        [
+            f"{listed(its)} {'is' if len(its) == 1 else 'are'} missing"
+            if words == MISSING
+            else f"{listed(its)} {_have(its)} {words}"
+            for words, its in told.items()
+        ]
+    )
+    whole = f"{start}{rest}; {each}."
     if len(whole) <= LONGEST:
         yield whole
-    else:
+        return
+    if len(start) + len(rest) < LONGEST:
         yield f"{start}{rest}."
-        yield f"There {listed(told)}."
+    yield f"In {view.label[0].lower()}{view.label[1:]}, {each}."
+
+
+def _have(names: Sequence[str]) -> str:
+    return "has" if len(names) == 1 else "have"
 
 
 def _about_weight(
     case: Case,
     view: View,
     i: int,
-    names: tuple[str, ...],
+    names: Sequence[str],
     right: Tensor,
     wrong: Tensor,
     *,
     named: bool,
 ) -> str:
+    """What is true of the weights (B,) of one input, or "" if nothing that means something."""
     largest = right.abs().max(dim=0).values
+    if _none(wrong[i], largest):
+        return MISSING
     if _equal(wrong[i], -right[i], largest):
         return "the other sign"
     for j, name in enumerate(names):
-        for sign, its in ((1, "the weight"), (-1, "minus the weight")):
-            if j != i and _equal(wrong[i], sign * right[j], largest):
-                return f"{its} of {name}"
+        for sign, its in ((1, "the weight of"), (-1, "minus the weight of")):
+            if (
+                j != i
+                and not _none(right[j], largest)
+                and _equal(wrong[i], sign * right[j], largest)
+            ):
+                return f"{its} {name}"
     own = _weight(case, view, wrong[i])
     if own:
         return f"the weight {own}"
     if _none(right[i], largest):
-        return "" if named else f"a weight of {numbers(wrong[i])}, where it should have none"
+        return "" if named else f"a weight ({numbers(wrong[i])}) and should have none"
     ratio = wrong[i] / right[i]
     times = _weight(case, view, ratio)
     if not times and _steady(ratio):
         times = number(ratio.mean())
     if not times and not named:
         times = numbers(ratio)
-    return f"its weight times {times}" if times else ""
+    return f"the right weight times {times}" if times else ""
 
 
 def _weight(case: Case, view: View, weights: Tensor) -> str:

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery.course.call_case import CallCase
+from distillery.course.call_case import ASKED, NETWORKS, CallCase
 from distillery.course.case import Case
 from distillery.course.observe import Observation
 from distillery.course.probes.factors import scaled
 from distillery.course.probes.mixes import compared, made_of_inputs, solved, summed
 from distillery.course.probes.places import reordered
-from distillery.course.probes.views import PICTURES, View, listed, views
+from distillery.course.probes.views import PICTURES, View, listed
 from distillery.models.parameterization import add_noise
 
 CLOSE = 1e-4
@@ -39,18 +39,22 @@ class Question:
 
 
 @torch.no_grad()
-def about_networks(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
-    """A wrong xt, t or condition; if all are right, a wrong formula of the answers."""
-    if not isinstance(case, CallCase) or not {"x0", "eps", "t"} <= case.tensors.keys():
-        return
-    asked = [one for network in ("prior", "lora") for one in _questions(case, network, came.asked)]
-    if not asked:
-        return
-    told = [*_wrong_latents(case, asked), *_wrong_times(case, asked), *_wrong_prompts(case, asked)]
-    yield from told
-    for view in views(case, wanted, came):
-        if view.pictures and not view.right:
-            yield from _formula(case, view, asked, is_asked_right=not told)
+def about_questions(case: Case, came: Observation) -> Iterator[str]:
+    """A wrong xt, t or condition that a network was asked about."""
+    if _has_networks(case):
+        assert isinstance(case, CallCase)
+        asked = _all_questions(case, came)
+        yield from _wrong_latents(case, asked)
+        yield from _wrong_times(case, asked)
+        yield from _wrong_prompts(case, asked)
+
+
+def _has_networks(case: Case) -> bool:
+    return isinstance(case, CallCase) and {"x0", "eps", "t"} <= case.tensors.keys()
+
+
+def _all_questions(case: CallCase, came: Observation) -> list[Question]:
+    return [one for network in NETWORKS for one in _questions(case, network, came.asked)]
 
 
 def _noised(case: CallCase) -> dict[str, Tensor]:
@@ -67,7 +71,7 @@ def _noised(case: CallCase) -> dict[str, Tensor]:
 def _questions(case: CallCase, network: str, asked: dict[str, Tensor]) -> list[Question]:
     if f"{network}/xt" not in asked:
         return []
-    xt, t, tokens, answers = (asked[f"{network}/{n}"] for n in ("xt", "t", "tokens", "answers"))
+    xt, t, tokens, answers = (asked[f"{network}/{n}"] for n in ASKED)
     pictures, batch = _noised(case), len(case.tensors["x0"])
     found = []
     for row in range(len(xt)):
@@ -117,9 +121,7 @@ def _wrong_latents(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
             yield f"The {network} is asked about latents that are not x0 noised by eps to t."
 
 
-def _about_latents(
-    case: CallCase, network: str, pictures: dict[str, Tensor], seen: Tensor
-) -> str:
+def _about_latents(case: CallCase, network: str, pictures: dict[str, Tensor], seen: Tensor) -> str:
     for name, right in pictures.items():
         label = f"The xt {'of x0_src ' * (name != 'x0')}that the {network} sees"
         view = View(label, right, seen, PICTURES, CLOSE)
@@ -165,16 +167,25 @@ def _wrong_prompts(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
 
 def _answers(case: CallCase, asked: Sequence[Question]) -> dict[str, Tensor]:
     """The answers by name, such as eps_text, for all pictures of the batch; only whole ones."""
-    batch, found = len(case.tensors["x0"]), {}
+    batch = len(case.tensors["x0"])
     rows: dict[str, dict[int, Tensor]] = {}
     for one in asked:
-        ending = "_of_x0_src" if one.picture == "x0_src" else ""
-        name = f"eps_{one.prompt if one.network == 'prior' else 'lora'}{ending}"
-        rows.setdefault(name, {}).setdefault(one.place, one.answer)
-    for name, places in rows.items():
-        if len(places) == batch:
-            found[name] = torch.stack([places[place] for place in range(batch)])
-    return found
+        rows.setdefault(_called(one), {}).setdefault(one.place, one.answer)
+    return {
+        name: torch.stack([places[place] for place in range(batch)])
+        for name, places in rows.items()
+        if len(places) == batch
+    }
+
+
+def _called(one: Question) -> str:
+    if one.network == "lora":
+        return "eps_lora"
+    src = one.picture == "x0_src"
+    if src and one.prompt in ("uncond", "text_src"):
+        return "eps_uncond_src" if one.prompt == "uncond" else "eps_text_src"
+    other = src or one.prompt == "text_src"
+    return f"eps_{one.prompt}" + f" of {one.picture or 'x0'}" * other
 
 
 def _right_answers(case: CallCase) -> dict[str, Tensor]:
@@ -189,48 +200,58 @@ def _right_answers(case: CallCase) -> dict[str, Tensor]:
             for name, its in zip(
                 prompts, given["prior"].predict_noise(xt, t, *conditions, **more), strict=True
             ):
-                found[f"eps_{name}{'_of_x0_src' * src}"] = its
+                found[f"eps_{name.removesuffix('_src')}{'_src' * src}"] = its
         if "lora" in given and not src:
             (found["eps_lora"],) = given["lora"].predict_noise(xt, t, given["text"])
     return found
 
 
-def _formula(
-    case: CallCase, view: View, asked: Sequence[Question], *, is_asked_right: bool
-) -> Iterator[str]:
-    """What was made of the answers, against what should be made of them."""
-    right, theirs = _right_answers(case), _answers(case, asked)
+def formula(case: Case, view: View, came: Observation) -> Iterator[str]:
+    """What was made of the networks' answers, against what should be made of them."""
+    if not _has_networks(case) or not view.pictures or not came.asked:
+        return
+    assert isinstance(case, CallCase)
+    right, theirs = _right_answers(case), _answers(case, _all_questions(case, came))
     if any(its.shape != view.wanted.shape for its in (*right.values(), *theirs.values())):
         return
-    others = {
+    should = _decomposed(case, view, right, view.wanted)
+    if should is None:
+        return
+    extras = {name: its for name, its in _inputs(case).items() if name in should}
+    known = {name: its for name, its in theirs.items() if name in right} | extras
+    if should.keys() <= known.keys():
+        made = summed(torch.stack([*should.values()]), [known[name] for name in should])
+        if view.explains(made):
+            yield "What is made of the answers is right."
+            return
+    does = _decomposed(case, view, {n: i for n, i in theirs.items() if n in right}, view.came)
+    if does is not None:
+        names = list(dict.fromkeys([*should, *does]))
+        none = torch.zeros(view.pictures, dtype=torch.float64)
+        weights = [torch.stack([its.get(name, none) for name in names]) for its in (should, does)]
+        yield from compared(case, view, names, *weights)
+
+
+def _decomposed(
+    case: CallCase, view: View, answers: dict[str, Tensor], total: Tensor
+) -> dict[str, Tensor] | None:
+    """The weights (B,) of these answers, and of at most one input, that give the total."""
+    for more in ({}, *({name: its} for name, its in _inputs(case).items())):
+        terms = answers | more
+        weights = solved(list(terms.values()), total) if terms else None
+        if weights is not None and view.same(summed(weights, list(terms.values())), total):
+            return dict(zip(terms, weights, strict=True))
+    return None
+
+
+def _inputs(case: CallCase) -> dict[str, Tensor]:
+    """What the answers may be mixed with."""
+    x0 = case.tensors["x0"]
+    found = {
         name: its
         for name, its in case.tensors.items()
-        if its.shape == view.wanted.shape and its.is_floating_point()
+        if its.shape == x0.shape and its.is_floating_point()
     }
-    for more in _extras(others):
-        terms = {**right, **more}
-        weights = solved(list(terms.values()), view.wanted)
-        if weights is None or not view.same(
-            summed(weights, list(terms.values())), view.wanted
-        ):
-            continue
-        if not right.keys() <= theirs.keys():
-            return
-        made = {name: theirs[name] for name in right} | more
-        if view.explains(summed(weights, list(made.values()))):
-            if not is_asked_right:
-                yield "What is made of the answers is right."
-            return
-        own = solved(list(made.values()), view.came)
-        if own is not None and view.explains(summed(own, list(made.values()))):
-            yield from compared(case, view, tuple(made), weights, own, named=True)
-        return
-
-
-def _extras(others: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """What the answers may be mixed with: nothing, one of the arguments, or two of them."""
-    yield {}
-    for name, its in others.items():
-        yield {name: its}
-    if {"x0", "x0_src"} <= others.keys():
-        yield {"x0 - x0_src": others["x0"] - others["x0_src"]}
+    if "x0_src" in found:
+        found["x0 - x0_src"] = found["x0"] - found["x0_src"]
+    return found | {"xt": _noised(case)["x0"]}

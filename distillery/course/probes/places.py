@@ -113,6 +113,10 @@ def rules(view: View) -> Iterator[str]:
     """A sum or length along an axis, or a range, that the right numbers have and these do not."""
     if view.wanted.dim() < 2:
         return
+    exact = bool(((view.wanted == 0) | (view.wanted == 1)).all())
+    if exact and not bool(((view.came == 0) | (view.came == 1)).all()):
+        yield f"{view.label} should hold only 0 and 1; it runs {_range(view.came)}."
+        return
     for axis in range(view.wanted.dim()):
         name = view.axes[axis]
         if view.wanted.shape[axis] < 2:
@@ -127,9 +131,6 @@ def rules(view: View) -> Iterator[str]:
                     f"it has {_span(wrong)}."
                 )
                 return
-    exact = bool(((view.wanted == 0) | (view.wanted == 1)).all())
-    if exact and not bool(((view.came == 0) | (view.came == 1)).all()):
-        yield f"{view.label} should hold only 0 and 1; it runs {_range(view.came)}."
 
 
 def _constant(values: Tensor, view: View) -> float | None:
@@ -140,16 +141,35 @@ def _constant(values: Tensor, view: View) -> float | None:
 
 
 def _span(values: Tensor) -> str:
-    return numbers(torch.stack([values.min(), values.max()])).replace(" and ", " to ")
+    ends = list(dict.fromkeys([number(values.min()), number(values.max())]))
+    return " to ".join(ends)
 
 
 def _range(values: Tensor) -> str:
     return f"from {number(values.min())} to {number(values.max())}"
 
 
+def of_inputs(case: Case, view: View) -> Iterator[str]:
+    """Of a table: rows of an input, or rows that should stay as they were given."""
+    if view.wanted.dim() != 2:
+        return
+    for name, given in case.tensors.items():
+        if given.dim() != 2 or given.shape[1] != view.wanted.shape[1]:
+            continue
+        taken = [bool((given == row).all(dim=1).any()) for row in view.came]
+        if all(taken) and view.wanted.shape != given.shape:
+            yield f"Every row of yours is one of the rows of {name}."
+        if given.shape == view.wanted.shape:
+            kept = (view.wanted == given).all(dim=1)
+            moved = kept & (view.came != given).any(dim=1)
+            stay = [row for row in range(len(kept)) if moved[row]]
+            if stay and len(stay) <= 4:
+                yield f"{places('row', stay).capitalize()} should stay as in {name}."
+
+
 def winners(view: View) -> Iterator[str]:
     """In how many pixels the largest number belongs to the right colour."""
-    if view.axes[1:2] != ("colour",):
+    if view.axes[1:2] != ("colour",) or view.label == "The gradient":
         return
     same = view.wanted.argmax(dim=1) == view.came.argmax(dim=1)
     yield (

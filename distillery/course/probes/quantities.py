@@ -43,8 +43,8 @@ def each_named(case: Case, factors: Tensor) -> str:
     scale = case.values.get("guidance_scale")
     times = {"2": 2.0, "0.5": 0.5, "0.18215": LATENT_FACTOR}
     if scale:
-        times |= {"guidance_scale": scale, "(guidance_scale - 1)": scale - 1}
-        times |= {"(guidance_scale + 1)": scale + 1}
+        times |= {"guidance_scale": scale, "(1 - guidance_scale)": 1 - scale}
+        times |= {"(guidance_scale - 1)": scale - 1, "(guidance_scale + 1)": scale + 1}
     for name, value in _singles(levels):
         bracketed = f"({name})" if " " in name and not name.startswith(("sqrt", "1 /")) else name
         for words, number in times.items():
@@ -59,7 +59,7 @@ def _constants(case: Case, view: View) -> Iterator[tuple[str, float]]:
     offered: dict[str, float] = {"0.18215, the latents' factor": LATENT_FACTOR}
     if scale:
         offered |= {"guidance_scale": scale, "guidance_scale - 1": scale - 1}
-        offered |= {"guidance_scale + 1": scale + 1}
+        offered |= {"guidance_scale + 1": scale + 1, "1 - guidance_scale": 1 - scale}
     pictures = next((one for one in case.tensors.values() if one.dim() == 4), None)
     if pictures is not None and len(pictures[0]) > 1:
         offered |= {
@@ -82,7 +82,8 @@ def _constants(case: Case, view: View) -> Iterator[tuple[str, float]]:
             plain = _shown(name, inverse=False), _shown(name, inverse=True)
             yield plain[0], value
             yield plain[1], 1 / value
-            yield f"-{plain[0]}", -value
+            if " " not in plain[0]:
+                yield f"-{plain[0]}", -value
 
 
 def _shown(name: str, *, inverse: bool) -> str:

@@ -19,10 +19,11 @@ from distillery.course.observe import Observation
 from distillery.course.probes.factors import empty, mapped, named_alone, scaled, shifted
 from distillery.course.probes.forms import misshapen, right_numbers
 from distillery.course.probes.mixes import made_of_inputs
-from distillery.course.probes.networks import about_questions, formula
+from distillery.course.probes.networks import about_questions, as_distance, formula
 from distillery.course.probes.places import (
     directions,
     of_inputs,
+    ranges,
     reordered,
     right_parts,
     rules,
@@ -78,7 +79,12 @@ def _of_views(
         are = "is" if len(good) == 1 else "are"
         yield f"{listed(good)} {are} right."
     for view in wrong:
-        told = list(_of_one(case, view, came, only_exact=only_exact))
+        told = [
+            f"{view.label} is what {other.label} should be."
+            for other in parts
+            if other is not view and view.same(view.came, other.wanted)
+        ]
+        told = told or list(_of_one(case, view, came, only_exact=only_exact))
         yield from told[: 1 if len(wrong) > 1 else MOST_OF_A_PART]
 
 
@@ -94,6 +100,7 @@ def _of_one(case: Case, view: View, came: Observation, *, only_exact: bool) -> I
         lambda: made_of_inputs(case, view),
         lambda: mapped(view),
         lambda: of_inputs(case, view),
+        lambda: as_distance(case, view, came),
     )
     for probe in exact:
         told = list(probe())
@@ -103,4 +110,4 @@ def _of_one(case: Case, view: View, came: Observation, *, only_exact: bool) -> I
     if not only_exact:
         partial = [*same_along(view), *right_parts(case, view), *rules(view), *winners(view)]
         partial += frequencies(view)
-        yield from partial or directions(view)
+        yield from partial or (*ranges(view), *directions(view))

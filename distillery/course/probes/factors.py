@@ -32,9 +32,12 @@ def empty(view: View) -> Iterator[str]:
     came = view.came
     if not came.any():
         yield f"{view.label} is zero everywhere."
-    elif came.numel() > 1 and bool((came == came.flatten()[0]).all()):
-        if not bool((view.wanted == view.wanted.flatten()[0]).all()):
-            yield f"{view.label} is {number(came.flatten()[0])} everywhere."
+    elif _is_constant(came) and not _is_constant(view.wanted):
+        yield f"{view.label} is {number(came.flatten()[0])} everywhere."
+
+
+def _is_constant(values: Tensor) -> bool:
+    return values.numel() > 1 and bool((values == values.flatten()[0]).all())
 
 
 def scaled(case: Case, view: View) -> Iterator[str]:
@@ -59,7 +62,8 @@ def scaled(case: Case, view: View) -> Iterator[str]:
     elif view.axes[:1] == ("prompt",) and (each := fitted(view, (0,))) is not None:
         yield f"{view.label} is right up to a factor for each prompt: {numbers(each)}."
         return
-    if view.axes == ("row", "column") and (each := fitted(view, (0,))) is not None:
+    each = fitted(view, (0,)) if view.axes == ("row", "column") else None
+    if each is not None and bool((each.abs() > NEGLIGIBLE).all()):
         yield f"{view.label} is right up to a factor for each row: {numbers(each)}."
         return
     for kept in KEPT if view.pictures and view.numbers_each > 1 else ():

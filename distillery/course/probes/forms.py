@@ -44,7 +44,8 @@ def _from_numbers(right: Tensor, wrong: Tensor) -> Iterator[str]:
         return
     for order in permutations(range(right.dim())):
         if list(order) != sorted(order) and _same(right.permute(order), wrong):
-            yield f"It holds the right numbers with the axes in another order: {listed(_str(order))}."
+            axes = listed([str(axis) for axis in order])
+            yield f"It holds the right numbers with the axes in another order: {axes}."
     if _same(right.squeeze(), wrong.squeeze()):
         yield "It holds the right numbers; only axes of length 1 are too many or missing."
     if right.numel() == wrong.numel() and _same(right.flatten(), wrong.flatten()):
@@ -98,10 +99,6 @@ def _from_shape(case: Case, asked: Sequence[int], its: Sequence[int]) -> Iterato
 
 def _batch(case: Case) -> int:
     return next((len(one) for one in case.tensors.values() if one.dim() == 4), 0)
-
-
-def _str(order: Sequence[int]) -> list[str]:
-    return [str(axis) for axis in order]
 
 
 def _same(one: Tensor, other: Tensor | None, tolerance: float = 1e-4) -> bool:

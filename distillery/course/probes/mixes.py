@@ -135,24 +135,21 @@ def compared(
 def _in_lines(
     view: View, names: Sequence[str], good: Sequence[str], told: dict[str, list[str]]
 ) -> Iterator[str]:
-    """One sentence, or two where it is long."""
-    start = f"{view.label} is a sum of {listed(names)}"
-    rest = f"; {listed(good)} {_have(good)} the right weight" if good else ""
-    each = listed(
-        [
-            f"{listed(its)} {'is' if len(its) == 1 else 'are'} missing"
-            if words == MISSING
-            else f"{listed(its)} {_have(its)} {words}"
-            for words, its in told.items()
-        ]
-    )
-    whole = f"{start}{rest}; {each}."
-    if len(whole) <= LONGEST:
-        yield whole
-        return
-    if len(start) + len(rest) < LONGEST:
-        yield f"{start}{rest}."
-    yield f"In {view.label[0].lower()}{view.label[1:]}, {each}."
+    """One sentence if all of it is short enough, otherwise several."""
+    clauses = [f"{listed(good)} {_have(good)} the right weight"] if good else []
+    for words, its in told.items():
+        verb = "is missing" if len(its) == 1 else "are missing"
+        clauses.append(f"{listed(its)} {verb if words == MISSING else f'{_have(its)} {words}'}")
+    line = f"{view.label} is a sum of {listed(names)}: {clauses[0]}"
+    if len(line) > LONGEST - 1:
+        line = f"{view.label}: {clauses[0]}"
+    for clause in clauses[1:]:
+        if len(line) + len(clause) + 3 > LONGEST:
+            yield f"{line}."
+            line = f"{view.label}: {clause}"
+        else:
+            line = f"{line}; {clause}"
+    yield f"{line}."
 
 
 def _have(names: Sequence[str]) -> str:
@@ -177,11 +174,9 @@ def _about_weight(
         return "the other sign"
     for j, name in enumerate(names):
         for sign, its in ((1, "the weight of"), (-1, "minus the weight of")):
-            if (
-                j != i
-                and not _none(right[j], largest)
-                and _equal(wrong[i], sign * right[j], largest)
-            ):
+            if j == i or _none(right[j], largest):
+                continue
+            if _equal(wrong[i], sign * right[j], largest):
                 return f"{its} {name}"
     own = _weight(case, view, wrong[i])
     if own:

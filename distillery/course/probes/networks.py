@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import torch
@@ -16,9 +17,15 @@ from distillery.course.probes.factors import scaled
 from distillery.course.probes.mixes import compared, made_of_inputs, solved, summed
 from distillery.course.probes.places import reordered
 from distillery.course.probes.views import PICTURES, View, listed
-from distillery.models.parameterization import add_noise
+from distillery.models.parameterization import add_noise, v_from_eps, x0_from_eps
 
 CLOSE = 1e-4
+SURE = 1e-5  # relative, of a single number that one of many formulas gives
+MEASURES: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean square": lambda gap: gap.square().mean(),
+    "mean absolute value": lambda gap: gap.abs().mean(),
+    "sum of squares": lambda gap: gap.square().sum(),
+}
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ def _wrong_times(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
 
 
 def _wrong_prompts(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
-    """Which pictures are asked about under which conditions, where these are not the right pairs."""
+    """Which pictures are asked about under which conditions, where they do not belong together."""
     pairs = {"text": "x0", "text_src": "x0_src"}
     for network in dict.fromkeys(one.network for one in asked):
         seen = [one for one in asked if one.network == network]
@@ -222,7 +229,7 @@ def formula(case: Case, view: View, came: Observation) -> Iterator[str]:
     if should.keys() <= known.keys():
         made = summed(torch.stack([*should.values()]), [known[name] for name in should])
         if view.explains(made):
-            yield "What is made of the answers is right."
+            yield _about_answers(case, came)
             return
     does = _decomposed(case, view, {n: i for n, i in theirs.items() if n in right}, view.came)
     if does is not None:
@@ -230,6 +237,16 @@ def formula(case: Case, view: View, came: Observation) -> Iterator[str]:
         none = torch.zeros(view.pictures, dtype=torch.float64)
         weights = [torch.stack([its.get(name, none) for name in names]) for its in (should, does)]
         yield from compared(case, view, names, *weights)
+
+
+def _about_answers(case: CallCase, came: Observation) -> str:
+    """Said where the right formula of their answers gives their numbers."""
+    if any(about_questions(case, came)):
+        return "What is made of the answers is right."
+    return (
+        "What is made of the networks' answers is right, and so are xt, t and the prompts: "
+        "look at what else they are asked with."
+    )
 
 
 def _decomposed(
@@ -255,3 +272,28 @@ def _inputs(case: CallCase) -> dict[str, Tensor]:
     if "x0_src" in found:
         found["x0 - x0_src"] = found["x0"] - found["x0_src"]
     return found | {"xt": _noised(case)["x0"]}
+
+
+def as_distance(case: Case, view: View, came: Observation) -> Iterator[str]:
+    """Of a loss: the distance between a prediction and an input that it is the mean or sum of."""
+    if not _has_networks(case) or view.label != "The loss" or "lora" not in case.arguments:
+        return
+    assert isinstance(case, CallCase)
+    eps = _answers(case, _all_questions(case, came)).get("eps_lora")
+    if eps is None or eps.shape != case.tensors["x0"].shape:
+        return
+    x0, noise, level = case.tensors["x0"], case.tensors["eps"], case.fresh()["lora"].alpha_bar
+    level = level(case.tensors["t"])
+    xt = add_noise(x0, noise, level)
+    predicted = {
+        "the predicted eps": eps,
+        "the predicted v": v_from_eps(x0_from_eps(xt, eps, level), eps, level),
+        "the predicted x0": x0_from_eps(xt, eps, level),
+    }
+    targets = {"eps": noise, "x0": x0, "xt": xt, "v": v_from_eps(x0, noise, level)}
+    targets["v with x0 and eps swapped"] = v_from_eps(noise, x0, level)
+    for what, (one, whose), (name, target) in product(MEASURES, predicted.items(), targets.items()):
+        value = MEASURES[what](whose - target)
+        if abs(float(view.came) - float(value)) <= SURE * abs(float(value)):
+            yield f"The loss is the {what} of the distance between {one} and {name}."
+            return

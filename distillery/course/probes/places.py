@@ -1,4 +1,4 @@
-"""Where the numbers are right: which pictures, channels or pixels, in which order, in what range."""
+"""Where the numbers are right: which pictures, channels or pixels, in which order and range."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def reordered(view: View) -> Iterator[str]:
                 used = sorted(set(order))
                 yield f"{view.label} has {places(name, used)} of what is wanted for every {name}."
             return
-    if view.wanted.dim() == 4 and view.wanted.shape[2] == view.wanted.shape[3]:
-        if view.explains(view.wanted.transpose(2, 3)):
-            yield f"{view.label} is right, with rows and columns swapped."
+    square = view.wanted.dim() == 4 and view.wanted.shape[2] == view.wanted.shape[3]
+    if square and view.explains(view.wanted.transpose(2, 3)):
+        yield f"{view.label} is right, with rows and columns swapped."
 
 
 def _order(view: View, axis: int) -> list[int] | None:
@@ -203,6 +203,19 @@ def directions(view: View) -> Iterator[str]:
         f"{view.label} {way} (cosine {_spread(cosines)}{each}) "
         f"and is {_spread(lengths)} times as large."
     )
+
+
+def ranges(view: View) -> Iterator[str]:
+    """From where to where the numbers run, if that is clearly another range."""
+    if view.wanted.numel() < 12:
+        return
+    width = float(view.wanted.max() - view.wanted.min())
+    off = max(
+        abs(float(view.came.max() - view.wanted.max())),
+        abs(float(view.came.min() - view.wanted.min())),
+    )
+    if off > 0.1 * width:
+        yield f"{view.label} runs {_range(view.came)}; wanted is {_range(view.wanted)}."
 
 
 def _spread(values: Tensor) -> str:

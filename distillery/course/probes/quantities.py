@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from itertools import permutations
 
-import torch
 from torch import Tensor
 
 from distillery.course.case import Case
@@ -104,6 +103,8 @@ def _levels(case: Case, pictures: int) -> dict[str, Tensor]:
     members = getattr(case, "triples", {})
     for name, parts in members.items():
         found |= {part: its.flatten() for part, its in zip(parts, case.tensors[name], strict=True)}
+    if {"alpha_bar", "alpha_bar_prev"} <= found.keys():
+        found["alpha_bar / alpha_bar_prev"] = found["alpha_bar"] / found["alpha_bar_prev"]
     return {name: its.double() for name, its in found.items() if its.shape == (pictures,)}
 
 

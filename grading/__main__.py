@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
+from pathlib import Path
 
 from distillery.core.cli import exit_status, stop
 
@@ -47,10 +47,8 @@ def here() -> dict[str, str]:
 
 
 def _is_here(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # its folder is missing too
-        return False
+    # Python's own search would import the folders above, and with one of them torch.
+    return Path(__file__).parents[1].joinpath(*module.split(".")).with_suffix(".py").is_file()
 
 
 def overview(commands: dict[str, str]) -> str:

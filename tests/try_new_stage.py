@@ -11,8 +11,9 @@ import main
 from distillery.course.check import check
 from distillery.course.submission_pictures import drawn, load_hand_in, load_model
 from grading.authoring import build
+from grading.core.rules import Rules
 from grading.release.bundle import contents
-from grading.release.course_folder import verify
+from grading.release.course_folder import trial_grader, verify
 from grading.stages import stage_of
 from grading.stages.misconceptions import MISCONCEPTIONS
 from grading.stages.variants import VARIANTS
@@ -31,7 +32,8 @@ def right_and_wrong_answers_are_told_apart() -> None:
 
 def submissions_are_graded() -> None:
     """Of the answered notebook and of the untouched one, taken in and graded as in a class."""
-    verify(stage_of("09_hello"))
+    with trial_grader(Rules(seed=0)) as grader:
+        verify(stage_of("09_hello"), build.ROOT, grader)
 
 
 def its_own_test_passes() -> None:

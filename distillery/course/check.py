@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a check; its lines are printed already."""
+    """The result of a check; the lines are what a student reads."""
 
     task: str
     passed: bool
     lines: tuple[str, ...]
     misconception: str | None = None
+
+    @property
+    def to_do(self) -> bool:
+        """Whether the function, or one that it calls, is still to do."""
+        return STILL_TO_DO in self.lines[0]
 
     def points(self, worth: float) -> float:
         """All the points or none; as the last value of a cell it is what nbgrader reads."""
@@ -44,10 +49,14 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     Raises:
         CourseError: there is no such task. Exceptions of the checked function are not raised.
     """
-    stored = load_task(task)
-    result = _result(stored, function)
+    result = judge(task, function)
     print("\n".join(result.lines))
     return result
+
+
+def judge(task: str, function: Callable[..., Any] | None = None) -> Result:
+    """The result of a check, which prints nothing; arguments and errors are those of `check`."""
+    return _result(load_task(task), function)
 
 
 def _result(task: Task, function: Callable[..., Any] | None) -> Result:
@@ -106,6 +115,8 @@ def _student_function(task: str) -> Callable[..., Any]:
 def _own_line(task: Task, error: BaseException) -> str:
     """The last line of the student's own code that the exception came through."""
     file = str(student_file(split_task(task.name)[0]))
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return (error.text or "").strip()
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame.line or "" for frame in frames if frame.filename == file]
     return own[-1] if own else ""

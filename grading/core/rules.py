@@ -202,6 +202,16 @@ def settle(course: Path) -> Rules:
     return replace(rules, **missing)
 
 
+def zone_of(course: Path) -> ZoneInfo:
+    """The time zone of a course folder; this machine's, while the folder has no rules.
+
+    Raises:
+        CourseError: as `Rules.load`.
+    """
+    path = Path(course) / NAME
+    return (Rules.load(path) if path.exists() else Rules()).zone
+
+
 def _with_line(text: str, name: str, value: object) -> str:
     """The text of a file of rules, with a value in the place of an empty or missing one."""
     line = f"{name}: {value}"

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from distillery.core.errors import CourseError
 from grading.core.submission import Submission, submissions
+from grading.core.times import stamp
 from grading.intake.archives import quoted
 from grading.intake.clean_folder import Intake, load_intake
 from grading.intake.receipts import keep
@@ -32,7 +34,7 @@ def accept(
     )
     there = load_intake(submission)
     if there and not (is_new or again) and there.received == receipt.received:
-        return CollectResult(upload.student, "unchanged", there.rejected)
+        return CollectResult(upload.student, "unchanged", there.rejected, there.received)
     return _result(upload.student, partial(take_in_kept, receipt, upload.source, submission))
 
 
@@ -46,7 +48,7 @@ def accept_submitted(course: Path, assignment: str, *, again: bool = False) -> l
                 CollectResult(quoted(student), "unknown", "is not a safe name for a student")
             )
         elif before and not again:
-            results.append(CollectResult(student, "unchanged", before.rejected))
+            results.append(CollectResult(student, "unchanged", before.rejected, before.received))
         else:
             results.append(_result(student, partial(ensure_taken_in, submission, again=again)))
     return results
@@ -62,16 +64,22 @@ def _result(student: str, taking_in: Callable[[], Intake]) -> CollectResult:
         reason = f"cannot be taken in ({type(error).__name__}): look at it"
         return CollectResult(student, "unknown", reason)
     if intake.rejected:
-        return CollectResult(intake.student, "rejected", intake.rejected)
+        return CollectResult(intake.student, "rejected", intake.rejected, intake.received)
     kinds = ", ".join(dict.fromkeys(flag.kind for flag in intake.flags))
-    return CollectResult(intake.student, "accepted", f"to look at: {kinds}" if kinds else "")
+    reason = f"to look at: {kinds}" if kinds else ""
+    return CollectResult(intake.student, "accepted", reason, intake.received)
 
 
-def table(results: Sequence[CollectResult]) -> str:
-    """A line for each upload, and a last line with counts."""
+def table(results: Sequence[CollectResult], zone: ZoneInfo) -> str:
+    """A line for each upload, with its time of receipt, and a last line with counts."""
     ordered = sorted(results, key=lambda one: (one.status == "unchanged", one.student))
     width = min(40, max([0, *(len(one.student) for one in results)]))
-    lines = [f"{one.status:<10}{one.student:<{width}}  {one.reason}".rstrip() for one in ordered]
+    times = [stamp(one.received, zone) if one.received else "" for one in ordered]
+    lines = [
+        f"{one.status:<10}{one.student:<{width}}  {time:<{max(map(len, times))}}  {one.reason}"
+        for one, time in zip(ordered, times, strict=True)
+    ]
+    lines = [line.rstrip() for line in lines]
     statuses = ("accepted", "rejected", "unchanged", "unknown")
     counts = [(sum(one.status == status for one in results), status) for status in statuses]
     lines.append(", ".join(f"{count} {name}" for count, name in counts if count) or "nothing came.")

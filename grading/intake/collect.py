@@ -10,7 +10,8 @@ Everything is kept as it came in received/. The platform says whose submission i
 CSV with the column student_id, and others with the platform's ids, names or addresses) maps this to
 the course's own ids and then decides; a name that fits nobody, or two students, is listed and not
 collected. The time of receipt is the platform's own record, and otherwise the time that --received
-gives, or now. Collecting again changes nothing where nothing is new.
+gives, or now. A time that names no zone is of the course's time_zone, which stands in rules.yaml.
+Collecting again changes nothing where nothing is new.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from distillery.core.errors import CourseError
+from grading.core.due_dates import due_date, due_sentence
+from grading.core.rules import zone_of
+from grading.core.times import read_time, shown
 from grading.intake.accept import accept, accept_submitted, table
 from grading.intake.archives import ArchiveLimits, SubmissionError, is_archive, unpack
 from grading.intake.receipts import workshop
@@ -76,7 +80,10 @@ def collect(options: argparse.Namespace) -> list[CollectResult]:
     course, assignment = options.course, options.stage
     load_released(course, assignment)  # says it where nothing is released
     roster = Roster.load(options.roster) if options.roster else Roster()
-    now = options.received or datetime.now(timezone.utc)
+    zone, now = zone_of(course), datetime.now(timezone.utc)
+    if options.received:
+        now = read_time(options.received, zone, say=print)
+        print(f"Where no platform says another time, it came {shown(now, zone)}.")
     if not (options.exchange or options.zips or options.gradescope):
         return accept_submitted(course, assignment, again=options.again)
     with _uploads(options, roster) as (uploads, unknown):
@@ -96,10 +103,11 @@ def _uploads(
         yield from_exchange(options.course, options.stage, roster)
     elif options.gradescope:
         with _unpacked(options.gradescope, options.course) as export:
-            yield _not_empty(from_gradescope(export, roster), options.gradescope)
+            found = from_gradescope(export, roster, zone_of(options.course))
+            yield _not_empty(found, options.gradescope)
     else:
         with workshop(options.course) as work:
-            downloads = downloads_in(_folder(options.zips), roster)
+            downloads = downloads_in(_folder(options.zips), roster, zone_of(options.course))
             yield _not_empty(uploads_of(downloads, roster, work), options.zips)
 
 
@@ -111,16 +119,6 @@ def _not_empty(
             f"there is no submission in {source}; name the folder with what the platform gave you."
         )
     return found
-
-
-def _time(text: str) -> datetime:
-    """A time from the command line; without a zone it is local time."""
-    try:
-        return datetime.fromisoformat(text).astimezone(timezone.utc)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a time; write it like 2026-11-22T23:59"
-        ) from None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -146,10 +144,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--received",
-        type=_time,
         metavar="TIME",
         help="the time of receipt, such as 2026-11-22T23:59, where the platform gives none "
-        "(default: now)",
+        "(default: now); with a zone, such as 2026-11-22T23:59-05:00, or in the course's",
     )
     parser.add_argument(
         "--again",
@@ -157,5 +154,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="also take in unchanged submissions, for example after a new release",
     )
     options = parser.parse_args(arguments)
-    print(table(collect(options)))
+    results, zone = collect(options), zone_of(options.course)
+    print(table(results, zone))
+    print(due_sentence(options.stage, due_date(options.course, options.stage), zone))
     return 0

@@ -11,13 +11,17 @@ import pwd
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from nbgrader.exchange import ExchangeError
 from nbgrader.exchange.default import ExchangeCollect
 
 from distillery.core.errors import CourseError
+from grading.core.due_dates import due_date, due_sentence
 from grading.core.nbgrader_api import nbgrader
 from grading.core.records import Flag
+from grading.core.rules import zone_of
+from grading.core.times import stamp
 from grading.intake.accept import accept, table
 from grading.intake.archives import quoted
 from grading.intake.roster import Roster
@@ -34,15 +38,20 @@ class SafeCollect(ExchangeCollect):
 
     def copy_files(self) -> None:
         """Keep and take in what nbgrader chose, unless it is not new."""
-        uploads, results = self.uploads(Roster())
         course, assignment = Path(self.coursedir.root), self.coursedir.assignment_id
+        zone = zone_of(course)
+        uploads, results = self.uploads(Roster(), zone)
         now = datetime.now(timezone.utc)
         results += [accept(one, course, assignment, now=now) for one in uploads]
-        for line in table(results).split("\n"):
+        due = due_sentence(assignment, due_date(course, assignment), zone)
+        for line in (*table(results, zone).split("\n"), due):
             self.log.info(line)
 
-    def uploads(self, roster: Roster) -> tuple[list[Upload], list[CollectResult]]:
-        """What `init_src` has chosen, and what is of no known student."""
+    def uploads(self, roster: Roster, zone: ZoneInfo) -> tuple[list[Upload], list[CollectResult]]:
+        """What `init_src` has chosen, and what is of no known student.
+
+        zone: in which flags tell times.
+        """
         uploads: list[Upload] = []
         unknown: list[CollectResult] = []
         names = {record["username"] for record in self.src_records}
@@ -53,7 +62,7 @@ class SafeCollect(ExchangeCollect):
                 continue
             source = Path(self.inbound_path, record["filename"])
             time = record["timestamp"].replace(tzinfo=timezone.utc)
-            flags = (*_owner(source, record["username"], names), *_clock(source, time))
+            flags = (*_owner(source, record["username"], names), *_clock(source, time, zone))
             uploads.append(Upload(student, source, time, (record["username"],), flags))
         return uploads, unknown
 
@@ -74,7 +83,8 @@ def from_exchange(
             collector.init_src()
         except ExchangeError as error:
             raise CourseError(f"nbgrader does not collect {assignment}: {error}") from error
-        found: tuple[list[Upload], list[CollectResult]] = collector.uploads(roster)
+        found: tuple[list[Upload], list[CollectResult]]
+        found = collector.uploads(roster, zone_of(course))
         return found
 
 
@@ -89,7 +99,7 @@ def _owner(source: Path, student: str, students: set[str]) -> list[Flag]:
     return [Flag("student id", f"it was handed in for {student} from the account of {owner}.")]
 
 
-def _clock(source: Path, time: datetime) -> list[Flag]:
+def _clock(source: Path, time: datetime, zone: ZoneInfo) -> list[Flag]:
     """A flag where the folder was changed after the time in its name.
 
     A student's own account writes the name; nobody can set back the system's time of last change.
@@ -100,5 +110,5 @@ def _clock(source: Path, time: datetime) -> list[Flag]:
         return []
     if changed - time < SLACK:
         return []
-    sentence = f"it says {time:%Y-%m-%d %H:%M} UTC, and was last changed {changed:%Y-%m-%d %H:%M}."
+    sentence = f"it says {stamp(time, zone)}, and was last changed {stamp(changed, zone)}."
     return [Flag("timestamp", sentence)]

@@ -6,14 +6,16 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import yaml
 
 from distillery.core.errors import CourseError
 from grading.core.records import Flag
+from grading.core.times import in_utc, read_time
 from grading.intake.archives import is_archive, quoted
 from grading.intake.roster import Roster, fold
 
@@ -69,20 +71,24 @@ class CollectResult:
     student: str
     status: Status
     reason: str = ""
+    received: datetime | None = None
 
 
-def downloads_in(folder: Path, roster: Roster) -> Iterator[Download]:
-    """The students' files in a folder of downloads, without the platform's own files."""
+def downloads_in(folder: Path, roster: Roster, zone: ZoneInfo) -> Iterator[Download]:
+    """The students' files in a folder of downloads, without the platform's own files.
+
+    zone: of the course, where a platform writes a time without one.
+    """
     for path in sorted(folder.iterdir()):
         name = path.name
         if name.startswith(".") or name == "__MACOSX" or path.suffix.lower() in OF_PLATFORM:
             continue
-        download = _read_name(path, roster)
+        download = _read_name(path, roster, zone)
         if download is not None:
             yield download
 
 
-def _read_name(path: Path, roster: Roster) -> Download | None:
+def _read_name(path: Path, roster: Roster, zone: ZoneInfo) -> Download | None:
     """What a file's name says, as platforms or `pack` write it; None of a platform's own file."""
     name = path.name
     if match := MOODLE.fullmatch(name):
@@ -91,7 +97,7 @@ def _read_name(path: Path, roster: Roster) -> Download | None:
     if match := BLACKBOARD.fullmatch(name):
         if match["end"] == ".txt":  # what the student wrote in Blackboard's form
             return None
-        time = datetime.strptime(match["time"], "%Y-%m-%d-%H-%M-%S").astimezone()
+        time = in_utc(datetime.strptime(match["time"], "%Y-%m-%d-%H-%M-%S"), zone)
         return Download(path, (match["id"],), time, match["file"] or "")
     if match := CANVAS.fullmatch(name):
         keys = (match["id"], match["name"])
@@ -178,8 +184,12 @@ def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
-def from_gradescope(export: Path, roster: Roster) -> tuple[list[Upload], list[CollectResult]]:
+def from_gradescope(
+    export: Path, roster: Roster, zone: ZoneInfo
+) -> tuple[list[Upload], list[CollectResult]]:
     """The uploads of an unpacked export, one for each member of a group.
+
+    zone: of the course, for times without one.
 
     Raises:
         CourseError: the folder is not such an export.
@@ -207,19 +217,16 @@ def from_gradescope(export: Path, roster: Roster) -> tuple[list[Upload], list[Co
                 reason = problem or "its folder is not in the export"
                 unknown.append(CollectResult(name, "unknown", reason))
             else:
-                uploads.append(Upload(student, source, _time(entry.get(":created_at")), keys))
+                time = _time(entry.get(":created_at"), zone)
+                uploads.append(Upload(student, source, time, keys))
     return uploads, unknown
 
 
-def _time(stored: Any) -> datetime | None:
-    """A time with a zone; without one it is UTC."""
-    if isinstance(stored, str):
-        try:
-            stored = datetime.fromisoformat(
-                stored.strip().replace(" UTC", "+00:00").replace("Z", "+00:00")
-            )
-        except ValueError:
-            return None
-    if not isinstance(stored, datetime):
+def _time(stored: Any, zone: ZoneInfo) -> datetime | None:
+    """A time that YAML has read or left as text; None where there is none."""
+    try:
+        if isinstance(stored, str):
+            return read_time(stored, zone)
+        return in_utc(stored, zone) if isinstance(stored, datetime) else None
+    except CourseError:
         return None
-    return stored if stored.tzinfo else stored.replace(tzinfo=timezone.utc)

@@ -15,13 +15,16 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path, PurePosixPath
+from zoneinfo import ZoneInfo
 
 import nbformat
 from nbformat import NotebookNode
 
 from distillery.core.errors import CourseError
 from grading.core.records import Flag
+from grading.core.rules import zone_of
 from grading.core.submission import Submission
+from grading.core.times import read_time
 from grading.intake.archives import SubmissionError
 from grading.intake.clean_folder import (
     SECRET,
@@ -178,7 +181,7 @@ def ensure_taken_in(submission: Submission, *, again: bool = False) -> Intake:
     if intake is not None and not again:
         return intake
     receipt = load_receipt(submission)
-    received = exchange_time(folder) or datetime.now(timezone.utc)
+    received = exchange_time(folder, zone_of(submission.course)) or datetime.now(timezone.utc)
     is_new = intake is None and folder.is_dir()
     # Otherwise a run stopped after it had kept what came, and the folder is an older one.
     if receipt is None or (is_new and receipt.received < received):
@@ -198,18 +201,17 @@ def repaired(notebook: NotebookNode, submission: Submission) -> NotebookNode:
     return repair_notebook(tidied(notebook), released)[0]
 
 
-def exchange_time(folder: Path) -> datetime | None:
-    """The time in nbgrader's timestamp.txt; None where there is none that can be read."""
-    from nbgrader.utils import parse_utc
+def exchange_time(folder: Path, zone: ZoneInfo) -> datetime | None:
+    """The time in nbgrader's timestamp.txt; None where there is none that can be read.
 
+    zone: of the course; `nbgrader zip_collect` writes times without one.
+    """
     try:
         with open(folder / TIMESTAMP, "rb", opener=_opener) as file:
-            # nbgrader reads an offset after a space, such as +0100, as seconds.
-            text = re.sub(r" (?=[+-]\d\d:?\d\d$)", "", file.read(100).decode().strip())
-            time = parse_utc(text).replace(tzinfo=timezone.utc)
-            return min(time, datetime.now(timezone.utc))
-    except (OSError, ValueError, OverflowError, AttributeError, TypeError):
+            time = read_time(file.read(100).decode(), zone)
+    except (OSError, UnicodeDecodeError, CourseError):
         return None
+    return min(time, datetime.now(timezone.utc))
 
 
 def _secret(source: Path) -> dict[str, bytes]:

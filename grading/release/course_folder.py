@@ -3,11 +3,11 @@
 python -m grading release
 python -m grading release 00_tour 01_sds --course class
 
-For each stage it grades the reference, which must get every point, and the stubs, which must get
-none. Then nbgrader makes the assignment, and bundles/<stage>.zip is packed without any answer.
-manifest.json lists what students must not change. Missing settings, rules and gradebook are
-created, so the folder is ready for the next steps. You can release again at any time: what you
-wrote in nbgrader_config.py and rules.yaml stays.
+For each stage it grades the reference, which must get every point of its functions, and the stubs,
+which must get none. Then nbgrader makes the assignment, and bundles/<stage>.zip is packed without
+any answer. manifest.json lists what students must not change. Missing settings, rules and gradebook
+are created, so the folder is ready for the next steps. You can release again at any time, and no
+flag is needed for it: what you wrote in nbgrader_config.py and rules.yaml stays.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import nbformat
 
@@ -31,6 +33,7 @@ from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, shown
 from grading.authoring.build import ROOT, answered_text, nbgrader_files, student_text
 from grading.authoring.make_stubs import stub_module
+from grading.core.due_dates import due_date, due_sentence
 from grading.core.manifest import NAME, Manifest, StageManifest, bundle_of
 from grading.core.nbgrader_api import logged, nbgrader
 from grading.core.nbgrader_config import NAME as SETTINGS
@@ -38,9 +41,16 @@ from grading.core.nbgrader_config import write_settings
 from grading.core.notebook_cells import grade_id_of, task_of
 from grading.core.rules import NAME as RULES
 from grading.core.rules import Rules, settle
+from grading.core.times import UTC, machine_zone
 from grading.release.bundle import bundle, contents
 from grading.stages import STAGES
 from grading.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from grading.judge.grade import Grader
+
+T = TypeVar("T")
+A_STAGE_S = "2 to 20"  # seconds that one stage takes on an ordinary computer
 
 
 def release(
@@ -65,20 +75,46 @@ def release(
             be released, nbgrader refuses, or a file cannot be written.
     """
     course = Path(course).resolve()
+    began = time.monotonic()
     write_settings(course, root=root, replace_yours=replace_settings, say=say)
     rules = _rules(course, say)
     manifest = _begun(course, root)
-    for stage in stages:
-        stage = worth(stage, rules)
-        verify(stage, root, rules)
-        say(f"{stage.folder}: the reference gets {sum(stage.points.values()):g} points, stubs 0.")
-        notebook = _generate(stage, course, root, rules)
-        stub = stub_module(_reference(stage, root), stage.sentence).encode()
-        packed, its = bundle(stage, contents(stage, root, notebook, stub), manifest.version)
-        atomic_write(bundle_of(course, stage.folder), packed)
-        manifest = _with(manifest, stage, its)
-        atomic_write(course / NAME, manifest.text())
-        say(f"{stage.folder}: students get {shown(bundle_of(course, stage.folder))}.")
+    say(f"{_count(stages)} to release; each takes {A_STAGE_S} seconds.")
+    with trial_grader(rules) as grader:
+        for number, stage in enumerate(stages, start=1):
+            stage = worth(stage, rules)
+            say(f"{stage.folder} ({number} of {len(stages)}): grading the reference and the stubs")
+            passed, verified = _timed(verify, stage, root, grader)
+            say(f"{stage.folder}: the reference gets all {passed:g} points, stubs 0 ({verified}).")
+            manifest, packed = _timed(_released, stage, course, root, rules, manifest)
+            say(
+                f"{stage.folder}: students get {shown(bundle_of(course, stage.folder))} ({packed})."
+            )
+            if due := due_date(course, stage.folder):
+                say(due_sentence(stage.folder, due, rules.zone))
+    say(f"{_count(stages)} released in {time.monotonic() - began:.0f} s.")
+    return manifest
+
+
+def _count(stages: Sequence[Stage]) -> str:
+    return "1 stage" if len(stages) == 1 else f"{len(stages)} stages"
+
+
+def _timed(work: Callable[..., T], *given: Any) -> tuple[T, str]:
+    """What a function gives, and how long that took."""
+    began = time.monotonic()
+    found = work(*given)
+    return found, f"{time.monotonic() - began:.1f} s"
+
+
+def _released(stage: Stage, course: Path, root: Path, rules: Rules, manifest: Manifest) -> Manifest:
+    """Make the assignment and the students' zip; returns the manifest with this stage."""
+    notebook = _generate(stage, course, root, rules)
+    stub = stub_module(_reference(stage, root), stage.sentence).encode()
+    packed, its = bundle(stage, contents(stage, root, notebook, stub), manifest.version)
+    atomic_write(bundle_of(course, stage.folder), packed)
+    manifest = _with(manifest, stage, its)
+    atomic_write(course / NAME, manifest.text())
     return manifest
 
 
@@ -89,10 +125,27 @@ def worth(stage: Stage, rules: Rules) -> Stage:
     return replace(stage, points=points, pictures=pictures)
 
 
-def verify(stage: Stage, root: Path = ROOT, rules: Rules | None = None) -> None:
+@contextlib.contextmanager
+def trial_grader(rules: Rules) -> Iterator[Grader]:
+    """A grader with an empty course folder of its own, in which `verify` grades.
+
+    It draws no pictures again: neither the reference nor the stubs hand in any.
+    """
+    from grading.judge.grade import open_grader
+
+    with tempfile.TemporaryDirectory() as folder:
+        replace(rules, regenerate=0).save(Path(folder) / RULES)
+        with open_grader(Path(folder)) as grader:
+            yield grader
+
+
+def verify(stage: Stage, root: Path, grader: Grader) -> float:
     """Check that the reference passes every task and the stubs pass none.
 
     Both run through the visible checks, and are graded like submissions of a class.
+
+    Returns:
+        The points of the reference.
 
     Raises:
         CourseError: the reference fails a task, or a stub passes one.
@@ -104,10 +157,11 @@ def verify(stage: Stage, root: Path = ROOT, rules: Rules | None = None) -> None:
     wrong = [task for task in tasks if not _passes(task, answered)]
     right = [task for task in tasks if _passes(task, stubs)]
     _refuse(stage, wrong, right, "visible checks")
-    reference, unanswered = _graded(stage, root, rules or Rules(seed=0))
+    reference, unanswered = _graded(stage, root, grader)
     wrong = [task for task in tasks if reference[task] < stage.points[task.split(".")[1]]]
     right = [task for task in tasks if unanswered[task] > 0]
     _refuse(stage, wrong, right, "hidden checks")
+    return sum(reference[task] for task in tasks)
 
 
 def _refuse(stage: Stage, wrong: Sequence[str], right: Sequence[str], by: str) -> None:
@@ -122,7 +176,7 @@ def _refuse(stage: Stage, wrong: Sequence[str], right: Sequence[str], by: str) -
         )
 
 
-def _graded(stage: Stage, root: Path, rules: Rules) -> tuple[dict[str, float], dict[str, float]]:
+def _graded(stage: Stage, root: Path, grader: Grader) -> tuple[dict[str, float], dict[str, float]]:
     """Task -> points of the reference, and of the stubs, both graded like a class.
 
     Raises:
@@ -130,24 +184,21 @@ def _graded(stage: Stage, root: Path, rules: Rules) -> tuple[dict[str, float], d
     """
     from grading.core.submission import Submission
     from grading.intake.take_in import take_in
-    from grading.judge.grade import grade, open_grader
+    from grading.judge.grade import grade
 
     answered, student = answered_text(stage, root), student_text(stage, root)
-    with tempfile.TemporaryDirectory() as folder:
-        course = Path(folder)
-        # Neither submits pictures, so none need be drawn to compare them with.
-        replace(rules, regenerate=0).save(course / RULES)
-        atomic_write(course / "release" / stage.folder / f"{stage.folder}.ipynb", student)
-        came = []
-        with open_grader(course) as grader:
-            for name, text in (("reference", answered), ("stubs", student)):
-                atomic_write(course / name / f"{stage.folder}.ipynb", text)
-                submission = Submission(course, name, stage.folder)
-                take_in(course / name, submission, received=datetime.now(timezone.utc))
-                record = grade(submission, grader=grader)
-                if record.status != "graded":
-                    raise CourseError(f"{stage.folder} is not released: {record.reason}")
-                came.append({verdict.task: verdict.points for verdict in record.verdicts})
+    notebook, course = f"{stage.folder}.ipynb", grader.course
+    atomic_write(course / "release" / stage.folder / notebook, student)
+    came = []
+    for name, text in (("reference", answered), ("stubs", student)):
+        handed_in = course / "handed-in" / stage.folder / name
+        atomic_write(handed_in / notebook, text)
+        submission = Submission(course, name, stage.folder)
+        take_in(handed_in, submission, received=datetime.now(timezone.utc))
+        record = grade(submission, grader=grader)
+        if record.status != "graded":
+            raise CourseError(f"{stage.folder} is not released: {record.reason}")
+        came.append({verdict.task: verdict.points for verdict in record.verdicts})
     return came[0], came[1]
 
 
@@ -266,7 +317,14 @@ def _rules(course: Path, say: Callable[[str], object]) -> Rules:
     if not path.exists():
         Rules().save(path)
         say(f"{shown(path)} has the rules; change them there, and release again.")
-    return settle(course)
+    rules = settle(course)
+    unknown = machine_zone() is None and rules.zone.key == UTC
+    say(
+        f"Times without a zone are read in {rules.zone.key}, and all times are shown in it"
+        + (", because this machine names no zone of its own" if unknown else "")
+        + f"; time_zone in {shown(path)} changes it."
+    )
+    return rules
 
 
 def _begun(course: Path, root: Path) -> Manifest:
@@ -321,5 +379,10 @@ def main(arguments: list[str] | None = None) -> int:
         help="replace your nbgrader_config.py by ours; yours is kept under another name",
     )
     options = parser.parse_args(arguments)
-    release(stages_named(options.stages), options.course, replace_settings=options.replace_settings)
+    release(
+        stages_named(options.stages),
+        options.course,
+        replace_settings=options.replace_settings,
+        say=partial(print, flush=True),  # a pipe would show the lines only at the end
+    )
     return 0

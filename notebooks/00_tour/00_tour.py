@@ -140,7 +140,8 @@ curves(
 # the arguments. If you are stuck for ten minutes, unfold a hint; that is what they are for.
 #
 # Running the cell saves your function into `guidance/tour.py`. There is no second copy: the later
-# cells, the other notebooks and the command line all use what you write here.
+# cells, the other notebooks and the command line all use what you write here. In a terminal in the
+# course folder, `pytest guidance` checks all your functions, one test for each task.
 
 # %%
 # TODO tour.add_noise

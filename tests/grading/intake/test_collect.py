@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import time as clock
 import zipfile
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
@@ -17,7 +19,9 @@ from nbgrader.api import Gradebook
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.core.nbgrader_api import nbgrader
+from grading.core.rules import Rules, zone_of
 from grading.core.submission import Submission
+from grading.core.times import stamp
 from grading.intake import accept, collect, take_in
 from grading.intake.clean_folder import load_intake
 from grading.intake.exchange import SafeCollect
@@ -71,7 +75,7 @@ def run(course: Path, *arguments: object) -> dict[str, tuple[str, str]]:
     options = [NAME, "--course", str(course), *map(str, arguments)]
     printed: list[Sequence[CollectResult]] = []
 
-    def keep(rows: Sequence[CollectResult]) -> str:
+    def keep(rows: Sequence[CollectResult], zone: object) -> str:
         printed.append(rows)
         return ""
 
@@ -252,10 +256,49 @@ def test_an_empty_folder_of_downloads_is_said(course, downloads):
         run(course, "--zips", downloads)
 
 
-def test_a_time_that_is_none_is_said_with_the_form_that_is_wanted(course, downloads, capsys):
-    with pytest.raises(SystemExit):
+def test_a_time_that_is_none_is_said_with_the_form_that_is_wanted(course, downloads):
+    with pytest.raises(CourseError, match="write it like 2026-11-22T23:59"):
         run(course, "--zips", downloads, "--received", "yesterday")
-    assert "write it like 2026-11-22T23:59" in capsys.readouterr().err
+
+
+def received(course: Path, student: str) -> str:
+    intake = load_intake(Submission(course, student, NAME))
+    assert intake is not None
+    return intake.received.isoformat()
+
+
+@pytest.mark.parametrize(
+    ("zone", "machine", "at"),
+    [
+        ("America/New_York", "Asia/Seoul", "2025-11-23T04:59:00+00:00"),
+        ("Asia/Seoul", "America/New_York", "2025-11-22T14:59:00+00:00"),
+        ("Pacific/Kiritimati", "Europe/Berlin", "2025-11-22T09:59:00+00:00"),
+    ],
+)
+def test_a_time_without_a_zone_is_of_the_courses_zone_wherever_it_is_written(
+    zone, machine, at, course, downloads, tmp_path, monkeypatch
+):
+    Rules(seed=1, time_zone=zone).save(course / "rules.yaml")
+    monkeypatch.setenv("TZ", machine)
+    clock.tzset()
+    zipped(downloads / "Ada_ada.zip")
+    zipped(downloads / "Lab_bob_attempt_2025-11-22-23-59-00_x.zip")
+    run(course, "--zips", downloads, "--received", "2025-11-22T23:59")
+    export = tmp_path / "export"
+    (export / "submission_1").mkdir(parents=True)
+    (export / "submission_1" / f"{NAME}.ipynb").write_bytes(notebook())
+    stored = {":submitters": [{":sid": "cid"}], ":created_at": "2025-11-22 23:59:00"}
+    (export / "submission_metadata.yml").write_text(json.dumps({"submission_1": stored}))
+    run(course, "--gradescope", export)
+    folder = course / "submitted" / "dan" / NAME
+    folder.mkdir(parents=True)
+    (folder / f"{NAME}.ipynb").write_bytes(notebook())
+    (folder / "timestamp.txt").write_text("2025-11-22 23:59:00")  # of nbgrader zip_collect
+    run(course)
+    monkeypatch.undo()
+    clock.tzset()
+    students = ("ada", "bob", "cid", "dan")
+    assert [received(course, student) for student in students] == [at] * 4
 
 
 def test_a_hand_in_that_nobody_foresaw_holds_up_nobody_else(course, downloads, monkeypatch):
@@ -510,7 +553,9 @@ def test_the_table_counts_and_puts_first_what_is_to_do(capsys, course, downloads
     capsys.readouterr()
     assert collect.main([NAME, "--course", str(course), "--zips", str(downloads)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("unknown   'x.zip'  the name contains no known id")
-    assert lines[1].startswith("rejected  b1       the archive")
-    assert lines[2] == "unchanged al1815"
+    assert re.match("unknown   'x.zip' +the name contains no known id", lines[0])
+    assert re.match(r"rejected  b1 +\w{3} \d+ .* the archive", lines[1])
+    at = load_intake(Submission(course, "al1815", NAME)).received
+    assert lines[2] == f"unchanged al1815   {stamp(at, zone_of(course))}"
     assert lines[3] == "1 rejected, 1 unchanged, 1 unknown"
+    assert lines[4].startswith("00_tour has no due date; times without a zone are in ")

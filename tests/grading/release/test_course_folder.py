@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -21,17 +22,25 @@ from grading.core import nbgrader_config as settings_module
 from grading.core.manifest import Manifest, bundle_of
 from grading.core.nbgrader_config import NEEDED, settings_of, write_settings
 from grading.core.rules import Rules
+from grading.judge import grade as grade_module
 from grading.release import bundle as bundle_module
 from grading.release import course_folder as module
-from grading.release.course_folder import release, stages_named, verify
+from grading.release.course_folder import release, stages_named, trial_grader, verify
 from grading.stages import STAGES
+from grading.stages.stage import Stage
 
 TOUR, SDS = STAGES[:2]
 
 
 def quick(monkeypatch) -> None:
     """Leave out what other tests have seen to: grading the reference takes seconds."""
-    monkeypatch.setattr(module, "verify", lambda *_: None)
+    monkeypatch.setattr(module, "verify", lambda *_: 0.0)
+
+
+def verified(stage: Stage, root: Path = ROOT) -> float:
+    """The points of the reference."""
+    with trial_grader(Rules(seed=0)) as grader:
+        return verify(stage, root, grader)
 
 
 def cells_in(path: Path) -> dict[str, nbformat.NotebookNode]:
@@ -183,7 +192,7 @@ def test_a_stub_that_is_right_is_not_released(tmp_path):
     with pytest.raises(
         CourseError, match=r"the stub passes the visible checks of tour\.predict_x0"
     ):
-        verify(TOUR, broken_course(tmp_path, old, f"{answer}{old}"))
+        verified(TOUR, broken_course(tmp_path, old, f"{answer}{old}"))
 
 
 def test_what_the_hidden_checks_say_counts_too(monkeypatch):
@@ -198,7 +207,7 @@ def test_what_the_hidden_checks_say_counts_too(monkeypatch):
     ):
         monkeypatch.setattr(module, "_graded", lambda *_, graded=graded: graded)
         with pytest.raises(CourseError, match=says):
-            verify(TOUR)
+            verified(TOUR)
 
 
 def test_a_release_that_is_interrupted_leaves_the_old_one_whole(released_course, monkeypatch, tree):
@@ -267,14 +276,57 @@ def test_stages_go_by_folder_or_module_and_come_in_order():
         stages_named(["vds"])
 
 
-def test_rules_are_written_once_with_a_seed_and_then_are_the_instructors(tmp_path):
+def test_rules_are_written_once_with_a_seed_and_then_are_the_instructors(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Seoul")
     said: list[str] = []
     rules = module._rules(tmp_path, said.append)
     assert rules.seed is not None
-    assert len(said) == 1
-    Rules(seed=3, partial_credit=False).save(tmp_path / "rules.yaml")
-    assert module._rules(tmp_path, said.append) == Rules(seed=3, partial_credit=False)
-    assert len(said) == 1
+    assert rules.time_zone == "Asia/Seoul"
+    assert len(said) == 2
+    assert "Times without a zone are read in Asia/Seoul" in said[1]
+    own = Rules(seed=3, partial_credit=False, time_zone="America/New_York")
+    own.save(tmp_path / "rules.yaml")
+    assert module._rules(tmp_path, said.append) == own
+    assert len(said) == 3
+    assert "Times without a zone are read in America/New_York" in said[2]
+
+
+def test_a_machine_without_a_zone_of_its_own_says_that_it_takes_utc(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "<-03>3")
+    said: list[str] = []
+    assert module._rules(tmp_path, said.append).time_zone == "UTC"
+    assert "because this machine names no zone of its own" in said[1]
+
+
+def test_a_release_says_what_it_does_how_long_it_takes_and_when_it_is_due(
+    released_course, monkeypatch
+):
+    quick(monkeypatch)
+    Rules(seed=3, time_zone="America/New_York").save(released_course / "rules.yaml")
+    with Gradebook(f"sqlite:///{released_course / 'gradebook.db'}", "class") as gradebook:
+        gradebook.update_or_create_assignment(TOUR.folder, duedate="2026-11-23 04:59:00 UTC")
+    said: list[str] = []
+    release([TOUR], released_course, say=said.append)
+    text = "\n".join(said)
+    assert "1 stage to release; each takes" in text
+    assert "00_tour (1 of 1): grading the reference and the stubs" in text
+    assert re.search(r"students get .*00_tour\.zip \(\d+\.\d s\)\.", text)
+    assert "00_tour is due Sun 22 Nov 2026 23:59 America/New_York (Mon 04:59 UTC)." in text
+    assert re.search(r"1 stage released in \d+ s\.$", text)
+
+
+def test_all_stages_are_verified_in_one_sandbox_and_no_picture_is_drawn(monkeypatch):
+    opened, drawn = [], []
+    as_ever = grade_module.open_sandbox
+    monkeypatch.setattr(
+        grade_module, "open_sandbox", lambda name: opened.append(name) or as_ever(name)
+    )
+    monkeypatch.setattr(grade_module, "expected_pictures", lambda *_: drawn.append(1))
+    with trial_grader(Rules(seed=0)) as grader:
+        for stage in (TOUR, SDS):
+            assert verify(stage, ROOT, grader) == sum(stage.points.values())
+    assert len(opened) == 1
+    assert drawn == []
 
 
 def test_the_command_says_in_one_sentence_what_is_wrong(capsys):

@@ -20,6 +20,7 @@ from distillery.course.probes.factors import empty, mapped, named_alone, scaled,
 from distillery.course.probes.forms import misshapen, right_numbers
 from distillery.course.probes.mixes import made_of_inputs
 from distillery.course.probes.networks import about_questions, as_distance, formula
+from distillery.course.probes.pairs import Together, together
 from distillery.course.probes.places import (
     directions,
     of_inputs,
@@ -33,6 +34,8 @@ from distillery.course.probes.places import (
 from distillery.course.probes.samples import OWN
 from distillery.course.probes.spectra import frequencies
 from distillery.course.probes.views import LONGEST, View, listed, views
+
+__all__ = ["Together", "facts_about", "together"]
 
 MOST = 3  # sentences
 MOST_OF_A_PART = 2
@@ -96,7 +99,7 @@ def _of_one(case: Case, view: View, came: Observation, *, only_exact: bool) -> I
         lambda: scaled(case, view),
         lambda: reordered(view),
         lambda: shifted(view),
-        lambda: formula(case, view, came),
+        lambda: formula(case, view, came, named=only_exact),
         lambda: made_of_inputs(case, view),
         lambda: mapped(view),
         lambda: of_inputs(case, view),

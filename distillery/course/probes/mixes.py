@@ -16,7 +16,7 @@ from distillery.course.probes.quantities import constant_named, each_named
 from distillery.course.probes.views import LONGEST, NEGLIGIBLE, View, listed, number, numbers
 from distillery.models.parameterization import add_noise
 
-INDEPENDENT = 1e-3  # smallest singular value of ingredients of length 1
+INDEPENDENT = 2e-4  # smallest singular value of ingredients of length 1
 ALIKE = 1e-3  # relative, of weights
 MOST_TERMS = 3
 MISSING = "no weight"
@@ -29,14 +29,14 @@ def made_of_inputs(case: Case, view: View, *, predicted: bool = True) -> Iterato
     """
     if not view.pictures or view.numbers_each < 3:
         return
-    plain = _arguments(case, view.wanted.shape)
-    offered = plain | (_predicted(case, view.wanted.shape) if predicted else {})
+    plain = pictures_in(case, view.wanted.shape)
+    offered = plain | (predicted_in(case, view.wanted.shape) if predicted else {})
     yield from _one_alone(case, view, offered)
     yield from _other_weights(case, view, offered, named=len(offered) > len(plain))
     yield from _one_added(case, view, offered)
 
 
-def _arguments(case: Case, shape: torch.Size) -> dict[str, Tensor]:
+def pictures_in(case: Case, shape: torch.Size) -> dict[str, Tensor]:
     return {
         name: tensor
         for name, tensor in case.tensors.items()
@@ -45,7 +45,7 @@ def _arguments(case: Case, shape: torch.Size) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def _predicted(case: Case, shape: torch.Size) -> dict[str, Tensor]:
+def predicted_in(case: Case, shape: torch.Size) -> dict[str, Tensor]:
     """The noise that the networks predict in x0 noised to t by eps."""
     if not isinstance(case, CallCase) or not {"x0", "eps", "t"} <= case.tensors.keys():
         return {}
@@ -208,7 +208,7 @@ def _steady(weights: Tensor) -> bool:
 
 
 def _none(weights: Tensor, largest: Tensor) -> bool:
-    return bool((weights.abs() <= 1e-4 * largest).all())
+    return bool((weights.abs() <= ALIKE * largest).all())
 
 
 def _equal(one: Tensor, other: Tensor, largest: Tensor) -> bool:

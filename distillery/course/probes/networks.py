@@ -213,8 +213,11 @@ def _right_answers(case: CallCase) -> dict[str, Tensor]:
     return found
 
 
-def formula(case: Case, view: View, came: Observation) -> Iterator[str]:
-    """What was made of the networks' answers, against what should be made of them."""
+def formula(case: Case, view: View, came: Observation, *, named: bool) -> Iterator[str]:
+    """What was made of the networks' answers, against what should be made of them.
+
+    named: say only weights that have a name: of answers to wrong questions others mean nothing.
+    """
     if not _has_networks(case) or not view.pictures or not came.asked:
         return
     assert isinstance(case, CallCase)
@@ -236,7 +239,7 @@ def formula(case: Case, view: View, came: Observation) -> Iterator[str]:
         names = list(dict.fromkeys([*should, *does]))
         none = torch.zeros(view.pictures, dtype=torch.float64)
         weights = [torch.stack([its.get(name, none) for name in names]) for its in (should, does)]
-        yield from compared(case, view, names, *weights)
+        yield from compared(case, view, names, *weights, named=named)
 
 
 def _about_answers(case: CallCase, came: Observation) -> str:

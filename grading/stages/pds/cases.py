@@ -22,6 +22,7 @@ from grading.stages.inputs.random_inputs import (
 from grading.stages.inputs.small_pictures import (
     NAMES,
     asked,
+    detailed,
     guidance_scale,
     levels,
     mixed,
@@ -83,6 +84,7 @@ def _edit(inputs: RandomInputs) -> dict[str, Any]:
     wanted = [1 - i for i in source]
     x0_src = mixed(FAINT * both, source, inputs.numbers([0.8, 0.75], (0.72, 0.83)))
     x0 = mixed(FAINT * both, source, inputs.numbers([0.3, 0.3], (0.25, 0.35)))
+    x0_src, x0 = detailed(inputs, 20, x0_src), detailed(inputs, 21, x0)
     t = inputs.wholes([120, 400], (90, 150), (350, 450))
     return {
         "tensors": {

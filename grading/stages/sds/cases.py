@@ -16,6 +16,7 @@ from grading.stages.inputs.random_inputs import (
 )
 from grading.stages.inputs.small_pictures import (
     asked,
+    detailed,
     guidance_scale,
     mixed,
     mixture_of,
@@ -39,6 +40,7 @@ def sds_grad(inputs: RandomInputs) -> Case:
     """Each latent shows something of both pictures and is asked for the one it shows less of."""
     means, which = pictures(inputs), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
+    x0 = detailed(inputs, 18, x0)
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
         {"x0": x0, "t": timesteps(inputs), "eps": inputs.noise(5, x0)},

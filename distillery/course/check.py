@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import STILL_TO_DO
 from distillery.course.observe import Observation, observe
+from distillery.course.saved_cells import remarks
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
 from distillery.course.tasks import Task, compare, load_task, split_task
@@ -42,6 +43,8 @@ class Result:
 def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     """Check one function of the course and print the result, in at most four lines.
 
+    In a notebook whose cell does not hold what is checked, a sentence before them says so.
+
     Args:
         task: "stage.function"; that function of guidance/<stage>.py is checked.
         function: check this one instead.
@@ -50,7 +53,7 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
         CourseError: there is no such task. Exceptions of the checked function are not raised.
     """
     result = judge(task, function)
-    print("\n".join(result.lines))
+    print("\n".join([*(() if function else remarks(task)), *result.lines]))
     return result
 
 

@@ -1,4 +1,8 @@
-"""The course folder, and the student's modules in it as they are now."""
+"""The course folder, and the student's modules in it as they are now.
+
+One rule: every cell of a notebook, and every check, uses the files of guidance/ as they are when it
+begins.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,13 @@ import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+from weakref import WeakKeyDictionary
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+
+_KEPT = {"__name__", "__doc__", "__package__", "__loader__", "__spec__", "__file__", "__cached__"}
+_loaded: WeakKeyDictionary[ModuleType, bytes] = WeakKeyDictionary()  # the text each was loaded from
 
 
 def course_root() -> Path:
@@ -43,9 +51,40 @@ def student_module(stage: str) -> ModuleType:
     file = student_file(stage)
     import_guidance_from(file.parents[1])
     name = f"guidance.{stage}"
-    if name in sys.modules:
-        return importlib.reload(sys.modules[name])
-    return importlib.import_module(name)
+    module = sys.modules.get(name) or importlib.import_module(name)
+    load_again(module, file.read_bytes())
+    return module
+
+
+def load_again(module: ModuleType, source: bytes) -> None:
+    """Run this text in an emptied module, so that no name of an earlier text is left.
+
+    It is the same module afterwards, for those who have imported it. Exceptions of the text are not
+    caught; the module is then as it was.
+    """
+    names = vars(module)
+    before = dict(names)
+    _loaded[module] = source
+    names.clear()
+    names.update({name: value for name, value in before.items() if name in _KEPT})
+    try:
+        exec(compile(source, str(module.__file__), "exec"), names)
+    except BaseException:
+        names.clear()
+        names.update(before)
+        raise
+
+
+def edited_modules() -> list[tuple[ModuleType, bytes]]:
+    """The loaded modules of guidance/ whose files have another text now, with that text."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = Path(getattr(module, "__file__", None) or "")
+        if name.startswith("guidance.") and file.is_file():
+            source = file.read_bytes()
+            if _loaded.get(module) != source:
+                found.append((module, source))
+    return found
 
 
 def forget_bytecode(file: Path) -> None:

@@ -4,19 +4,21 @@
 
 The cell is saved into guidance/sds.py, where it replaces the function's old definition, so every
 later cell, every other notebook, main.py and the tests use exactly this code. After `%load_ext`,
-`from guidance import sds` works in every notebook of the course, and a function that is still to do
-says so in one sentence.
+`from guidance import sds` works in every notebook of the course, every cell begins with the files
+of guidance/ as they are then, and a function that is still to do says so in one sentence.
 """
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING
 
 from distillery.core.errors import STILL_TO_DO, CourseError
 from distillery.core.files import atomic_write
+from distillery.course import saved_cells
+from distillery.course.saved_cells import Kernel
+from distillery.course.saved_text import cell_with, replaced, text_for
 from distillery.course.student_files import (
     course_root,
     forget_bytecode,
@@ -24,19 +26,11 @@ from distillery.course.student_files import (
     student_file,
     student_module,
 )
-from distillery.course.tasks import split_task, task_names
+from distillery.course.tasks import split_task
+from distillery.course.todo_cell import line_first, read_answer
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-ALLOWED = (
-    ast.Import,
-    ast.ImportFrom,
-    ast.FunctionDef,
-    ast.ClassDef,
-    ast.Assign,
-    ast.AnnAssign,
-)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
@@ -47,16 +41,77 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
         from IPython.core.error import UsageError
 
         try:
-            module = save(line.strip(), cell)
+            run_todo_cell(kernel, line.strip(), cell)
         except CourseError as error:
             raise UsageError(str(error)) from None
-        stage, function = split_task(line.strip())
-        shell.user_ns[function] = getattr(module, function)
-        print(f"guidance/{stage}.py now holds this {function}.")
+
+    def load_todo(line: str) -> None:
+        """%load_todo stage.function: turn this cell into one with the answer in guidance/."""
+        from IPython.core.error import UsageError
+
+        try:
+            load_into_cell(kernel, line.strip())
+        except CourseError as error:
+            raise UsageError(str(error)) from None
 
     import_guidance_from(course_root())
+    kernel = saved_cells.watch(shell)
     shell.magics_manager.register_function(todo, magic_kind="cell", magic_name="todo")
+    shell.magics_manager.register_function(load_todo)
+    shell.input_transformers_cleanup.append(line_first)
     shell.set_custom_exc((NotImplementedError, CourseError), show_calmly)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """Called by `%unload_ext distillery.todo`, and first of all by `%reload_ext`."""
+    saved_cells.forget(shell)
+    del shell.magics_manager.magics["cell"]["todo"]
+    del shell.magics_manager.magics["line"]["load_todo"]
+    shell.input_transformers_cleanup.remove(line_first)
+    shell.set_custom_exc((), show_calmly)
+
+
+def run_todo_cell(kernel: Kernel, task: str, body: str) -> None:
+    """What running a `%%todo` cell does: save its answer, use it in this notebook, and say so.
+
+    Args:
+        body: what stands below the `%%todo` line.
+
+    Raises:
+        CourseError: it was not saved, and why.
+    """
+    source = kernel.source_of(task, body)
+    try:
+        stage, function = split_task(task)
+        text_for(task)  # an unknown name comes before anything that the cell lacks
+        answer = read_answer(task, source)
+        if saved_cells.only_file_answers(task, answer.code):
+            print(saved_cells.only_in_file(task))
+            module = student_module(stage)
+        else:
+            module = save(task, source)
+            print(f"guidance/{stage}.py now holds this {function}.")
+            print("".join(f"{sentence}\n" for sentence in answer.left_out), end="")
+    except CourseError as error:
+        kernel.refused(task, str(error))
+        raise CourseError(f"{task} was not saved: {error}") from None
+    kernel.saved(task, answer.code)
+    kernel.shell.user_ns[function] = getattr(module, function)
+
+
+def load_into_cell(kernel: Kernel, task: str) -> None:
+    """Replace the text of the running cell by a `%%todo` cell with the file's answer.
+
+    Raises:
+        CourseError: there is no such answer, or the cell holds something else that would be lost.
+    """
+    if len((kernel.cell or "").split()) > 2:
+        raise CourseError(f"put %load_todo {task} into a cell alone: it replaces the whole cell.")
+    text, helpers = cell_with(text_for(task), task)
+    kernel.shell.set_next_input(text, replace=True)
+    print("This cell now holds the answer of the file: run it again.")
+    if helpers:
+        print(f"Move {', '.join(helpers)} from guidance/ into it first: its function needs that.")
 
 
 def show_calmly(
@@ -81,161 +136,29 @@ def save(task: str, cell: str) -> ModuleType:
 
     Args:
         task: "stage.function".
-        cell: imports, constants, helpers and the function itself. They are kept together between
-            two marker comments, so saving again replaces all of them; the rest of the file stays
-            the same, byte for byte.
+        cell: the whole cell: imports, constants, helpers and the function itself. They are kept
+            together between two marker comments, so saving again replaces all of them; the rest of
+            the file stays the same, byte for byte.
 
     Raises:
         CourseError: the task is unknown, the cell or the file cannot be used, or the new module
             cannot be loaded. The file stays as it was.
     """
-    stage, function = split_task(task)
-    file = student_file(stage)
-    text = _read(file)
-    check_cell(task, function, cell)
-    known = {*task_names(stage), *_functions(ast.parse(text))}
-    if function not in known:
-        raise CourseError(
-            f"guidance/{stage}.py has no {function}; it has {', '.join(sorted(known))}."
-        )
-    changed = replaced(text, task, cell)
-    _check_loads(task, file, changed)
+    file = student_file(split_task(task)[0])
+    text = text_for(task)
+    changed = replaced(text, task, read_answer(task, cell).code)
+    _check_loads(file, changed)
     atomic_write(file, changed.encode())
     forget_bytecode(file)
-    return student_module(stage)
+    return student_module(file.stem)
 
 
-def replaced(text: str, task: str, cell: str) -> str:
-    """`text` with the cell where it was saved before, else where the function is, else at the end.
-
-    Raises:
-        CourseError: the file would then define one of the cell's functions twice.
-    """
-    function = split_task(task)[1]
-    newline = "\r\n" if "\r\n" in text else "\n"
-    begin, end = f"# >>> {task}: this part is saved by its notebook cell", f"# <<< {task}"
-    block = [begin, *cell.strip("\n").split("\n"), end]
-    lines = text.split(newline)
-    start, stop = _old_place(lines, ast.parse(text), function, begin, end)
-    if start == len(lines):
-        lines = [*text.rstrip().split(newline), "", "", *block, ""]
-    else:
-        lines[start:stop] = block
-    changed = newline.join(lines)
-    _check_single(task, cell, changed)
-    return changed
-
-
-def _old_place(
-    lines: list[str], tree: ast.Module, function: str, begin: str, end: str
-) -> tuple[int, int]:
-    """The lines to replace, as a half-open range; an empty range at the end if there are none."""
-    if begin in lines and end in lines[lines.index(begin) :]:
-        start = lines.index(begin)
-        return start, lines.index(end, start) + 1
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            return first - 1, node.end_lineno or node.lineno
-    return len(lines), len(lines)
-
-
-def _read(file: Path) -> str:
-    name = f"guidance/{file.name}"
-    try:
-        text = file.read_bytes().decode()
-        ast.parse(text)
-    except FileNotFoundError:
-        raise CourseError(f"there is no {name}; check the name of the stage.") from None
-    except (SyntaxError, ValueError) as error:
-        raise CourseError(
-            f"{name} is not Python ({_place(error)}); fix it, then run this cell again."
-        ) from None
-    return text
-
-
-def check_cell(task: str, function: str, cell: str) -> None:
-    """Check that a cell holds only imports, constants, helpers and the function; nothing is run.
-
-    Raises:
-        CourseError: the cell holds something else, imports another stage's answers, or is not
-            Python.
-    """
-    try:
-        body = ast.parse(cell).body
-    except (SyntaxError, ValueError) as error:
-        raise CourseError(
-            f"{task} was not saved: the cell is not Python ({_place(error)})."
-        ) from None
-    if _functions(ast.Module(body, [])).count(function) != 1:
-        raise CourseError(f"{task} was not saved: the cell must define {function}, once.")
-    for node in body:
-        if not isinstance(node, ALLOWED) and not _is_text(node):
-            raise CourseError(
-                f"{task} was not saved: line {node.lineno} of the cell is neither an import nor a "
-                "definition; move it to another cell."
-            )
-    stage = split_task(task)[0]
-    for other in sorted(_stages_imported(body) - {stage}):
-        raise CourseError(
-            f"{task} was not saved: it imports guidance.{other}, and only guidance.{stage} is "
-            "handed in with this stage; copy what you need of it into the cell."
-        )
-
-
-def _stages_imported(body: list[ast.stmt]) -> set[str]:
-    """The modules of `guidance` that a cell imports by name, also inside its functions."""
-    found = set()
-    for node in ast.walk(ast.Module(body, [])):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            package = ".".join(filter(None, ["guidance" * bool(node.level), node.module]))
-            names = [f"{package}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        found |= {name.split(".")[1] for name in names if name.startswith("guidance.")}
-    return found - {"*"}
-
-
-def _check_single(task: str, cell: str, text: str) -> None:
-    """Refuse a second definition further down, which would silently replace the saved one."""
-    defined = _functions(ast.parse(text))
-    for name in _functions(ast.parse(cell)):
-        if defined.count(name) > 1:
-            stage = split_task(task)[0]
-            raise CourseError(
-                f"{task} was not saved: guidance/{stage}.py would define {name} twice; "
-                "give the helper another name, or delete the other definition."
-            )
-
-
-def _check_loads(task: str, file: Path, text: str) -> None:
+def _check_loads(file: Path, text: str) -> None:
     """Run the new text in a temporary module before anything is written."""
     trial = ModuleType(f"guidance.{file.stem}")
     trial.__file__ = str(file)
     try:
         exec(compile(text, str(file), "exec"), vars(trial))
     # Whatever the student's top-level lines raise, the old file must stay.
-    except Exception as error:
-        raise CourseError(
-            f"{task} was not saved: loading it stops with {type(error).__name__}: {error}."
-        ) from None
-
-
-def _functions(tree: ast.Module) -> list[str]:
-    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
-
-
-def _place(error: Exception) -> str:
-    if isinstance(error, SyntaxError):
-        return f"line {error.lineno}: {error.msg}"
-    return str(error)
+    except (Exception, SystemExit) as error:
+        raise CourseError(f"loading it stops with {type(error).__name__}: {error}.") from None

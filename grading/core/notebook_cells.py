@@ -2,7 +2,8 @@
 
 A task such as "sds.sds_grad" has two cells: the TODO cell with the grade id `sds-sds_grad`, which
 begins with `%%todo sds.sds_grad`, and the check with the grade id `sds-sds_grad-check`. The graded
-cell of a stage's pictures has the id `sds-pictures` and belongs to the task "sds.pictures".
+cell of a stage's pictures has the id `sds-pictures` and belongs to the task "sds.pictures". What a
+TODO cell holds is read in `distillery.course.todo_cell`.
 
 Nothing in a cell is trusted: a student's notebook may hold anything where nbgrader's metadata
 should be.
@@ -10,14 +11,8 @@ should be.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
-
-# A comment may stand above the line, and so may a magic that runs everything below it.
-_ABOVE = r"[ \t]*(?:#[^\n]*|%%(?:time|timeit|capture)\b[^\n]*)?\n"
-_TODO_LINE = re.compile(rf"\A((?:{_ABOVE})*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*\n?")
-_MAGIC = re.compile(r"^[ \t]*(?=%%)", re.MULTILINE)
 
 
 def todo_id(task: str) -> str:
@@ -54,25 +49,3 @@ def source_of(cell: Mapping[str, Any]) -> str:
     if isinstance(source, list):
         return "".join(line for line in source if isinstance(line, str))
     return source if isinstance(source, str) else ""
-
-
-def task_named(source: str) -> str | None:
-    """The task that the `%%todo` line of a code cell names, if the cell begins with one."""
-    match = _TODO_LINE.match(source)
-    return f"{match[2]}.{match[3]}" if match else None
-
-
-def code_below(source: str) -> str:
-    """The code of a TODO cell without its `%%todo` line; a cell without that line as it is.
-
-    What stood above the line stays, magics as comments, so that the line numbers of the rest are
-    lower by one at most.
-    """
-    match = _TODO_LINE.match(source)
-    return _MAGIC.sub("# ", match[1]) + source[match.end() :] if match else source
-
-
-def answer_in(source: str) -> str:
-    """The same without what stood above the line."""
-    match = _TODO_LINE.match(source)
-    return source[match.end() :] if match else source

@@ -17,7 +17,8 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 
 from distillery.core.errors import CourseError
 from distillery.course.labels import CAUSE, GOT, WANTED
-from grading.core.notebook_cells import code_below, task_of
+from distillery.course.todo_cell import code_below
+from grading.core.notebook_cells import task_of
 from grading.core.records import Record, Store, Verdict
 from grading.core.submission import Submission
 from grading.feedback.pages import highlighted, picture

@@ -19,7 +19,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from grading.core.notebook_cells import answer_in, code_below, grade_id_of, task_named
+from distillery.course.todo_cell import answer_in, code_below, task_named
+from grading.core.notebook_cells import grade_id_of
 from grading.core.records import Flag
 from grading.intake.archives import quoted
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import ast
-import re
-import warnings
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
 from distillery.core.errors import CourseError
-from distillery.course.todo_magic import check_cell, replaced
+from distillery.course.saved_text import replaced
+from distillery.course.todo_cell import Answer, NotPythonError, code_below, read_answer, task_named
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import function_text, stub, stub_module
-from grading.core.notebook_cells import code_below, grade_id_of, task_named, todo_id
+from grading.core.notebook_cells import grade_id_of, todo_id
 from grading.core.parse_code import parsed
 from grading.core.records import Outcome, Verdict
 from grading.stages.stage import Stage
-
-LONGEST = 100_000  # characters of one answer
-MARK = re.compile(r"^# (>>>|<<<) \w+\.\w+.*$", re.MULTILINE)  # around a saved cell
 
 
 class _NotPutInError(Exception):
@@ -47,10 +43,19 @@ def module_text(stage: Stage, notebook: Any) -> tuple[str, dict[str, Verdict]]:
     for function, worth in stage.points.items():
         task = f"{stage.module}.{function}"
         try:
-            text = _with_answer(text, stage, function, _answer(stage, function, notebook))
+            answer = _answer(stage, function, notebook)
+            text = _with_answer(text, task, answer)
         except _NotPutInError as error:
             early[function] = Verdict(task, 0.0, worth, error.outcome, (str(error),))
     return text, early
+
+
+def left_out(stage: Stage, notebook: Any, function: str) -> tuple[str, ...]:
+    """Sentences on parts of a function's cell that are not graded, such as `%matplotlib inline`."""
+    try:
+        return _answer(stage, function, notebook).left_out
+    except _NotPutInError:
+        return ()
 
 
 def module_for(stage: Stage, notebook: Any, function: str) -> str:
@@ -59,28 +64,32 @@ def module_for(stage: Stage, notebook: Any, function: str) -> str:
     Code at the top level of a cell runs when the module is loaded. With all answers, one cell that
     never ends, or kills its process, would fail every task. Only plain names are followed.
     """
-    answers = {name: _answer(stage, name, notebook) for name in stage.points}
-    text = released_module(stage)
-    needed = _needed(function, answers, _names(text)[0] - set(stage.points))
+    answers: dict[str, Answer] = {}
     for name in stage.points:
+        # `module_text` reports which answers cannot be put in, and why.
+        with suppress(_NotPutInError):
+            answers[name] = _answer(stage, name, notebook)
+    text = released_module(stage)
+    codes = {name: answer.code for name, answer in answers.items()}
+    needed = _needed(function, codes, _names(text)[0] - set(stage.points))
+    for name, answer in answers.items():
         if name in needed:
-            # `module_text` reports which answers cannot be put in, and why.
             with suppress(_NotPutInError):
-                text = _with_answer(text, stage, name, answers[name])
+                text = _with_answer(text, f"{stage.module}.{name}", answer)
     return text
 
 
-def _needed(function: str, answers: dict[str, str], there: set[str]) -> set[str]:
+def _needed(function: str, codes: dict[str, str], there: set[str]) -> set[str]:
     """This function and those whose cells define names that its cell uses.
 
     there: names that the module defines without any answer.
     """
-    names = {name: _names(answer) for name, answer in answers.items()}
-    needed, grown = {function}, True
+    names = {name: _names(code) for name, code in codes.items()}
+    needed, grown = {function} & set(codes), True
     while grown:
-        lacking = set().union(*(names[n][1] for n in needed)) - there
+        lacking = set[str]().union(*(names[n][1] for n in needed)) - there
         lacking -= set().union(*(names[n][0] for n in needed))
-        more = {name for name in answers if names[name][0] & lacking}
+        more = {name for name in codes if names[name][0] & lacking}
         grown, needed = not more <= needed, needed | more
     return needed
 
@@ -113,53 +122,52 @@ def released_module(stage: Stage) -> str:
     return stub_module(_reference(stage.module), stage.sentence)
 
 
-def _answer(stage: Stage, function: str, notebook: Any) -> str:
-    """The code of the cell that answers a function; "" where there is none."""
+def _answer(stage: Stage, function: str, notebook: Any) -> Answer:
+    """The answer that a notebook gives for a function.
+
+    Raises:
+        _NotPutInError: it is still to do, or its cell cannot be a part of the module.
+    """
+    task, source = f"{stage.module}.{function}", _source(stage, function, notebook)
+    to_do = _NotPutInError("to do", stage.sentence(function))
+    if not code_below(source).strip():
+        raise to_do
+    try:
+        answer = read_answer(task, source)
+    except NotPythonError as error:
+        raise _NotPutInError("stopped", str(error)) from None
+    except CourseError as error:
+        raise _NotPutInError("refused", str(error)) from None
+    if _is_stub(stage, function, answer.code):
+        raise to_do
+    return answer
+
+
+def _source(stage: Stage, function: str, notebook: Any) -> str:
+    """The text of the cell that answers a function; "" where there is none."""
     task = f"{stage.module}.{function}"
     by_id, by_line = "", ""
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code" and task_named(cell["source"]) == task:
-            by_line = code_below(cell["source"])
+            by_line = cell["source"]
             if grade_id_of(cell) == todo_id(task):
                 by_id = by_line
     return by_id or by_line
 
 
-def _with_answer(text: str, stage: Stage, function: str, cell: str) -> str:
+def _with_answer(text: str, task: str, answer: Answer) -> str:
     """The module's text with one more answer.
 
     Raises:
         _NotPutInError: the answer cannot be put in.
     """
-    task = f"{stage.module}.{function}"
-    # Where a student copied such a line from the file, two answers would be saved as one.
-    cell = MARK.sub("#", cell)
-    if len(cell) > LONGEST:
-        raise _NotPutInError("refused", f"the cell is longer than {LONGEST} characters.")
-    if not cell.strip():
-        raise _NotPutInError("to do", stage.sentence(function))
     try:
-        with warnings.catch_warnings():
-            # Such as a warning of an invalid escape in a string.
-            warnings.simplefilter("ignore")
-            if _is_stub(stage, function, cell):
-                raise _NotPutInError("to do", stage.sentence(function))
-            check_cell(task, function, cell)
-            changed = replaced(text, task, cell)
+        return replaced(text, task, answer.code)
     except CourseError as error:
-        sentence = str(error).removeprefix(f"{task} was not saved: ")
-        raise _NotPutInError("refused", sentence) from None
-    except SyntaxError as error:
-        sentence = f"the cell is not Python (line {error.lineno}: {error.msg})."
-        raise _NotPutInError("stopped", sentence) from None
-    except (RecursionError, MemoryError):
-        raise _NotPutInError("refused", "the cell is nested too deeply to be read.") from None
-    except ValueError as error:
-        raise _NotPutInError("stopped", f"the cell is not Python ({error}).") from None
-    return changed
+        raise _NotPutInError("refused", str(error)) from None
 
 
-def _is_stub(stage: Stage, function: str, cell: str) -> bool:
+def _is_stub(stage: Stage, function: str, code: str) -> bool:
     """Whether a cell is as released, apart from comments and spaces."""
     released = stub(function_text(_reference(stage.module), function), stage.sentence(function))
-    return ast.dump(ast.parse(cell)) == ast.dump(ast.parse(released))
+    return ast.dump(parsed(code)) == ast.dump(ast.parse(released))

@@ -20,8 +20,8 @@ from grading.core.records import EXPECTED, Flag, Record, Scores, Status, Store, 
 from grading.core.rules import NAME, Rules
 from grading.core.submission import Submission
 from grading.intake.clean_folder import Intake, load_intake
-from grading.judge.assemble_module import module_for, module_text
-from grading.judge.judge_task import Key, judge
+from grading.judge.assemble_module import left_out, module_for, module_text
+from grading.judge.judge_task import OTHER_INPUTS, Key, judge
 from grading.judge.pictures import SCORES, Scoring, grade_pictures
 from grading.judge.redraw import NOT_REDRAWN, Redrawing, expected_pictures
 from grading.sandbox import open_sandbox
@@ -145,6 +145,7 @@ def _graded(intake: Intake, grader: Grader) -> tuple[Record, dict[str, bytes]]:
         if verdict is None:
             verdict, figure = _judged(stage, function, notebook, source, grader)
             verdict = _with_cause(verdict, verdicts, grader.key)
+            verdict = _with_notes(verdict, left_out(stage, notebook, function))
         verdicts.append(_by_rule(verdict, grader.rules))
         if figure is not None and verdict.figure is not None:
             figures[verdict.figure] = figure
@@ -214,6 +215,13 @@ def _with_cause(verdict: Verdict, earlier: Sequence[Verdict], key: Key) -> Verdi
     wrong = {other.task.split(".")[1] for other in earlier if other.outcome != "right"}
     used = [name for name in key.task(verdict.task).uses if name in wrong]
     return replace(verdict, lines=(*verdict.lines, *unfinished(used)))
+
+
+def _with_notes(verdict: Verdict, notes: Sequence[str]) -> Verdict:
+    """The verdict, with lines on what was not graded; the line on other inputs stays the last."""
+    last = tuple(line for line in verdict.lines if line == OTHER_INPUTS)
+    others = [line for line in verdict.lines if line != OTHER_INPUTS]
+    return replace(verdict, lines=(*others, *(f"  {note}" for note in notes), *last))
 
 
 def _by_rule(verdict: Verdict, rules: Rules) -> Verdict:

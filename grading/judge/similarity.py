@@ -24,9 +24,10 @@ from tempfile import TemporaryDirectory
 
 from distillery.core.cli import documented
 from distillery.core.errors import CourseError
+from distillery.course.todo_cell import python_in
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
-from grading.core.notebook_cells import answer_in, grade_id_of, source_of
+from grading.core.notebook_cells import grade_id_of, source_of
 from grading.core.parse_code import parsed
 from grading.core.submission import Submission, released_notebook, submissions
 from grading.judge.assemble_module import released_module
@@ -251,7 +252,7 @@ def _similarity(texts: Answers) -> dict[tuple[str, str], float]:
 
 def _cells(submission: Submission) -> dict[str, str]:
     """grade_id -> code of a student's cells, without the %%todo line."""
-    return {name: answer_in(code) for name, code in _sources(submission.notebook).items() if name}
+    return {name: python_in(code) for name, code in _sources(submission.notebook).items() if name}
 
 
 def _prose(course: Path, stage: Stage) -> str:

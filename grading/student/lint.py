@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from distillery.course.todo_cell import Answer
+
 ABSOLUTE = re.compile(r"^(/(home|Users|content|tmp|mnt|kaggle|root)\b|[A-Za-z]:[\\/]|~/|\\\\)")
 INSTALLS = re.compile(r"^[ \t]*[!%][ \t]*(pip|conda|mamba|uv|apt|apt-get)\b", re.MULTILINE)
 OUTSIDE = {"socket", "urllib", "http", "requests", "httpx", "ftplib", "huggingface_hub", "wget"}
@@ -14,10 +16,10 @@ PROGRAMS = {"subprocess", "multiprocessing", "os", "shutil", "ctypes"}
 WAITING = {"input": "waits for somebody to type", "breakpoint": "waits for somebody to debug"}
 
 
-def lint(codes: Mapping[str, str], cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+def lint(answers: Mapping[str, Answer], cells: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Sentences on code that will not run in the grader, found by reading it."""
-    for function, code in codes.items():
-        for sentence in dict.fromkeys(_warnings(ast.parse(code))):
+    for function, answer in answers.items():
+        for sentence in (*answer.left_out, *dict.fromkeys(_warnings(ast.parse(answer.code)))):
             yield f"{function}: {sentence}"
     if any(cell["cell_type"] == "code" and INSTALLS.search(cell["source"]) for cell in cells):
         yield "a cell installs something; the grader has the packages of the course and no others."

@@ -25,7 +25,7 @@ from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.course.student_files import course_root
 from grading.core.manifest import sha256
-from grading.student.student_notebook import codes_of, read_cells
+from grading.student.student_notebook import answers_of, read_cells
 from grading.student.student_stage import StudentStage, find_stages
 from grading.student.validate import Report, look
 
@@ -109,7 +109,7 @@ def files_of(stage: StudentStage) -> dict[str, bytes]:
     """
     cells = read_cells(stage)  # raises where the notebook is missing or broken
     pictures = pictures_of(stage)
-    if not codes_of(stage, cells)[0] and not pictures:
+    if not answers_of(stage, cells)[0] and not pictures:
         raise CourseError(
             f"there is nothing to hand in: every TODO cell of {stage.fixed.notebook} is as it was "
             "given to you, or cannot be graded; python -m grading validate says which. Did you "
@@ -176,8 +176,9 @@ def summary(stage: StudentStage, report: Report, file: Path) -> str:
     with zipfile.ZipFile(file) as archive:
         names = [name for name in archive.namelist() if name != PACKED]
     lines = [f"{file} ({file.stat().st_size / 1000:.0f} kB) holds", *(f"  {n}" for n in names)]
-    if report.to_do:
-        lines += ["still to do:", *(f"  - {sentence}" for sentence in report.to_do)]
+    if not report.ready:
+        to_do = (*report.differing, *report.to_do)
+        lines += ["still to do:", *(f"  - {sentence}" for sentence in to_do)]
         lines.append("You may hand it in as it is, or do that first and pack again.")
     else:
         lines.append(f"python -m grading validate {stage.name} also runs the checks.")

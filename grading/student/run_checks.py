@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import in_short
+from distillery.course.todo_cell import Answer
 from grading.student.student_notebook import assembled
 from grading.student.student_stage import StudentStage
 
@@ -38,13 +39,13 @@ class CheckResult:
     worth: float
 
 
-def run_checks(stage: StudentStage, codes: Mapping[str, str]) -> list[CheckResult]:
-    """The results of the visible checks on this code, by function, in the order of the tasks."""
-    source, left = assembled(stage, codes), list(stage.graded)
+def run_checks(stage: StudentStage, answers: Mapping[str, Answer]) -> list[CheckResult]:
+    """The results of the visible checks on these answers, in the order of the tasks."""
+    source, left = assembled(stage, answers), list(stage.graded)
     found: dict[str, dict[str, Any]] = {}
     while left:
-        answers, ending = _in_another_process(stage, source, left)
-        found |= answers
+        ended, ending = _in_another_process(stage, source, left)
+        found |= ended
         left = [task for task in left if task not in found]
         if left:
             stuck = left.pop(0)

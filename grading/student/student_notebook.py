@@ -7,8 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from distillery.core.errors import CourseError
+from distillery.course.saved_cells import only_in_file
+from distillery.course.saved_text import holds, is_answered, replaced
+from distillery.course.todo_cell import Answer, answer_in, read_answer, task_named
 from grading.core.manifest import Cell
-from grading.core.notebook_cells import code_below, grade_id_of, source_of, task_named, todo_id
+from grading.core.notebook_cells import grade_id_of, source_of, todo_id
 from grading.student.student_stage import StudentStage
 
 
@@ -59,66 +62,91 @@ def changed_cells(stage: StudentStage, cells: Sequence[Mapping[str, Any]]) -> It
             yield f"{what} was changed; its text must be: {cell.source}"
 
 
-def codes_of(
+def answers_of(
     stage: StudentStage, cells: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, str], list[str]]:
-    """Function -> the code of its cell, and sentences on cells that cannot be used.
+) -> tuple[dict[str, Answer], list[str]]:
+    """Function -> the answer in its cell, and sentences on cells that cannot be used.
 
-    A cell that is as released gives no code either.
+    A cell that is as released gives no answer either.
     """
-    from distillery.course.todo_magic import check_cell, replaced
-
-    codes: dict[str, str] = {}
+    answers: dict[str, Answer] = {}
     faults: list[str] = []
     module, text = stage.fixed.module, stage.fixed.stub
     released = {cell.grade_id: cell for cell in stage.fixed.cells}
     for function in stage.fixed.functions:
         task = f"{module}.{function}"
-        grade_id = todo_id(task)
-        came = next((cell for cell in cells if grade_id_of(cell) == grade_id), None)
-        if came is None or came["cell_type"] != "code" or _is_untouched(came, released[grade_id]):
+        source = _source_of(task, cells, released[todo_id(task)])
+        if source is None:
             continue
         try:
-            code = _code_of(task, came["source"])
-            check_cell(task, function, code)  # as running the cell does
-            text = replaced(text, task, code)
-            codes[function] = code
+            answer = _answer_of(task, source)
+            text = replaced(text, task, answer.code)
+            answers[function] = answer
         except CourseError as error:
-            faults.append(str(error).replace("was not saved", "cannot be graded"))
-    return codes, faults
+            faults.append(f"{task} cannot be graded: {error}")
+    return answers, faults
 
 
-def _is_untouched(cell: Mapping[str, Any], released: Cell) -> bool:
-    return "".join(cell["source"].split()) == "".join(released.source.split())
+def _source_of(task: str, cells: Sequence[Mapping[str, Any]], released: Cell) -> str | None:
+    """The text of the cell that is graded for a task; None where all are as released.
+
+    As in the grader, a cell answers a task by its `%%todo` line, or by its id where it has none,
+    and the last one that was written counts.
+    """
+    asking = [
+        cell["source"]
+        for cell in cells
+        if cell["cell_type"] == "code"
+        and (task_named(cell["source"]) or (task if grade_id_of(cell) == todo_id(task) else None))
+        == task
+    ]
+    stub = _squeezed(answer_in(released.source))
+    written = [source for source in asking if _squeezed(answer_in(source)) != stub]
+    return written[-1] if written else None
 
 
-def _code_of(task: str, source: str) -> str:
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
+
+
+def _answer_of(task: str, source: str) -> Answer:
     if task_named(source) != task:
-        raise CourseError(f"the cell of {task} must begin with the line %%todo {task}.")
-    return code_below(source)
+        raise CourseError(f"its cell must begin with the line %%todo {task}.")
+    return read_answer(task, source)  # as running the cell does
 
 
-def assembled(stage: StudentStage, codes: Mapping[str, str]) -> str:
-    """The module that is graded: the stub with the code of the notebook's cells."""
-    from distillery.course.todo_magic import replaced
-
+def assembled(stage: StudentStage, answers: Mapping[str, Answer]) -> str:
+    """The module that is graded: the stub with the answers of the notebook's cells."""
     text = stage.fixed.stub
-    for function, code in codes.items():
-        text = replaced(text, f"{stage.fixed.module}.{function}", code)
+    for function, answer in answers.items():
+        text = replaced(text, f"{stage.fixed.module}.{function}", answer.code)
     return text
 
 
-def not_saved(stage: StudentStage, codes: Mapping[str, str]) -> Iterator[str]:
-    """Sentences on functions whose cell differs from guidance/, which draws the pictures."""
+def differing(
+    stage: StudentStage, answers: Mapping[str, Answer], faults: Sequence[str]
+) -> Iterator[str]:
+    """Sentences on functions whose cell holds something else than guidance/, which nobody grades.
+
+    Args:
+        faults: of `answers_of`; their cells need no second sentence.
+    """
     path = stage.root / stage.fixed.guidance
+    name = stage.fixed.guidance
+    again = ", and draw your pictures again" * bool(stage.pictures)
     try:
         present = path.read_text("utf-8")
     except (OSError, ValueError):
-        yield f"{stage.fixed.guidance} cannot be read; unpack it from the zip and run your cells."
+        yield f"{name} cannot be read; unpack it from the zip and run your cells."
         return
-    for function, code in codes.items():
-        if code.strip("\n") not in present.replace("\r\n", "\n"):
+    for function in stage.fixed.functions:
+        task = f"{stage.fixed.module}.{function}"
+        answer = answers.get(function)
+        if answer is None and is_answered(present, task) and task not in " ".join(faults):
+            yield only_in_file(task)
+        elif answer is not None and not holds(present, task, answer.code):
             yield (
-                f"{stage.fixed.guidance} holds another {function} than your notebook, whose code "
-                f"is graded: run its cell{', and draw your pictures again' * bool(stage.pictures)}."
+                f"{name} holds another {function} than your notebook, whose cell is graded: run "
+                f"the cell, or replace its text by the line %load_todo {task} if the file's is the "
+                f"better one{again}."
             )

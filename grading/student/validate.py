@@ -18,7 +18,7 @@ from distillery.course.student_files import course_root
 from grading.student.check_pictures import check_pictures
 from grading.student.lint import lint
 from grading.student.run_checks import CheckResult, run_checks
-from grading.student.student_notebook import changed_cells, codes_of, not_saved, read_cells
+from grading.student.student_notebook import answers_of, changed_cells, differing, read_cells
 from grading.student.student_stage import StudentStage, find_stages
 
 
@@ -26,21 +26,27 @@ from grading.student.student_stage import StudentStage, find_stages
 class Report:
     """Everything that was found.
 
-    to_do:   what must be done for all points.
-    to_know: what may have to be done.
+    differing: where the notebook's cells and guidance/ hold different answers.
+    to_do:     what else must be done for all points.
+    to_know:   what may have to be done.
     """
 
     stage: str
+    differing: tuple[str, ...]
     checked: tuple[CheckResult, ...]
     to_do: tuple[str, ...]
     to_know: tuple[str, ...]
 
     @property
     def ready(self) -> bool:
-        return not self.to_do
+        return not (self.differing or self.to_do)
 
     def text(self) -> str:
-        lines = [self.stage, *(line for one in self.checked for line in _lines(one))]
+        lines = [self.stage]
+        if self.differing:
+            lines.append("the notebook and guidance/ differ:")
+            lines += [f"  - {sentence}" for sentence in self.differing]
+        lines += [line for one in self.checked for line in _lines(one)]
         earned, worth = (
             sum(getattr(c, name) for c in self.checked) for name in ("points", "worth")
         )
@@ -66,6 +72,7 @@ def look(stage: StudentStage, *, run: bool = True) -> Report:
     Args:
         run: whether to run the visible checks and score pictures, which takes some seconds.
     """
+    differ: list[str] = []
     to_do: list[str] = []
     to_know: list[str] = []
     checked: list[CheckResult] = []
@@ -75,12 +82,12 @@ def look(stage: StudentStage, *, run: bool = True) -> Report:
         to_do.append(str(error))
     else:
         to_do += changed_cells(stage, cells)
-        codes, faults = codes_of(stage, cells)
+        answers, faults = answers_of(stage, cells)
+        differ += differing(stage, answers, faults)
         to_do += faults
-        to_know += lint(codes, cells)
-        to_do += not_saved(stage, codes)
+        to_know += lint(answers, cells)
         if run:
-            checked = run_checks(stage, codes)
+            checked = run_checks(stage, answers)
             named = " ".join(faults)  # tasks of unusable cells are not reported twice
             wrong = [one for one in checked if not one.passed and one.task not in named]
             to_do += [_what_to_do(one) for one in wrong]
@@ -89,7 +96,9 @@ def look(stage: StudentStage, *, run: bool = True) -> Report:
         results, problems = check_pictures(stage, run=run)
         checked += results
         to_do += problems
-    return Report(stage.name, tuple(checked), tuple(dict.fromkeys(to_do)), tuple(to_know))
+    return Report(
+        stage.name, tuple(differ), tuple(checked), tuple(dict.fromkeys(to_do)), tuple(to_know)
+    )
 
 
 def _changed_files(stage: StudentStage) -> list[str]:

@@ -46,7 +46,7 @@ class RandomInputs:
         kind: str = SEVERAL,
         *,
         size: tuple[int, int] = (10, 14),
-        heights: tuple[int, int] = (7, 11),
+        heights: tuple[int, int] = (7, 9),
         widths: tuple[int, int] = (12, 15),
     ) -> None:
         self.kind = kind

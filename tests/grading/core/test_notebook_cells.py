@@ -1,4 +1,4 @@
-"""Cells are known by their ids and their %%todo lines, whatever a student has put around them."""
+"""Cells are known by their ids, whatever a student has put where the metadata should be."""
 
 from __future__ import annotations
 
@@ -15,25 +15,6 @@ def test_ids_name_tasks_and_tasks_name_ids():
     assert cells.check_id(TASK) == "sds-sds_grad-check"
     assert cells.task_of(cells.todo_id(TASK)) == cells.task_of(cells.check_id(TASK)) == TASK
     assert cells.task_of("sds-pictures") == "sds.pictures"
-
-
-@pytest.mark.parametrize("above", ["", "# mine\n", "\n", "%%time\n", "# a\n\n%%capture x\n"])
-def test_a_todo_line_is_found_below_comments_and_timing(above):
-    source = f"{above}  %%todo {TASK} \n{CODE}"
-    assert cells.task_named(source) == TASK
-    assert cells.answer_in(source) == CODE
-    assert cells.code_below(source) == above.replace("%%", "# %%") + CODE
-
-
-@pytest.mark.parametrize("source", [CODE, "", "x = 1\n%%todo sds.sds_grad\n", "%%todo sds\n"])
-def test_a_cell_without_a_todo_line_names_no_task_and_stays_as_it_is(source):
-    assert cells.task_named(source) is None
-    assert cells.answer_in(source) == cells.code_below(source) == source
-
-
-def test_a_todo_line_alone_has_no_code():
-    assert cells.task_named(f"%%todo {TASK}") == TASK
-    assert cells.code_below(f"%%todo {TASK}") == ""
 
 
 @pytest.mark.parametrize(

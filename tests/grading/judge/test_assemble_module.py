@@ -9,9 +9,10 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+from distillery.course.todo_cell import LONGEST
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
-from grading.judge.assemble_module import LONGEST, module_text, released_module
+from grading.judge.assemble_module import left_out, module_for, module_text, released_module
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 
@@ -90,9 +91,9 @@ def test_the_docstring_may_go():
 @pytest.mark.parametrize(
     ("code", "says"),
     [
-        ("def sds_loss(x0, grad):\n    return (", "line 2: '(' was never closed"),
-        ("def sds_loss(x0, grad):\nreturn 1", "line 2: expected an indented block"),
-        ("%matplotlib inline\n" + RIGHT, "line 1: invalid syntax"),
+        ("def sds_loss(x0, grad):\n    return (", "line 3: '(' was never closed"),
+        ("def sds_loss(x0, grad):\nreturn 1", "line 3: expected an indented block"),
+        ("%matplotlib inline\ndef sds_loss(:", "line 3: invalid syntax"),
         (RIGHT + "\n    x = 'a\0b'", "null bytes"),
         (RIGHT + "\n    x = " + "(" * 5000 + ")" * 5000, "too many nested parentheses"),
     ],
@@ -111,8 +112,9 @@ def test_what_is_not_python_is_stopped_with_its_line(code, says):
         (f"{RIGHT}\n\n{RIGHT}", "must define sds_loss, once"),
         ("def sds_grad(): ...", "must define sds_loss, once"),
         (f"class A:\n    {RIGHT.splitlines()[0]} ...", "must define sds_loss, once"),
-        (f"{RIGHT}\n\nprint(1)", "line 4 of the cell is neither an import nor a definition"),
-        (f"import os\nos.abort()\n{RIGHT}", "line 2 of the cell is neither"),
+        (f"{RIGHT}\n\nseed(1)", "line 5 of the cell is neither an import nor a definition"),
+        (f"import os\nos.abort()\n{RIGHT}", "line 3 of the cell is neither"),
+        (f"files = !ls\n{RIGHT} * len(files)", "line 2 of the cell gives files its value"),
         (f"def loss(x):\n    return x\n\n{RIGHT}", "would define loss twice"),
         (f"{RIGHT}\n# {'x' * LONGEST}", f"longer than {LONGEST} characters"),
         (f"{RIGHT}\n    y = {'-' * 50_000}1", "nested too deeply"),
@@ -124,6 +126,20 @@ def test_what_such_a_cell_may_not_hold_is_refused(code, says):
     assert outcome == "refused"
     assert says in line
     assert "was not saved" not in line
+
+
+def test_what_is_no_part_of_the_answer_is_left_out_and_told():
+    notebook = notebook_with(sds_loss=f"%matplotlib inline\n{RIGHT}\n\nprint(sds_loss)")
+    text, early = module_text(SDS, notebook)
+    assert "sds_loss" not in early
+    block = f"# %matplotlib inline\n{RIGHT}\n\n# print(sds_loss)\n# <<< sds.sds_loss\n"
+    assert block in text
+    assert block in module_for(SDS, notebook, "sds_loss")
+    assert [line.split(", ")[:2] for line in left_out(SDS, notebook, "sds_loss")] == [
+        ["Line 2 of the cell", "%matplotlib inline"],
+        ["Line 6 of the cell", "print(sds_loss)"],
+    ]
+    assert left_out(SDS, notebook, "sds_grad") == ()
 
 
 def test_a_helper_of_two_cells_is_refused_in_the_second():

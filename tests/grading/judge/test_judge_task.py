@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,10 +13,10 @@ from safetensors.torch import load, save
 
 from distillery.core.errors import CourseError
 from distillery.course.check import check
-from distillery.course.kinds import from_wire, to_wire
+from distillery.course.kinds import all_from_wire, all_to_wire
 from distillery.course.kinds.draws import DRAWS
 from distillery.course.observe import UNREADABLE, conclude, observe
-from distillery.course.record import Recording, record
+from distillery.course.record import Recording, record, under
 from distillery.course.tasks import load_task
 from grading.judge import judge_task
 from grading.judge.judge_task import Key, judge
@@ -33,18 +34,41 @@ PNG = b"\x89PNG\r\n"
 
 def reply_to(function, task) -> Reply:
     """What a sandbox would give back, everything in it having been through JSON and safetensors."""
-    facts, tensors = to_wire(task.case)
-    case = from_wire(json.loads(json.dumps(facts)), load(save(tensors)))
+    facts, tensors = all_to_wire([trial.case for trial in task.trials])
+    cases = all_from_wire(json.loads(json.dumps(facts)), load(save(tensors)))
+    recordings = []
     try:
-        recording = record(function, case)
+        recordings.extend(record(function, case) for case in cases)
     except (Exception, SystemExit) as error:
-        return Reply("raised", raised=Raised(type(error).__name__, str(error), "a line"))
-    return returned(recording)
+        raised = Raised(type(error).__name__, str(error), "a line")
+        return replace(returned(*recordings), ending="raised", raised=raised)
+    return returned(*recordings)
 
 
-def returned(recording: Recording) -> Reply:
-    facts = json.loads(json.dumps(recording.facts))
-    return Reply("returned", facts, load(save(recording.tensors)))
+def returned(*recordings: Recording) -> Reply:
+    facts = json.loads(json.dumps({"recordings": [one.facts for one in recordings]}))
+    # safetensors refuses tensors that share memory.
+    tensors = {name: tensor.clone() for name, tensor in _prefixed(recordings).items()}
+    return Reply("returned", facts, load(save(tensors)))
+
+
+def forged(*recordings: Recording) -> Reply:
+    """A reply with these recordings just as they are, which may be nonsense."""
+    facts = {"recordings": [one.facts for one in recordings]}
+    return Reply("returned", facts, _prefixed(recordings))
+
+
+def _prefixed(recordings) -> dict:
+    return {
+        f"{place}/{name}": tensor
+        for place, one in enumerate(recordings)
+        for name, tensor in one.tensors.items()
+    }
+
+
+def first_trial(task):
+    """The task with its first trial alone."""
+    return replace(task, trials=task.trials[:1], hidden=0)
 
 
 def reference(task: str):
@@ -89,7 +113,9 @@ def test_right_answers_get_full_marks_on_hidden_inputs(task, seed):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_hidden_inputs_are_others_than_the_visible_ones(task):
-    visible, hidden = load_task(task).case, KEYS[SEEDS[0]].task(task).case
+    asked = KEYS[SEEDS[0]].task(task)
+    assert len(asked.trials) == 2 * asked.hidden
+    visible, hidden = asked.trials[0].case, asked.trials[asked.hidden].case
     assert visible.tensors.keys() == hidden.tensors.keys()
     for name, tensor in hidden.tensors.items():
         assert not torch.equal(tensor, visible.tensors[name])
@@ -102,39 +128,26 @@ def test_hidden_inputs_are_others_than_the_visible_ones(task):
 
 @pytest.mark.parametrize("task", ["sds.sds_grad", "pixelart.paint", "vsd.alternating_step"])
 def test_a_visible_answer_learnt_by_heart_is_worth_nothing(without_figures, task):
-    known = record(reference(task), load_task(task).case)
-    hidden = KEYS[SEEDS[0]].task(task)
-    assert judge(hidden, returned(known), WORTH)[0].points == 0
+    known = [record(reference(task), trial.case) for trial in load_task(task).trials]
+    verdict, _ = judge(KEYS[SEEDS[0]].task(task), returned(*known, *known), WORTH)
+    assert verdict.points == 0
+    assert verdict.lines[-1].startswith("  Grading uses other pictures")
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_one_seed_hides_the_same_inputs_every_time_and_another_seed_others(task):
     first, again, other = (key.task(task) for key in (KEYS[11], Key(11), KEYS[12]))
-    assert first.case.values == again.case.values
-    assert all(
-        torch.equal(first.case.tensors[n], again.case.tensors[n]) for n in first.case.tensors
-    )
     assert first is KEYS[11].task(task)
-    assert first.case.values != other.case.values or any(
-        not torch.equal(tensor, other.case.tensors[name])
-        for name, tensor in first.case.tensors.items()
+    for place, trial in enumerate(first.trials):
+        assert _alike(trial.case, again.trials[place].case)
+        is_hidden = place >= len(first.trials) - first.hidden
+        assert _alike(trial.case, other.trials[place].case) == (not is_hidden)
+
+
+def _alike(one, other) -> bool:
+    return one.values == other.values and all(
+        torch.equal(tensor, other.tensors[name]) for name, tensor in one.tensors.items()
     )
-
-
-def test_inputs_that_cannot_tell_a_misconception_are_drawn_anew(monkeypatch):
-    seeds = []
-    observed = judge_task.observed_task
-
-    def blind_at_first(stage, function, right, seed):
-        seeds.append(seed)
-        if len(seeds) < 3:
-            raise CourseError("the check cannot tell them apart.")
-        return observed(stage, function, right, seed)
-
-    monkeypatch.setattr(judge_task, "observed_task", blind_at_first)
-    Key(11).task("tour.add_noise")
-    assert len(set(seeds)) == 3
-    assert 0 not in seeds
 
 
 def test_an_unknown_task_is_one_clear_sentence():
@@ -144,10 +157,11 @@ def test_an_unknown_task_is_one_clear_sentence():
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_recording_that_went_by_wire_shows_what_observe_sees(task):
-    case = load_task(task).case
-    assert observe(reference(task), case).equals(load_task(task).wanted)
-    seen = returned(record(reference(task), case))
-    assert conclude(Recording(seen.facts, seen.tensors), case).equals(load_task(task).wanted)
+    for trial in load_task(task).trials:
+        assert observe(reference(task), trial.case).equals(trial.wanted)
+        seen = returned(record(reference(task), trial.case))
+        recording = Recording(seen.facts["recordings"][0], under("0/", seen.tensors))
+        assert conclude(recording, trial.case).equals(trial.wanted)
 
 
 # What a forger may write in the place of a fact, whatever the fact is.
@@ -162,21 +176,35 @@ KINDS = (
 
 @pytest.mark.parametrize("task", KINDS)
 def test_a_forged_fact_is_never_right_and_never_stops_the_grader(without_figures, task):
-    hidden = KEYS[11].task(task)
-    right = record(reference(task), hidden.case)
+    asked = first_trial(KEYS[11].task(task))
+    right = record(reference(task), asked.trials[0].case)
     for name, honest in right.facts.items():
-        for forged in NONSENSE:
-            if forged == honest:
+        for nonsense in NONSENSE:
+            if nonsense == honest:
                 continue
-            reply = Reply("returned", right.facts | {name: forged}, right.tensors)
-            verdict, _ = judge(hidden, reply, WORTH)
+            reply = forged(replace(right, facts=right.facts | {name: nonsense}))
+            verdict, _ = judge(asked, reply, WORTH)
             assert verdict.outcome == "wrong"
             assert verdict.points == 0
             assert all(len(line) < 300 for line in verdict.lines)
         left_out = {other: fact for other, fact in right.facts.items() if other != name}
-        assert judge(hidden, Reply("returned", left_out, right.tensors), WORTH)[0].points == 0
+        assert judge(asked, forged(replace(right, facts=left_out)), WORTH)[0].points == 0
     for facts in (None, [], "facts", right.facts | {"uniform": True}, {}, {1: 2}):
-        assert judge(hidden, Reply("returned", facts, right.tensors), WORTH)[0].points == 0
+        assert judge(asked, forged(replace(right, facts=facts)), WORTH)[0].points == 0
+    for recordings in (None, {}, "recordings", [], [None], 7):
+        reply = Reply("returned", {"recordings": recordings}, _prefixed([right]))
+        assert judge(asked, reply, WORTH)[0].points == 0
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_recordings_of_some_trials_are_not_enough(without_figures, task):
+    asked = KEYS[11].task(task)
+    right = [record(reference(task), trial.case) for trial in asked.trials]
+    assert judge(asked, returned(*right), WORTH)[0].points == WORTH
+    verdict, _ = judge(asked, returned(*right[:-1]), WORTH)
+    assert (verdict.outcome, verdict.points) == ("wrong", 0)
+    again = returned(*right, *right)
+    assert judge(asked, again, WORTH)[0].points == WORTH  # what nobody asked for is not read
 
 
 def forgeries(tensor: torch.Tensor):
@@ -202,49 +230,53 @@ def _may_differ(case, name: str) -> bool:
 
 @pytest.mark.parametrize("task", KINDS)
 def test_a_forged_array_is_never_right_and_never_stops_the_grader(without_figures, task):
-    hidden = KEYS[11].task(task)
-    right = record(reference(task), hidden.case)
+    asked = first_trial(KEYS[11].task(task))
+    case = asked.trials[0].case
+    right = record(reference(task), case)
     for name, honest in right.tensors.items():
-        for forged in forgeries(honest):
-            reply = Reply("returned", right.facts, right.tensors | {name: forged})
-            verdict, _ = judge(hidden, reply, WORTH)
-            assert verdict.points == 0 or _may_differ(hidden.case, name)
-    assert judge(hidden, Reply("returned", right.facts, {}), WORTH)[0].points == 0
-    assert judge(hidden, Reply("returned", {}, right.tensors), WORTH)[0].points == 0
+        for forgery in forgeries(honest):
+            reply = forged(replace(right, tensors=right.tensors | {name: forgery}))
+            verdict, _ = judge(asked, reply, WORTH)
+            assert verdict.points == 0 or _may_differ(case, name)
+    assert judge(asked, forged(replace(right, tensors={})), WORTH)[0].points == 0
+    assert judge(asked, forged(replace(right, facts={})), WORTH)[0].points == 0
 
 
 def test_an_array_of_nothing_in_many_dimensions_does_not_stop_the_drawing():
-    hidden = KEYS[11].task("sds.sample_timesteps")
-    right = record(reference(hidden.name), hidden.case)
+    asked = first_trial(KEYS[11].task("sds.sample_timesteps"))
+    right = record(reference(asked.name), asked.trials[0].case)
     wrong = {name: tensor + 1 for name, tensor in right.tensors.items()}
     wrong["nothing"] = torch.empty(0).reshape([0] + [2**31] * 7)
-    verdict, figure = judge(hidden, Reply("returned", right.facts, wrong), WORTH)
+    verdict, figure = judge(asked, forged(replace(right, tensors=wrong)), WORTH)
     assert verdict.outcome == "wrong"
     assert figure is not None
 
 
 @pytest.mark.parametrize("task", ["sds.sample_timesteps", "pixelart.bounded_timesteps"])
 def test_a_sampler_that_only_claims_to_be_right_is_not(without_figures, task):
-    hidden = KEYS[12].task(task)
+    asked = first_trial(KEYS[12].task(task))
+    trial = asked.trials[0]
     claims = {"untouched": True, "type": "Tensor"}
-    names = record(reference(task), hidden.case).tensors
-    for forged in (
+    names = record(reference(task), trial.case).tensors
+    for draws in (
         torch.zeros(DRAWS, dtype=torch.int64),
-        torch.full((DRAWS,), hidden.case.values["t_min"]),
+        torch.full((DRAWS,), trial.case.values["t_min"]),
         torch.arange(DRAWS) % 1000,
     ):
-        arrays = dict.fromkeys(names, forged)
-        assert judge(hidden, Reply("returned", claims, arrays), WORTH)[0].points == 0
-        boasting = claims | hidden.wanted.facts
-        assert judge(hidden, Reply("returned", boasting, arrays), WORTH)[0].points == 0
-        assert judge(hidden, Reply("returned", hidden.wanted.facts, {}), WORTH)[0].points == 0
+        arrays = dict.fromkeys(names, draws)
+        for facts, tensors in (
+            (claims, arrays),
+            (claims | trial.wanted.facts, arrays),
+            (trial.wanted.facts, {}),
+        ):
+            assert judge(asked, forged(Recording(facts, tensors)), WORTH)[0].points == 0
 
 
 def test_what_does_not_hold_together_is_said_so(without_figures):
-    hidden = KEYS[11].task("sds.sds_grad")
-    came = conclude(Recording({"type": ["Tensor"]}, {}), hidden.case)
+    asked = KEYS[11].task("sds.sds_grad")
+    came = conclude(Recording({"type": ["Tensor"]}, {}), asked.trials[0].case)
     assert came.facts == {"type": UNREADABLE}
-    verdict, figure = judge(hidden, Reply("returned", {"type": 3}, {}), WORTH)
+    verdict, figure = judge(asked, forged(Recording({"type": 3}, {})), WORTH)
     assert "  got:    a result that cannot be read" in verdict.lines
     assert figure is None
 
@@ -325,7 +357,6 @@ RAISED = {
         ("NameError", "name 'F' is not defined"),
         "  The function is saved in a file",
     ),
-    "anything": (("ValueError", "no"), "  Grading uses other pictures, sizes and levels"),
 }
 
 
@@ -338,6 +369,49 @@ def test_an_exception_comes_with_the_students_line_and_a_hint(case):
     assert verdict.lines[1] == f"  {kind}: {message}"
     assert verdict.lines[2] == "  in the line: x = 1"
     assert verdict.lines[3].startswith(hint)
+
+
+def test_other_inputs_are_spoken_of_last_and_only_where_the_check_passes(without_figures):
+    asked = KEYS[11].task("tour.add_noise")
+    right = reference("tour.add_noise")
+    visible = len(asked.trials) - asked.hidden
+
+    def wrong_from(place, how):
+        calls = iter(range(100))
+
+        def add_noise(*arguments):
+            # Every trial calls twice.
+            return right(*arguments) if next(calls) < 2 * place else how(*arguments)
+
+        return judge(asked, reply_to(add_noise, asked), WORTH)[0].lines
+
+    for how in (lambda *arguments: 3 * right(*arguments), lambda *arguments: {}["gone"]):
+        for place in range(visible):
+            assert "Grading uses other" not in "\n".join(wrong_from(place, how))
+        assert wrong_from(visible, how)[-1].startswith("  Grading uses other pictures, sizes and")
+
+
+def test_a_wrong_trial_before_an_exception_is_what_is_told(without_figures):
+    asked = KEYS[11].task("tour.add_noise")
+
+    def flipped_and_square_only(x0, eps, alpha_bar):
+        return reference("tour.add_noise")(x0, -eps, alpha_bar).squeeze(0).permute(0, 1, 3, 2).mT
+
+    verdict, _ = judge(asked, reply_to(flipped_and_square_only, asked), WORTH)
+    assert verdict.outcome == "wrong"
+
+
+def test_an_exception_says_in_which_circumstances(without_figures):
+    asked = KEYS[11].task("tour.add_noise")
+
+    def squeezing(x0, eps, alpha_bar):
+        return reference("tour.add_noise")(x0.squeeze().permute(0, 1, 2, 3), eps, alpha_bar)
+
+    verdict, _ = judge(asked, reply_to(squeezing, asked), WORTH)
+    assert verdict.outcome == "stopped"
+    assert verdict.lines[0] == (
+        "tour.add_noise: it stops with an error, with one picture of 4 channels."
+    )
 
 
 def test_a_stub_is_to_do_and_a_failed_allocation_is_memory():
@@ -402,6 +476,6 @@ def test_a_result_that_the_next_call_writes_over_is_recorded_as_it_was():
         kept.append(x0.clone() if not kept else kept[0])
         return kept[0].add_(1)
 
-    case = load_task("tour.add_noise").case
+    case = load_task("tour.add_noise").trials[0].case
     recording = record(reusing, case)
     assert torch.equal(recording.tensors["result"], case.tensors["x0"] + 1)

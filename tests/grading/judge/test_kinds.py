@@ -12,11 +12,11 @@ import pytest
 from safetensors.torch import load, save
 
 from distillery.course import kinds
-from distillery.course.kinds import find_kinds, from_wire, to_wire
+from distillery.course.kinds import all_from_wire, all_to_wire, find_kinds
 from distillery.course.observe import UNREADABLE, conclude, observe
 from distillery.course.record import Recording, record
 from distillery.course.sentences import say
-from distillery.course.tasks import Misconception, Task, compare, load_task
+from distillery.course.tasks import Misconception, Task, Trial, compare, load_task
 from grading.judge.judge_task import judge
 from grading.sandbox.jobs import Reply
 from grading.stages import STAGES
@@ -82,18 +82,21 @@ def sorting(tmp_path, monkeypatch) -> Iterator[Task]:
     monkeypatch.setattr(kinds, "KINDS", find_kinds())
     case = kinds.KINDS["sorts"](("numbers",), values={"numbers": [3, 1, 2]}, label="list")
     backwards = observe(lambda numbers: sorted(numbers, reverse=True), case)
-    wrong = Misconception("backwards", "the largest comes first.", backwards)
-    yield Task("toy.sorts", 1, "toy.ipynb", case, observe(sorted, case), (wrong,))
+    wrong = Misconception("backwards", "the largest comes first.", (backwards,))
+    trial = Trial("", case, observe(sorted, case))
+    yield Task("toy.sorts", 1, "toy.ipynb", (trial,), (wrong,))
     del sys.modules["distillery.course.kinds.sorts"], kinds.sorts
 
 
 def by_wire(function, task: Task) -> Reply:
     """What a sandbox would reply: case and recording go through JSON and safetensors."""
-    facts, tensors = to_wire(task.case)
-    case = from_wire(json.loads(json.dumps(facts)), load(save(tensors)) if tensors else {})
-    assert case == task.case
+    (trial,) = task.trials
+    facts, tensors = all_to_wire([trial.case])
+    (case,) = all_from_wire(json.loads(json.dumps(facts)), load(save(tensors)) if tensors else {})
+    assert case == trial.case
     recording = record(function, case)
-    return Reply("returned", json.loads(json.dumps(recording.facts)), recording.tensors)
+    facts = json.loads(json.dumps({"recordings": [recording.facts]}))
+    return Reply("returned", facts, {f"0/{name}": its for name, its in recording.tensors.items()})
 
 
 def in_place(numbers: list[int]) -> list[int]:
@@ -130,7 +133,7 @@ def test_a_side_condition_of_a_new_kind_is_in_its_words_and_earns_half(sorting):
 
 
 def test_another_type_is_told_by_the_common_words(sorting):
-    found = compare(sorting, observe(lambda numbers: None, sorting.case))
+    found = compare(sorting, [observe(lambda numbers: None, sorting.trials[0].case)])
     assert say(found)[1:] == (
         "  wanted: a value of type list",
         "  got:    None; is the return missing?",
@@ -138,18 +141,20 @@ def test_another_type_is_told_by_the_common_words(sorting):
 
 
 def test_a_fact_that_a_kind_does_not_report_is_not_read(sorting):
-    right = record(sorted, sorting.case)
+    case = sorting.trials[0].case
+    right = record(sorted, case)
     for facts in (right.facts | {"events": []}, right.facts | {"in_place": 0}):
-        came = conclude(replace(right, facts=facts), sorting.case)
+        came = conclude(replace(right, facts=facts), case)
         assert came.facts == {"type": UNREADABLE}
-    assert conclude(Recording({"type": "list"}, {}), sorting.case).facts == {"type": "list"}
+    assert conclude(Recording({"type": "list"}, {}), case).facts == {"type": "list"}
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_fact_that_is_compared_has_words(task):
     stored = load_task(task)
-    words = stored.case.words()
-    for one in (stored.wanted, *(known.observation for known in stored.misconceptions)):
+    words = stored.trials[0].case.words()
+    wrong = [came for known in stored.misconceptions for came in known.observations if came]
+    for one in (*(trial.wanted for trial in stored.trials), *wrong):
         assert one.facts.keys() <= words.keys()
         for name, fact in one.facts.items():
             said = words[name] if isinstance(words[name], tuple) else (words[name](fact),)

@@ -21,7 +21,8 @@ from PIL import Image
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.core.images import save_png
-from distillery.course.todo_magic import replaced
+from distillery.course.saved_text import replaced
+from distillery.course.todo_cell import read_answer
 from distillery.metrics import evaluate as evaluation
 from grading.authoring.build import ROOT, student_text
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text, stub_module
@@ -156,8 +157,9 @@ def write(root: Path, function: str, code: str, *, line: bool = True) -> None:
     edit(root, change)
     path = root / "guidance" / "tour.py"
     # Running a cell that cannot be saved says so, and leaves the file.
-    with contextlib.suppress(SyntaxError, CourseError):
-        path.write_text(replaced(path.read_text("utf-8"), task, code), "utf-8")
+    with contextlib.suppress(CourseError):
+        saved = read_answer(task, f"%%todo {task}\n{code}").code
+        path.write_text(replaced(path.read_text("utf-8"), task, saved), "utf-8")
 
 
 def write_all(root: Path) -> None:
@@ -330,8 +332,8 @@ def test_a_cell_that_is_not_as_it_must_be_is_named(unpacked, change, grade_id, s
     [
         ("def add_noise(x0, eps, alpha_bar)\n    return x0", "the cell is not Python"),
         ("def noise(x0, eps, alpha_bar):\n    return x0", "must define add_noise, once"),
-        ("print(1)\ndef add_noise(x0, eps, alpha_bar):\n    return x0", "neither an import nor"),
-        ("!pip install x\ndef add_noise(x0, eps, alpha_bar):\n    return x0", "is not Python"),
+        ("seed(1)\ndef add_noise(x0, eps, alpha_bar):\n    return x0", "neither an import nor"),
+        ("x = !ls\ndef add_noise(x0, eps, alpha_bar):\n    return x", "line 2 of the cell gives x"),
     ],
 )
 def test_code_that_cannot_be_graded_is_said_so(unpacked, code, says):
@@ -353,7 +355,9 @@ def test_a_cell_without_its_first_line_is_said_so(unpacked):
     write_all(unpacked)
     write(unpacked, "add_noise", answer("add_noise"), line=False)
     to_do = look(work(unpacked), run=False).to_do
-    assert to_do == ("the cell of tour.add_noise must begin with the line %%todo tour.add_noise.",)
+    assert to_do == (
+        "tour.add_noise cannot be graded: its cell must begin with the line %%todo tour.add_noise.",
+    )
 
 
 @pytest.mark.parametrize(
@@ -391,8 +395,59 @@ def test_a_cell_that_was_written_and_never_run_is_noticed(unpacked):
     write_all(unpacked)
     task = "%%todo tour.add_noise\ndef add_noise(x0, eps, alpha_bar):\n    return x0"
     edit(unpacked, lambda cells: cell_of(cells, "tour-add_noise").update(source=task))
-    (sentence,) = look(work(unpacked), run=False).to_do
+    report = look(work(unpacked), run=False)
+    (sentence,) = report.differing
     assert "guidance/tour.py holds another add_noise than your notebook" in sentence
+    assert not report.ready
+    assert not report.to_do
+
+
+def test_answers_that_are_only_in_the_file_are_named_first(unpacked):
+    untouched = (unpacked / TOUR.notebook).read_bytes()
+    write_all(unpacked)
+    (unpacked / TOUR.notebook).write_bytes(untouched)
+    report = look(work(unpacked))
+    assert [one.split(", and")[0] for one in report.differing] == [
+        f"guidance/tour.py holds an answer to tour.{function}" for function in TOUR.points
+    ]
+    lines = report.text().splitlines()
+    assert lines[1] == "the notebook and guidance/ differ:"
+    assert "Only the cells are graded" in lines[2]
+    assert "stand for 0 of 6 points" in report.text()
+
+
+def test_other_spaces_and_comments_in_the_file_are_no_difference(unpacked):
+    write_all(unpacked)
+    path = unpacked / "guidance" / "tour.py"
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("    return", "    # mine\n\n    return"), "utf-8")
+    assert look(work(unpacked), run=False).ready
+
+
+def test_what_the_grader_leaves_out_is_told_and_no_obstacle(unpacked):
+    write_all(unpacked)
+    code = f"!pip install x\n{answer('add_noise')}\nprint(add_noise(1, 2, 3))\n"
+    write(unpacked, "add_noise", code)
+    report = look(work(unpacked))
+    assert report.ready
+    assert [one.points for one in report.checked] == [2, 2, 2]
+    told = [one for one in report.to_know if one.startswith("add_noise: Line")]
+    assert [one.split(", ")[1] for one in told] == ["!pip install x", "print(add_noise(1"]
+
+
+def test_an_answer_in_a_cell_of_ones_own_counts_as_in_the_grader(unpacked):
+    released = json.loads((unpacked / TOUR.notebook).read_text("utf-8"))["cells"]
+    stub = cell_of(released, "tour-add_noise")["source"]
+    write_all(unpacked)
+    source = f"%%todo tour.add_noise\n{answer('add_noise')}"
+    new = {"cell_type": "code", "metadata": {}, "source": source, "outputs": []}
+
+    def move(cells: list[dict]) -> None:
+        cell_of(cells, "tour-add_noise")["source"] = stub
+        cells.append(new)
+
+    edit(unpacked, move)
+    assert [one.passed for one in look(work(unpacked)).checked] == [True, True, True]
 
 
 def test_a_changed_fixed_file_is_named_and_no_obstacle(unpacked):

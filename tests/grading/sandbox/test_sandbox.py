@@ -21,10 +21,10 @@ import pytest
 import torch
 
 from distillery.core.errors import CourseError
-from distillery.course.kinds import to_wire
-from distillery.course.observe import conclude
-from distillery.course.record import Recording
-from distillery.course.tasks import load_task
+from distillery.course.kinds import all_to_wire
+from distillery.course.observe import Observation, conclude
+from distillery.course.record import Recording, under
+from distillery.course.tasks import Task, load_task
 from grading.sandbox import container_backend, doctor, fixes, mounts, open_sandbox, select_backend
 from grading.sandbox.escape_cases import ESCAPES, LEAVES, LOOKS, TIGHT, Escape
 from grading.sandbox.escapes import laid_bait
@@ -70,8 +70,16 @@ def probe(source: str) -> Job:
 def task(source: str, name: str = "sds.sds_grad") -> tuple[Job, Any]:
     stored = load_task(name)
     module, function = name.split(".")
-    facts, tensors = to_wire(stored.case)
-    return Job("task", module, source, {"function": function, "case": facts}, tensors), stored
+    cases, tensors = all_to_wire([trial.case for trial in stored.trials])
+    return Job("task", module, source, {"function": function, "cases": cases}, tensors), stored
+
+
+def observations(reply: Reply, stored: Task) -> list[Observation]:
+    pairs = enumerate(zip(reply.facts["recordings"], stored.trials, strict=False))
+    return [
+        conclude(Recording(facts, under(f"{place}/", reply.tensors)), trial.case)
+        for place, (facts, trial) in pairs
+    ]
 
 
 def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(
@@ -82,7 +90,7 @@ def test_a_right_answer_comes_out_as_the_numbers_that_are_wanted(
     reply = sandbox.run(job)
 
     assert reply.ending == "returned"
-    assert stored.passes(conclude(Recording(reply.facts, reply.tensors), stored.case))
+    assert stored.passes(observations(reply, stored))
 
 
 def test_an_exception_comes_with_its_message_and_the_students_own_line(

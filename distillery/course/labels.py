@@ -6,3 +6,4 @@ Importing this module does not load torch.
 WANTED = "wanted"
 GOT = "got"
 CAUSE = "This is what you get when "
+ALSO = "and at the same time when "  # a second mistake, after the cause

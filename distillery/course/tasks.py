@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -72,6 +72,14 @@ class Trial:
         if came is None:
             return False
         return came.equals(self.wanted) or self.matching(came) is not None
+
+    def nearest(self, came: Observation) -> Observation:
+        """The right observation that is nearest to what came."""
+        value = came.value
+        if value is None or any(one.value.shape != value.shape for one in self.accepted):
+            return self.wanted
+        near = min(self.accepted, key=lambda one: float((value - one.value).norm()), default=None)
+        return replace(self.wanted, value=near.value) if near else self.wanted
 
     def differing(self, came: Observation) -> tuple[str, ...]:
         """The names of the wanted facts that are not as wanted, in their order."""

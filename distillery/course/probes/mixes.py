@@ -50,7 +50,8 @@ def predicted_in(case: Case, shape: torch.Size) -> dict[str, Tensor]:
     if not isinstance(case, CallCase) or not {"x0", "eps", "t"} <= case.tensors.keys():
         return {}
     given: dict[str, Any] = case.fresh()
-    t, eps, found = given["t"], given["eps"], {}
+    t, eps = given["t"], given["eps"]
+    found: dict[str, Tensor] = {}
     if "prior" in given:
         more = {"controls": given["controls"]} if "controls" in given else {}
         xt = add_noise(given["x0"], eps, given["prior"].alpha_bar(t))
@@ -120,7 +121,8 @@ def compared(
 ) -> Iterator[str]:
     """Which of the inputs have the right weights (N, B), and what is true of the others."""
     largest = right.abs().max(dim=0).values
-    good = [name for name, *both in zip(names, right, wrong, strict=True) if _equal(*both, largest)]
+    both = zip(names, right, wrong, strict=True)
+    good = [name for name, one, other in both if _equal(one, other, largest)]
     told: dict[str, list[str]] = {}
     for i, name in enumerate(names):
         if name not in good:

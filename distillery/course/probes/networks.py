@@ -66,7 +66,7 @@ def _all_questions(case: CallCase, came: Observation) -> list[Question]:
 
 def _noised(case: CallCase) -> dict[str, Tensor]:
     given: dict[str, Any] = case.fresh()
-    network = given.get("prior", given.get("lora"))
+    network = given["prior"] if "prior" in given else given["lora"]
     level = network.alpha_bar(given["t"])
     return {
         name: add_noise(case.tensors[name], case.tensors["eps"], level)

@@ -95,8 +95,11 @@ def _axes(case: Case, value: Tensor) -> tuple[str, ...]:
 
 
 def number(value: float | Tensor) -> str:
-    """With three digits that count."""
-    return f"{float(value):.3g}".replace("e+0", "e").replace("e-0", "e-")
+    """With three digits that count, or more where it is nearly 1."""
+    text = f"{float(value):.3g}"
+    if text in ("1", "-1"):
+        text = f"{float(value):.5g}"
+    return text.replace("e+0", "e").replace("e-0", "e-")
 
 
 def listed(words: Sequence[str]) -> str:

@@ -74,11 +74,11 @@ class Trial:
         return came.equals(self.wanted) or self.matching(came) is not None
 
     def nearest(self, came: Observation) -> Observation:
-        """The right observation that is nearest to what came."""
+        """The right observation that is nearest to what came, whatever the sizes of both."""
         value = came.value
         if value is None or any(one.value.shape != value.shape for one in self.accepted):
             return self.wanted
-        near = min(self.accepted, key=lambda one: float((value - one.value).norm()), default=None)
+        near = max(self.accepted, key=lambda one: abs(_cosine(value, one.value)), default=None)
         return replace(self.wanted, value=near.value) if near else self.wanted
 
     def differing(self, came: Observation) -> tuple[str, ...]:
@@ -93,6 +93,11 @@ class Trial:
         right = [self.wanted.value, *(one.value for one in self.accepted)]
         near = any(close(came.value, value, came.tolerance) for value in right)
         return near and close(came.loss, self.wanted.loss)
+
+
+def _cosine(one: Tensor, other: Tensor) -> float:
+    flat = one.flatten().double(), other.flatten().double()
+    return float(torch.nn.functional.cosine_similarity(*flat, dim=0))
 
 
 @dataclass(frozen=True)

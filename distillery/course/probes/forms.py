@@ -22,7 +22,7 @@ def right_numbers(wanted: Observation, came: Observation) -> Iterator[str]:
         return
     if came.near(wanted) and (came.loss is None or _same(came.loss, wanted.loss)):
         other = "" if came.facts.get("finite", True) else "other "
-        yield f"All the {other}numbers are right."
+        yield f"The {other}numbers are right."
 
 
 def misshapen(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:

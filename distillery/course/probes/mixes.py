@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -32,8 +33,8 @@ def made_of_inputs(case: Case, view: View, *, predicted: bool = True) -> Iterato
     plain = pictures_in(case, view.wanted.shape)
     offered = plain | (predicted_in(case, view.wanted.shape) if predicted else {})
     yield from _one_alone(case, view, offered)
-    yield from _other_weights(case, view, offered, named=len(offered) > len(plain))
-    yield from _one_added(case, view, offered)
+    told = list(_other_weights(case, view, offered, named=len(offered) > len(plain)))
+    yield from told or _one_added(case, view, offered)
 
 
 def pictures_in(case: Case, shape: torch.Size) -> dict[str, Tensor]:
@@ -106,32 +107,83 @@ def _other_weights(
             if right is None or wrong is None:
                 continue
             if view.same(summed(right, terms), view.wanted) and view.explains(summed(wrong, terms)):
-                yield from compared(case, view, names, right, wrong, named=named)
+                mix = Mix(case, view, dict(zip(names, terms, strict=True)), right, wrong)
+                yield from mix.compared(named=named)
                 return
 
 
-def compared(
-    case: Case,
-    view: View,
-    names: Sequence[str],
-    right: Tensor,
-    wrong: Tensor,
-    *,
-    named: bool = False,
-) -> Iterator[str]:
-    """Which of the inputs have the right weights (N, B), and what is true of the others."""
-    largest = right.abs().max(dim=0).values
-    both = zip(names, right, wrong, strict=True)
-    good = [name for name, one, other in both if _equal(one, other, largest)]
-    told: dict[str, list[str]] = {}
-    for i, name in enumerate(names):
-        if name not in good:
-            words = _about_weight(case, view, i, names, right, wrong, named=named)
+@dataclass(frozen=True)
+class Mix:
+    """The weights (N, B) of the same inputs in the right numbers and in the wrong ones.
+
+    terms: name -> the input (B, C, h, w).
+    """
+
+    case: Case
+    view: View
+    terms: dict[str, Tensor]
+    right: Tensor
+    wrong: Tensor
+
+    def none(self, weights: Tensor, i: int) -> bool:
+        """Whether these weights of an input add next to nothing to either result."""
+        return bool((weights.abs() <= self._little[i]).all())
+
+    def equal(self, one: Tensor, other: Tensor, i: int) -> bool:
+        near = torch.maximum(ALIKE * other.abs(), self._little[i])
+        return bool(((one - other).abs() <= near).all())
+
+    @property
+    def _little(self) -> Tensor:
+        totals = [its.flatten(1).double().norm(dim=1) for its in (self.view.wanted, self.view.came)]
+        lengths = torch.stack([its.flatten(1).double().norm(dim=1) for its in self.terms.values()])
+        return ALIKE * torch.minimum(*totals) / lengths
+
+    def compared(self, *, named: bool = False) -> Iterator[str]:
+        """Which of the inputs have the right weights, and what is true of the others.
+
+        named: say only weights that have a name.
+        """
+        good: list[str] = []
+        told: dict[str, list[str]] = {}
+        for i, name in enumerate(self.terms):
+            if self.equal(self.wrong[i], self.right[i], i):
+                if not self.none(self.right[i], i):
+                    good.append(name)
+                continue
+            words = self._about_weight(i, named=named)
             if not words:
                 return
             told.setdefault(words, []).append(name)
-    if told:
-        yield from _in_lines(view, names, good, told)
+        if told:
+            used = {*good, *(name for its in told.values() for name in its)}
+            names = [name for name in self.terms if name in used]
+            yield from _in_lines(self.view, names, good, told)
+
+    def _about_weight(self, i: int, *, named: bool) -> str:
+        """What is true of the weights of one input, or "" if nothing that means something."""
+        own, right = self.wrong[i], self.right[i]
+        if self.none(own, i) or bool((own.abs() <= ALIKE * right.abs()).all()):
+            return MISSING
+        if self.equal(own, -right, i):
+            return "the other sign"
+        for j, name in enumerate(self.terms):
+            for sign, its in ((1, "the weight of"), (-1, "minus the weight of")):
+                other = sign * self.right[j]
+                if j != i and not self.none(other, j) and self.equal(own, other, i):
+                    return f"{its} {name}"
+        weight = _weight(self.case, self.view, own)
+        if weight:
+            return f"the weight {weight}"
+        if self.none(right, i):
+            return "" if named else f"a weight ({numbers(own)}) and should have none"
+        ratio = own / right
+        times = _weight(self.case, self.view, ratio)
+        if not times and _steady(ratio):
+            times = number(ratio.mean())
+        if not times and not named:
+            times = numbers(ratio)
+        return f"the right weight times {times}" if times else ""
 
 
 def _in_lines(
@@ -158,42 +210,6 @@ def _have(names: Sequence[str]) -> str:
     return "has" if len(names) == 1 else "have"
 
 
-def _about_weight(
-    case: Case,
-    view: View,
-    i: int,
-    names: Sequence[str],
-    right: Tensor,
-    wrong: Tensor,
-    *,
-    named: bool,
-) -> str:
-    """What is true of the weights (B,) of one input, or "" if nothing that means something."""
-    largest = right.abs().max(dim=0).values
-    if _none(wrong[i], largest):
-        return MISSING
-    if _equal(wrong[i], -right[i], largest):
-        return "the other sign"
-    for j, name in enumerate(names):
-        for sign, its in ((1, "the weight of"), (-1, "minus the weight of")):
-            if j == i or _none(right[j], largest):
-                continue
-            if _equal(wrong[i], sign * right[j], largest):
-                return f"{its} {name}"
-    own = _weight(case, view, wrong[i])
-    if own:
-        return f"the weight {own}"
-    if _none(right[i], largest):
-        return "" if named else f"a weight ({numbers(wrong[i])}) and should have none"
-    ratio = wrong[i] / right[i]
-    times = _weight(case, view, ratio)
-    if not times and _steady(ratio):
-        times = number(ratio.mean())
-    if not times and not named:
-        times = numbers(ratio)
-    return f"the right weight times {times}" if times else ""
-
-
 def _weight(case: Case, view: View, weights: Tensor) -> str:
     """The name of weights (B,), or the number if it is a plain one, or ""."""
     if not _steady(weights):
@@ -207,14 +223,6 @@ def _weight(case: Case, view: View, weights: Tensor) -> str:
 def _steady(weights: Tensor) -> bool:
     spread = (weights - weights.mean()).abs().max()
     return bool(spread <= ALIKE * weights.abs().max())
-
-
-def _none(weights: Tensor, largest: Tensor) -> bool:
-    return bool((weights.abs() <= ALIKE * largest).all())
-
-
-def _equal(one: Tensor, other: Tensor, largest: Tensor) -> bool:
-    return bool(((one - other).abs() <= ALIKE * largest).all())
 
 
 def solved(terms: list[Tensor], total: Tensor) -> Tensor | None:

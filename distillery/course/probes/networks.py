@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -14,7 +14,7 @@ from distillery.course.call_case import ASKED, NETWORKS, CallCase
 from distillery.course.case import Case
 from distillery.course.observe import Observation
 from distillery.course.probes.factors import scaled
-from distillery.course.probes.mixes import compared, made_of_inputs, solved, summed
+from distillery.course.probes.mixes import Mix, made_of_inputs, solved, summed
 from distillery.course.probes.places import reordered
 from distillery.course.probes.views import PICTURES, View, listed
 from distillery.models.parameterization import add_noise, v_from_eps, x0_from_eps
@@ -234,12 +234,15 @@ def formula(case: Case, view: View, came: Observation, *, named: bool) -> Iterat
         if view.explains(made):
             yield _about_answers(case, came)
             return
-    does = _decomposed(case, view, {n: i for n, i in theirs.items() if n in right}, view.came)
+    own = {name: its for name, its in theirs.items() if name in right}
+    does = _decomposed(case, view, own, view.came, first=extras)
     if does is not None:
-        names = list(dict.fromkeys([*should, *does]))
+        terms = {
+            name: its for name, its in (right | _inputs(case)).items() if name in should | does
+        }
         none = torch.zeros(view.pictures, dtype=torch.float64)
-        weights = [torch.stack([its.get(name, none) for name in names]) for its in (should, does)]
-        yield from compared(case, view, names, *weights, named=named)
+        both = [torch.stack([its.get(name, none) for name in terms]) for its in (should, does)]
+        yield from Mix(case, view, terms, *both).compared(named=named)
 
 
 def _about_answers(case: CallCase, came: Observation) -> str:
@@ -253,10 +256,19 @@ def _about_answers(case: CallCase, came: Observation) -> str:
 
 
 def _decomposed(
-    case: CallCase, view: View, answers: dict[str, Tensor], total: Tensor
+    case: CallCase,
+    view: View,
+    answers: dict[str, Tensor],
+    total: Tensor,
+    first: Iterable[str] = (),
 ) -> dict[str, Tensor] | None:
-    """The weights (B,) of these answers, and of at most one input, that give the total."""
-    for more in ({}, *({name: its} for name, its in _inputs(case).items())):
+    """The weights (B,) of these answers, and of at most one input, that give the total.
+
+    first: the inputs that are tried before the others.
+    """
+    inputs = _inputs(case)
+    for name in ("", *first, *inputs):
+        more = {name: inputs[name]} if name else {}
         terms = answers | more
         weights = solved(list(terms.values()), total) if terms else None
         if weights is not None and view.same(summed(weights, list(terms.values())), total):

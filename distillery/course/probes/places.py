@@ -105,8 +105,7 @@ def _split(case: Case, view: View, name: str, bad: Tensor) -> str:
     fewer, which = (good, "right only") if len(good) <= len(wrong) else (wrong, "wrong only")
     if len(fewer) > 4:
         return f"{view.label} is right for {len(good)} of {len(bad)} {name}s."
-    verb = "right" if len(good) == len(wrong) else which
-    return f"{view.label} is {verb} for {places(name, fewer)} of {len(bad)}."
+    return f"{view.label} is {which} for {places(name, fewer)} of {len(bad)}."
 
 
 def rules(view: View) -> Iterator[str]:

@@ -178,13 +178,15 @@ def bounded_timesteps(
         bound = round(t_max + way * (t_bound - t_max))
         t ~ U{t_min, ..., bound}, both ends included.
 
+    Each latent of the batch has its own timestep, drawn independently of the others.
+
     Args:
         batch: B, how many to draw.
         step: the step of the run, 0 to `steps` - 1.
         steps: the length of the run.
         t_min: the smallest timestep.
         t_max: the largest at the start.
-        t_bound: the largest at the end.
+        t_bound: the largest at the end, from `t_min` to `t_max`.
         bound_reached: the fraction of the run after which the bound stays, above 0 and at most 1.
         generator: the only source of randomness.
 

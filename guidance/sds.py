@@ -22,7 +22,8 @@ def sample_timesteps(
     """Draw the noise levels of one step, t ~ U{t_min, ..., t_max}, both ends included.
 
     DreamFusion leaves out the two ends of the schedule, where there is almost no noise or almost
-    only noise, and uses 20 to 980 of 1000. Each latent of the batch has its own timestep.
+    only noise, and uses 20 to 980 of 1000. Each latent of the batch has its own timestep, drawn
+    independently of the others.
 
     Args:
         batch: B, how many to draw.

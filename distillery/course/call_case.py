@@ -106,7 +106,10 @@ class CallCase(Case):
             now = arguments[name]
             if name == "controls":
                 now = tuple(control.image for control in now)
-            if not torch.equal(torch.stack(now) if isinstance(now, tuple) else now, before):
+            now = torch.stack(now) if isinstance(now, tuple) else now
+            # As by detach_(), which takes the argument's own graph away.
+            has_lost_graph = name in self.with_graph and not now.requires_grad
+            if has_lost_graph or not torch.equal(now, before):
                 changed.append(name)
         return changed
 

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from distillery.course.case import Case, Form, Words
+from distillery.course.case import LONGEST_SHAPE, Case, Form, Words
 from distillery.course.drawing import NewFigure
 from distillery.course.observe import (
     LARGEST_INTEGER,
     Observation,
     is_bool,
+    is_integer,
+    is_list,
+    is_text,
     require_one_form,
     same_bits,
     tensor_facts,
 )
-from distillery.course.record import Facts, Function, Tensors, copied, seeded, type_name
+from distillery.course.record import (
+    LONGEST_NAME,
+    Facts,
+    Function,
+    Tensors,
+    copied,
+    seeded,
+    type_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DRAWS = 8400
-# Chi-square over 21 values: a fair sampler stays below 60 in all but one of 100,000 cases, and one
-# that rounds, so that both ends come half as often, lies near 200.
-UNIFORM_BELOW = 60.0
+DRAWS = 8400  # in a call; more where the range is long
+DRAWS_OF_EACH = 25  # at least, of every timestep: a fair sampler misses an end once in 10^11 times
+# What chance decides lies this many standard deviations from its mean once in 10^7 times or less.
+SURPRISING = 5.5
+SURPRISING_LAG = 7.0  # the same for the largest of as many numbers as there are draws
 FARTHEST = 1000  # timesteps beyond the range that are drawn at their own place
 
 
@@ -39,6 +52,15 @@ class DrawsCase(Case):
 
     kind = "draws"
 
+    @property
+    def batch(self) -> int:
+        """How many timesteps are drawn in a call: enough for every one of the range to come.
+
+        Beyond the fewest it is a power of 2, of which a Fourier transform is fast.
+        """
+        values = self.values["t_max"] - self.values["t_min"] + 1
+        return max(DRAWS, 2 ** (DRAWS_OF_EACH * values - 1).bit_length())
+
     def record(self, function: Function) -> tuple[Facts, Tensors]:
         steps = self.values["steps"]
         bounds = {n: value for n, value in self.values.items() if n not in ("steps", "between")}
@@ -49,44 +71,59 @@ class DrawsCase(Case):
         facts: Facts = {"type": "Tensor"}
         tensors: Tensors = {}
         for name, (its, step) in plan.items():
-            t = function(DRAWS, step, steps, **bounds, generator=its)
+            t = function(self.batch, step, steps, **bounds, generator=its)
             if not isinstance(t, Tensor):
                 return {"type": type_name(t)}, {}
             tensors[name] = copied(t)
-            if t.shape != (DRAWS,):
-                break
+            if t.shape != (self.batch,):
+                return facts, tensors
             if name == "again":
                 facts["untouched"] = torch.equal(torch.get_rng_state(), shared_before)
+        alone = function(1, 0, steps, **bounds, generator=seeded())
+        facts["alone"] = list(alone.shape) if isinstance(alone, Tensor) else type_name(alone)
         return facts, tensors
 
     def conclude(self, reported: Facts, tensors: Tensors) -> Observation:
         first, values = tensors["result"], self.values
         facts = tensor_facts(first, reported)
         drawn = tensors.get(f"at {values['between'][1]}" if "between" in values else "result")
-        if first.shape != (DRAWS,):
+        if first.shape != (self.batch,):
             return Observation(facts, samples=drawn)
-        last = tensors["last"]
-        on_the_way = [tensors[f"at {step}"] for step in values.get("between", ())]
-        require_one_form(first, last, *on_the_way)
+        on_the_way = {step: tensors[f"at {step}"] for step in values.get("between", ())}
+        every = {0: first} | on_the_way | {values["steps"] - 1: tensors["last"]}
+        require_one_form(first, *every.values())
         facts |= {
+            "alone": reported["alone"],
             "own_generator": reported["untouched"] and same_bits(first, tensors.get("again")),
             "varies_in_batch": bool((first != first[0]).any()),
             "fresh": not same_bits(first, tensors["second"]),
             "range": _range(first),
-            "range_at_the_end": _range(last),
-            "uniform": _is_uniform(first, values["t_min"], values["t_max"]),
+            "range_at_the_end": _range(tensors["last"]),
         }
-        if "between" in values:
-            facts["ranges_between"] = [_range(t) for t in on_the_way]
-            facts["uniform_at_the_end"] = _is_uniform(last, values["t_min"], values["t_bound"])
+        if on_the_way:
+            facts["ranges_between"] = [_range(t) for t in on_the_way.values()]
+        surprises = {step: _unevenness(t) for step, t in every.items()}
+        facts["uneven"] = [step for step, its in surprises.items() if its > SURPRISING]
+        facts["by_chance"] = not any(
+            surprises[step] < -SURPRISING or _follows_a_pattern(t) for step, t in every.items()
+        )
         return Observation(facts, samples=drawn)
 
     def forms(self) -> dict[str, Form]:
-        return super().forms() | {"untouched": is_bool}
+        return super().forms() | {
+            "untouched": is_bool,
+            "alone": lambda fact: (
+                is_text(fact, LONGEST_NAME) or is_list(fact, is_integer, LONGEST_SHAPE)
+            ),
+        }
 
     def words(self) -> dict[str, Words]:
-        at_the_end = "at the last step"
         return super().words() | {
+            "alone": lambda shape: (
+                f"shape {tuple(shape)} for a batch of 1"
+                if isinstance(shape, list)
+                else f"a value of type {shape} for a batch of 1"
+            ),
             "own_generator": (
                 "timesteps that only the given generator decides",
                 "timesteps that differ for the same generator state",
@@ -94,14 +131,24 @@ class DrawsCase(Case):
             "varies_in_batch": ("a timestep for each latent", "one timestep for the whole batch"),
             "fresh": ("new timesteps at every call", "the same timesteps at every call"),
             "range": _range_in_words,
-            "range_at_the_end": lambda ends: f"{_range_in_words(ends)} {at_the_end}",
-            "uniform": ("every t equally often", "some timesteps more often than others"),
+            "range_at_the_end": lambda ends: f"{_range_in_words(ends)} at the last step",
             "ranges_between": self._ranges_in_words,
-            "uniform_at_the_end": (
-                f"every t equally often {at_the_end}",
-                f"some timesteps more often than others {at_the_end}",
+            "uneven": self._evenness_in_words,
+            "by_chance": (
+                "each timestep drawn independently of the others",
+                "timesteps that depend on one another: they follow a pattern or share the range "
+                "out among them",
             ),
         }
+
+    def _evenness_in_words(self, uneven: list[int]) -> str:
+        if not uneven:
+            return "every t equally often"
+        steps = ", ".join(map(str, uneven))
+        where = (
+            "" if len(uneven) > 1 + len(self.values.get("between", ())) else f", at step {steps}"
+        )
+        return f"some timesteps more often than others{where}"
 
     def _ranges_in_words(self, ranges: list[list[int]]) -> str:
         pairs = zip(self.values["between"], ranges, strict=True)
@@ -115,7 +162,7 @@ class DrawsCase(Case):
         step, low, high = self._drawn_at(wanted)
         figure = new(figsize=(7, 2.4), layout="constrained")
         axes = figure.subplots()
-        axes.step([low - 0.5, high + 0.5], [DRAWS / (high - low + 1)] * 2, label="target")
+        axes.step([low - 0.5, high + 0.5], [self.batch / (high - low + 1)] * 2, label="target")
         if came is not None and came.samples is not None:
             shown = came.samples.float().nan_to_num().round()
             shown = shown.clamp(low - FARTHEST, high + FARTHEST)
@@ -123,7 +170,7 @@ class DrawsCase(Case):
             axes.bar(t.numpy(), counts.numpy(), alpha=0.5, color="tab:orange", label="yours")
         bounds = f"t_min = {low} and {'the bound' if step else 't_max'} = {high}"
         axes.set_xlabel(f"t{f' at step {step}' if step else ''}, for {bounds}")
-        axes.set_ylabel(f"times in {DRAWS}")
+        axes.set_ylabel(f"times in {self.batch}")
         axes.legend(loc="lower right")
         return figure
 
@@ -147,12 +194,37 @@ def _range_in_words(ends: list[int]) -> str:
     return f"t from {ends[0]} to {ends[1]}"
 
 
-def _is_uniform(t: Tensor, low: int, high: int) -> bool:
-    """Chi-square test of the counts of low, ..., high; anything outside makes it fail."""
-    inside = t[(t >= low) & (t <= high)].long()
-    counts = torch.bincount(inside - low, minlength=high - low + 1).double()
-    expected = len(t) / len(counts)
-    return bool(((counts - expected).square() / expected).sum() < UNIFORM_BELOW)
+def _unevenness(t: Tensor) -> float:
+    """How much more the counts of the values in t's range differ than chance lets them.
+
+    In standard deviations: the chi-square of the counts, made normal as Wilson and Hilferty do.
+    Below 0 they differ less than those of independent draws.
+    """
+    low, high = (float(end) for end in t.double().nan_to_num().aminmax())
+    values = int(high - low) + 1
+    if values == 1:
+        return 0.0
+    if values > len(t):
+        return math.inf
+    counts = torch.bincount((t - low).long(), minlength=values).double()
+    expected, freedom = len(t) / values, values - 1
+    chi_square = float(((counts - expected).square() / expected).sum())
+    variance = 2 / (9 * freedom)
+    return ((chi_square / freedom) ** (1 / 3) - (1 - variance)) / variance**0.5
+
+
+def _follows_a_pattern(t: Tensor) -> bool:
+    """Whether timesteps of one batch go together, in some distance or mirrored about some place."""
+    apart = t.double().nan_to_num()
+    apart = apart - apart.mean()
+    power = float(apart.square().sum())
+    if power == 0:
+        return False
+    spectrum = torch.fft.rfft(apart)
+    shifted = torch.fft.irfft(spectrum * spectrum.conj(), n=len(t))[1:] / power
+    mirrored = torch.fft.irfft(spectrum.square(), n=len(t)) / (2**0.5 * power)
+    limit = SURPRISING_LAG / len(t) ** 0.5
+    return bool(shifted.abs().max() > limit or mirrored.abs().max() > limit)
 
 
 KIND = DrawsCase

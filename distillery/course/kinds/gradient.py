@@ -69,11 +69,15 @@ class GradientCase(CallCase):
         """The gradient for the learner, and which of the others got one that is not zero."""
         name = self.learner
         learner = arguments["lora"].means if name == "lora" else arguments[name]
-        others = {name: arguments[name] for name in self.with_graph if name != self.learner}
+        names = [name for name in self.with_graph if name != self.learner]
+        # Where the function has taken an argument's graph away, there is nothing to ask.
+        if not learner.requires_grad:
+            return None, {"leaks": []} if names else {}
+        others = {name: arguments[name] for name in names if arguments[name].requires_grad}
         gradient, *leaked = torch.autograd.grad(
             loss, [learner, *others.values()], allow_unused=True
         )
-        if not others:
+        if not names:
             return gradient, {}
         pairs = zip(others, leaked, strict=True)
         leaks = [name for name, leak in pairs if leak is not None and bool((leak != 0).any())]

@@ -295,6 +295,8 @@ def as_distance(case: Case, view: View, came: Observation) -> Iterator[str]:
         return
     assert isinstance(case, CallCase)
     eps = _answers(case, _all_questions(case, came)).get("eps_lora")
+    if any(about_questions(case, came)):
+        return  # it is about other latents than these
     if eps is None or eps.shape != case.tensors["x0"].shape:
         return
     x0, noise, level = case.tensors["x0"], case.tensors["eps"], case.fresh()["lora"].alpha_bar

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import permutations
 
+import torch
 from torch import Tensor
 
 from distillery.course.case import Case
@@ -35,22 +36,32 @@ def each_named(case: Case, factors: Tensor) -> str:
     if len(factors) < 2 or _alike(factors):
         return ""
     levels = _levels(case, len(factors))
-    for sign, minus in ((1, ""), (-1, "-")):
-        for name, value in [*_singles(levels), *_pairs(levels)]:
-            if _all_near(sign * factors, value):
-                return f"{minus}{name}"
+    for offered in (_singles(levels), _pairs(levels), _multiples(case, levels)):
+        names, values = zip(*offered, strict=True) if offered else ((), ())
+        for sign, minus in ((1, ""), (-1, "-")):
+            if values and (found := _nearest(sign * factors, torch.stack(values))) is not None:
+                return f"{minus}{names[found]}"
+    return ""
+
+
+def _nearest(factors: Tensor, offered: Tensor) -> int | None:
+    """The first of (N, B) that is equal to (B,)."""
+    near = ((factors - offered).abs() <= NEAR * offered.abs()).all(dim=1)
+    return int(near.int().argmax()) if bool(near.any()) else None
+
+
+def _multiples(case: Case, levels: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
+    """Singles times a plain number or a form of the guidance scale."""
     scale = case.values.get("guidance_scale")
     times = {"2": 2.0, "0.5": 0.5, "0.18215": LATENT_FACTOR}
     if scale:
         times |= {"guidance_scale": scale, "(1 - guidance_scale)": 1 - scale}
         times |= {"(guidance_scale - 1)": scale - 1, "(guidance_scale + 1)": scale + 1}
+    found = []
     for name, value in _singles(levels):
         bracketed = f"({name})" if " " in name and not name.startswith(("sqrt", "1 /")) else name
-        for words, number in times.items():
-            for sign, minus in ((1, ""), (-1, "-")):
-                if _all_near(factors, sign * number * value):
-                    return f"{minus}{words} {bracketed}"
-    return ""
+        found += [(f"{words} {bracketed}", number * value) for words, number in times.items()]
+    return found
 
 
 def _constants(case: Case, view: View) -> Iterator[tuple[str, float]]:
@@ -119,26 +130,26 @@ def _forms(levels: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: its for name, its in found.items() if bool((its > NEGLIGIBLE).all())}
 
 
-def _singles(levels: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _singles(levels: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
+    found = []
     for name, its in _forms(levels).items():
-        yield name[1:-1] if name.startswith("(") else name, its
-        yield f"1 / {name}", 1 / its
+        found.append((name[1:-1] if name.startswith("(") else name, its))
+        found.append((f"1 / {name}", 1 / its))
+    return found
 
 
-def _pairs(levels: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+def _pairs(levels: dict[str, Tensor]) -> list[tuple[str, Tensor]]:
+    found = []
     for (name, its), (other, others) in permutations(_forms(levels).items(), 2):
-        yield f"{name} / {other}", its / others
+        found.append((f"{name} / {other}", its / others))
         if name < other:
-            yield f"{name} {other}", its * others
-            yield f"1 / ({name} {other})", 1 / (its * others)
+            found.append((f"{name} {other}", its * others))
+            found.append((f"1 / ({name} {other})", 1 / (its * others)))
+    return found
 
 
 def _near(one: float, other: float) -> bool:
     return abs(one - other) <= NEAR * abs(other)
-
-
-def _all_near(one: Tensor, other: Tensor) -> bool:
-    return bool(((one - other).abs() <= NEAR * other.abs()).all())
 
 
 def _alike(factors: Tensor) -> bool:

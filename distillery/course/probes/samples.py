@@ -58,9 +58,7 @@ def _ends(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
 
 def _how_often(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
     drawn = came.samples
-    facts = came.facts
-    differs = any(facts.get(one) is False for one in ("uniform", "uniform_at_the_end"))
-    if drawn is None or drawn.dim() != 1 or len(drawn) < 100 or not differs:
+    if drawn is None or drawn.dim() != 1 or len(drawn) < 100 or not came.facts.get("uneven"):
         return
     low, high = _wanted_ends(case, wanted)
     t = drawn.float().nan_to_num()

@@ -35,7 +35,7 @@ class RandomInputs:
     limits between which every other trial draws. Seed 0 is that of the visible trials.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or other words: any two draw other numbers.
         size: height and width of the ordinary visible pictures.
         heights, widths: limits, both included, of those of others, which are never square.
     """
@@ -133,3 +133,16 @@ def _drawn(
     draw: Callable[[Any], Case], inputs: Callable[[int, str], RandomInputs], kind: str, seed: int
 ) -> Case:
     return draw(inputs(seed, kind))
+
+
+def of_circumstances(
+    ordinary: Callable[[Any], Case],
+    others: Mapping[str, Callable[[Any], Case]],
+    *,
+    inputs: Callable[[int, str], RandomInputs] = RandomInputs,
+) -> Draws:
+    """The ordinary trial and others, each under circumstances in words that it alone has."""
+    draws: Draws = {"": partial(_drawn, ordinary, inputs, SEVERAL)}
+    for words, draw in others.items():
+        draws[words] = partial(_drawn, draw, inputs, words)
+    return draws

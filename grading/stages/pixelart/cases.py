@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -15,7 +17,14 @@ from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.passage import PassageCase
 from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs import random_inputs
-from grading.stages.inputs.random_inputs import KINDS, SEVERAL, SINGLE, Draws, of_kinds
+from grading.stages.inputs.random_inputs import (
+    KINDS,
+    SEVERAL,
+    SINGLE,
+    Draws,
+    of_circumstances,
+    of_kinds,
+)
 from grading.stages.inputs.small_pictures import (
     asked,
     guidance_scale,
@@ -188,36 +197,76 @@ def fft_loss(inputs: RandomInputs) -> Case:
 
 
 def bounded_timesteps(inputs: RandomInputs) -> Case:
-    """Bounds that are not halves; one of them differs if cut off instead of rounded."""
-    t_min = inputs.whole(20, (5, 60))
-    values = {"steps": 100, "between": [5, 20, 40, 70], "t_min": t_min, "t_max": t_min + 20}
-    values |= {"t_bound": t_min + 10, "bound_reached": 0.4}
-    if inputs.drawn:
-        values |= _bounds(inputs, t_min)
+    """A short range, so that a picture shows every timestep of it."""
+    if not inputs.drawn:
+        return _draws(t_min=20, t_max=40, t_bound=30, reached=0.4, between=[5, 20, 40, 70])
+    t_min, reached = inputs.whole(0, (5, 60)), inputs.one_of(0.4, (0.25, 0.4, 0.5))
+    t_bound = t_min + 20 - inputs.one_of(0, (7, 9, 11))
+    return _on_the_way(inputs, t_min=t_min, t_max=t_min + 20, t_bound=t_bound, reached=reached)
+
+
+def with_a_steep_fall(inputs: RandomInputs) -> Case:
+    """The bound falls by more than one timestep a step, so a neighbouring step has another."""
+    t_min, t_max = inputs.whole(0, (1, 60)), inputs.whole(0, (850, 999))
+    t_bound = t_max - _fall(inputs, 500, 650, end=40)
+    return _on_the_way(inputs, t_min=t_min, t_max=t_max, t_bound=t_bound, reached=0.4)
+
+
+def with_a_fall_to_nought(inputs: RandomInputs) -> Case:
+    t_max = inputs.one_of(0, (17, 19, 23))
+    return _on_the_way(inputs, t_min=0, t_max=t_max, t_bound=0, reached=0.4)
+
+
+def with_a_fall_over_the_run(inputs: RandomInputs) -> Case:
+    t_min = inputs.whole(0, (100, 300))
+    t_bound = t_min + inputs.whole(0, (20, 60))
+    t_max = t_bound + _fall(inputs, 300, 400, end=STEPS)
+    return _on_the_way(inputs, t_min=t_min, t_max=t_max, t_bound=t_bound, reached=1.0)
+
+
+def with_one_step(inputs: RandomInputs) -> Case:
+    t_min = inputs.whole(0, (500, 700))
+    return _draws(1, t_min=t_min, t_max=t_min + 30, t_bound=t_min + 10, reached=0.5)
+
+
+STEPS = 100  # of runs in all trials: what is kept from one is wrong in the next
+
+
+def _fall(inputs: RandomInputs, least: int, most: int, *, end: int) -> int:
+    """How far a bound falls in so many steps; with what it has to be rounded by at most of them."""
+    return inputs.one_of(0, [fall for fall in range(least, most) if math.gcd(fall, end) == 1])
+
+
+def _on_the_way(
+    inputs: RandomInputs, *, t_min: int, t_max: int, t_bound: int, reached: float
+) -> Case:
+    """Looks at steps on, at the end of and behind the fall, at none whose rounding is in doubt.
+
+    Rounding adds something to one of those on the way and takes something from another.
+    """
+    end = round(STEPS * reached)
+    part = {step: (t_max + step / end * (t_bound - t_max)) % 1 for step in range(2, end)}
+    up = [step for step, its in part.items() if 0.6 < its < 0.95]
+    down = [step for step, its in part.items() if 0.05 < its < 0.4]
+    between = [inputs.one_of(0, up), inputs.one_of(0, down)]
+    if end < STEPS:
+        between += [end, inputs.whole(0, (end + 5, STEPS - 5))]
+    return _draws(t_min=t_min, t_max=t_max, t_bound=t_bound, reached=reached, between=between)
+
+
+def _draws(
+    steps: int = STEPS,
+    *,
+    t_min: int,
+    t_max: int,
+    t_bound: int,
+    reached: float,
+    between: Sequence[int] = (),
+) -> Case:
+    values: dict[str, Any] = {"steps": steps} | ({"between": sorted(between)} if between else {})
+    values |= {"t_min": t_min, "t_max": t_max, "t_bound": t_bound, "bound_reached": reached}
     names = ("batch", "step", "steps", "t_min", "t_max", "t_bound", "bound_reached", "generator")
     return DrawsCase(names, values=values)
-
-
-def _bounds(inputs: RandomInputs, t_min: int) -> dict[str, Any]:
-    """A fall whose rounding is never in doubt, and steps on, at the end of and behind it."""
-    steps, reached = inputs.one_of(100, (80, 120, 160)), inputs.one_of(0.4, (0.25, 0.5, 0.75))
-    fall = inputs.one_of(10, (7, 9, 11))
-    end = round(steps * reached)
-    left = {step: -fall * step / end % 1 for step in range(2, end)}  # what rounding takes or adds
-    up = [step for step in left if left[step] > 0.65 and step < end / 3]
-    down = [step for step in left if 0.1 < left[step] < 0.35 and step > end / 3]
-    between = [
-        inputs.one_of(0, up),
-        inputs.one_of(0, down),
-        end,
-        inputs.whole(0, (end + 5, steps - 5)),
-    ]
-    return {
-        "steps": steps,
-        "between": between,
-        "t_bound": t_min + 20 - fall,
-        "bound_reached": reached,
-    }
 
 
 def sdxl_grad(inputs: RandomInputs) -> Case:
@@ -256,6 +305,15 @@ CASES: dict[str, Draws] = {
     "pixelart.logits_from_image": of_kinds(logits_from_image, SEVERAL, SINGLE, inputs=RandomInputs),
     "pixelart.kmeans_step": of_kinds(kmeans_step, SEVERAL, SINGLE, inputs=RandomInputs),
     "pixelart.fft_loss": of_kinds(fft_loss, SEVERAL, SINGLE, inputs=RandomInputs),
-    "pixelart.bounded_timesteps": of_kinds(bounded_timesteps, SEVERAL, SINGLE, inputs=RandomInputs),
+    "pixelart.bounded_timesteps": of_circumstances(
+        bounded_timesteps,
+        {
+            "with a bound that falls fast": with_a_steep_fall,
+            "with t_min and t_bound 0": with_a_fall_to_nought,
+            "with bound_reached 1": with_a_fall_over_the_run,
+            "with a run of a single step": with_one_step,
+        },
+        inputs=RandomInputs,
+    ),
     "pixelart.sdxl_grad": of_kinds(sdxl_grad, *KINDS, inputs=RandomInputs),
 }

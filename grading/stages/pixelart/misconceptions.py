@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -739,6 +740,73 @@ def bound_seeded_inside(batch, step, steps, *, t_min, t_max, t_bound, bound_reac
 def bound_real(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     bound = _bound(step, steps, t_max, t_bound, bound_reached)
     return t_min + (bound - t_min) * torch.rand(batch, generator=generator)
+
+
+@wrong(BOUNDED, "the bound is that of the next step: step + 1 is used in place of step.")
+def bound_of_the_next_step(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    return _between(t_min, _bound(step + 1, steps, t_max, t_bound, bound_reached), batch, generator)
+
+
+@wrong(BOUNDED, "the way is divided by steps - 1: the fall ends too early, or divides by zero.")
+def bound_of_a_shorter_run(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps - 1, t_max, t_bound, bound_reached)
+    return _between(t_min, bound, batch, generator)
+
+
+@wrong(BOUNDED, "the way is divided by steps + 1: the fall ends too late.")
+def bound_of_a_longer_run(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps + 1, t_max, t_bound, bound_reached)
+    return _between(t_min, bound, batch, generator)
+
+
+@wrong(BOUNDED, "the bound is rounded up; round it to the nearest whole number.")
+def bound_rounded_up(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    way = min(1.0, step / (bound_reached * steps))
+    return _between(t_min, math.ceil(t_max + way * (t_bound - t_max)), batch, generator)
+
+
+@wrong(BOUNDED, "bound_reached is taken for a number of steps; it is a fraction of the run.")
+def bound_reached_at_once(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    way = min(1.0, step / bound_reached)
+    return _between(t_min, round(t_max + way * (t_bound - t_max)), batch, generator)
+
+
+@wrong(BOUNDED, "t_min is left out.")
+def bound_without_t_min(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    return _between(min(t_min + 1, bound), bound, batch, generator)
+
+
+@wrong(BOUNDED, "t is drawn from 0 and clamped to t_min, so t_min comes too often.")
+def bound_lifted_to_t_min(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    return _between(0, bound, batch, generator).clamp(min=t_min)
+
+
+@wrong(BOUNDED, "real numbers are rounded, so the two ends come half as often.")
+def bound_of_rounded_draws(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    return (t_min + (bound - t_min) * torch.rand(batch, generator=generator)).round().long()
+
+
+@wrong(BOUNDED, "u is kept away from 0 and 1, so the ends of the range come too often or never.")
+def bound_of_clamped_draws(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    u = torch.rand(batch, generator=generator).clamp(0.05, 0.95)
+    return (t_min + u * (bound + 1 - t_min)).long()
+
+
+@wrong(BOUNDED, "each latent draws from a part of the range of its own; draw from all of it.")
+def bound_in_strata(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    u = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
+    return (t_min + u * (bound + 1 - t_min)).long().clamp(max=bound)
+
+
+@wrong(BOUNDED, "the timesteps are sorted: the first latent of a batch always gets the smallest.")
+def bound_sorted(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    return _between(t_min, bound, batch, generator).sort().values
 
 
 def _sized(condition, batch, *numbers):

@@ -455,6 +455,12 @@ def ends_of(seen: Seen, end: str) -> tuple[dict[int, int], dict[int, int]]:
     return found[0], found[1]
 
 
+def upper_half(seen: Seen) -> float:
+    step = seen.case.values["between"][1] if "between" in seen.case.values else 0
+    middle = sum(ends_of(seen, end)[0][step] for end in ("smallest", "largest")) / 2
+    return float((seen.came.samples > middle).float().mean())
+
+
 def half_ends(seen: Seen, low: str, high: str) -> bool:
     t = seen.came.samples
     usual = float(((t > int(low)) & (t < int(high))).sum()) / (int(high) - int(low) - 1)
@@ -539,8 +545,10 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         function_of,
     ),
     (
-        rf"{L} is right, but cut off below ({NUMBER}) and above ({NUMBER})\.",
-        lambda s, la, a, b: near(s.pair(la)[1], s.pair(la)[0].clamp(float(a), float(b))),
+        rf"{L} is right, but cut off(?: below ({NUMBER}))?(?: and)?(?: above ({NUMBER}))?\.",
+        lambda s, la, a, b: near(
+            s.pair(la)[1], s.pair(la)[0].clamp(float(a or "-inf"), float(b or "inf"))
+        ),
     ),
     (r"(c0|c1|sigma) is (.+)\.", lambda s, la, n: near(s.pair(la)[1].flatten(), s.said(n).float())),
     (rf"{L}: of (\d+) frequencies (\d+) act that should not, and (\d+) are missing.+", frequencies),
@@ -587,6 +595,10 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
     (
         rf"The values of t are not whole numbers: the first is ({NUMBER})\.",
         lambda s, n: bool((s.came.samples != s.came.samples.round()).any()),
+    ),
+    (
+        r"(\d+)% of t lie in the upper half of the range\.",
+        lambda s, n: isclose(upper_half(s), float(n) / 100, abs_tol=6e-3),
     ),
     (r"Both ends, (\d+) and (\d+), come half as often as the others\.", half_ends),
     (rf"t = (\d+) comes ({NUMBER}) times as often as it should\.", comes),

@@ -167,6 +167,8 @@ def _row(name: str, count: Counter[str]) -> str:
 def _summary(total: Counter[str]) -> str:
     failed = sum(total[fate] for fate in ("error", "named", "told", "numbers"))
     changed = failed + total["passed"]
+    if not failed:
+        return f"of {changed} that change something none fails."
     specific = failed - total["numbers"]
     return (
         f"of {changed} that change something {failed / changed:.1%} fail; of these "

@@ -16,7 +16,7 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from distillery.core.errors import CourseError, in_short
-from distillery.course.saved_text import holds, is_answered
+from distillery.course.saved_text import defines, holds, is_answered
 from distillery.course.student_files import (
     course_root,
     edited_modules,
@@ -154,7 +154,8 @@ def remarks(task: str) -> tuple[str, ...]:
             f"What follows is about the one in guidance/{stage}.py.",
         )
     text = _file_text(stage)
-    if not last and not is_answered(text, task):
+    # Of a file that has no such function, or that is not Python, the check itself says so.
+    if not (defines if last else is_answered)(text, task):
         return ()
     code = last.code if last else _code_in_file(task)
     if code is None:
@@ -163,6 +164,12 @@ def remarks(task: str) -> tuple[str, ...]:
             "check again.",
         )
     return () if holds(text, task, code) else (_difference(task, code),)
+
+
+def is_in_notebook(task: str) -> bool:
+    """Whether the notebook's file, as last saved, has the answer of guidance/ or cannot be read."""
+    code = _code_in_file(task)
+    return code is None or holds(_file_text(split_task(task)[0]), task, code)
 
 
 def only_file_answers(task: str, code: str) -> bool:

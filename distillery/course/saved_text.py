@@ -138,13 +138,17 @@ def holds(text: str, task: str, code: str) -> bool:
         return False
 
 
-def is_answered(text: str, task: str) -> bool:
-    """Whether a module has the task's function, and not as a stub that is still to do."""
-    function = split_task(task)[1]
+def defines(text: str, task: str) -> bool:
+    """Whether a module is Python and has the task's function, even if that is still to do."""
     try:
-        return function in functions_of(tree_of(text)) and not is_to_do(text, function)
+        return split_task(task)[1] in functions_of(tree_of(text))
     except (SyntaxError, ValueError, RecursionError):
         return False
+
+
+def is_answered(text: str, task: str) -> bool:
+    """Whether a module has the task's function, and not as a stub that is still to do."""
+    return defines(text, task) and not is_to_do(text, split_task(task)[1])
 
 
 def _place(error: Exception) -> str:

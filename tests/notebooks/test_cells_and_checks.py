@@ -152,7 +152,9 @@ def test_where_no_file_can_be_asked_the_cell_is_to_be_run(student):
     student.notebook.unlink()
     assert "is still to do" in student.runs(CHECK)
     student.writes(STUBS.replace(function_text(STUBS, "add_noise"), RIGHT))
-    assert "has not been run here, and only the cell is graded" in student.runs(CHECK)
+    said = student.runs(CHECK)
+    assert said.startswith("The cell of tour.add_noise has not been run here, and only the cell")
+    assert said.endswith(SAID_RIGHT)
 
 
 NOT_SAVED = {
@@ -239,7 +241,7 @@ def test_every_cell_begins_with_the_files_as_they_are(student):
 def test_a_name_that_is_gone_from_the_file_is_gone(student):
     student.runs(CELL)
     student.writes(student.module.read_text("utf-8").replace("def add_noise", "def add_nose"))
-    assert "guidance/tour.py holds no add_noise" in student.runs(CHECK)
+    assert student.runs(CHECK).startswith("guidance/tour.py holds no add_noise")
     assert "NameError" in student.runs("add_noise")
     assert "AttributeError" in student.runs("tour.add_noise")
 
@@ -251,7 +253,7 @@ def test_a_broken_file_is_said_once_and_cells_go_on(student):
     assert said.startswith("guidance/tour.py cannot be loaded (SyntaxError: invalid syntax")
     assert said.endswith("cells use it as it was before.\nadd_noise\n")
     assert student.runs("print(1)") == "1\n"
-    assert "it stops with an error" in student.runs(CHECK)
+    assert student.runs(CHECK).startswith("tour.add_noise: it stops with an error.")
 
 
 def test_what_is_no_part_of_the_answer_is_left_out_and_not_run(student):

@@ -105,6 +105,18 @@ def grad_of_vsd_minus_v(prior, lora, x0, t, eps, text, uncond, scale):
     return (1 - prior.alpha_bar(t)) * (eps_prior - lora.predict(xt, t, text))
 
 
+@wrong(
+    GRAD,
+    "v is turned into eps, but only some LoRAs predict v; lora.predict_noise gives eps of all.",
+)
+@torch.no_grad()
+def grad_of_vsd_from_v(prior, lora, x0, t, eps, text, uncond, scale):
+    alpha_bar = prior.alpha_bar(t)
+    xt = _noised(x0, eps, alpha_bar)
+    eps_lora = alpha_bar.sqrt() * lora.predict(xt, t, text) + (1 - alpha_bar).sqrt() * xt
+    return (1 - alpha_bar) * (_guided(prior, xt, t, text, uncond, scale) - eps_lora)
+
+
 @wrong(GRAD, "lora.predict is used, so the result has a graph to the LoRA's weights.")
 def grad_of_vsd_with_graph(prior, lora, x0, t, eps, text, uncond, scale):
     alpha_bar = prior.alpha_bar(t)

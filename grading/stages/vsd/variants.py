@@ -24,12 +24,11 @@ def grad_of_vsd_with_the_lora_first(prior, lora, x0, t, eps, text, uncond, guida
 
 @right(GRAD)
 @torch.no_grad()
-def grad_of_vsd_from_v(prior, lora, x0, t, eps, text, uncond, guidance_scale):
+def grad_of_vsd_by_lerp(prior, lora, x0, t, eps, text, uncond, guidance_scale):
     alpha_bar = prior.alpha_bar(t)
     xt = torch.addcmul(alpha_bar.sqrt() * x0, (1 - alpha_bar).sqrt(), eps)
     eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
-    v = lora.predict(xt, t, text)
-    eps_lora = alpha_bar.sqrt() * v + (1 - alpha_bar).sqrt() * xt
+    eps_lora = lora.predict_noise(xt, t, text)[0]
     return (torch.lerp(eps_uncond, eps_text, guidance_scale) - eps_lora) * (1 - alpha_bar)
 
 

@@ -45,12 +45,18 @@ def pictures_in(case: Case, shape: torch.Size) -> dict[str, Tensor]:
     }
 
 
+def arguments_of(case: CallCase) -> dict[str, Any]:
+    """The arguments of a call by name; those with a graph can only be made where graphs are."""
+    with torch.enable_grad():
+        return case.fresh()
+
+
 @torch.no_grad()
 def predicted_in(case: Case, shape: torch.Size) -> dict[str, Tensor]:
     """The noise that the networks predict in x0 noised to t by eps."""
     if not isinstance(case, CallCase) or not {"x0", "eps", "t"} <= case.tensors.keys():
         return {}
-    given: dict[str, Any] = case.fresh()
+    given = arguments_of(case)
     t, eps = given["t"], given["eps"]
     found: dict[str, Tensor] = {}
     if "prior" in given:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from distillery.course.call_case import ASKED, NETWORKS, CallCase
 from distillery.course.case import Case
 from distillery.course.observe import Observation
 from distillery.course.probes.factors import scaled
-from distillery.course.probes.mixes import Mix, made_of_inputs, solved, summed
+from distillery.course.probes.mixes import Mix, arguments_of, made_of_inputs, solved, summed
 from distillery.course.probes.places import reordered
 from distillery.course.probes.views import PICTURES, View, listed
 from distillery.models.parameterization import add_noise, v_from_eps, x0_from_eps
@@ -65,7 +64,7 @@ def _all_questions(case: CallCase, came: Observation) -> list[Question]:
 
 
 def _noised(case: CallCase) -> dict[str, Tensor]:
-    given: dict[str, Any] = case.fresh()
+    given = arguments_of(case)
     network = given["prior"] if "prior" in given else given["lora"]
     level = network.alpha_bar(given["t"])
     return {
@@ -101,7 +100,7 @@ def _picture(pictures: dict[str, Tensor], xt: Tensor, likely: int) -> tuple[str,
 
 
 def _prompt(case: CallCase, tokens: Tensor, place: int) -> str:
-    given = case.fresh()
+    given = arguments_of(case)
     for name in case.prompts:
         right = given[name].tokens[place].exp().float()
         if tokens.shape == right.shape and bool((tokens - right).abs().max() <= CLOSE):
@@ -196,7 +195,7 @@ def _called(one: Question) -> str:
 
 
 def _right_answers(case: CallCase) -> dict[str, Tensor]:
-    given: dict[str, Any] = case.fresh()
+    given = arguments_of(case)
     t, found = given["t"], {}
     more = {"controls": given["controls"]} if "controls" in given else {}
     for picture, xt in _noised(case).items():
@@ -299,7 +298,7 @@ def as_distance(case: Case, view: View, came: Observation) -> Iterator[str]:
         return  # it is about other latents than these
     if eps is None or eps.shape != case.tensors["x0"].shape:
         return
-    x0, noise, level = case.tensors["x0"], case.tensors["eps"], case.fresh()["lora"].alpha_bar
+    x0, noise, level = case.tensors["x0"], case.tensors["eps"], arguments_of(case)["lora"].alpha_bar
     level = level(case.tensors["t"])
     xt = add_noise(x0, noise, level)
     predicted = {

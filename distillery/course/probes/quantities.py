@@ -40,7 +40,8 @@ def each_named(case: Case, factors: Tensor) -> str:
         names, values = zip(*offered, strict=True) if offered else ((), ())
         for sign, minus in ((1, ""), (-1, "-")):
             if values and (found := _nearest(sign * factors, torch.stack(values))) is not None:
-                return f"{minus}{names[found]}"
+                name = names[found]
+                return f"{minus}({name})" if minus and " " in name else f"{minus}{name}"
     return ""
 
 

@@ -461,6 +461,30 @@ def upper_half(seen: Seen) -> float:
     return float((seen.came.samples > middle).float().mean())
 
 
+def lengths(seen: Seen, text: str) -> bool:
+    own, asked = seen.came.facts["shape"], seen.wanted.facts["shape"]
+    said = re.findall(r"xis (\d) is (\d+) long, not (\d+)", text)
+    differing = [axis for axis in range(len(own)) if own[axis] != asked[axis]]
+    return differing == [int(a) for a, _, _ in said] and all(
+        (own[int(a)], asked[int(a)]) == (int(n), int(m)) for a, n, m in said
+    )
+
+
+def all_own(seen: Seen, network: str) -> bool:
+    """Whether every latent is asked about under one of the conditions of its own picture."""
+    given = seen.case.fresh()
+    right = [given[name].tokens.exp().float() for name in seen.case.prompts]
+    pictures = [seen.noised(name) for name in ("x0", "x0_src") if name in seen.case.tensors]
+    for i, (xt, own) in enumerate(
+        zip(*(seen.came.asked[f"{network}/{n}"] for n in ("xt", "tokens")), strict=True)
+    ):
+        batch = len(pictures[0])
+        places = [p for its in pictures for p in range(batch) if near(xt, its[p])] or [i % batch]
+        if not any(near(own, its[p]) for its in right for p in places):
+            return False
+    return True
+
+
 def half_ends(seen: Seen, low: str, high: str) -> bool:
     t = seen.came.samples
     usual = float(((t > int(low)) & (t < int(high))).sum()) / (int(high) - int(low) - 1)
@@ -582,11 +606,19 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         lambda s, n: all((s.case.tensors[n] == r).all(dim=1).any() for r in s.came.value),
     ),
     (
+        r"The xt that the (prior|lora) sees is not x0 noised by eps to t\.",
+        lambda s, n: not near(s.came.asked[f"{n}/xt"][: len(s.noised())], s.noised()),
+    ),
+    (
         r"The (prior|lora) is asked about latents that are not x0 noised by eps to t\.",
         lambda s, n: not near(s.came.asked[f"{n}/xt"][: len(s.noised())], s.noised()),
     ),
     (r"The (prior|lora) is asked at t = (.+); the pictures are at (.+)\.", asked_at),
     (r"The (prior|lora) is asked about (x0|x0_src) under (\w+)\.", asked_under),
+    (
+        r"The (prior|lora) is asked under a condition that is not the picture's own\.",
+        lambda s, n: not all_own(s, n),
+    ),
     (r"The lora is asked under (.+)\.", lora_under),
     (r"What is made of the (?:networks' )?answers is right.*", lambda s: bool(s.came.asked)),
     (r"The loss is the (.+) of the distance between the predicted (\w+) and (.+)\.", distance),
@@ -632,12 +664,7 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         r"There is a number for each picture; .+",
         lambda s: s.came.facts["shape"] == [len(next(iter(s.case.tensors.values())))],
     ),
-    (
-        r"Axis (\d) is (\d+) long, not (\d+)\.",
-        lambda s, a, n, m: (
-            (s.came.facts["shape"][int(a)], s.wanted.facts["shape"][int(a)]) == (int(n), int(m))
-        ),
-    ),
+    (r"(Axis \d is \d+ long, not \d+.*)\.", lengths),
     (
         r"Axis (\d), which should be (\d+) long, is lost\.",
         lambda s, a, n: (

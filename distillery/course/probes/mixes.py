@@ -32,8 +32,8 @@ def made_of_inputs(case: Case, view: View, *, predicted: bool = True) -> Iterato
         return
     plain = pictures_in(case, view.wanted.shape)
     offered = plain | (predicted_in(case, view.wanted.shape) if predicted else {})
-    yield from _one_alone(case, view, offered)
-    told = list(_other_weights(case, view, offered, named=len(offered) > len(plain)))
+    told = list(_one_alone(case, view, offered))
+    told = told or list(_other_weights(case, view, offered, named=len(offered) > len(plain)))
     yield from told or _one_added(case, view, offered)
 
 

@@ -6,11 +6,14 @@ A saved cell stands between two marks; the rest of the file is the student's own
 from __future__ import annotations
 
 import ast
+import re
 
 from distillery.core.errors import CourseError
 from distillery.course.student_files import student_file
 from distillery.course.tasks import split_task, task_names
-from distillery.course.todo_cell import functions_of, globals_used, is_to_do, tree_of
+from distillery.course.todo_cell import functions_of, globals_used, is_to_do, names_used, tree_of
+
+_SAVED = re.compile(r"^# >>> (\w+\.\w+):[^\n]*\n.*?^# <<< \1$", re.MULTILINE | re.DOTALL)
 
 
 def text_for(task: str) -> str:
@@ -113,6 +116,24 @@ def cell_with(text: str, task: str) -> tuple[str, tuple[str, ...]]:
     helpers = (_bound(others) - {*task_names(split_task(task)[0])}) & lacking
     above = [*map(ast.unparse, imports), *["", ""] * bool(imports)]
     return "\n".join([f"%%todo {task}", *above, code]), tuple(sorted(helpers))
+
+
+def only_outside(text: str, code: str, given: set[str]) -> list[str]:
+    """The names that an answer uses and only the module has, outside of all saved cells.
+
+    Args:
+        given: the names of the module as students get it.
+    """
+    try:
+        outside = _bound(tree_of(_SAVED.sub("", text.replace("\r\n", "\n"))).body)
+        return sorted((outside - given) & names_used(code) - _bound(tree_of(code).body))
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+
+
+def names_of(text: str) -> set[str]:
+    """The names that a module defines or imports at its top level."""
+    return _bound(tree_of(text).body)
 
 
 def _bound(statements: list[ast.stmt]) -> set[str]:

@@ -225,6 +225,11 @@ def task_names(stage: str) -> list[str]:
     return list(_stored(stage)["tasks"])
 
 
+def given_names(stage: str) -> set[str]:
+    """The names that a stage's module has as it is given to students."""
+    return set(_stored(stage)["names"])
+
+
 def load_task(task: str) -> Task:
     """Read what is stored about "stage.function".
 

@@ -359,6 +359,12 @@ def globals_used(text: str) -> set[str]:
     return set(walk(symtable.symtable(text, "<cell>", "exec")))
 
 
+def names_used(text: str) -> set[str]:
+    """The names that a module and its functions and classes read from outside of themselves."""
+    symbols = symtable.symtable(text, "<cell>", "exec").get_symbols()
+    return globals_used(text) | {one.get_name() for one in symbols if one.is_referenced()}
+
+
 def _stages_imported(tree: ast.Module) -> set[str]:
     """The modules of `guidance` that a cell imports by name, also inside its functions."""
     found = set()

@@ -28,7 +28,7 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     """The stage's data/checks files: its tensors as safetensors, the rest as JSON.
 
     Args:
-        reference: function name -> right answer.
+        reference: name -> what the module has under it, such as a right answer.
 
     Raises:
         CourseError: a misconception does on these inputs what the reference, or another, does.
@@ -39,7 +39,8 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
         task = observed_task(stage, function, reference[function])
         tasks[function], mine = _stored(task)
         tensors |= {f"{function}/{name}": tensor for name, tensor in mine.items()}
-    facts = {"notebook": str(stage.notebook), "tasks": tasks}
+    names = sorted(name for name in reference if not name.startswith("__"))
+    facts = {"notebook": str(stage.notebook), "names": names, "tasks": tasks}
     same = _repeated(tensors)
     kept = {name: tensor.contiguous() for name, tensor in tensors.items() if name not in same}
     facts |= {"same": same} if same else {}

@@ -230,6 +230,34 @@ def test_an_edit_after_the_save_is_seen(student):
     assert "tour.add_noise: not yet." in said
 
 
+@pytest.mark.parametrize(
+    ("outside", "inside"),
+    [
+        ("import math", "math.sqrt(1) * "),
+        ("def one():\n    return 1", "one() * "),
+        ("ONE = 1", "ONE * "),
+    ],
+)
+def test_what_only_the_file_has_is_missing_in_the_cell(student, outside, inside):
+    student.writes(f"{STUBS}\n\n{outside}\n")
+    cell = CELL.replace("return ", f"return {inside}")
+    student.runs(cell)
+    said = student.runs(CHECK)
+    name = inside.split(".")[0].split("(")[0].split(" ")[0]
+    assert said.startswith(f"The cell of add_noise uses {name}, which only guidance/tour.py has.")
+    assert said.endswith(SAID_RIGHT)
+    student.writes(STUBS)
+    student.runs(cell.replace("\ndef", f"\n{outside}\ndef"))
+    assert student.runs(CHECK) == SAID_RIGHT
+
+
+def test_what_another_cell_defines_is_graded_with_it(student):
+    body = "def predict_x0(xt, eps, alpha_bar):\n    return one() * xt\n"
+    student.runs(f"%%todo tour.predict_x0\ndef one():\n    return 1\n\n\n{body}")
+    student.runs(CELL.replace("return ", "return one() * "))
+    assert student.runs(CHECK) == SAID_RIGHT
+
+
 def test_every_cell_begins_with_the_files_as_they_are(student):
     student.runs("import guidance.tour\nbefore = tour\n" + CHECK)
     student.writes("def add_noise(x0, eps, alpha_bar):\n    return 1\n")

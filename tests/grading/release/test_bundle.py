@@ -442,6 +442,15 @@ def test_answers_that_are_only_in_the_file_are_named_first(unpacked):
     assert "stand for 0 of 6 points" in report.text()
 
 
+def test_what_only_the_file_has_is_named_too(unpacked):
+    write_all(unpacked)
+    write(unpacked, "add_noise", answer("add_noise").replace("return ", "return ONE * "))
+    path = unpacked / "guidance" / "tour.py"
+    path.write_text(path.read_text("utf-8") + "\nONE = 1\n", "utf-8")
+    (sentence,) = look(work(unpacked), run=False).differing
+    assert sentence.startswith("The cell of add_noise uses ONE, which only guidance/tour.py has.")
+
+
 def test_other_spaces_and_comments_in_the_file_are_no_difference(unpacked):
     write_all(unpacked)
     path = unpacked / "guidance" / "tour.py"

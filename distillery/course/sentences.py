@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distillery.core.errors import STILL_TO_DO, to_do_sentence
 from distillery.course.case import Case
-from distillery.course.labels import ALSO, CAUSE, GOT, WANTED
+from distillery.course.labels import ALSO, CAUSE, GOT, TWO, WANTED
 from distillery.course.probes import facts_about, together
 from distillery.course.tasks import Comparison, Task, Trial
 
@@ -41,14 +41,15 @@ def _of_unknown(found: Comparison) -> list[str]:
     task, case, came = found.task, found.trial.case, found.came
     assert came is not None
     wanted = found.trial.nearest(came)
+    single = [one for one in task.misconceptions if not one.sentence.startswith(TWO)]
     does = [
         one.observations[found.place] if found.place < len(one.observations) else None
-        for one in task.misconceptions
+        for one in single
     ]
     both = together(case, wanted, does, came)
     if both is None:
         return facts_about(case, wanted, came)
-    first, *second = (task.misconceptions[place].sentence for place in both.known)
+    first, *second = (single[place].sentence for place in both.known)
     lines = [f"{CAUSE}{first}", *(f"{ALSO}{sentence}" for sentence in second)]
     return [*lines, BESIDES] if both.has_other else lines
 

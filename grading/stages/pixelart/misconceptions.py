@@ -203,6 +203,76 @@ def gumbel_without_graph(logits, tau, generator):
     return ((logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
 
 
+@wrong(GUMBEL, "the noise is the same for all rows: it is drawn for one row and repeated.")
+def gumbel_shared_by_the_rows(logits, tau, generator):
+    return ((logits + _gumbel(logits[:, :, :1], generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the logits of the first picture are used for the whole batch.")
+def gumbel_of_the_first_picture(logits, tau, generator):
+    return ((logits[:1] + _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the logits of one pixel are used for all pixels.")
+def gumbel_of_the_first_pixel(logits, tau, generator):
+    return ((logits[..., :1, :1] + _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(
+    GUMBEL, "view is used where axes have to be moved (permute), so weights change their pixels."
+)
+def gumbel_viewed(logits, tau, generator):
+    pixels = logits.movedim(1, -1)
+    noisy = (pixels + _gumbel(pixels, generator)) / tau
+    return noisy.softmax(dim=-1).reshape(logits.shape)
+
+
+@wrong(GUMBEL, "u is 1 - rand, so a 0 of the generator becomes 1 and its noise infinite: clamp it.")
+def gumbel_of_one_minus(logits, tau, generator):
+    u = 1 - torch.rand(logits.shape, generator=generator)
+    return ((logits - torch.log(-torch.log(u))) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "u is kept far from 0 and 1, which cuts off the noise: rare colours never win.")
+def gumbel_cut_off(logits, tau, generator):
+    u = torch.rand(logits.shape, generator=generator).clamp(0.01, 0.99)
+    return ((logits - torch.log(-torch.log(u))) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "tau is not allowed below 0.5: take it as it is given.")
+def gumbel_kept_warm(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) / max(tau, 0.6)).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the root of tau divides; divide by tau.")
+def gumbel_with_the_root_of_tau(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) / tau**0.5).softmax(dim=1)
+
+
+@wrong(GUMBEL, "a seed is taken from the generator, and the noise from PyTorch's global one.")
+def gumbel_seeding_the_global_one(logits, tau, generator):
+    torch.manual_seed(generator.initial_seed())
+    return ((logits - torch.log(-torch.log(torch.rand_like(logits)))) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the noise is added to `logits` itself; it must not change.")
+def gumbel_in_place(logits, tau, generator):
+    return (logits.add_(_gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "every logit has the noise of another colour too: draw one u for each logit.")
+def gumbel_shared_by_two_colours(logits, tau, generator):
+    g = _gumbel(logits, generator)
+    return ((logits + (g + g.roll(1, dims=1)) / 2) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the noise is detached together with the logits, which then get no right gradient.")
+def gumbel_with_a_gradient_of_the_logits_alone(logits, tau, generator):
+    noisy = ((logits.detach() + _gumbel(logits, generator)) / tau).softmax(dim=1)
+    soft = logits.softmax(dim=1)
+    return noisy + (soft - soft.detach())
+
+
 def _hard(logits, axis=1):
     """One-hot weights of the largest logit along an axis."""
     return torch.zeros_like(logits).scatter_(axis, logits.argmax(dim=axis, keepdim=True), 1.0)

@@ -21,7 +21,7 @@ notebooks-full: $(READY)  ## run the notebooks with every step of their long run
 	EFFORT=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=0 tests/notebooks
 
 lab: $(READY)  ## open JupyterLab on the course
-	$(BIN)/jupyter lab notebooks
+	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab notebooks
 
 notebooks: $(READY)  ## rebuild stubs, notebooks and checks from their sources
 	$(BIN)/python -m grading build

@@ -29,10 +29,11 @@ from typing import Any, Literal
 import torch
 import yaml
 
+from benchmarks.reply_here import recordings_of
 from distillery.core.cli import exit_status
 from distillery.core.errors import CourseError
 from distillery.course.observe import conclude
-from distillery.course.record import Recording, record
+from distillery.course.record import Recording
 from distillery.course.tasks import Task
 from grading.judge.judge_task import Key
 from grading.stages import STAGES
@@ -94,7 +95,7 @@ def mutants(stage: Stage, function: str) -> list[Mutant]:
     assert isinstance(tree, ast.FunctionDef)
     del tree.body[0]  # its docstring
     made: dict[str, Mutant] = {}
-    for change, changed in _changed_in_one_place(tree):
+    for change, changed in changed_in_one_place(tree):
         name = change
         while name in made:
             name += " (again)"
@@ -127,7 +128,7 @@ class Place:
             getattr(self.parent, self.name)[self.index] = new
 
 
-def _changed_in_one_place(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef]]:
+def changed_in_one_place(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef]]:
     """What is changed, and the whole function with that change."""
     for number, place in enumerate(_places(tree)):
         for choice in range(len(_changes(place.node))):
@@ -245,7 +246,7 @@ class Jury:
     def __init__(self, stage: Stage, function: str, keys: list[Key]) -> None:
         right = getattr(importlib.import_module(f"reference.{stage.module}"), function)
         self._tasks = [key.task(f"{stage.module}.{function}") for key in keys]
-        self._right = [_recordings(right, task) for task in self._tasks]
+        self._right = [recordings_of(right, task) for task in self._tasks]
 
     def fate(self, mutant: Mutant) -> Fate:
         """Run it in a child process, which may hang or die of it."""
@@ -266,18 +267,14 @@ class Jury:
         try:
             recordings: list[list[Recording]] = []
             for task in self._tasks:
-                recordings.append(_recordings(mutant.function, task))
+                recordings.append(recordings_of(mutant.function, task))
                 if not recordings[1:] and not _passes(recordings[0], task):
                     return "killed"
         except (Exception, SystemExit):
             # On other inputs than those that it was graded on, it may be anything.
             return "survived" if recordings else "killed"
         pairs = zip(chain(*recordings), chain(*self._right), strict=True)
-        return "unchanged" if all(_alike(one, other) for one, other in pairs) else "survived"
-
-
-def _recordings(function: Callable[..., Any], task: Task) -> list[Recording]:
-    return [record(function, trial.case) for trial in task.trials]
+        return "unchanged" if all(alike(one, other) for one, other in pairs) else "survived"
 
 
 def _passes(recordings: list[Recording], task: Task) -> bool:
@@ -285,7 +282,7 @@ def _passes(recordings: list[Recording], task: Task) -> bool:
     return task.passes([conclude(recording, trial.case) for recording, trial in pairs])
 
 
-def _alike(one: Recording, other: Recording) -> bool:
+def alike(one: Recording, other: Recording) -> bool:
     """The same facts, and the same arrays bit for bit."""
     return (
         one.facts == other.facts

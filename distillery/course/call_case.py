@@ -65,8 +65,12 @@ class CallCase(Case):
         if name == "controls":
             pairs = zip(tensor, self.controls, strict=True)
             return [Control(image=image, **rest) for image, rest in pairs]
+        if name not in self.with_graph:
+            return tensor
         # A canvas hands over latents that are not leaves; so does the check.
-        return tensor.requires_grad_().clone() if name in self.with_graph else tensor
+        given = tensor.requires_grad_().clone()
+        given.retain_grad()  # a `backward` of the function's own can be seen
+        return given
 
     def seen_in(self, arguments: dict[str, Any]) -> Facts:
         """What a call left in its arguments: which of them changed, and the calls of networks."""
@@ -83,7 +87,10 @@ class CallCase(Case):
             now = arguments[name]
             if name == "controls":
                 now = tuple(control.image for control in now)
-            if not torch.equal(torch.stack(now) if isinstance(now, tuple) else now, before):
+            now = torch.stack(now) if isinstance(now, tuple) else now
+            # As by detach_(), which takes the argument's own graph away.
+            has_lost_graph = name in self.with_graph and not now.requires_grad
+            if has_lost_graph or not torch.equal(now, before):
                 changed.append(name)
         return changed
 

@@ -13,6 +13,7 @@ from distillery.course.saved_cells import remarks
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
 from distillery.course.tasks import Task, compare, load_task, split_task
+from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,12 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a check; the lines are what a student reads."""
+    """The result of a check.
+
+    lines:   what a student reads.
+    remarks: what comes before them where the notebook's cell does not hold what was checked.
+    """
 
     task: str
     passed: bool
     lines: tuple[str, ...]
     misconception: str | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def to_do(self) -> bool:
@@ -33,7 +39,14 @@ class Result:
         return STILL_TO_DO in self.lines[0]
 
     def points(self, worth: float) -> float:
-        """All the points or none; as the last value of a cell it is what nbgrader reads."""
+        """All the points or none; as the last value of a cell it is what nbgrader reads.
+
+        Raises:
+            CourseError: in nbgrader's Validate, which shows its text, where the function is not
+                right, or the cell, which is graded, does not hold it.
+        """
+        if self.remarks or not self.passed:
+            fail_in_validate((*self.remarks, *self.lines))
         return worth if self.passed else 0
 
     def _ipython_display_(self) -> None:
@@ -52,8 +65,9 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     Raises:
         CourseError: there is no such task. Exceptions of the checked function are not raised.
     """
-    result = judge(task, function)
-    print("\n".join([*(() if function else remarks(task)), *result.lines]))
+    with no_stderr_in_validate():
+        result = replace(judge(task, function), remarks=() if function else remarks(task))
+    print("\n".join([*result.remarks, *result.lines]))
     return result
 
 

@@ -122,7 +122,9 @@ def _without_result(reported: Facts) -> Facts:
     kind = reported["type"]
     if kind == "Tensor":
         return {"type": kind, "shape": reported["shape"], "dtype": reported["dtype"]}
-    return {"type": UNREADABLE if kind.startswith("tuple of") else kind}
+    return {"type": UNREADABLE if kind.startswith("tuple of") else kind} | picked(
+        reported, "backward"
+    )
 
 
 def is_bool(fact: Any) -> bool:

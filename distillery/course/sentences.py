@@ -14,6 +14,7 @@ from distillery.course.labels import CAUSE, GOT, WANTED
 from distillery.course.tasks import Comparison, Task, Trial
 
 LONGEST_LINE = 160
+DIFFER_MOST = "where they differ most"
 
 
 def say(found: Comparison) -> tuple[str, ...]:
@@ -56,7 +57,7 @@ def _first_difference(found: Comparison) -> tuple[str, str]:
     place = _worst_place(came.value, wanted.value)
     what, where = case.what(place), case.where(place)
     return (
-        f"{what}{wanted.value[place]:.4f} {where}, where they differ most",
+        f"{what}{wanted.value[place]:.4f} {where}, {DIFFER_MOST}",
         f"{what}{came.value[place]:.4f}",
     )
 

@@ -34,6 +34,7 @@ from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.evaluate import as_shown, load_picture
 from distillery.models.prior import Prior
+from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
 from distillery.runs import kind as runs
 from distillery.runs.registry import KINDS, kind_of, name_of, settings_of
 
@@ -267,7 +268,13 @@ class Prospect:
     lines: tuple[str, ...]
 
     def points(self, worth: float) -> float:
-        """As the last value of a cell it is what nbgrader reads."""
+        """As the last value of a cell it is what nbgrader reads.
+
+        Raises:
+            CourseError: they earn less, and nbgrader's Validate asks; that shows the lines.
+        """
+        if self.share < 1:
+            fail_in_validate(self.lines)
         return round(worth * self.share, 4)
 
     def _ipython_display_(self) -> None:
@@ -280,7 +287,8 @@ def hand_in(stage: str) -> Prospect:
     The grader scores them again, and draws some of them again with the submitted code.
     """
     try:
-        prospect = _prospect(load_hand_in(stage), course_root())
+        with no_stderr_in_validate():
+            prospect = _prospect(load_hand_in(stage), course_root())
     except Exception as error:
         prospect = Prospect(0.0, (f"{stage}: the pictures cannot be scored: {in_short(error)}",))
     print("\n".join(prospect.lines))

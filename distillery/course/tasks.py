@@ -165,26 +165,33 @@ def compare(task: Task, came: Sequence[Observation | None]) -> Comparison:
     every = (*came, *[None] * (len(task.trials) - len(came)))
     rights = tuple(trial.passes(its) for trial, its in zip(task.trials, every, strict=True))
     right = all(rights)
-    known = None if right else _known(task.misconceptions, every, rights.index(False))
+    known = None if right else _known(task, every, rights.index(False))
     return Comparison(task, every, rights, known)
 
 
-def _known(
-    misconceptions: Iterable[Misconception], came: Sequence[Observation | None], place: int
-) -> Misconception | None:
-    """The known wrong answer that does the same in the trial at this place.
+def _known(task: Task, came: Sequence[Observation | None], place: int) -> Misconception | None:
+    """The known wrong answer that does the same in the trial at this place, the first wrong one.
 
     Where several do, it is the one that does the same in most of the trials. An error is nobody's:
     one of the same kind may have another cause.
     """
     best, most = None, 0
-    for known in misconceptions:
-        if place >= len(known.observations) or not _alike(came[place], known.observations[place]):
-            continue
+    for known in alike_at(task, came, place):
         same = sum(map(_alike, came, known.observations))
         if same > most:
             best, most = known, same
     return best
+
+
+def alike_at(task: Task, came: Sequence[Observation | None], place: int) -> list[Misconception]:
+    """The known wrong answers that are right up to the trial at this place, and there do this."""
+    return [
+        known
+        for known in task.misconceptions
+        if place < len(known.observations)
+        and _alike(came[place], known.observations[place])
+        and all(map(Trial.passes, task.trials[:place], known.observations))
+    ]
 
 
 def _alike(one: Observation | None, other: Observation | None) -> bool:

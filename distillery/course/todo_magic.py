@@ -28,6 +28,7 @@ from distillery.course.student_files import (
 )
 from distillery.course.tasks import split_task
 from distillery.course.todo_cell import line_first, read_answer
+from distillery.notebook.validate import is_validating, without_what_earns_nothing
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -60,6 +61,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.magics_manager.register_function(load_todo)
     shell.input_transformers_cleanup.append(line_first)
     shell.set_custom_exc((NotImplementedError, CourseError), show_calmly)
+    if is_validating():
+        shell.input_transformers_cleanup.append(without_what_earns_nothing)
 
 
 def unload_ipython_extension(shell: InteractiveShell) -> None:

@@ -2,8 +2,8 @@
 tree.
 
 In the text of a source, `{points of sds_grad}` becomes what that task is worth, `{points of
-pictures}` what the pictures are worth, and `{summary}` how long the stage takes and what it is
-worth.
+pictures}` what the pictures are worth, `{summary}` how long the stage takes and what it is worth,
+and `{graded}` what of the notebook is graded.
 
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
 function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
@@ -29,6 +29,12 @@ from grading.stages.stage import Stage, in_points
 TODO_CELL = re.compile(r"# TODO (\w+)\.(\w+)")
 CHECK_CELL = re.compile(r"""check\(["'](\w+)\.(\w+)["']\)""")
 HAND_IN_CELL = re.compile(r"""hand_in\(["'](\w+)["']\)""")
+GRADED = (
+    "**What is graded** is the code in the `%%todo` cells of this notebook{pictures}. Running such "
+    "a cell saves its function into `guidance/{module}.py`, and every cell uses that file as it is "
+    "when the cell begins. So you can also write in an editor; then `%load_todo "
+    "{module}.{function}` brings the function into its cell."
+)
 POINTS = re.compile(r"\{points of (\w+)\}")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -90,8 +96,16 @@ def _with_facts(stage: Stage, text: str) -> str:
             f"{stage.notebook.with_suffix('.py')} names the points of {unknown[0]}, which "
             f"grading/stages/{stage.module}/stage.py does not know; it knows {', '.join(worth)}."
         )
-    text = text.replace("{summary}", stage.summary)
+    text = text.replace("{summary}", stage.summary).replace("{graded}", _graded_parts(stage))
     return POINTS.sub(lambda match: in_points(worth[match[1]]), text)
+
+
+def _graded_parts(stage: Stage) -> str:
+    return GRADED.format(
+        pictures=", with the pictures that you hand in" * bool(stage.pictures),
+        module=stage.module,
+        function=next(iter(stage.points)),
+    )
 
 
 def _matches(cell: NotebookNode, pattern: re.Pattern[str]) -> str | None:

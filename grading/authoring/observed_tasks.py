@@ -21,6 +21,7 @@ from distillery.course.tasks import (
     Misconception,
     Task,
     Trial,
+    alike_at,
     compare,
     weighted_sums,
 )
@@ -146,9 +147,19 @@ def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor]]:
             came = known.observations[place]
             differing = None if came is None else _facts_beside(trial.wanted, came)
             facts["misconceptions"][known.name]["trials"].append(differing)
-            mine |= {} if came is None else _values(f"wrong/{known.name}", came)
+            if came is not None and _is_telling(task, known, place):
+                mine |= _values(f"wrong/{known.name}", came)
         tensors |= {f"{place}/{name}": tensor for name, tensor in mine.items()}
     return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors
+
+
+def _is_telling(task: Task, known: Misconception, place: int) -> bool:
+    """Whether the numbers of a misconception in this trial are needed to name it.
+
+    It is named by the first trial in which it is wrong, and where others do the same there, by all.
+    """
+    first = compare(task, known.observations).place
+    return place <= first or len(alike_at(task, known.observations, first)) > 1
 
 
 def _stored_trial(task: str, trial: Trial) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -32,6 +32,12 @@ def wrong(task: str, sentence: str) -> Callable[[Function], Answer]:
     return lambda function: Answer(task, function, sentence)
 
 
+def both(one: Answer, other: Answer) -> Callable[[Function], Answer]:
+    """Decorator: this function makes two known mistakes of one task at once."""
+    first = one.sentence.removesuffix(".")
+    return wrong(one.task, f"two things are wrong: {first}; and {other.sentence}")
+
+
 def right(task: str) -> Callable[[Function], Answer]:
     """Decorator: this function answers `task` rightly in another spelling."""
     return lambda function: Answer(task, function)

@@ -3,6 +3,8 @@
 #
 # *{summary}. Everything here runs on a laptop's CPU.*
 #
+# {graded}
+#
 # A diffusion model draws by taking noise away. In this stage you
 #
 # - put noise **into** a picture, as much as you like, in one step,
@@ -139,8 +141,8 @@ curves(
 # each latent of the batch, return the `xt` that `eps` draws from this distribution. Do not change
 # the arguments. If you are stuck for ten minutes, unfold a hint; that is what they are for.
 #
-# Running the cell saves your function into `guidance/tour.py`. There is no second copy: the later
-# cells, the other notebooks and the command line all use what you write here. In a terminal in the
+# Running the cell saves your function into `guidance/tour.py`. The later cells, the other notebooks
+# and the command line all use what you write here. In a terminal in the
 # course folder, `pytest guidance` checks all your functions, one test for each task.
 
 # %%

@@ -4,6 +4,8 @@
 # *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
+# {graded}
+#
 # A sampler walks from noise to a picture and lets you choose where it starts. But suppose that you
 # have something of your own, a latent, a grid of pixels, one day a palette or a 3D scene, and want
 # to make *that* fit a prompt. You need a gradient. In this stage you

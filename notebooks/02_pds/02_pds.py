@@ -4,6 +4,8 @@
 # *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
+# {graded}
+#
 # You have a picture of a red house in the snow, and want *this* house in blue: same place, same
 # windows, same snow. A prompt cannot say all that must stay; only the picture can. In this stage
 # you

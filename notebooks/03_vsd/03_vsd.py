@@ -4,6 +4,8 @@
 # *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
+# {graded}
+#
 # Score distillation (stage 1) asks a denoiser what is wrong with *one* picture, and gets back the
 # smooth, typical, average picture of the prompt, the same one every time. In this stage you
 #

@@ -4,6 +4,8 @@
 # *{summary}. Everything here runs on
 # a laptop's CPU.*
 #
+# {graded}
+#
 # A palette is a promise: these colours and no others. It is what makes a picture that you can
 # stitch, lay in beads or build from bricks. A model like SDXL knows nothing about such promises; it
 # draws a million colours in a million pixels. In this stage you

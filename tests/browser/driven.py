@@ -98,8 +98,13 @@ def course(folder: Path, cells: dict[str, str]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def served(folder: Path, state: Path, *flags: str) -> Iterator[str]:
-    """JupyterLab in a folder, with settings of its own in `state`; yields its address."""
+def served(folder: Path, state: Path, *flags: str, **variables: str) -> Iterator[str]:
+    """JupyterLab in a folder, with settings of its own in `state`; yields its address.
+
+    Args:
+        flags: for JupyterLab.
+        variables: of its environment.
+    """
     state.mkdir(parents=True, exist_ok=True)
     environment = {
         **os.environ,
@@ -110,6 +115,7 @@ def served(folder: Path, state: Path, *flags: str) -> Iterator[str]:
         "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),
         "IPYTHONDIR": str(state / "ipython"),
+        **variables,
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
     command += [f"--port={_free_port()}", f"--ServerApp.root_dir={folder}", *flags]

@@ -130,7 +130,11 @@ def test_a_notebook_names_its_model_once_and_never_the_answers(stage):
     assert any("## Dares" in cell.source for cell in committed(stage).cells)
 
 
-def test_a_stage_announces_its_points():
+def test_a_stage_announces_its_points_and_what_is_graded():
     for stage in STAGES:
         total = sum(stage.points.values())
-        assert f"{total:g} points" in committed(stage).cells[0].source
+        head = committed(stage).cells[0].source
+        assert f"{total:g} points" in head
+        pictures = ", with the pictures that you hand in" * bool(stage.pictures)
+        graded = f"is graded** is the code in the `%%todo` cells of this notebook{pictures}. "
+        assert graded in head

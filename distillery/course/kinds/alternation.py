@@ -25,7 +25,8 @@ MOST_EVENTS = 60
 
 @dataclass(frozen=True)
 class AlternationCase(Case):
-    """`values` has "steps", and "start", "stale" and "learning_rates" of both numbers.
+    """`values` has "steps", the class of both optimisers, and of both numbers "start", "stale" and
+    "learning_rates".
 
     The value is (3, steps): both numbers and what was returned, after every step.
     """
@@ -33,8 +34,8 @@ class AlternationCase(Case):
     kind = "alternation"
 
     def record(self, function: Function) -> tuple[Facts, Tensors]:
-        settings = {name: self.values[name] for name in ("start", "stale", "learning_rates")}
-        losses = _CoupledLosses(**settings)
+        names = ("optimiser", "start", "stale", "learning_rates")
+        losses = _CoupledLosses(**{name: self.values[name] for name in names})
         trajectory: list[Tensor] = []
         facts: Facts = {}
         tensors: Tensors = {}
@@ -82,7 +83,13 @@ class _CoupledLosses:
     gradient, as after an earlier step. `events` lists what happened, in order.
     """
 
-    def __init__(self, start: list[float], stale: list[float], learning_rates: list[float]) -> None:
+    def __init__(
+        self,
+        optimiser: str,
+        start: list[float],
+        stale: list[float],
+        learning_rates: list[float],
+    ) -> None:
         self.events: list[str] = []
         self.numbers = [torch.tensor(value, requires_grad=True) for value in start]
         self.optimisers = []
@@ -91,9 +98,9 @@ class _CoupledLosses:
             names, self.numbers, stale, learning_rates, strict=True
         ):
             number.grad = torch.tensor(gradient)
-            optimiser = torch.optim.SGD([number], lr)
-            optimiser.register_step_post_hook(lambda *_, name=name: self.events.append(name))
-            self.optimisers.append(optimiser)
+            steps = getattr(torch.optim, optimiser)([number], lr)
+            steps.register_step_post_hook(lambda *_, name=name: self.events.append(name))
+            self.optimisers.append(steps)
 
     def particle_loss(self) -> Tensor:
         self.events.append("particle_loss")

@@ -13,6 +13,7 @@ from distillery.course.case import Form, SideCondition, Words
 from distillery.course.observe import (
     Observation,
     UnreadableError,
+    is_bool,
     is_list,
     picked,
     plain,
@@ -52,16 +53,24 @@ class GradientCase(CallCase):
     def _differentiated(self, function: Function) -> tuple[Facts, Tensors]:
         arguments = self.fresh()
         result = function(*arguments.values())
-        facts: Facts = {"type": type_name(result)}
+        facts: Facts = {"type": type_name(result), "backward": self._had_backward(arguments)}
         if not isinstance(result, Tensor):
             return facts, {}
         facts |= self.seen_in(arguments)
         tensors = {"result": copied(result)}
-        if result.shape != () or not result.requires_grad:
+        # After a `backward` of its own the graph may be gone.
+        if result.shape != () or not result.requires_grad or facts["backward"]:
             return facts, tensors
         gradient, leaks = self._gradient(result, arguments)
         facts |= leaks
         return facts, tensors | ({} if gradient is None else {"gradient": copied(gradient)})
+
+    def _had_backward(self, arguments: dict[str, Any]) -> bool:
+        """Whether the function called `backward` itself, which leaves a gradient behind."""
+        given = [arguments[name] for name in self.with_graph]
+        if "lora" in arguments:
+            given += arguments["lora"].parameters()
+        return any(tensor.grad is not None for tensor in given)
 
     def _gradient(
         self, loss: Tensor, arguments: dict[str, Any]
@@ -69,11 +78,15 @@ class GradientCase(CallCase):
         """The gradient for the learner, and which of the others got one that is not zero."""
         name = self.learner
         learner = arguments["lora"].means if name == "lora" else arguments[name]
-        others = {name: arguments[name] for name in self.with_graph if name != self.learner}
+        names = [name for name in self.with_graph if name != self.learner]
+        # Where the function has taken an argument's graph away, there is nothing to ask.
+        if not learner.requires_grad:
+            return None, {"leaks": []} if names else {}
+        others = {name: arguments[name] for name in names if arguments[name].requires_grad}
         gradient, *leaked = torch.autograd.grad(
             loss, [learner, *others.values()], allow_unused=True
         )
-        if not others:
+        if not names:
             return gradient, {}
         pairs = zip(others, leaked, strict=True)
         leaks = [name for name, leak in pairs if leak is not None and bool((leak != 0).any())]
@@ -82,7 +95,7 @@ class GradientCase(CallCase):
     def conclude(self, reported: Facts, tensors: Tensors) -> Observation:
         result, gradient = tensors["result"], tensors.get("gradient")
         facts = tensor_facts(result, reported)
-        facts |= picked(reported, "changed", "calls", "lora_calls")
+        facts |= picked(reported, "backward", "changed", "calls", "lora_calls")
         facts["reaches"] = gradient is not None
         facts |= picked(reported, "leaks")
         if gradient is None:
@@ -96,11 +109,18 @@ class GradientCase(CallCase):
 
     def forms(self) -> dict[str, Form]:
         names, most = set(self.with_graph), len(self.tensors)
-        return super().forms() | {"leaks": lambda fact: is_list(fact, names.__contains__, most)}
+        return super().forms() | {
+            "backward": is_bool,
+            "leaks": lambda fact: is_list(fact, names.__contains__, most),
+        }
 
     def words(self) -> dict[str, Words]:
         learner = "the LoRA's weights" if self.learner == "lora" else self.learner
         return super().words() | {
+            "backward": (
+                "a loss on which backward was called already",
+                "a loss on which backward is still to be called",
+            ),
             "reaches": (
                 f"a loss with a gradient for {learner}",
                 f"a loss without a gradient for {learner}: it does not depend on {learner}, or the "

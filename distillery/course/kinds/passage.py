@@ -57,7 +57,7 @@ class PassageCase(CallCase):
             return facts, {}
         facts |= self.seen_in(arguments) | {"graph": result.requires_grad}
         tensors = {"result": copied(result)}
-        if result.shape != learner.shape or not result.requires_grad:
+        if result.shape != learner.shape or not (result.requires_grad and learner.requires_grad):
             return facts, tensors
         cotangent = COTANGENT * torch.randn(result.shape, generator=seeded())
         (gradient,) = torch.autograd.grad((cotangent * result).sum(), learner, allow_unused=True)

@@ -17,7 +17,8 @@ VISIBLE = 0
 LATENTS = 4  # of an ordinary hidden trial; no other axis of its tensors is as long
 SMALL = (5, 6), (7, 9)  # limits of the height and width of pictures that are not the ordinary ones
 SEVERAL, SINGLE, EARLY, LATE = "several", "single", "early", "late"
-# Each kind in words.
+THREE = "three"  # of a task whose two branches, prompts or pictures need one more trial
+# Each common kind in words.
 KINDS = {
     SEVERAL: "",
     SINGLE: "with one picture of 4 channels",
@@ -54,7 +55,7 @@ class RandomInputs:
         self._random = random.Random(seed if kind == SEVERAL else f"{kind} {seed}")
         self._noise_seed = seed if kind == SEVERAL else self._random.getrandbits(60)
         ordinary = 2 if seed == VISIBLE else LATENTS
-        self.batch = {SEVERAL: ordinary, SINGLE: 1}.get(kind, 2)
+        self.batch = {SEVERAL: ordinary, SINGLE: 1, THREE: 3}.get(kind, 2)
         self.channels = 4 if kind == SINGLE else 3
         if kind == SEVERAL:
             height, width = self.whole(size[0], heights), self.whole(size[1], widths)
@@ -126,7 +127,17 @@ def of_kinds(
     inputs: Callable[[int, str], RandomInputs] = RandomInputs,
 ) -> Draws:
     """A trial of each of these kinds; `draw` makes the case of one from its random inputs."""
-    return {KINDS[kind]: partial(_drawn, draw, inputs, kind) for kind in kinds}
+    return of_words(draw, {kind: KINDS[kind] for kind in kinds}, inputs=inputs)
+
+
+def of_words(
+    draw: Callable[[Any], Case],
+    words: Mapping[str, str],
+    *,
+    inputs: Callable[[int, str], RandomInputs] = RandomInputs,
+) -> Draws:
+    """As `of_kinds`, for a task in which a kind means something else: kind -> its words."""
+    return {its: partial(_drawn, draw, inputs, kind) for kind, its in words.items()}
 
 
 def _drawn(

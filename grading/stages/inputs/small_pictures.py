@@ -74,12 +74,12 @@ def levels(inputs: RandomInputs) -> Tensor:
 
 
 def timesteps(inputs: RandomInputs) -> Tensor:
-    """t, int64 (B,), different for the latents."""
+    """t, int64 (B,), different for the latents; both ends of the schedule are among them."""
     ordinary = ((280, 420), (620, 780))
     bands: dict[str, tuple[tuple[int, int], ...]] = {
         SINGLE: ((100, 900),),
-        EARLY: ((0, 20), (20, 40)),
-        LATE: ((930, 965), (965, 999)),
+        EARLY: ((0, 0), (20, 40)),
+        LATE: ((930, 965), (999, 999)),
     }
     return torch.tensor(inputs.wholes([350, 700], *inputs.of_kind(bands, ordinary)))
 

@@ -7,12 +7,16 @@ from distillery.course.kinds.draws import DrawsCase
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs.random_inputs import (
+    EARLY,
     KINDS,
+    LATE,
     SEVERAL,
     SINGLE,
+    THREE,
     Draws,
     RandomInputs,
     of_kinds,
+    of_words,
 )
 from grading.stages.inputs.small_pictures import (
     asked,
@@ -23,6 +27,13 @@ from grading.stages.inputs.small_pictures import (
     prompts,
     timesteps,
 )
+
+GRADIENTS = {
+    SEVERAL: "",
+    SINGLE: KINDS[SINGLE],
+    EARLY: "with a small gradient",
+    LATE: "with a large gradient",
+}
 
 
 def sample_timesteps(inputs: RandomInputs) -> Case:
@@ -36,26 +47,36 @@ def sample_timesteps(inputs: RandomInputs) -> Case:
 
 
 def sds_grad(inputs: RandomInputs) -> Case:
-    """Each latent shows something of both pictures and is asked for the one it shows less of."""
+    """Each latent shows something of both pictures and is asked for the one it shows less of.
+
+    Latents that are not the ordinary ones leave [-1, 1].
+    """
     means, which = pictures(inputs), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
+    if inputs.kind != SEVERAL:
+        x0 = 4 * x0
+    forbidden = prompts([1 - i for i in which]) if inputs.kind == THREE else [""] * len(x0)
+    weak = inputs.number(0.0, (0.1, 0.9))
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
         {"x0": x0, "t": timesteps(inputs), "eps": inputs.noise(5, x0)},
-        values={"guidance_scale": guidance_scale(inputs)},
-        prompts={"text": prompts(which), "uncond": [""] * len(x0)},
+        values={"guidance_scale": inputs.of_kind({THREE: weak}, guidance_scale(inputs))},
+        prompts={"text": prompts(which), "uncond": forbidden},
         mixture=mixture_of(means),
         with_graph=("x0",),
     )
 
 
 def sds_loss(inputs: RandomInputs) -> Case:
+    """The ordinary gradient is the difference of the pictures, so that it can be looked at."""
     x0 = pictures(inputs, inputs.batch)
-    return GradientCase(("x0", "grad"), {"x0": x0, "grad": x0 - x0.roll(1, 0)}, with_graph=("x0",))
+    size = inputs.of_kind({EARLY: 0.03, LATE: 200.0}, 1.0)
+    grad = x0 - x0.roll(1, 0) if inputs.kind == SEVERAL else size * inputs.noise(6, x0)
+    return GradientCase(("x0", "grad"), {"x0": x0, "grad": grad}, with_graph=("x0",))
 
 
 CASES: dict[str, Draws] = {
     "sds.sample_timesteps": of_kinds(sample_timesteps, SEVERAL, SINGLE),
-    "sds.sds_grad": of_kinds(sds_grad, *KINDS),
-    "sds.sds_loss": of_kinds(sds_loss, SEVERAL, SINGLE),
+    "sds.sds_grad": of_words(sds_grad, KINDS | {THREE: "with a negative prompt"}),
+    "sds.sds_loss": of_words(sds_loss, GRADIENTS),
 }

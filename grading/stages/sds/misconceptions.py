@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import torch
 
-from grading.stages.known_answers import wrong
+from distillery.models.prior import Condition, cat
+from grading.stages.known_answers import both, wrong
 
 SAMPLE = "sds.sample_timesteps"
 GRAD = "sds.sds_grad"
 LOSS = "sds.sds_loss"
+
+_kept: dict[object, torch.Tensor] = {}  # what is kept of first calls
 
 
 @wrong(SAMPLE, "t_max is left out: the upper end of torch.randint is exclusive.")
@@ -262,6 +265,175 @@ def grad_noised_in_place(prior, x0, t, eps, text, uncond, guidance_scale):
     return (1 - alpha_bar) * (_eps_hat(prior, xt, t, text, uncond, guidance_scale) - eps)
 
 
+@wrong(GRAD, "w(t) is sqrt(alpha_bar); it should be 1 - alpha_bar.")
+@torch.no_grad()
+def grad_weighted_by_signal_root(prior, x0, t, eps, text, uncond, guidance_scale):
+    weight = prior.alpha_bar(t).sqrt()
+    return weight * _direction(prior, x0, t, eps, text, uncond, guidance_scale)
+
+
+def _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, alpha_bar):
+    """The gradient at levels that need not be those of t."""
+    xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+    return (1 - alpha_bar) * (_eps_hat(prior, xt, t, text, uncond, guidance_scale) - eps)
+
+
+@wrong(GRAD, "alphas_cumprod[t[0]] is the level of the whole batch; each latent has its own.")
+@torch.no_grad()
+def grad_at_the_level_of_the_first(prior, x0, t, eps, text, uncond, guidance_scale):
+    level = prior.alphas_cumprod[t[0]]
+    return _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, level)
+
+
+def _of_own_schedule(first, last):
+    """alpha_bar of all timesteps, for betas that grow linearly."""
+    return torch.cumprod(1 - torch.linspace(first, last, 1000), 0)
+
+
+@wrong(GRAD, "the noise levels are DDPM's linear ones; take this model's, prior.alpha_bar(t).")
+@torch.no_grad()
+def grad_at_linear_levels(prior, x0, t, eps, text, uncond, guidance_scale):
+    levels = _of_own_schedule(1e-4, 0.02)[t].view(-1, 1, 1, 1)
+    return _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, levels)
+
+
+@wrong(
+    GRAD,
+    "the noise levels are made from betas that grow linearly from 0.00085 to 0.012, while the roots"
+    " of Stable Diffusion's do; take prior.alpha_bar(t).",
+)
+@torch.no_grad()
+def grad_at_unscaled_levels(prior, x0, t, eps, text, uncond, guidance_scale):
+    levels = _of_own_schedule(0.00085, 0.012)[t].view(-1, 1, 1, 1)
+    return _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, levels)
+
+
+@wrong(GRAD, "the latents are multiplied by 0.18215 again; they arrive scaled.")
+@torch.no_grad()
+def grad_of_latents_scaled_again(prior, x0, t, eps, text, uncond, guidance_scale):
+    alpha_bar = prior.alpha_bar(t)
+    return _at_levels(prior, 0.18215 * x0, t, eps, text, uncond, guidance_scale, alpha_bar)
+
+
+@wrong(GRAD, "x0 is clipped to [-1, 1] before it is noised; latents have no such range.")
+@torch.no_grad()
+def grad_of_clipped_latents(prior, x0, t, eps, text, uncond, guidance_scale):
+    alpha_bar = prior.alpha_bar(t)
+    return _at_levels(prior, x0.clamp(-1, 1), t, eps, text, uncond, guidance_scale, alpha_bar)
+
+
+@wrong(GRAD, "the clean picture that eps_hat implies is clipped to [-1, 1], as a sampler may do.")
+@torch.no_grad()
+def grad_of_a_clipped_guess(prior, x0, t, eps, text, uncond, guidance_scale):
+    alpha_bar, xt = prior.alpha_bar(t), _noised(prior, x0, t, eps)
+    eps_hat = _eps_hat(prior, xt, t, text, uncond, guidance_scale)
+    guess = ((xt - (1 - alpha_bar).sqrt() * eps_hat) / alpha_bar.sqrt()).clamp(-1, 1)
+    return (1 - alpha_bar) * ((xt - alpha_bar.sqrt() * guess) / (1 - alpha_bar).sqrt() - eps)
+
+
+@wrong(GRAD, "the gradient is clipped to [-1, 1].")
+@torch.no_grad()
+def grad_clipped(prior, x0, t, eps, text, uncond, guidance_scale):
+    direction = _direction(prior, x0, t, eps, text, uncond, guidance_scale)
+    return ((1 - prior.alpha_bar(t)) * direction).clamp(-1, 1)
+
+
+@wrong(GRAD, "uncond is not used: it may be the condition of a negative prompt.")
+@torch.no_grad()
+def grad_against_the_empty_prompt(prior, x0, t, eps, text, uncond, guidance_scale):
+    empty = prior.embed([""] * len(x0))
+    direction = _direction(prior, x0, t, eps, text, empty, guidance_scale)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "guidance is left out for every s up to 1; but s = 0 is eps_uncond alone.")
+@torch.no_grad()
+def grad_unguided_below_one(prior, x0, t, eps, text, uncond, guidance_scale):
+    direction = _direction(prior, x0, t, eps, text, uncond, max(guidance_scale, 1.0))
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+def _woven(first, second):
+    """Two conditions of B prompts in turn: first, second, first, second, ..."""
+    tokens = torch.stack([first.tokens, second.tokens], dim=1).flatten(0, 1)
+    return Condition(tokens, torch.stack([first.pooled, second.pooled], dim=1).flatten(0, 1))
+
+
+@wrong(
+    GRAD,
+    "both branches of each latent stand side by side in the batch, and it is then cut in halves.",
+)
+@torch.no_grad()
+def grad_woven_then_chunked(prior, x0, t, eps, text, uncond, guidance_scale):
+    xt = _noised(prior, x0, t, eps).repeat_interleave(2, dim=0)
+    (predicted,) = prior.predict_noise(xt, t.repeat_interleave(2), _woven(uncond, text))
+    eps_uncond, eps_text = predicted.chunk(2)
+    eps_hat = eps_uncond + guidance_scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(
+    GRAD,
+    "the conditions alternate in the batch while the latents stand one after the other: each is "
+    "asked about another latent's prompt.",
+)
+@torch.no_grad()
+def grad_of_woven_conditions(prior, x0, t, eps, text, uncond, guidance_scale):
+    xt = _noised(prior, x0, t, eps).repeat(2, 1, 1, 1)
+    (predicted,) = prior.predict_noise(xt, t.repeat(2), _woven(uncond, text))
+    eps_uncond, eps_text = predicted.chunk(2)
+    eps_hat = eps_uncond + guidance_scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(
+    GRAD,
+    "each latent stands twice in a row while the conditions stand one after the other: it is asked "
+    "about another latent's prompt.",
+)
+@torch.no_grad()
+def grad_of_woven_latents(prior, x0, t, eps, text, uncond, guidance_scale):
+    xt = _noised(prior, x0, t, eps).repeat_interleave(2, dim=0)
+    (predicted,) = prior.predict_noise(xt, t.repeat_interleave(2), cat([uncond, text]))
+    eps_uncond, eps_text = predicted[0::2], predicted[1::2]
+    eps_hat = eps_uncond + guidance_scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "the gradient of the first call is kept and returned for other arguments too.")
+@torch.no_grad()
+def grad_kept(prior, x0, t, eps, text, uncond, guidance_scale):
+    direction = _direction(prior, x0, t, eps, text, uncond, guidance_scale)
+    return _kept.setdefault(GRAD, (1 - prior.alpha_bar(t)) * direction)
+
+
+@wrong(GRAD, "the noise levels of an earlier call are kept and used for other timesteps.")
+@torch.no_grad()
+def grad_at_kept_levels(prior, x0, t, eps, text, uncond, guidance_scale):
+    levels = _kept.setdefault(t.shape, prior.alpha_bar(t))
+    return _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, levels)
+
+
+@both(grad_with_swapped_branches, grad_weighted_by_root)
+@torch.no_grad()
+def grad_swapped_and_weighted_by_root(prior, x0, t, eps, text, uncond, guidance_scale):
+    weight = (1 - prior.alpha_bar(t)).sqrt()
+    return weight * _direction(prior, x0, t, eps, uncond, text, guidance_scale)
+
+
+@both(grad_with_swapped_branches, grad_flipped)
+@torch.no_grad()
+def grad_swapped_and_flipped(prior, x0, t, eps, text, uncond, guidance_scale):
+    weight = 1 - prior.alpha_bar(t)
+    return -weight * _direction(prior, x0, t, eps, uncond, text, guidance_scale)
+
+
+@both(grad_without_eps, grad_without_weight)
+@torch.no_grad()
+def grad_without_eps_and_weight(prior, x0, t, eps, text, uncond, guidance_scale):
+    return _eps_hat(prior, _noised(prior, x0, t, eps), t, text, uncond, guidance_scale)
+
+
 @wrong(LOSS, "the half is missing: the derivative of a square brings a 2.")
 def loss_without_half(x0, grad):
     return (x0 - (x0 - grad).detach()).square().sum()
@@ -317,3 +489,75 @@ def loss_not_summed(x0, grad):
 @wrong(LOSS, "the loss is a Python number, and the graph is lost with .item().")
 def loss_as_number(x0, grad):
     return (0.5 * (x0 - (x0 - grad).detach()).square().sum()).item()
+
+
+@wrong(LOSS, "the length is halved where its square should be: its gradient has length 1/2.")
+def loss_half_unsquared(x0, grad):
+    return 0.5 * (x0 - (x0 - grad).detach()).norm()
+
+
+@wrong(LOSS, "the squares are summed for each picture alone: backward needs a single number.")
+def loss_for_each_picture(x0, grad):
+    return 0.5 * (x0 - (x0 - grad).detach()).square().sum(dim=(1, 2, 3))
+
+
+@wrong(LOSS, "the gradient is clipped to [-1, 1]; it should arrive as it is given.")
+def loss_of_clipped_gradient(x0, grad):
+    return 0.5 * (x0 - (x0 - grad.clamp(-1, 1)).detach()).square().sum()
+
+
+@wrong(LOSS, "the target is written over grad; make a new tensor.")
+def loss_with_target_in_place(x0, grad):
+    grad.neg_().add_(x0.detach())
+    return 0.5 * (x0 - grad).square().sum()
+
+
+def _loss(x0, grad):
+    """As it should be."""
+    return 0.5 * (x0 - (x0 - grad).detach()).square().sum()
+
+
+@wrong(LOSS, "backward is called inside: return the loss with its graph and leave backward out.")
+def loss_after_backward(x0, grad):
+    loss = _loss(x0, grad)
+    loss.backward()
+    return loss.detach()
+
+
+@wrong(LOSS, "backward is called inside, and a Python number is returned: return the loss itself.")
+def loss_as_number_after_backward(x0, grad):
+    loss = _loss(x0, grad)
+    loss.backward()
+    return loss.item()
+
+
+@wrong(LOSS, "0 is returned after backward was called inside: return the loss, without backward.")
+def loss_zero_after_backward(x0, grad):
+    _loss(x0, grad).backward()
+    return 0
+
+
+@wrong(LOSS, "backward is called inside, and nothing is returned: return the loss itself.")
+def loss_not_returned_after_backward(x0, grad):
+    _loss(x0, grad).backward()
+
+
+@wrong(LOSS, "the target of an earlier call is kept and used for other arguments too.")
+def loss_of_a_kept_target(x0, grad):
+    target = _kept.setdefault((LOSS, x0.shape), (x0 - grad).detach())
+    return 0.5 * (x0 - target).square().sum()
+
+
+@both(loss_flipped, loss_without_half)
+def loss_flipped_without_half(x0, grad):
+    return (x0 - (x0 + grad).detach()).square().sum()
+
+
+@both(loss_without_half, loss_averaged_over_batch)
+def loss_without_half_averaged_over_batch(x0, grad):
+    return (x0 - (x0 - grad).detach()).square().sum() / len(x0)
+
+
+@both(loss_flipped, loss_averaged)
+def loss_flipped_and_averaged(x0, grad):
+    return torch.nn.functional.mse_loss(x0, (x0 + grad).detach())

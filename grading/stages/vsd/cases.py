@@ -11,6 +11,7 @@ from distillery.course.kinds.alternation import AlternationCase
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs.random_inputs import (
+    EARLY,
     KINDS,
     SEVERAL,
     SINGLE,
@@ -25,11 +26,15 @@ from grading.stages.inputs.small_pictures import (
     mixture_of,
     pictures,
     prompts,
+    timesteps,
 )
 
 
 def _particles(inputs: RandomInputs) -> dict[str, Any]:
-    """Mixtures of both pictures, before a LoRA that believes in other mixtures and predicts v."""
+    """Mixtures of both pictures, before a LoRA that believes in other mixtures.
+
+    It predicts v, but eps where there is a single picture.
+    """
     means, which = pictures(inputs), [1 - i for i in asked(inputs)]
     x0 = mixed(means, which, inputs.numbers([0.3, 0.4], (0.25, 0.35), (0.38, 0.48)))
     boat, heart = means
@@ -37,15 +42,14 @@ def _particles(inputs: RandomInputs) -> dict[str, Any]:
         inputs.number(0.8, (0.7, 0.9)) * boat + inputs.number(0.4, (0.3, 0.5)) * heart,
         inputs.number(0.2, (0.1, 0.3)) * boat + inputs.number(0.5, (0.4, 0.6)) * heart,
     ]
-    t = inputs.wholes([300, 600], (250, 350), (550, 650))
     return {
-        "tensors": {"x0": x0, "t": torch.tensor(t), "eps": inputs.noise(11, x0)},
+        "tensors": {"x0": x0, "t": timesteps(inputs), "eps": inputs.noise(11, x0)},
         "prompts": {"text": prompts(which)},
         "mixture": mixture_of(means) | {"std": inputs.number(2.0, (1.6, 2.4))},
         "denoiser": {
             "means": torch.stack(believed),
             "std": inputs.number(0.5, (0.4, 0.6)),
-            "predicts_v": True,
+            "predicts_v": inputs.kind != SINGLE,
         },
         "with_graph": ("x0",),
     }
@@ -71,11 +75,29 @@ def lora_loss(inputs: RandomInputs) -> Case:
 
 
 def alternating_step(inputs: RandomInputs) -> Case:
+    start = [inputs.number(1.0, (0.5, 1.5)), inputs.number(-0.5, (-1.0, -0.3))]
+    return _alternation(inputs, "SGD", start)
+
+
+def _with_adam(seed: int) -> Case:
+    """Adam remembers earlier gradients, so a step that is left out shows in all later ones."""
+    inputs = RandomInputs(seed, SINGLE)
+    start = [inputs.number(0, (1.5, 2.5)), inputs.number(0, (0.3, 0.8))]
+    return _alternation(inputs, "Adam", start)
+
+
+def _with_a_loss_of_0(seed: int) -> Case:
+    """The particles' loss is (p - 2 l)^2 + p: 0 at p = -1/4 and l = 1/8, where its slope is not."""
+    return _alternation(RandomInputs(seed, EARLY), "SGD", [-0.25, 0.125])
+
+
+def _alternation(inputs: RandomInputs, optimiser: str, start: list[float]) -> Case:
     return AlternationCase(
         ("particle_loss", "lora_loss", "particle_optimiser", "lora_optimiser"),
         values={
             "steps": inputs.whole(3, (3, 5)),
-            "start": [inputs.number(1.0, (0.5, 1.5)), inputs.number(-0.5, (-1.0, -0.3))],
+            "optimiser": optimiser,
+            "start": start,
             "stale": [inputs.number(0.7, (0.4, 1.0)), inputs.number(-1.3, (-1.6, -1.0))],
             "learning_rates": [
                 inputs.number(0.11, (0.07, 0.13)),
@@ -89,5 +111,9 @@ def alternating_step(inputs: RandomInputs) -> Case:
 CASES: dict[str, Draws] = {
     "vsd.vsd_grad": of_kinds(vsd_grad, *KINDS),
     "vsd.lora_loss": of_kinds(lora_loss, *KINDS),
-    "vsd.alternating_step": of_kinds(alternating_step, SEVERAL, SINGLE),
+    "vsd.alternating_step": {
+        **of_kinds(alternating_step, SEVERAL),
+        "with Adam in the place of SGD": _with_adam,
+        "with a particles' loss of 0 at the start": _with_a_loss_of_0,
+    },
 }

@@ -105,6 +105,18 @@ def grad_of_vsd_minus_v(prior, lora, x0, t, eps, text, uncond, scale):
     return (1 - prior.alpha_bar(t)) * (eps_prior - lora.predict(xt, t, text))
 
 
+@wrong(
+    GRAD,
+    "v is turned into eps, but only some LoRAs predict v; lora.predict_noise gives eps of all.",
+)
+@torch.no_grad()
+def grad_of_vsd_from_v(prior, lora, x0, t, eps, text, uncond, scale):
+    alpha_bar = prior.alpha_bar(t)
+    xt = _noised(x0, eps, alpha_bar)
+    eps_lora = alpha_bar.sqrt() * lora.predict(xt, t, text) + (1 - alpha_bar).sqrt() * xt
+    return (1 - alpha_bar) * (_guided(prior, xt, t, text, uncond, scale) - eps_lora)
+
+
 @wrong(GRAD, "lora.predict is used, so the result has a graph to the LoRA's weights.")
 def grad_of_vsd_with_graph(prior, lora, x0, t, eps, text, uncond, scale):
     alpha_bar = prior.alpha_bar(t)
@@ -139,6 +151,57 @@ def grad_of_vsd_without_weight(*arguments):
 @wrong(GRAD, "w(t) is alpha_bar where it should be 1 - alpha_bar.")
 def grad_of_vsd_weighted_by_signal(prior, lora, x0, t, *others):
     return prior.alpha_bar(t) * _direction(prior, lora, x0, t, *others)
+
+
+@wrong(GRAD, "w(t) is sqrt(1 - alpha_bar): the weight is the variance, without a root.")
+def grad_of_vsd_weighted_by_root(prior, lora, x0, t, *others):
+    return (1 - prior.alpha_bar(t)).sqrt() * _direction(prior, lora, x0, t, *others)
+
+
+@wrong(GRAD, "w(t) is sqrt(alpha_bar), which is dxt/dx0: w(t) already contains it.")
+def grad_of_vsd_weighted_by_root_of_signal(prior, lora, x0, t, *others):
+    return prior.alpha_bar(t).sqrt() * _direction(prior, lora, x0, t, *others)
+
+
+@wrong(GRAD, "the first particle's noise level weights the whole batch.")
+def grad_of_vsd_weighted_by_the_first(prior, lora, x0, t, *others):
+    return (1 - prior.alpha_bar(t)[0]) * _direction(prior, lora, x0, t, *others)
+
+
+@wrong(GRAD, "the first particle's noise level is used for the whole batch.")
+@torch.no_grad()
+def grad_of_vsd_at_the_level_of_the_first(prior, lora, x0, t, eps, text, uncond, scale):
+    alpha_bar = prior.alpha_bar(t)[:1]
+    xt = _noised(x0, eps, alpha_bar)
+    eps_prior = _guided(prior, xt, t, text, uncond, scale)
+    return (1 - alpha_bar) * (eps_prior - lora.predict_noise(xt, t, text)[0])
+
+
+@wrong(GRAD, "the square roots are missing where x0 is noised.")
+@torch.no_grad()
+def grad_of_vsd_noised_without_roots(prior, lora, x0, t, eps, text, uncond, scale):
+    alpha_bar = prior.alpha_bar(t)
+    xt = alpha_bar * x0 + (1 - alpha_bar) * eps
+    eps_prior = _guided(prior, xt, t, text, uncond, scale)
+    return (1 - alpha_bar) * (eps_prior - lora.predict_noise(xt, t, text)[0])
+
+
+@wrong(GRAD, "both denoisers see x0 itself; they must be asked at xt.")
+@torch.no_grad()
+def grad_of_vsd_predicted_at_x0(prior, lora, x0, t, eps, text, uncond, scale):
+    eps_prior = _guided(prior, x0, t, text, uncond, scale)
+    return (1 - prior.alpha_bar(t)) * (eps_prior - lora.predict_noise(x0, t, text)[0])
+
+
+@wrong(GRAD, "the gradient is clamped to [-1, 1].")
+def grad_of_vsd_clamped(prior, lora, x0, t, *others):
+    return ((1 - prior.alpha_bar(t)) * _direction(prior, lora, x0, t, *others)).clamp(-1, 1)
+
+
+@wrong(GRAD, "guidance is left out where the scale is at most 1: a scale of 0 means uncond alone.")
+def grad_of_vsd_guided_above_1(prior, lora, x0, t, eps, text, uncond, scale):
+    direction = _direction(prior, lora, x0, t, eps, text, uncond, max(scale, 1.0))
+    return (1 - prior.alpha_bar(t)) * direction
 
 
 @wrong(GRAD, "the difference is squared: a loss has a square, its gradient has a sign.")
@@ -226,6 +289,44 @@ def lora_loss_weighted(lora, x0, t, eps, text):
     return ((1 - lora.alpha_bar(t)) * _error(lora, x0.detach(), t, eps, text).square()).mean()
 
 
+@wrong(LORA, "the squares are weighted by min(SNR, 5) / SNR; the LoRA's loss has no weight.")
+def lora_loss_weighted_by_snr(lora, x0, t, eps, text):
+    alpha_bar = lora.alpha_bar(t)
+    snr = alpha_bar / (1 - alpha_bar)
+    squares = _error(lora, x0.detach(), t, eps, text).square()
+    return (snr.clamp(max=5) / snr * squares).mean()
+
+
+@wrong(LORA, "it is smooth_l1_loss or huber_loss, which is no square where the error is above 1.")
+def lora_loss_smooth(lora, x0, t, eps, text):
+    error = _error(lora, x0.detach(), t, eps, text)
+    return torch.nn.functional.smooth_l1_loss(error, torch.zeros_like(error))
+
+
+@wrong(LORA, "the first particle's noise level is used for the whole batch.")
+def lora_loss_at_the_level_of_the_first(lora, x0, t, eps, text):
+    x0 = x0.detach()
+    xt = _noised(x0, eps, lora.alpha_bar(t)[:1])
+    return (lora.predict(xt, t, text) - lora.target(x0, eps, t)).square().mean()
+
+
+@wrong(LORA, "the prediction is detached; detach the particles: the weights must learn.")
+def lora_loss_of_a_detached_prediction(lora, x0, t, eps, text):
+    xt = _noised(x0, eps, lora.alpha_bar(t))
+    return (lora.predict(xt, t, text).detach() - lora.target(x0, eps, t)).square().mean()
+
+
+@wrong(LORA, "eps is the target, and the root of the mean is taken.")
+def lora_loss_towards_eps_with_root(lora, x0, t, eps, text):
+    xt = _noised(x0.detach(), eps, lora.alpha_bar(t))
+    return (lora.predict(xt, t, text) - eps).square().mean().sqrt()
+
+
+@wrong(LORA, "x0.detach_() takes the graph of the argument itself away; x0.detach() makes a copy.")
+def lora_loss_detaching_the_argument(lora, x0, t, eps, text):
+    return _error(lora, x0.detach_(), t, eps, text).square().mean()
+
+
 @wrong(LORA, "the LoRA is asked about x0 without noise.")
 def lora_loss_at_x0(lora, x0, t, eps, text):
     x0 = x0.detach()
@@ -298,6 +399,76 @@ def step_forgetting_too_late(particle_loss, lora_loss, particle_optimiser, lora_
     lora_optimiser.zero_grad()
     lora_optimiser.step()
     return loss.detach()
+
+
+@wrong(STEP, "gradients are cleared after each step: those that were there before have an effect.")
+def step_forgetting_afterwards(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    loss.backward()
+    particle_optimiser.step()
+    particle_optimiser.zero_grad()
+    lora_loss().backward()
+    lora_optimiser.step()
+    lora_optimiser.zero_grad()
+    return loss.detach()
+
+
+@wrong(STEP, "both optimisers are cleared only at the end.")
+def step_forgetting_at_the_end(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    loss.backward()
+    particle_optimiser.step()
+    lora_loss().backward()
+    lora_optimiser.step()
+    particle_optimiser.zero_grad()
+    lora_optimiser.zero_grad()
+    return loss.detach()
+
+
+@wrong(STEP, "the particles' loss is computed again after their step, and that is returned.")
+def step_returning_a_later_loss(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    _learn(particle_loss, particle_optimiser)
+    _learn(lora_loss, lora_optimiser)
+    return particle_loss().detach()
+
+
+@wrong(STEP, "gradients are clipped to length 1 before the steps.")
+def step_with_clipped_gradients(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    for value, optimiser in ((loss, particle_optimiser), (None, lora_optimiser)):
+        optimiser.zero_grad()
+        (lora_loss() if value is None else value).backward()
+        torch.nn.utils.clip_grad_norm_(optimiser.param_groups[0]["params"], 1.0)
+        optimiser.step()
+    return loss.detach()
+
+
+@wrong(STEP, "a step is skipped where its loss is 0; its gradient need not be.")
+def step_skipped_at_a_loss_of_0(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    if loss:
+        _learn(lambda: loss, particle_optimiser)
+    _learn(lora_loss, lora_optimiser)
+    return loss.detach()
+
+
+@wrong(STEP, "the mean of both losses is returned, and the LoRA steps first.")
+def step_of_lora_first_with_mean(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss_of_lora = _learn(lora_loss, lora_optimiser)
+    return (_learn(particle_loss, particle_optimiser) + loss_of_lora) / 2
+
+
+@wrong(
+    STEP, "the losses are added, so each side follows the other's too, and the graph is returned."
+)
+def step_of_the_sum_with_graph(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    particle_optimiser.zero_grad()
+    lora_optimiser.zero_grad()
+    (loss + lora_loss()).backward()
+    particle_optimiser.step()
+    lora_optimiser.step()
+    return loss
 
 
 @wrong(STEP, "the LoRA steps first; the particles should step against the LoRA as it is.")

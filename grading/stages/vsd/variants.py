@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from distillery.models.prior import cat
 from grading.stages.known_answers import right
 
 GRAD = "vsd.vsd_grad"
@@ -23,13 +24,23 @@ def grad_of_vsd_with_the_lora_first(prior, lora, x0, t, eps, text, uncond, guida
 
 @right(GRAD)
 @torch.no_grad()
-def grad_of_vsd_from_v(prior, lora, x0, t, eps, text, uncond, guidance_scale):
+def grad_of_vsd_by_lerp(prior, lora, x0, t, eps, text, uncond, guidance_scale):
     alpha_bar = prior.alpha_bar(t)
     xt = torch.addcmul(alpha_bar.sqrt() * x0, (1 - alpha_bar).sqrt(), eps)
     eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
-    v = lora.predict(xt, t, text)
-    eps_lora = alpha_bar.sqrt() * v + (1 - alpha_bar).sqrt() * xt
+    eps_lora = lora.predict_noise(xt, t, text)[0]
     return (torch.lerp(eps_uncond, eps_text, guidance_scale) - eps_lora) * (1 - alpha_bar)
+
+
+@right(GRAD)
+@torch.no_grad()
+def grad_of_vsd_with_joined_branches(prior, lora, x0, t, eps, text, uncond, guidance_scale):
+    alpha_bar = prior.alpha_bar(t)
+    xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+    (both,) = prior.predict_noise(torch.cat([xt, xt]), torch.cat([t, t]), cat([uncond, text]))
+    eps_uncond, eps_text = both.chunk(2)
+    (eps_lora,) = lora.predict_noise(xt, t, text)
+    return (1 - alpha_bar) * (eps_uncond + guidance_scale * (eps_text - eps_uncond) - eps_lora)
 
 
 @right(LORA)
@@ -84,3 +95,16 @@ def step_by_closures(particle_loss, lora_loss, particle_optimiser, lora_optimise
     first = particle_optimiser.step(lambda: closure(particle_loss, particle_optimiser))
     lora_optimiser.step(lambda: closure(lora_loss, lora_optimiser))
     return first.detach()
+
+
+@right(STEP)
+def step_by_autograd(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    first = None
+    for loss_of, optimiser in ((particle_loss, particle_optimiser), (lora_loss, lora_optimiser)):
+        numbers = [number for group in optimiser.param_groups for number in group["params"]]
+        loss = loss_of()
+        for number, gradient in zip(numbers, torch.autograd.grad(loss, numbers), strict=True):
+            number.grad = gradient
+        optimiser.step()
+        first = loss.detach().clone() if first is None else first
+    return first

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from course_copies import student_course
 
-from distillery.course.todo_magic import replaced
+from distillery.course.saved_text import replaced
 
 ROOT = Path(__file__).resolve().parents[3]
 ANSWERS = {

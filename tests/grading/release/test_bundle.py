@@ -167,10 +167,12 @@ def write_all(root: Path) -> None:
         write(root, function, answer(function))
 
 
-def in_a_shell_of_its_own(root: Path, *words: str) -> subprocess.CompletedProcess:
+def in_a_shell_of_its_own(
+    root: Path, *words: str, module: str = "grading"
+) -> subprocess.CompletedProcess:
     """`python -m grading ...` where this repository is on no path: -S leaves .pth files unread."""
     env = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-S", "-m", "grading", *words]
+    command = [sys.executable, "-S", "-m", module, *words]
     return subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
 
 
@@ -290,6 +292,21 @@ def test_code_that_ends_python_or_never_ends_costs_its_own_task_only(unpacked, m
     monkeypatch.setattr(run_checks.subprocess, "run", never)
     report = look(work(unpacked))
     assert all("does not end" in one.lines[0] for one in report.checked)
+
+
+def test_pytest_checks_the_functions_of_a_bundle_that_is_just_unpacked(unpacked):
+    before = in_a_shell_of_its_own(unpacked, module="pytest")
+    assert (before.returncode, before.stderr) == (0, "")
+    assert "3 skipped" in before.stdout
+    for function in TOUR.points:
+        assert TOUR.sentence(function) in before.stdout
+    write_all(unpacked)
+    after = in_a_shell_of_its_own(unpacked, "guidance", module="pytest")
+    assert "3 passed" in after.stdout
+    assert work(unpacked).manifest.differences(unpacked, TOUR.folder, complete=True) == []
+    assert [name for name in pack.files_of(work(unpacked)) if name.endswith(".py")] == [
+        "guidance/tour.py"
+    ]
 
 
 def without(cells: list[dict], grade_id: str) -> None:

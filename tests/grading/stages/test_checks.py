@@ -301,7 +301,7 @@ def test_a_wrong_number_is_named_by_its_part_and_its_latent(capsys):
 
 
 def changes_its_argument(x0, eps, alpha_bar):
-    return x0.mul_(alpha_bar.sqrt()).add_((1 - alpha_bar).sqrt() * eps)
+    return eps.mul_((1 - alpha_bar).sqrt()).add_(alpha_bar.sqrt() * x0)
 
 
 def leaves(x0, eps, alpha_bar):
@@ -315,7 +315,7 @@ STRANGE = {
     "another shape": (lambda x0, eps, alpha_bar: x0[:1], "shape (1, 3, 10, 14)"),
     "another type": (lambda x0, eps, alpha_bar: x0.double(), "float64"),
     "no numbers": (lambda x0, eps, alpha_bar: x0 / 0 - x0 / 0, "NaN"),
-    "a changed argument": (changes_its_argument, "x0 changed in place"),
+    "a changed argument": (changes_its_argument, "eps changed in place"),
     "a graph": (lambda x0, eps, alpha_bar: x0.requires_grad_() + eps, "carries a graph"),
     "an error": (lambda x0, eps, alpha_bar: x0 @ eps, "RuntimeError"),
     "no such name": (lambda x0, eps, alpha_bar: numpy, "import and define"),  # noqa: F821

@@ -1,0 +1,47 @@
+"""nbgrader's Validate button: it runs a notebook from top to bottom and reads its graded cells.
+
+It knows only a cell that earns all its points, one that earns some, of which it says "passed some
+but not all of the tests", and one that raises, of which it shows the exception. It gives up on a
+cell after 30 seconds, and nothing else in JupyterLab answers while it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterable
+
+from distillery.core.errors import CourseError
+
+COUNTS = re.compile(r"^(%%todo\b|(check|hand_in)\()", re.MULTILINE)
+
+
+def is_validating() -> bool:
+    """Whether this notebook is run by Validate: nbgrader sets a variable for as long."""
+    return "NBGRADER_VALIDATING" in os.environ
+
+
+def without_what_earns_nothing(cell: list[str]) -> list[str]:
+    """The lines of a cell that answers a task or is graded; none of any other.
+
+    A transformer of IPython's input, for Validate: no graded cell needs another, and many others
+    draw for minutes.
+    """
+    return cell if COUNTS.search("".join(cell)) else []
+
+
+def fail_in_validate(lines: Iterable[str]) -> None:
+    """Let Validate say these lines of a graded cell that does not earn all its points.
+
+    Raises:
+        CourseError: with the lines, in Validate; nothing is raised elsewhere.
+    """
+    if is_validating():
+        raise CourseError("\n".join(lines))
+
+
+def no_stderr_in_validate() -> contextlib.AbstractContextManager[object]:
+    """Within it, warnings and progress bars go to stdout: Validate takes stderr for an error."""
+    return contextlib.redirect_stderr(sys.stdout) if is_validating() else contextlib.nullcontext()

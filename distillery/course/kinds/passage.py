@@ -71,6 +71,7 @@ class PassageCase(CallCase):
             return Observation(facts)
         if not result.shape == gradient.shape == self.tensors[self.arguments[0]].shape:
             raise UnreadableError
+        facts["finite_gradient"] = bool(gradient.isfinite().all())
         facts["repeatable"] = same_bits(result, tensors.get("again")) and same_bits(
             gradient, tensors.get("gradient again")
         )

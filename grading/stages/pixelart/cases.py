@@ -18,12 +18,14 @@ from distillery.course.kinds.passage import PassageCase
 from distillery.course.kinds.value import ValueCase
 from grading.stages.inputs import random_inputs
 from grading.stages.inputs.random_inputs import (
-    KINDS,
+    EARLY,
+    LATE,
     SEVERAL,
     SINGLE,
     Draws,
     of_circumstances,
     of_kinds,
+    of_words,
 )
 from grading.stages.inputs.small_pictures import (
     asked,
@@ -291,30 +293,53 @@ def _draws(
 def sdxl_grad(inputs: RandomInputs) -> Case:
     """Each latent shows something of both drawings and is asked for the one it shows less of.
 
-    The depths act in the second half of the way alone: on the latents of small t.
+    The depths act in the second half of the way alone: on the latents of small t. What the network
+    is told of the size is another than 8 times the latents'.
     """
-    means, which = drawings(inputs, 2), asked(inputs)
+    means, which = _means(inputs), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
     height, width = inputs.size
-    edges = (mixed(means, which, [1.0] * len(x0)) > 0).float()
-    depths = torch.linspace(0, 1, width).expand(len(x0), 3, height, width)
+    controls, pictures = _controls(inputs, mixed(means, which, [1.0] * len(x0))[:, :3])
+    other = prompts([1 - i for i in which], NAMES)
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale", "size", "controls"),
-        {
-            "x0": x0,
-            "t": timesteps(inputs),
-            "eps": inputs.noise(17, x0),
-            "controls": torch.stack([edges, depths]),
+        {"x0": x0, "t": timesteps(inputs), "eps": inputs.noise(17, x0)} | pictures,
+        controls=controls,
+        values={
+            "guidance_scale": guidance_scale(inputs),
+            "size": [inputs.whole(8 * side, (100, 999)) for side in (height, width)],
+        }
+        | ({} if pictures else {"controls": []}),
+        prompts={
+            "text": prompts(which, NAMES),
+            "uncond": inputs.of_kind({SINGLE: other}, [""] * len(x0)),
         },
-        controls=[
-            {"kind": "canny", "scale": inputs.number(0.5, (0.4, 0.7)), "window": [0.0, 1.0]},
-            {"kind": "depth", "scale": inputs.number(0.3, (0.2, 0.4)), "window": [0.5, 1.0]},
-        ],
-        values={"guidance_scale": guidance_scale(inputs), "size": [8 * height, 8 * width]},
-        prompts={"text": prompts(which, NAMES), "uncond": [""] * len(x0)},
+        regions=inputs.of_kind({LATE: {"text": 2.0}}, {}),
         mixture=mixture_of(means, NAMES),
         with_graph=("x0",),
     )
+
+
+def _means(inputs: RandomInputs) -> Tensor:
+    """Two drawings, with something in the fourth channel where there is one."""
+    means = drawings(inputs, 2)
+    others = inputs.smooth(18, 2, 1).tanh()
+    return torch.cat([means, others], dim=1)[:, : inputs.channels]
+
+
+def _controls(
+    inputs: RandomInputs, picture: Tensor
+) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+    """Edges and depths, or none; what is said of them, and their pictures."""
+    edge, depth = inputs.number(0.5, (0.4, 0.7)), inputs.number(0.3, (0.2, 0.4))
+    if inputs.kind == EARLY:
+        return [], {}
+    depths = torch.linspace(0, 1, picture.shape[-1]).expand_as(picture)
+    said = [
+        {"kind": "canny", "scale": edge, "window": [0.0, 1.0]},
+        {"kind": "depth", "scale": depth, "window": [0.5, 1.0]},
+    ]
+    return said, {"controls": torch.stack([(picture > 0).float(), depths])}
 
 
 CASES: dict[str, Draws] = {
@@ -341,5 +366,14 @@ CASES: dict[str, Draws] = {
         },
         inputs=RandomInputs,
     ),
-    "pixelart.sdxl_grad": of_kinds(sdxl_grad, *KINDS, inputs=RandomInputs),
+    "pixelart.sdxl_grad": of_words(
+        sdxl_grad,
+        {
+            SEVERAL: "",
+            SINGLE: "with one picture of 4 channels and a negative prompt",
+            EARLY: "with almost no noise and without controls",
+            LATE: "with almost only noise and a region for the prompt",
+        },
+        inputs=RandomInputs,
+    ),
 }

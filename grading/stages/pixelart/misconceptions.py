@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from distillery.models.prior import Condition
-from grading.stages.known_answers import wrong
+from distillery.models.prior import Condition, cat
+from grading.stages.known_answers import both, wrong
 
 PAINT = "pixelart.paint"
 GUMBEL = "pixelart.gumbel_softmax"
@@ -982,7 +982,7 @@ def sdxl_with_numbers_for_text_alone(prior, x0, t, eps, text, uncond, scale, siz
 
 @wrong(GRAD, "the pooled vectors are lost because the conditions are built again: use `replace`.")
 def sdxl_without_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
-    both = [Condition(c.tokens, None, c.time_ids) for c in _whole(x0, size, text, uncond)]
+    both = [replace(c, pooled=None) for c in _whole(x0, size, text, uncond)]
     return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
 
 
@@ -992,6 +992,115 @@ def sdxl_with_one_pooled(prior, x0, t, eps, text, uncond, scale, size, controls)
     uncond = replace(uncond, pooled=text.pooled)
     direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
     return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the negative branch gets a pooled vector of zeros; each branch keeps its own.")
+def sdxl_with_zeroed_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    uncond = replace(uncond, pooled=torch.zeros_like(uncond.pooled))
+    direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the pooled vectors of the two branches are swapped.")
+def sdxl_with_swapped_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    both = replace(text, pooled=uncond.pooled), replace(uncond, pooled=text.pooled)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the prompt's regions are lost because conditions are built again: use `replace`.")
+def sdxl_without_regions(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    both = [Condition(c.tokens, c.pooled, c.time_ids) for c in both]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the six numbers are whole numbers; they must be float32.")
+def sdxl_in_whole_numbers(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = [replace(c, time_ids=c.time_ids.long()) for c in _whole(x0, size, text, uncond)]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the six numbers are float64; they must be float32.")
+def sdxl_in_float64(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = [replace(c, time_ids=c.time_ids.double()) for c in _whole(x0, size, text, uncond)]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the size is 8 times that of the latents; take `size` as it is given.")
+def sdxl_of_eight_times_the_latents(prior, x0, t, eps, text, uncond, scale, size, controls):
+    side = [8 * n for n in x0.shape[-2:]]
+    both = _whole(x0, side, text, uncond)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the branches are interleaved in the batch and then taken apart by chunk.")
+@torch.no_grad()
+def sdxl_interleaved_and_chunked(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = cat([*reversed(_whole(x0, size, text, uncond))])
+    twice = [replace(c, image=c.image.repeat_interleave(2, dim=0)) for c in controls]
+    xt = _xt(prior, x0, t, eps).repeat_interleave(2, dim=0)
+    (guesses,) = prior.predict_noise(xt, t.repeat_interleave(2), both, controls=twice)
+    eps_uncond, eps_text = guesses.chunk(2)
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "the six numbers are written into `text` and `uncond` themselves: use `replace`.")
+def sdxl_changing_the_conditions(prior, x0, t, eps, text, uncond, scale, size, controls):
+    for condition, told in zip((text, uncond), _whole(x0, size, text, uncond), strict=True):
+        object.__setattr__(condition, "time_ids", told.time_ids)
+    direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "alpha_bar is indexed by the first timestep; every latent has its own.")
+def sdxl_of_the_first_level(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls)
+    return (1 - prior.alpha_bar(t[:1])) * direction
+
+
+@wrong(GRAD, "the picture is noised to the level of the first timestep; every latent has its own.")
+@torch.no_grad()
+def sdxl_noised_to_the_first_level(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    xt = _xt(prior, x0, t[:1], eps)
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "the weight is the root of 1 - alpha_bar(t).")
+def sdxl_weighted_by_the_root(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls)
+    return (1 - prior.alpha_bar(t)).sqrt() * direction
+
+
+@wrong(GRAD, "the noise is added without the square roots of alpha_bar and 1 - alpha_bar.")
+@torch.no_grad()
+def sdxl_noised_without_roots(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    alpha_bar = prior.alpha_bar(t)
+    xt = alpha_bar * x0 + (1 - alpha_bar) * eps
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+    return (1 - alpha_bar) * (eps_uncond + scale * (eps_text - eps_uncond) - eps)
+
+
+@wrong(GRAD, "without guidance where the scale is 1 or less: the formula holds for every scale.")
+def sdxl_guided_above_one_only(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, max(scale, 1.0), controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the gradient is clamped; it is returned as it is.")
+def sdxl_clamped(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls)
+    return ((1 - prior.alpha_bar(t)) * direction).clamp(-1, 1)
 
 
 @wrong(GRAD, "`controls` is not passed on: the ControlNets are not used.")
@@ -1099,3 +1208,40 @@ def sdxl_with_graph(prior, x0, t, eps, text, uncond, scale, size, controls):
     eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
     x0_hat = (xt - (1 - alpha_bar).sqrt() * eps_hat) / alpha_bar.sqrt()
     return (alpha_bar * (1 - alpha_bar)).sqrt() * (x0 - x0_hat)
+
+
+@both(sdxl_guided_from_text, sdxl_with_one_control)
+def sdxl_guided_from_text_with_one_control(prior, x0, t, eps, text, uncond, scale, size, controls):
+    told = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, told, scale + 1, controls[:1])
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@both(sdxl_without_weight, sdxl_without_controls)
+def sdxl_without_weight_and_controls(prior, x0, t, eps, text, uncond, scale, size, controls):
+    return _towards(prior, x0, t, eps, _whole(x0, size, text, uncond), scale, ())
+
+
+@both(sdxl_without_weight, sdxl_guided_from_text)
+def sdxl_without_weight_guided_from_text(prior, x0, t, eps, text, uncond, scale, size, controls):
+    return _towards(prior, x0, t, eps, _whole(x0, size, text, uncond), scale + 1, controls)
+
+
+@both(sdxl_with_swapped_branches, sdxl_without_weight)
+def sdxl_swapped_without_weight(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    return _towards(prior, x0, t, eps, (uncond, text), scale, controls)
+
+
+@both(sdxl_flipped, sdxl_with_swapped_branches)
+def sdxl_flipped_with_swapped_branches(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, (uncond, text), scale, controls)
+    return (prior.alpha_bar(t) - 1) * direction
+
+
+@both(sdxl_in_whole_numbers, sdxl_with_one_pooled)
+def sdxl_in_whole_numbers_with_one_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    told = [replace(c, time_ids=c.time_ids.long()) for c in _whole(x0, size, text, uncond)]
+    told[1] = replace(told[1], pooled=text.pooled)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, told, scale, controls)

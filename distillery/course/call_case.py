@@ -104,7 +104,8 @@ class CallCase(Case):
             if has_lost_graph or not torch.equal(now, before):
                 changed.append(name)
         for name in self.prompts:
-            if not _same_condition(arguments[name], self._condition(arguments["prior"], name)):
+            before = self._condition(CountingPrior(**self.mixture), name)
+            if not _same_condition(arguments[name], before):
                 changed.append(name)
         return changed
 

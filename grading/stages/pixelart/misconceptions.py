@@ -81,6 +81,64 @@ def painted_sideways(weights, palette):
     return 2 * torch.einsum("bkhw,kc->bcwh", weights, palette) - 1
 
 
+@wrong(PAINT, "view is used where axes have to be moved (permute): pixels change their places.")
+def painted_viewed(weights, palette):
+    pixels = weights.movedim(1, -1) @ palette
+    return 2 * pixels.reshape(len(weights), 3, *weights.shape[2:]) - 1
+
+
+@wrong(PAINT, "the palette is viewed as (3, K); transpose it.")
+def painted_by_a_viewed_palette(weights, palette):
+    return 2 * torch.einsum("bkhw,ck->bchw", weights, palette.reshape(3, -1)) - 1
+
+
+@wrong(PAINT, "the weights of the first picture are used for the whole batch.")
+def painted_as_the_first(weights, palette):
+    return 2 * _mixed(weights[:1].expand_as(weights), palette) - 1
+
+
+@wrong(PAINT, "colours are rounded to whole bytes, which has no gradient.")
+def painted_rounded(weights, palette):
+    picture = _mixed(weights, palette)
+    rounded = (255 * picture.detach()).round() / 255
+    return 2 * rounded - 1 + 0 * picture
+
+
+@wrong(PAINT, "only the colour of the largest weight is painted; use all, by their weights.")
+def painted_straight_through(weights, palette):
+    hard = torch.zeros_like(weights).scatter(1, weights.argmax(dim=1, keepdim=True), 1.0)
+    return 2 * _mixed(hard + (weights - weights.detach()), palette) - 1
+
+
+@wrong(
+    PAINT, "weights are kept above 0 and divided by their sum again: no colour is pure any more."
+)
+def painted_impurely(weights, palette):
+    weights = weights.clamp(min=1e-3)
+    return 2 * _mixed(weights / weights.sum(dim=1, keepdim=True), palette) - 1
+
+
+@wrong(PAINT, "only the first 8 colours of the palette are used; K may be any number.")
+def painted_in_eight_colours(weights, palette):
+    return 2 * _mixed(weights[:, :8], palette[:8]) - 1
+
+
+@wrong(PAINT, "the palette is scaled to [-1, 1] in place: the argument changes.")
+def painted_in_place(weights, palette):
+    return _mixed(weights, palette.mul_(2).sub_(1))
+
+
+@both(painted_from_zero, painted_backwards)
+def painted_from_zero_backwards(weights, palette):
+    return _mixed(weights, palette.flip(1))
+
+
+@both(painted_from_zero, painted_viewed)
+def painted_from_zero_and_viewed(weights, palette):
+    pixels = weights.movedim(1, -1) @ palette
+    return pixels.reshape(len(weights), 3, *weights.shape[2:])
+
+
 def _gumbel(logits, generator):
     """Gumbel noise, as it should be."""
     return -torch.log(-torch.log(_uniform(logits.shape, generator)))
@@ -351,6 +409,80 @@ def through_gumbel(logits):
     return F.gumbel_softmax(logits, hard=True, dim=1)
 
 
+@wrong(THROUGH, "brackets are missing: (one_hot + soft) - soft is only about 0 and 1 in float32.")
+def through_without_brackets(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach()) + soft - soft.detach()
+
+
+@wrong(THROUGH, "every colour whose logit equals the largest gets a 1; only the first should.")
+def through_all_the_largest(logits):
+    soft = logits.softmax(dim=1)
+    hard = (logits == logits.amax(dim=1, keepdim=True)).float()
+    return hard + (soft - soft.detach())
+
+
+@wrong(THROUGH, "of equal logits the last is chosen; choose the first.")
+def through_the_last(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach().flip(1)).flip(1) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "F.one_hot is not told the number of colours: it makes as many as are chosen.")
+def through_fewer_colours(logits):
+    soft = logits.softmax(dim=1)
+    hard = F.one_hot(logits.argmax(dim=1)).movedim(-1, 1).float()
+    return hard + (soft - soft.detach())[:, : hard.shape[1]]
+
+
+@wrong(THROUGH, "the choice of the first picture is used for the whole batch.")
+def through_the_first_picture(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach()[:1]) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the choice and its gradient belong to other pixels: view is used for permute.")
+def through_viewed(logits):
+    soft = logits.softmax(dim=1)
+    hard = F.one_hot(logits.argmax(dim=1), logits.shape[1]).reshape(logits.shape)
+    return hard + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the softmax, whose gradient is borrowed, has a temperature; it has none.")
+def through_a_cold_softmax(logits):
+    soft = (logits / 0.1).softmax(dim=1)
+    return _hard(logits.detach()) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "only the chosen colour's softmax sends a gradient; all colours should.")
+def through_the_chosen_alone(logits):
+    hard, soft = _hard(logits.detach()), logits.softmax(dim=1)
+    return hard + hard * (soft - soft.detach())
+
+
+@wrong(THROUGH, "the softmax, whose gradient is borrowed, runs over the batch.")
+def through_softmax_of_the_batch(logits):
+    soft = logits.softmax(dim=0)
+    return _hard(logits.detach()) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the gradient of log_softmax is used instead of that of the softmax.")
+def through_log_softmax_itself(logits):
+    soft = logits.log_softmax(dim=1)
+    return _hard(logits.detach()) + (soft - soft.detach())
+
+
+@both(through_flipped, through_along_a_row)
+def through_flipped_along_a_row(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach(), axis=3) + (soft.detach() - soft)
+
+
+@both(through_the_logits, through_along_a_row)
+def through_the_logits_along_a_row(logits):
+    return _hard(logits.detach(), axis=3) + (logits - logits.detach())
+
+
 def _distances(image, palette):
     """L1 distances (B, K, h, w), as they should be."""
     pixels = (image + 1) / 2
@@ -472,6 +604,102 @@ def start_one_hot(image, palette):
 @wrong(START, "the colours' axis comes last; logits are (B, K, h, w).")
 def start_colours_last(image, palette):
     return _balanced(-_distances(image, palette)).movedim(1, -1)
+
+
+@wrong(START, "a large constant is added to the length, so undecided pixels stay undecided.")
+def start_with_a_large_constant(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return len(palette) ** 0.5 * logits / (logits.norm(dim=1, keepdim=True) + 0.05)
+
+
+@wrong(START, "every pixel is divided by the picture's mean length; divide by its own.")
+def start_by_the_mean_length(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    length = logits.norm(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    return len(palette) ** 0.5 * logits / length.clamp(min=1e-6)
+
+
+@wrong(START, "view is used where axes have to be moved (permute): channels mix with pixels.")
+def start_viewed(image, palette):
+    pixels = image.reshape(len(image), *image.shape[2:], 3).movedim(-1, 1)
+    return _balanced(-_distances(pixels, palette))
+
+
+@wrong(START, "the mean is subtracted after the scaling: subtract it first.")
+def start_centred_last(image, palette):
+    logits = _scaled(-_distances(image, palette))
+    return logits - logits.mean(dim=1, keepdim=True)
+
+
+@wrong(START, "the logits are clamped to [-2, 2]; with many colours they are larger.")
+def start_clamped(image, palette):
+    return _balanced(-_distances(image, palette)).clamp(-2, 2)
+
+
+@wrong(START, "the length is 2 for every palette; it should be sqrt(K).")
+def start_of_length_two(image, palette):
+    logits = -_distances(image, palette)
+    return _scaled(logits - logits.mean(dim=1, keepdim=True), 2.0)
+
+
+@wrong(START, "the length is the sum of absolute values; it should be Euclidean.")
+def start_of_an_l1_length(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return len(palette) ** 0.5 * F.normalize(logits, p=1, dim=1)
+
+
+@wrong(START, "the median of the colours is subtracted; subtract the mean.")
+def start_centred_by_the_median(image, palette):
+    logits = -_distances(image, palette)
+    return _scaled(logits - logits.median(dim=1, keepdim=True).values)
+
+
+@wrong(START, "the image is scaled to [0, 1] in place: the argument changes.")
+def start_in_place(image, palette):
+    image.add_(1).div_(2)
+    return _balanced(-_distances(2 * image - 1, palette))
+
+
+@wrong(START, "distances of the first picture are used for the whole batch.")
+def start_as_the_first(image, palette):
+    return _balanced(-_distances(image[:1].expand_as(image), palette))
+
+
+@both(start_with_the_farthest, start_by_l2)
+def start_with_the_farthest_by_l2(image, palette):
+    return -start_by_l2.function(image, palette)
+
+
+@both(start_by_l2, start_of_length_one)
+def start_by_l2_of_length_one(image, palette):
+    return start_by_l2.function(image, palette) / len(palette) ** 0.5
+
+
+@both(start_with_the_farthest, start_of_length_one)
+def start_with_the_farthest_of_length_one(image, palette):
+    return -start_of_length_one.function(image, palette)
+
+
+@both(start_from_minus_one, start_by_l2)
+def start_from_minus_one_by_l2(image, palette):
+    return start_by_l2.function(2 * image - 1, palette)
+
+
+@both(start_by_std, start_dividing_by_zero)
+def start_by_std_dividing_by_zero(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return logits / logits.std(dim=1, keepdim=True)
+
+
+@both(start_unscaled, start_by_l2)
+def start_unscaled_by_l2(image, palette):
+    pixels = (image + 1) / 2
+    logits = -(pixels[:, None] - palette[None, :, :, None, None]).norm(dim=2)
+    return logits - logits.mean(dim=1, keepdim=True)
 
 
 def _nearest(pixels, centres):
@@ -604,7 +832,90 @@ def kmeans_one_after_the_other(pixels, centres):
     return centres
 
 
-EDGE = 1 / (4 * 2**0.5)
+def _stepped(pixels, centres):
+    """One step, as it should be."""
+    belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
+    return _means(pixels, centres, belongs)
+
+
+@wrong(KMEANS, "several steps are made; make one.")
+def kmeans_iterated(pixels, centres):
+    for _ in range(10):
+        centres = _stepped(pixels, centres)
+    return centres
+
+
+@wrong(KMEANS, "two steps are made; make one.")
+def kmeans_twice(pixels, centres):
+    return _stepped(pixels, _stepped(pixels, centres))
+
+
+@wrong(KMEANS, "the new centres are clamped to [0, 1]; pixels may have any colour space.")
+def kmeans_clamped(pixels, centres):
+    return _stepped(pixels, centres).clamp(0, 1)
+
+
+@wrong(KMEANS, "a centre without pixels jumps to the pixel farthest from all; it should stay.")
+def kmeans_jumping_afar(pixels, centres):
+    nearest, distances = _nearest(pixels, centres), torch.cdist(pixels, centres)
+    far = pixels[distances.amin(dim=1).argmax()]
+    own = [pixels[nearest == k] for k in range(len(centres))]
+    return torch.stack([part.mean(dim=0) if len(part) else far for part in own])
+
+
+@wrong(KMEANS, "centres move only half of the way; move them to the mean.")
+def kmeans_half_way(pixels, centres):
+    return (centres + _stepped(pixels, centres)) / 2
+
+
+@wrong(KMEANS, "distances are of one channel only: sum over all three.")
+def kmeans_by_one_channel(pixels, centres):
+    nearest = torch.cdist(pixels[:, :1], centres[:, :1]).argmin(dim=1)
+    return _means(pixels, centres, F.one_hot(nearest, len(centres)).float())
+
+
+@wrong(KMEANS, "the pixel nearest to the mean becomes the centre; the mean itself should.")
+def kmeans_of_medoids(pixels, centres):
+    new = _stepped(pixels, centres)
+    return pixels[torch.cdist(new, pixels).argmin(dim=1)]
+
+
+@both(kmeans_by_l1, kmeans_with_zeros)
+def kmeans_by_l1_with_zeros(pixels, centres):
+    nearest = torch.cdist(pixels, centres, p=1).argmin(dim=1)
+    belongs = F.one_hot(nearest, len(centres)).float()
+    return belongs.T @ pixels / belongs.sum(dim=0).clamp(min=1)[:, None]
+
+
+@both(kmeans_by_l1, kmeans_with_nan)
+def kmeans_by_l1_with_nan(pixels, centres):
+    nearest = torch.cdist(pixels, centres, p=1).argmin(dim=1)
+    return torch.stack([pixels[nearest == k].mean(dim=0) for k in range(len(centres))])
+
+
+@both(kmeans_with_the_last, kmeans_with_zeros)
+def kmeans_with_the_last_and_zeros(pixels, centres):
+    nearest = len(centres) - 1 - torch.cdist(pixels, centres).flip(1).argmin(dim=1)
+    belongs = F.one_hot(nearest, len(centres)).float()
+    return belongs.T @ pixels / belongs.sum(dim=0).clamp(min=1)[:, None]
+
+
+@both(kmeans_with_the_last, kmeans_with_the_old)
+def kmeans_with_the_last_and_the_old(pixels, centres):
+    nearest = len(centres) - 1 - torch.cdist(pixels, centres).flip(1).argmin(dim=1)
+    belongs = F.one_hot(nearest, len(centres)).float()
+    return (belongs.T @ pixels + centres) / (belongs.sum(dim=0)[:, None] + 1)
+
+
+@both(kmeans_by_median, kmeans_by_l1)
+def kmeans_by_l1_and_median(pixels, centres):
+    nearest = torch.cdist(pixels, centres, p=1).argmin(dim=1)
+    own = [pixels[nearest == k] for k in range(len(centres))]
+    pairs = zip(own, centres, strict=True)
+    return torch.stack([part.median(dim=0).values if len(part) else old for part, old in pairs])
+
+
+EDGE = 0.1768
 
 
 def _frequencies(image):
@@ -632,7 +943,7 @@ def fft_of_the_coarse(image):
     return _heights(image)[..., _frequencies(image) <= EDGE].mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "fftshift moved the mask but not the spectrum: low frequencies are penalised.")
+@wrong(FFT, "fftshift moved one of mask and spectrum alone: low frequencies are penalised.")
 def fft_with_a_shifted_mask(image):
     fine = torch.fft.fftshift(_frequencies(image)) > EDGE
     return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
@@ -708,6 +1019,132 @@ def fft_in_a_box(image):
 @wrong(FFT, "the loss is a Python number, and the graph is lost with .item().")
 def fft_as_a_number(image):
     return _heights(image)[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum().item()
+
+
+def _mean_of_the_fine(heights, edge=EDGE):
+    """The sum over the pictures, as it should be."""
+    return heights[..., _frequencies(heights) > edge].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "1 / 4 * sqrt(2) is 0.354: brackets are missing in 1 / (4 sqrt(2)).")
+def fft_without_brackets(image):
+    return _mean_of_the_fine(_heights(image), 1 / 4 * 2**0.5)
+
+
+@wrong(FFT, "the frequencies on SD-πXL's bound, as (1/8, 1/8), count too; the bound is 0.1768.")
+def fft_with_the_bound(image):
+    return _mean_of_the_fine(_heights(image), 0.1767)
+
+
+@wrong(FFT, "the bound is 1/4: fewer frequencies count.")
+def fft_above_a_quarter(image):
+    return _mean_of_the_fine(_heights(image), 0.25)
+
+
+@wrong(FFT, "the bound is compared with |f|²; square it too, or take the root.")
+def fft_of_squared_frequencies(image):
+    return _heights(image)[..., _frequencies(image) ** 2 > EDGE].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "fftn transforms the channels and the batch too; transform height and width.")
+def fft_of_all_axes(image):
+    return _mean_of_the_fine(torch.fft.fftn(image, norm="ortho").abs())
+
+
+@wrong(FFT, "the channels are transformed too; transform height and width.")
+def fft_of_the_channels_too(image):
+    return _mean_of_the_fine(torch.fft.fftn(image, dim=(1, 2, 3), norm="ortho").abs())
+
+
+@wrong(FFT, "rfft2 gives half of the spectrum, and its inner columns count twice in a mean.")
+def fft_of_an_unweighted_half(image):
+    spectrum = torch.fft.rfft2(image, norm="ortho").abs()
+    fine = _frequencies(image)[:, : spectrum.shape[-1]] > EDGE
+    return spectrum[..., fine].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "the root of the sum of squares has no gradient at 0: use abs().")
+def fft_by_a_root(image):
+    spectrum = torch.fft.fft2(image, norm="ortho")
+    return _mean_of_the_fine((spectrum.real**2 + spectrum.imag**2).sqrt())
+
+
+@wrong(FFT, "the mean is taken of the complex numbers before abs().")
+def fft_of_the_mean_number(image):
+    spectrum = torch.fft.fft2(image, norm="ortho")[..., _frequencies(image) > EDGE]
+    return spectrum.mean(dim=(1, 2)).abs().sum()
+
+
+@wrong(FFT, "the frequencies are those of the width in both directions: right only for squares.")
+def fft_with_one_side(image):
+    height, width = image.shape[-2:]
+    down = (torch.arange(height) / width).frac()
+    across = torch.fft.fftfreq(width)
+    fine = torch.hypot(torch.minimum(down, 1 - down)[:, None], across[None]) > EDGE
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "the logarithm of the amplitudes is used: use |F| itself.")
+def fft_of_logarithms(image):
+    return _mean_of_the_fine(_heights(image).log1p())
+
+
+@wrong(FFT, "the image is scaled to [0, 1] first: the loss is half as large.")
+def fft_of_half_the_range(image):
+    return _mean_of_the_fine(_heights((image + 1) / 2))
+
+
+@wrong(FFT, "the mean colour is penalised too: the frequency 0 counts.")
+def fft_with_the_mean_colour(image):
+    frequencies = _frequencies(image)
+    fine = (frequencies > EDGE) | (frequencies == 0)
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
+@both(fft_without_ortho, fft_averaged_over_batch)
+def fft_without_ortho_averaged(image):
+    return _heights(image, None)[..., _frequencies(image) > EDGE].mean()
+
+
+@both(fft_squared, fft_averaged_over_batch)
+def fft_squared_and_averaged(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].square().mean()
+
+
+@both(fft_without_ortho, fft_summed)
+def fft_without_ortho_summed(image):
+    return _heights(image, None)[..., _frequencies(image) > EDGE].sum()
+
+
+@both(fft_without_ortho, fft_squared)
+def fft_without_ortho_squared(image):
+    return _mean_of_the_fine(_heights(image, None).square())
+
+
+@both(fft_without_ortho, fft_of_the_coarse)
+def fft_without_ortho_of_the_coarse(image):
+    return _heights(image, None)[..., _frequencies(image) <= EDGE].mean(dim=(1, 2)).sum()
+
+
+@both(fft_without_ortho, fft_of_everything)
+def fft_without_ortho_of_everything(image):
+    return _heights(image, None).mean(dim=(1, 2, 3)).sum()
+
+
+@both(fft_masked_by_zeros, fft_averaged_over_batch)
+def fft_masked_by_zeros_averaged(image):
+    return (_heights(image) * (_frequencies(image) > EDGE)).mean()
+
+
+@both(fft_without_ortho, fft_masked_by_zeros)
+def fft_without_ortho_masked_by_zeros(image):
+    return (_heights(image, None) * (_frequencies(image) > EDGE)).mean(dim=(1, 2, 3)).sum()
+
+
+@both(fft_of_the_channels_too, fft_averaged_over_batch)
+def fft_of_the_channels_averaged(image):
+    heights = torch.fft.fftn(image, dim=(1, 2, 3), norm="ortho").abs()
+    return heights[..., _frequencies(image) > EDGE].mean()
 
 
 def _bound(step, steps, t_max, t_bound, bound_reached):

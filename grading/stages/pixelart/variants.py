@@ -75,7 +75,7 @@ def gumbel_as_a_race(logits, tau, generator):
 def through_one_hot(logits):
     soft = logits.softmax(dim=1)
     chosen = F.one_hot(logits.argmax(dim=1), logits.shape[1]).movedim(-1, 1).to(soft.dtype)
-    return (chosen - soft).detach() + soft
+    return chosen.detach() + (soft - soft.detach())
 
 
 @right(THROUGH)

@@ -23,16 +23,17 @@ def sample_timesteps(
 
     DreamFusion leaves out the two ends of the schedule, where there is almost no noise or almost
     only noise, and uses 20 to 980 of 1000. Each latent of the batch has its own timestep, drawn
-    independently of the others.
+    independently of the others: two may be equal by chance, and none says anything about another.
 
     Args:
         batch: B, how many to draw.
         step: the step of the run, 0 to `steps` - 1. Uniform sampling ignores it; schedules that
             fall during the run use it.
         steps: the length of the run.
-        t_min: the smallest timestep.
-        t_max: the largest.
-        generator: the only source of randomness: the same state gives the same timesteps.
+        t_min: the smallest timestep, 0 or more.
+        t_max: the largest, `t_min` or more.
+        generator: the only source of randomness. The same state gives the same timesteps, and the
+            draw moves it on, so that the next call gives others.
 
     Returns:
         t, int64 (B,), on the generator's device.
@@ -60,21 +61,25 @@ def sds_grad(
 
     where xt is x0 noised by `eps` to the level alpha_bar(t), and eps_hat is the prediction after
     classifier-free guidance. The network's own Jacobian is left out on purpose: nothing here is
-    differentiated, and the result has no graph.
+    differentiated. Nothing else is done to the gradient: it is not scaled, clipped or averaged.
 
     Args:
         prior: gives `prior.alpha_bar(t)`, (B, 1, 1, 1), and
             `prior.predict_noise(xt, t, first, second)`, a pair of eps (B, C, h, w) in the order of
-            the conditions. Predict both branches in one call: it is the expensive part.
-        x0: latents (B, C, h, w).
-        t: timesteps, int64 (B,).
+            the conditions, without a graph. Predict both branches in one call: it is the expensive
+            part. (A batch of 2 B latents under one condition, joined by
+            `distillery.models.prior.cat`, is one call too.)
+        x0: latents (B, C, h, w), scaled as the network wants them and in no fixed range. They may
+            arrive with a graph.
+        t: timesteps, int64 (B,), from 0 to 999.
         eps: the noise to put in, (B, C, h, w).
         text: the condition of the B prompts.
-        uncond: the condition of the empty prompt, or of a negative prompt.
-        guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond).
+        uncond: the condition of the empty prompt, or of a negative prompt, B times.
+        guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond), 0 or more.
 
     Returns:
-        grad, float32 (B, C, h, w), with `requires_grad` False. The arguments do not change.
+        grad, float32 (B, C, h, w), with `requires_grad` False; `torch.no_grad`, `detach` and
+        `torch.inference_mode` are all right. The arguments do not change.
     """
     ### BEGIN SOLUTION
     with torch.no_grad():
@@ -87,7 +92,7 @@ def sds_grad(
 
 
 def sds_loss(x0: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
-    """A scalar whose gradient with respect to x0 is exactly `grad`.
+    """A scalar whose gradient with respect to x0 is `grad`, up to float32 rounding.
 
     We know no loss whose derivative is the equation of `sds_grad`, but an optimiser needs one to
     call `backward` on. Half the squared distance from x0 to a target works, if the target is a
@@ -95,15 +100,16 @@ def sds_loss(x0: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
 
         loss = 1/2 || x0 - target ||^2,    d loss / d x0 = x0 - target.
 
-    Choose the target so that the right side is `grad`. Only the gradient matters; the number itself
-    says nothing about the picture.
+    Choose the target so that the right side is `grad`. Only the gradient matters; the value of the
+    loss is free.
 
     Args:
         x0: latents (B, C, h, w) with a graph.
-        grad: (B, C, h, w), a constant.
+        grad: (B, C, h, w), small or large, a constant without a graph.
 
     Returns:
-        The loss, float32 (). The arguments do not change.
+        The loss, float32 (), with a graph to x0; the caller calls `backward` on it. The arguments
+        do not change.
     """
     ### BEGIN SOLUTION
     target = (x0 - grad).detach()
@@ -135,4 +141,5 @@ def loss(
     )
     eps = torch.randn(x0.shape, generator=generator, device=x0.device)
     grad = sds_grad(prior, x0, t, eps, text, uncond, settings.guidance_scale)
-    return sds_loss(x0, grad)
+    # Autograd does not save what `inference_mode` made, but a copy of it.
+    return sds_loss(x0, grad.clone())

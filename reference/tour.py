@@ -2,8 +2,9 @@
 
 Throughout, `x0` is a clean latent, `eps` is Gaussian noise, `xt` is the two mixed, and `alpha_bar`
 in (0, 1) is the share of the signal in the variance of `xt`: near 1 almost clean, near 0 almost
-noise. Latents are float32 (B, C, h, w). `alpha_bar` is (B, 1, 1, 1), one level for each latent of
-the batch.
+noise. Latents are float32 (B, C, h, w), for any B, C, h and w. `alpha_bar` is (B, 1, 1, 1), one
+level for each latent of the batch. No argument has a graph, and nothing here needs one. A result
+may be one of the arguments itself, where the formula says so.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def add_noise(x0: torch.Tensor, eps: torch.Tensor, alpha_bar: torch.Tensor) -> t
         alpha_bar: (B, 1, 1, 1), in (0, 1).
 
     Returns:
-        xt, float32 (B, C, h, w). The arguments do not change.
+        xt, float32 (B, C, h, w), for every level in (0, 1). The arguments do not change.
     """
     ### BEGIN SOLUTION
     return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
@@ -45,7 +46,8 @@ def predict_x0(xt: torch.Tensor, eps: torch.Tensor, alpha_bar: torch.Tensor) -> 
         alpha_bar: (B, 1, 1, 1), in (0, 1).
 
     Returns:
-        x0, float32 (B, C, h, w), not clamped. The arguments do not change.
+        x0, float32 (B, C, h, w), for every level in (0, 1), not clamped. The arguments do not
+        change.
     """
     ### BEGIN SOLUTION
     return (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
@@ -59,12 +61,13 @@ def classifier_free_guidance(
 
     Classifier-free guidance (arXiv 2207.12598, equation 6) moves along the line through two
     predictions. We count as diffusers does: `guidance_scale` s = 0 gives `eps_uncond`, s = 1 gives
-    `eps_text`, and s > 1 goes beyond it by the same steps. The paper's w is s - 1.
+    `eps_text`, s between them divides the way in proportion, and s > 1 goes beyond `eps_text` by
+    the same steps. The paper's w is s - 1.
 
     Args:
         eps_uncond: noise predicted without the prompt, (B, C, h, w).
         eps_text: noise predicted with it, (B, C, h, w).
-        guidance_scale: s, usually 1 to 100.
+        guidance_scale: s, 0 or more, whole or not, usually 1 to 100.
 
     Returns:
         eps_hat, float32 (B, C, h, w). The arguments do not change.

@@ -104,8 +104,8 @@ class CallCase(Case):
             if has_lost_graph or not torch.equal(now, before):
                 changed.append(name)
         for name in self.prompts:
-            before = self._condition(CountingPrior(**self.mixture), name)
-            if not _same_condition(arguments[name], before):
+            given = self._condition(CountingPrior(**self.mixture), name)
+            if not _same_condition(arguments[name], given):
                 changed.append(name)
         return changed
 

@@ -17,8 +17,11 @@ import pytest
 
 from distillery.core.errors import CourseError
 from distillery.course.check import judge
+from distillery.course.saved_cells import is_in_notebook
 from distillery.course.student_files import student_module
 from distillery.course.tasks import task_names
+
+NOT_IN_CELL = "not in its cell"  # a property of a test that passes
 
 
 class StageFile(pytest.File):
@@ -67,7 +70,10 @@ class TaskItem(pytest.Item):
             # A file that does not load is one fault, so one test fails with it.
             if self is not first and not _loads(self.path.stem):
                 pytest.skip(f"guidance/{self.path.name} cannot be loaded; {first.name} says why.")
-            result = judge(f"{self.path.stem}.{self.name}")
+            task = f"{self.path.stem}.{self.name}"
+            result = judge(task)
+            if result.passed and not is_in_notebook(task):
+                self.user_properties.append((NOT_IN_CELL, task))
         if result.to_do:
             pytest.skip(result.lines[0])
         said = "\n".join(result.lines)
@@ -123,3 +129,15 @@ def pytest_runtest_makereport(
         reason = report.longrepr[2]
         report.longrepr = (str(item.path), (item.line or 0) + 1, reason)
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which right answers stand in guidance/ alone, where nobody grades them."""
+    properties = [one.user_properties for one in terminalreporter.getreports("passed")]
+    tasks = [str(task) for its in properties for name, task in its if name == NOT_IN_CELL]
+    if tasks:
+        terminalreporter.write_line(
+            "Only the %%todo cells of the notebooks are graded. As last saved they do not hold "
+            f"{', '.join(tasks)}: put the line %load_todo {tasks[0]} alone into its cell, and run "
+            "the cell."
+        )

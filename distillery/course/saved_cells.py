@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING
 
 from distillery.core.errors import CourseError, in_short
-from distillery.course.saved_text import holds, is_answered
+from distillery.course.saved_text import defines, holds, is_answered, only_outside
 from distillery.course.student_files import (
     course_root,
     edited_modules,
     load_again,
     student_file,
 )
-from distillery.course.tasks import load_task, split_task, task_names
+from distillery.course.tasks import given_names, load_task, split_task, task_names
 from distillery.course.todo_cell import is_to_do, read_answer, task_named
 
 if TYPE_CHECKING:
@@ -154,7 +154,8 @@ def remarks(task: str) -> tuple[str, ...]:
             f"What follows is about the one in guidance/{stage}.py.",
         )
     text = _file_text(stage)
-    if not last and not is_answered(text, task):
+    # Of a file that has no such function, or that is not Python, the check itself says so.
+    if not (defines if last else is_answered)(text, task):
         return ()
     code = last.code if last else _code_in_file(task)
     if code is None:
@@ -162,7 +163,13 @@ def remarks(task: str) -> tuple[str, ...]:
             f"The cell of {task} has not been run here, and only the cell is graded: run it, and "
             "check again.",
         )
-    return () if holds(text, task, code) else (_difference(task, code),)
+    return _differences(text, task, code)
+
+
+def is_in_notebook(task: str) -> bool:
+    """Whether the notebook's file, as last saved, has the answer of guidance/ or cannot be read."""
+    code = _code_in_file(task)
+    return code is None or not _differences(_file_text(split_task(task)[0]), task, code)
 
 
 def only_file_answers(task: str, code: str) -> bool:
@@ -181,14 +188,29 @@ def only_in_file(task: str) -> str:
     )
 
 
-def _difference(task: str, code: str) -> str:
+def lacks(task: str, names: Sequence[str]) -> str:
+    """What is said of a cell that uses names which only the file has."""
     stage, function = split_task(task)
-    if is_to_do(code, function):
-        return only_in_file(task)
+    return (
+        f"The cell of {function} uses {', '.join(names)}, which only guidance/{stage}.py has. Only "
+        "the cells are graded: move that into the cell, and run it."
+    )
+
+
+def _differences(text: str, task: str, code: str) -> tuple[str, ...]:
+    """A sentence on an answer in a cell that is not what its module has; none where it is."""
+    stage, function = split_task(task)
+    if not holds(text, task, code):
+        return (only_in_file(task) if is_to_do(code, function) else _another(stage, function),)
+    names = only_outside(text, code, given_names(stage))
+    return (lacks(task, names),) if names else ()
+
+
+def _another(stage: str, function: str) -> str:
     return (
         f"guidance/{stage}.py holds another {function} than your notebook's cell. This check looks "
         "at the file, and only the cell is graded: run the cell, or replace its text by the line "
-        f"%load_todo {task} if the file's is the better one."
+        f"%load_todo {stage}.{function} if the file's is the better one."
     )
 
 

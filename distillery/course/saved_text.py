@@ -6,11 +6,14 @@ A saved cell stands between two marks; the rest of the file is the student's own
 from __future__ import annotations
 
 import ast
+import re
 
 from distillery.core.errors import CourseError
 from distillery.course.student_files import student_file
 from distillery.course.tasks import split_task, task_names
-from distillery.course.todo_cell import functions_of, globals_used, is_to_do, tree_of
+from distillery.course.todo_cell import functions_of, globals_used, is_to_do, names_used, tree_of
+
+_SAVED = re.compile(r"^# >>> (\w+\.\w+):[^\n]*\n.*?^# <<< \1$", re.MULTILINE | re.DOTALL)
 
 
 def text_for(task: str) -> str:
@@ -115,6 +118,24 @@ def cell_with(text: str, task: str) -> tuple[str, tuple[str, ...]]:
     return "\n".join([f"%%todo {task}", *above, code]), tuple(sorted(helpers))
 
 
+def only_outside(text: str, code: str, given: set[str]) -> list[str]:
+    """The names that an answer uses and only the module has, outside of all saved cells.
+
+    Args:
+        given: the names of the module as students get it.
+    """
+    try:
+        outside = _bound(tree_of(_SAVED.sub("", text.replace("\r\n", "\n"))).body)
+        return sorted((outside - given) & names_used(code) - _bound(tree_of(code).body))
+    except (SyntaxError, ValueError, RecursionError):
+        return []
+
+
+def names_of(text: str) -> set[str]:
+    """The names that a module defines or imports at its top level."""
+    return _bound(tree_of(text).body)
+
+
 def _bound(statements: list[ast.stmt]) -> set[str]:
     """The names that statements bind where they stand."""
     found: set[str] = set()
@@ -138,13 +159,17 @@ def holds(text: str, task: str, code: str) -> bool:
         return False
 
 
-def is_answered(text: str, task: str) -> bool:
-    """Whether a module has the task's function, and not as a stub that is still to do."""
-    function = split_task(task)[1]
+def defines(text: str, task: str) -> bool:
+    """Whether a module is Python and has the task's function, even if that is still to do."""
     try:
-        return function in functions_of(tree_of(text)) and not is_to_do(text, function)
+        return split_task(task)[1] in functions_of(tree_of(text))
     except (SyntaxError, ValueError, RecursionError):
         return False
+
+
+def is_answered(text: str, task: str) -> bool:
+    """Whether a module has the task's function, and not as a stub that is still to do."""
+    return defines(text, task) and not is_to_do(text, split_task(task)[1])
 
 
 def _place(error: Exception) -> str:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-import torch
 from safetensors.torch import load
-from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.course.case import Case
+from distillery.course.choices import Accepted, AcceptedSteps, WeightedSums
 from distillery.course.kinds import from_wire
 from distillery.course.observe import Observation, close
 from distillery.course.record import Facts, Tensors, under
@@ -30,19 +29,26 @@ class Misconception:
     """A known wrong answer. The sentence completes "this is what you get when".
 
     observations: what it does in each trial of its task; None from where it stops with an error.
+    choices:      where its task leaves a choice open, what it does there whatever it chooses; None
+                  where that is not known or makes no difference.
     """
 
     name: str
     sentence: str
     observations: tuple[Observation | None, ...]
+    choices: tuple[WeightedSums | None, ...] = ()
 
-
-@dataclass(frozen=True)
-class Accepted:
-    """One of several right values. The sentence completes "right, with"."""
-
-    sentence: str
-    value: Tensor
+    def does(self, place: int, came: Observation | None) -> bool:
+        """Whether it does that in the trial at this place; an error is nobody's."""
+        known = self.observations[place] if place < len(self.observations) else None
+        if known is None or came is None:
+            return False
+        if came.equals(known):
+            return True
+        sums = self.choices[place] if place < len(self.choices) else None
+        if sums is None or came.value is None or came.facts != known.facts:
+            return False
+        return sums.chosen(came.value, came.tolerance) is not None
 
 
 @dataclass(frozen=True)
@@ -51,21 +57,19 @@ class Trial:
 
     circumstances: what is special about the inputs, such as "with one picture of 4 channels"; ""
                    for the ordinary ones, which come first.
-    accepted:      where several values are right, all of them, that of `wanted` among them.
+    accepted:      where the task leaves a choice open, the right values, `wanted` among them.
     """
 
     circumstances: str
     case: Case
     wanted: Observation
-    accepted: tuple[Accepted, ...] = ()
+    accepted: AcceptedSteps | None = None
 
     def matching(self, came: Observation) -> Accepted | None:
-        """The accepted value that came, the nearest of them where several are near."""
-        value = came.value
-        if value is None or came.facts != self.wanted.facts:
+        """The accepted value that came."""
+        if self.accepted is None or came.value is None or came.facts != self.wanted.facts:
             return None
-        near = [one for one in self.accepted if close(value, one.value, came.tolerance)]
-        return min(near, key=lambda one: float((value - one.value).abs().max()), default=None)
+        return self.accepted.matching(came.value, came.tolerance)
 
     def passes(self, came: Observation | None) -> bool:
         """Whether that is what a right answer does; None is an error, which is not."""
@@ -80,11 +84,12 @@ class Trial:
 
     def has_right_numbers(self, came: Observation) -> bool:
         """The value and the loss are right, whatever the facts are."""
-        if came.value is None:
+        if came.value is None or not close(came.loss, self.wanted.loss):
             return False
-        right = [self.wanted.value, *(one.value for one in self.accepted)]
-        near = any(close(came.value, value, came.tolerance) for value in right)
-        return near and close(came.loss, self.wanted.loss)
+        if close(came.value, self.wanted.value, came.tolerance):
+            return True
+        choice = self.accepted
+        return choice is not None and choice.matching(came.value, came.tolerance) is not None
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ def _known(task: Task, came: Sequence[Observation | None], place: int) -> Miscon
     """
     best, most = None, 0
     for known in alike_at(task, came, place):
-        same = sum(map(_alike, came, known.observations))
+        same = sum(known.does(place, its) for place, its in enumerate(came))
         if same > most:
             best, most = known, same
     return best
@@ -188,14 +193,9 @@ def alike_at(task: Task, came: Sequence[Observation | None], place: int) -> list
     return [
         known
         for known in task.misconceptions
-        if place < len(known.observations)
-        and _alike(came[place], known.observations[place])
+        if known.does(place, came[place])
         and all(map(Trial.passes, task.trials[:place], known.observations))
     ]
-
-
-def _alike(one: Observation | None, other: Observation | None) -> bool:
-    return one is not None and other is not None and one.equals(other)
 
 
 def split_task(task: str) -> tuple[str, str]:
@@ -213,6 +213,11 @@ def split_task(task: str) -> tuple[str, str]:
 def task_names(stage: str) -> list[str]:
     """The functions that a stage checks, in the order of its notebook."""
     return list(_stored(stage)["tasks"])
+
+
+def given_names(stage: str) -> set[str]:
+    """The names that a stage's module has as it is given to students."""
+    return set(_stored(stage)["names"])
 
 
 def load_task(task: str) -> Task:
@@ -238,7 +243,12 @@ def load_task(task: str) -> Task:
         notebook=stored["notebook"],
         trials=trials,
         misconceptions=tuple(
-            Misconception(name, wrong["sentence"], _wrong(name, wrong["trials"], trials, mine))
+            Misconception(
+                name,
+                wrong["sentence"],
+                _wrong(name, wrong["trials"], trials, mine),
+                tuple(WeightedSums.restored(under(f"wrong/{name}/", its)) for its in mine),
+            )
             for name, wrong in facts["misconceptions"].items()
         ),
         uses=tuple(facts.get("uses", ())),
@@ -250,7 +260,7 @@ def _trial(facts: Facts, mine: Tensors) -> Trial:
         circumstances=facts["circumstances"],
         case=from_wire(facts["case"], mine),
         wanted=_observation(facts["wanted"], mine, "wanted"),
-        accepted=_accepted(facts.get("accepted", []), mine),
+        accepted=AcceptedSteps.restored(under("accepted/", mine)),
     )
 
 
@@ -267,24 +277,15 @@ def _wrong(
 
 
 def _observation(facts: Facts, mine: Tensors, name: str) -> Observation:
-    return Observation(facts, mine.get(name), mine.get(f"{name}/loss"))
+    """The value is not stored where it is one of the sums that are."""
+    sums = WeightedSums.restored(under(f"{name}/", mine))
+    value = mine.get(name) if sums is None else sums.total(sums.usual)
+    return Observation(facts, value, mine.get(f"{name}/loss"))
 
 
 def _all_facts(wanted: Facts, its: Facts) -> Facts:
     """Only the facts that differ from the wanted ones are stored; null means there is none."""
     return {name: fact for name, fact in (wanted | its).items() if fact is not None}
-
-
-def _accepted(sentences: list[str], mine: Tensors) -> tuple[Accepted, ...]:
-    if not sentences:
-        return ()
-    values = weighted_sums(mine["accepted/weights"], mine["accepted/directions"])
-    return tuple(Accepted(*pair) for pair in zip(sentences, values, strict=True))
-
-
-def weighted_sums(weights: Tensor, directions: Tensor) -> Tensor:
-    """N sums `(N, B, C, h, w)` of the directions (D, B, C, h, w), weighted by (N, D, B)."""
-    return torch.einsum("ndb,dbchw->nbchw", weights, directions)
 
 
 def _stored(stage: str) -> dict[str, Any]:

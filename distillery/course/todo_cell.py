@@ -167,12 +167,13 @@ def _read(task: str, text: str, above: int) -> Answer:
     compile("\n".join(lines), "<cell>", "exec", dont_inherit=True)
     # Where a student copied a mark from the file, two answers would be saved as one.
     code = _MARK.sub("#", "\n".join(lines[above:]))
-    return Answer(code, _at_most_three([left_out[number] for number in sorted(left_out)]))
+    return Answer(code, _at_most_four([left_out[number] for number in sorted(left_out)]))
 
 
-def _at_most_three(sentences: list[str]) -> tuple[str, ...]:
-    more = len(sentences) - 3
-    return (*sentences[:3], *[f"So are {more} more parts of the cell."] * (more > 0))
+def _at_most_four(sentences: list[str]) -> tuple[str, ...]:
+    if len(sentences) <= 4:
+        return tuple(sentences)
+    return (*sentences[:3], f"The same goes for {len(sentences) - 3} other parts of the cell.")
 
 
 @contextmanager
@@ -356,6 +357,12 @@ def globals_used(text: str) -> set[str]:
             yield from walk(child)
 
     return set(walk(symtable.symtable(text, "<cell>", "exec")))
+
+
+def names_used(text: str) -> set[str]:
+    """The names that a module and its functions and classes read from outside of themselves."""
+    symbols = symtable.symtable(text, "<cell>", "exec").get_symbols()
+    return globals_used(text) | {one.get_name() for one in symbols if one.is_referenced()}
 
 
 def _stages_imported(tree: ast.Module) -> set[str]:

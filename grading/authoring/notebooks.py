@@ -32,8 +32,8 @@ HAND_IN_CELL = re.compile(r"""hand_in\(["'](\w+)["']\)""")
 GRADED = (
     "**What is graded** is the code in the `%%todo` cells of this notebook{pictures}. Running such "
     "a cell saves its function into `guidance/{module}.py`, and every cell uses that file as it is "
-    "when the cell begins. So you can also write in an editor; then `%load_todo "
-    "{module}.{function}` brings the function into its cell."
+    "when the cell begins. So you can also write in an editor, where `pytest guidance` runs the "
+    "checks; then `%load_todo {module}.{function}` brings the function into its cell."
 )
 POINTS = re.compile(r"\{points of (\w+)\}")
 METADATA = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -14,19 +13,13 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.course.case import Case
+from distillery.course.choices import AcceptedSteps, WeightedSums
 from distillery.course.kinds import to_wire
 from distillery.course.observe import Observation, observe
-from distillery.course.tasks import (
-    Accepted,
-    Misconception,
-    Task,
-    Trial,
-    alike_at,
-    compare,
-    weighted_sums,
-)
-from grading.stages.cases import ACCEPTED, CASES
+from distillery.course.tasks import Misconception, Task, Trial, alike_at, compare
+from grading.stages.cases import CASES, OPEN
 from grading.stages.inputs.random_inputs import VISIBLE
+from grading.stages.known_answers import Answer
 from grading.stages.misconceptions import MISCONCEPTIONS
 from grading.stages.stage import Stage
 
@@ -35,7 +28,7 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     """The stage's data/checks files: its tensors as safetensors, the rest as JSON.
 
     Args:
-        reference: function name -> right answer.
+        reference: name -> what the module has under it, such as a right answer.
 
     Raises:
         CourseError: a misconception does on these inputs what the reference, or another, does.
@@ -46,7 +39,8 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
         task = observed_task(stage, function, reference[function])
         tasks[function], mine = _stored(task)
         tensors |= {f"{function}/{name}": tensor for name, tensor in mine.items()}
-    facts = {"notebook": str(stage.notebook), "tasks": tasks}
+    names = sorted(name for name in reference if not name.startswith("__"))
+    facts = {"notebook": str(stage.notebook), "names": names, "tasks": tasks}
     same = _repeated(tensors)
     kept = {name: tensor.contiguous() for name, tensor in tensors.items() if name not in same}
     facts |= {"same": same} if same else {}
@@ -67,9 +61,7 @@ def observed_task(stage: Stage, function: str, right: Callable[..., Any]) -> Tas
         notebook=str(stage.notebook),
         trials=trials,
         misconceptions=tuple(
-            Misconception(answer.name, answer.sentence, _observations(answer.function, trials))
-            for answer in MISCONCEPTIONS
-            if answer.task == name
+            _misconception(answer, trials) for answer in MISCONCEPTIONS if answer.task == name
         ),
         uses=tuple(name for name in stage.points if name in right.__code__.co_names),
     )
@@ -88,6 +80,24 @@ def _observed(task: str, words: str, case: Case, right: Callable[..., Any]) -> T
     return Trial(words and words + guided, case, observe(right, case), _accepted(task, case))
 
 
+def _misconception(answer: Answer, trials: tuple[Trial, ...]) -> Misconception:
+    observations = _observations(answer.function, trials)
+    choices = _choices(answer, trials, observations) if answer.task in OPEN else ()
+    return Misconception(answer.name, answer.sentence, observations, choices)
+
+
+def _choices(
+    answer: Answer, trials: tuple[Trial, ...], observations: tuple[Observation | None, ...]
+) -> tuple[WeightedSums | None, ...]:
+    """What it does in the first trial in which it is wrong, whatever it chooses."""
+    rights = [trial.passes(came) for trial, came in zip(trials, observations, strict=True)]
+    first = rights.index(False) if not all(rights) else 0
+    if observations[first] is None:
+        return ()
+    sums = OPEN[answer.task](trials[first].case).sums_of(answer, ordinary=first == 0)
+    return (*[None] * first, sums)
+
+
 def _observations(
     wrong: Callable[..., Any], trials: tuple[Trial, ...]
 ) -> tuple[Observation | None, ...]:
@@ -102,23 +112,15 @@ def _observations(
     return (*observations, *[None] * (len(trials) - len(observations)))
 
 
-def _accepted(task: str, case: Case) -> tuple[Accepted, ...]:
-    if task not in ACCEPTED:
-        return ()
-    sentences, weights, directions = ACCEPTED[task](case)
-    values = weighted_sums(weights, directions)
-    return tuple(Accepted(*pair) for pair in zip(sentences, values, strict=True))
+def _accepted(task: str, case: Case) -> AcceptedSteps | None:
+    return OPEN[task](case).accepted if task in OPEN else None
 
 
 def _check_distinct(task: Task) -> None:
     """Every misconception fails, and no two of them do the same in all trials."""
-    for place, trial in enumerate(task.trials):
-        if not trial.passes(trial.wanted):
+    for trial in task.trials:
+        if trial.accepted is not None and trial.matching(trial.wanted) is None:
             raise CourseError(f"{task.name}: the reference is none of the answers accepted.")
-        right = {one.sentence: replace(trial.wanted, value=one.value) for one in trial.accepted}
-        for (one, its), (other, others) in combinations(right.items(), 2):
-            if its.equals(others) and not place:
-                raise CourseError(f"{task.name}: the check cannot tell {other} from {one}.")
     for known in task.misconceptions:
         if compare(task, known.observations).passed:
             raise CourseError(
@@ -141,14 +143,14 @@ def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor]]:
         },
     }
     for place, trial in enumerate(task.trials):
-        its, mine = _stored_trial(task.name, trial)
+        its, mine = _stored_trial(trial)
         facts["trials"].append(its)
         for known in task.misconceptions:
             came = known.observations[place]
             differing = None if came is None else _facts_beside(trial.wanted, came)
             facts["misconceptions"][known.name]["trials"].append(differing)
-            if came is not None and _is_telling(task, known, place):
-                mine |= _values(f"wrong/{known.name}", came)
+            if _is_telling(task, known, place):
+                mine |= _values_of(known, place)
         tensors |= {f"{place}/{name}": tensor for name, tensor in mine.items()}
     return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors
 
@@ -162,14 +164,26 @@ def _is_telling(task: Task, known: Misconception, place: int) -> bool:
     return place <= first or len(alike_at(task, known.observations, first)) > 1
 
 
-def _stored_trial(task: str, trial: Trial) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _values_of(known: Misconception, place: int) -> dict[str, Tensor]:
+    """What a misconception does in the trial at this place; as sums, where these are known."""
+    sums = known.choices[place] if place < len(known.choices) else None
+    if sums is not None:
+        return _sums(f"wrong/{known.name}", sums)
+    came = known.observations[place]
+    return {} if came is None else _values(f"wrong/{known.name}", came)
+
+
+def _stored_trial(trial: Trial) -> tuple[dict[str, Any], dict[str, Tensor]]:
     case, tensors = to_wire(trial.case)
     facts = {"circumstances": trial.circumstances, "case": case, "wanted": trial.wanted.facts}
     tensors |= _values("wanted", trial.wanted)
-    if trial.accepted:
-        facts["accepted"], weights, directions = ACCEPTED[task](trial.case)
-        tensors |= {"accepted/weights": weights, "accepted/directions": directions}
+    if trial.accepted is not None:
+        tensors |= _sums("accepted", trial.accepted)
     return facts, tensors
+
+
+def _sums(name: str, sums: WeightedSums) -> dict[str, Tensor]:
+    return {f"{name}/{its}": tensor for its, tensor in sums.stored().items()}
 
 
 def _facts_beside(wanted: Observation, came: Observation) -> dict[str, Any]:

@@ -34,6 +34,7 @@ if importlib.util.find_spec("grading") is None:
 
 c.CourseDirectory.root = str(Path(__file__).resolve().parent)
 c.CourseDirectory.course_id = {course_id!r}
+# Times without a zone are read in time_zone of rules.yaml, also in nbgrader's own commands.
 # For PostgreSQL: c.CourseDirectory.db_url = "postgresql://user:password@host/database"
 
 # Only the answer is replaced: each released cell still ends with its own sentence.

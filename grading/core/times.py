@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from distillery.core.errors import CourseError
 
 UTC = "UTC"
+IN_UTC = ZoneInfo(UTC)
 EXAMPLE = "2026-11-22T23:59"
 WRITTEN = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)(?:T| +)(?P<time>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<part>\d+))?"

@@ -36,6 +36,7 @@ from grading.core.rules import NAME, settle
 from grading.core.submission import Submission
 from grading.feedback.sanitise import FOR_INSTRUCTOR
 from grading.feedback.text import LONGEST, one_line, plain
+from grading.gradebook.nbgrader_times import follow_zone_of
 from grading.intake.clean_folder import load_intake
 from grading.intake.released import check_released
 from grading.intake.take_in import ensure_taken_in, repaired
@@ -60,7 +61,12 @@ UNGRADED = "This could not be graded yet. It is not your fault, and your instruc
 
 
 def configure(config: Config) -> None:
-    """Put the plugins of this module into a configuration, and a late plugin if it has none."""
+    """Put the plugins of this module into a configuration, and a late plugin if it has none.
+
+    nbgrader's commands and pages then also read and show times in the course's zone.
+    """
+    root = config.CourseDirectory.get("root")
+    follow_zone_of(Path(root) if isinstance(root, str) else Path.cwd())
     config.Autograde.sanitize_preprocessors = SANITIZE
     config.Autograde.autograde_preprocessors = AUTOGRADE
     config.Autograde.pre_convert_hook = "grading.plugins.take_in_hook"

@@ -21,6 +21,8 @@ from nbgrader.preprocessors import AssignLatePenalties
 from distillery.core.errors import CourseError, in_short
 from grading.core.nbgrader_config import settings_of
 from grading.core.records import Record, Store
+from grading.core.rules import zone_of
+from grading.gradebook.lateness import lateness
 from grading.gradebook.plugins import configure
 
 TRIES = 4  # while another program, such as formgrader, writes to the same file
@@ -90,6 +92,15 @@ class GradebookWriter:
                     assign.preprocess(new_notebook(), {"nbgrader": about})
         after = self._penalties()
         return sorted(key[0] for key in before if after[key] != before[key])
+
+    def lateness(self) -> list[str]:
+        """Lines on the due date, and on who is late or has an extension.
+
+        Raises:
+            CourseError: the gradebook cannot be used.
+        """
+        with self._usable(), self._gradebook() as gradebook:
+            return lateness(gradebook, self._assignment, zone_of(self._course))
 
     def _penalties(self) -> dict[tuple[str, str], tuple[float, float]]:
         """Student and notebook -> points off, and seconds late with extensions counted."""

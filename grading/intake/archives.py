@@ -22,6 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TypeVar
 
+from grading.intake.file_kinds import form_of, why_not_opened
+from grading.intake.zip_names import use_local_name, zip_names
+
 Result = TypeVar("Result")
 BLOCK = 2**20
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -85,15 +88,24 @@ def unpack(source: Path, folder: Path, limits: ArchiveLimits | None = None) -> l
             left_out = _copy(source, target)
         else:
             left_out = []
-            (_unzip if _is_zip(source.name) else _untar)(source, target)
+            _unpacker(source)(source, target)
         os.rename(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return left_out
 
 
-def _is_zip(name: str) -> bool:
-    return name.lower().endswith(".zip")
+def _unpacker(source: Path) -> Callable[[Path, _TargetFolder], None]:
+    """The function that unpacks an archive, by its content.
+
+    Raises:
+        SubmissionError: it is an archive of a kind that is not read, or none.
+    """
+    form = form_of(source)
+    if form:
+        return _unzip if form == "zip" else _untar
+    reason = why_not_opened(source)
+    raise SubmissionError(f"it {reason}." if reason else DAMAGED)
 
 
 def quoted(name: str) -> str:
@@ -190,15 +202,18 @@ class _TargetFolder:
 def _parts(name: str, *, nested: bool) -> list[str]:
     """The names in an entry's path; none for files that operating systems add.
 
+    Some programs for Windows write backslashes for slashes.
+
     Raises:
-        SubmissionError: the path leads out of the archive, or is not a relative path with slashes.
+        SubmissionError: the path leads out of the archive, or is not a relative path.
     """
-    if name.startswith("/") or "\\" in name or name[1:2] == ":" or "\0" in name:
+    path = name.replace("\\", "/")
+    if path.startswith("/") or path[1:2] == ":" or "\0" in path:
         raise SubmissionError(
-            f"its entry {quoted(name)} is not a path inside the archive (it is absolute, has a "
-            f"drive letter, or has backslashes): {HOW_TO_PACK}."
+            f"its entry {quoted(name)} is not a path inside the archive (it is absolute or has a "
+            f"drive letter): {HOW_TO_PACK}."
         )
-    steps = [step for step in name.split("/") if step not in ("", ".")]
+    steps = [step for step in path.split("/") if step not in ("", ".")]
     if ".." in steps:
         raise SubmissionError(f"its entry {quoted(name)} leads out of the archive: {HOW_TO_PACK}.")
     if any(step in LEFT_BY_SYSTEMS or step.startswith("._") for step in steps):
@@ -220,10 +235,12 @@ def _unzip(source: Path, target: _TargetFolder) -> None:
         target.count()
     with open(source, "rb") as file:
         archive = _readable(partial(zipfile.ZipFile, file))
-        for entry in archive.infolist():
+        entries = archive.infolist()
+        for entry, name in zip(entries, zip_names(entries), strict=True):
             target.count()
-            parts = _zip_parts(entry, nested=target.limits.nested)
+            parts = _zip_parts(entry, name, nested=target.limits.nested)
             if parts:
+                _readable(partial(use_local_name, file, entry))
                 stream = _readable(partial(archive.open, entry))
                 before = target.bytes
                 with stream:
@@ -232,7 +249,7 @@ def _unzip(source: Path, target: _TargetFolder) -> None:
                     raise SubmissionError(DAMAGED)
 
 
-def _zip_parts(entry: zipfile.ZipInfo, *, nested: bool) -> list[str]:
+def _zip_parts(entry: zipfile.ZipInfo, name: str, *, nested: bool) -> list[str]:
     """The path of a file; empty for a folder.
 
     Raises:
@@ -242,25 +259,16 @@ def _zip_parts(entry: zipfile.ZipInfo, *, nested: bool) -> list[str]:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise SubmissionError(
-            f"its entry {quoted(entry.filename)} is a link or a device, not a file: put the file "
+            f"its entry {quoted(name)} is a link or a device, not a file: put the file "
             "itself there."
         )
     if entry.flag_bits & 0x41:
         raise SubmissionError("it has a password: pack it without one.")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise SubmissionError(f"its compression is not supported: {HOW_TO_PACK}.")
-    parts = _parts(_zip_name(entry), nested=nested)
-    return [] if entry.is_dir() or kind == stat.S_IFDIR else parts
-
-
-def _zip_name(entry: zipfile.ZipInfo) -> str:
-    """The name, also where a program wrote UTF-8 without declaring it."""
-    if not entry.flag_bits & 0x800:
-        try:
-            return entry.orig_filename.encode("cp437").decode()
-        except UnicodeError:
-            pass
-    return entry.orig_filename
+    parts = _parts(name, nested=nested)
+    is_folder = name.endswith(("/", "\\")) or kind == stat.S_IFDIR
+    return [] if is_folder else parts
 
 
 def _untar(source: Path, target: _TargetFolder) -> None:

@@ -2,22 +2,32 @@
 
 python -m grading collect 01_sds                        what nbgrader collect has fetched
 python -m grading collect 01_sds --exchange             fetch it from nbgrader's exchange
-python -m grading collect 01_sds --zips downloads/      what Moodle, Canvas, Blackboard or students
-                                                        named, one file or folder each
+python -m grading collect 01_sds --zips downloads/      the download of Moodle, Canvas, Blackboard,
+                                                        Brightspace, Sakai, ILIAS or Teams, or a
+                                                        folder of what students named; a zip too
+python -m grading collect 01_sds --zips downloads/ --pattern '(?P<student_id>[^_]+)_.*'
+                                                        the same from any other platform
 python -m grading collect 01_sds --gradescope export/   Gradescope's export of submissions
 
 Everything is kept as it came in received/. The platform says whose submission it is. A roster (a
 CSV with the column student_id, and others with the platform's ids, names or addresses) maps this to
 the course's own ids and then decides; a name that fits nobody, or two students, is listed and not
-collected. The time of receipt is the platform's own record, and otherwise the time that --received
-gives, or now. A time that names no zone is of the course's time_zone, which stands in rules.yaml.
-Collecting again changes nothing where nothing is new.
+collected. Where only a file's name says whose it is, the submission is graded and flagged; another
+one that claims the same id is kept, set aside and listed, until --choose names it.
+
+Of several attempts the platform's last counts. The time of receipt is the platform's own record,
+and otherwise the time that --received gives, or now. A time that names no zone is of the course's
+time_zone, which stands in rules.yaml. Collecting again changes nothing where nothing is new.
+
+--pattern is a regular expression for the whole path of a file below the folder, with the named
+groups student_id, id, email, name, first_name, last_name, timestamp and file_id, as nbgrader has
+them.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,13 +38,13 @@ from grading.core.rules import zone_of
 from grading.core.times import read_time, shown
 from grading.intake.accept import accept, accept_submitted, table
 from grading.intake.archives import ArchiveLimits, SubmissionError, is_archive, unpack
+from grading.intake.platforms import Search, by_pattern, downloads_in
 from grading.intake.receipts import workshop
 from grading.intake.released import load_released
 from grading.intake.roster import Roster
 from grading.intake.sources import (
     CollectResult,
     Upload,
-    downloads_in,
     from_gradescope,
     uploads_of,
 )
@@ -54,21 +64,14 @@ def _unpacked(export: Path, course: Path) -> Iterator[Path]:
         yield export
         return
     if not (export.is_file() and is_archive(export.name)):
-        raise CourseError(f"{export} is neither a folder nor a zip; name Gradescope's export.")
+        what = "is neither a folder nor a zip" if export.exists() else "does not exist"
+        raise CourseError(f"{export} {what}; name the platform's download, a zip or a folder.")
     with workshop(course) as work:
         try:
             unpack(export, work / "export", WHOLE_EXPORT)
         except SubmissionError as error:
             raise CourseError(f"{export} cannot be unpacked: {error}") from error
         yield work / "export"
-
-
-def _folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise CourseError(
-            f"there is no folder {path}; unpack the platform's download, and name it."
-        )
-    return path
 
 
 def collect(options: argparse.Namespace) -> list[CollectResult]:
@@ -87,9 +90,27 @@ def collect(options: argparse.Namespace) -> list[CollectResult]:
     if not (options.exchange or options.zips or options.gradescope):
         return accept_submitted(course, assignment, again=options.again)
     with _uploads(options, roster) as (uploads, unknown):
+        chosen = _chosen(options.choose, uploads)
         return unknown + [
-            accept(one, course, assignment, now=now, again=options.again) for one in uploads
+            accept(one, course, assignment, now=now, again=options.again, chosen=one in chosen)
+            for one in uploads
         ]
+
+
+def _chosen(names: Sequence[str], uploads: Sequence[Upload]) -> list[Upload]:
+    """The uploads that the command line chooses.
+
+    Raises:
+        CourseError: there is none of a name.
+    """
+    there = {one.source.name: one for one in uploads}
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise CourseError(
+            f"--choose {missing[0]}: no submission of that name is there; name a file or folder as "
+            "the list does, such as Ada-Lovelace_al1815.zip."
+        )
+    return [there[name] for name in names]
 
 
 @contextmanager
@@ -106,8 +127,12 @@ def _uploads(
             found = from_gradescope(export, roster, zone_of(options.course))
             yield _not_empty(found, options.gradescope)
     else:
-        with workshop(options.course) as work:
-            downloads = downloads_in(_folder(options.zips), roster, zone_of(options.course))
+        zone = zone_of(options.course)
+        with _unpacked(options.zips, options.course) as folder, workshop(options.course) as work:
+            if options.pattern:
+                downloads = by_pattern(folder, options.pattern, zone)
+            else:
+                downloads = downloads_in(folder, Search(roster, options.stage, zone))
             yield _not_empty(uploads_of(downloads, roster, work), options.zips)
 
 
@@ -133,7 +158,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("stage", metavar="STAGE", choices=[stage.folder for stage in STAGES])
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--exchange", action="store_true", help="from nbgrader's exchange")
-    source.add_argument("--zips", type=Path, metavar="FOLDER", help="from a folder of downloads")
+    source.add_argument(
+        "--zips", type=Path, metavar="FOLDER", help="from a platform's download, a folder or a zip"
+    )
     source.add_argument("--gradescope", type=Path, metavar="EXPORT", help="a zip, or its folder")
     parser.add_argument("--course", type=Path, default=Path("class"), help="default: class")
     parser.add_argument(
@@ -153,7 +180,19 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="also take in unchanged submissions, for example after a new release",
     )
+    parser.add_argument(
+        "--pattern", default="", metavar="REGEX", help="form of the paths below --zips; see below"
+    )
+    parser.add_argument(
+        "--choose",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="files or folders of --zips that count, whatever else claims the same id",
+    )
     options = parser.parse_args(arguments)
+    if options.pattern and not options.zips:
+        parser.error("--pattern needs --zips")
     results, zone = collect(options), zone_of(options.course)
     print(table(results, zone))
     print(due_sentence(options.stage, due_date(options.course, options.stage), zone))

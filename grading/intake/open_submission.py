@@ -14,8 +14,9 @@ from nbformat import NotebookNode
 
 from grading.core.limits import LARGEST_EVALUATION, LARGEST_PICTURE
 from grading.core.records import Flag
-from grading.intake.archives import SubmissionError, is_archive, quoted, unpack
+from grading.intake.archives import SubmissionError, is_archive, quoted, safe_name, unpack
 from grading.intake.clean_folder import FACTS, SECRET, TIMESTAMP
+from grading.intake.file_kinds import form_of, why_not_opened
 from grading.intake.read_notebook import read_notebook
 from grading.intake.receipts import check_kind, check_size, files_in
 from grading.intake.repair_notebook import belongs
@@ -48,6 +49,9 @@ class Opened:
     flags: list[Flag]
 
 
+Found = tuple[Path, dict[str, Any], list[Flag]]  # a notebook with its path and flags
+
+
 def plain_files(source: Path, folder: Path) -> tuple[Path, list[str]]:
     """Copy or unpack a student's file or folder into the new `folder`.
 
@@ -59,49 +63,58 @@ def plain_files(source: Path, folder: Path) -> tuple[Path, list[str]]:
     """
     check_kind(source)
     if not source.is_dir():
-        return _from_file(source, folder)
+        return _from_file(source, folder, source.name)
     left_out = unpack(source, folder)
     packed = _only_archive(folder)
     if packed is None:
         return folder, left_out
     above = folder.with_name("packed")
     os.rename(folder, above)
-    return _from_file(above / packed.relative_to(folder), folder)
+    return _from_file(above / packed.relative_to(folder), folder, packed.name)
 
 
-def kept_files(kept: Path, folder: Path) -> tuple[Path, list[str]]:
+def kept_files(kept: Path, name: str, folder: Path) -> tuple[Path, list[str]]:
     """The same for what `receipts.keep` has copied: its files are plain, and are not copied again.
+
+    Args:
+        name: of what was kept, as it came.
 
     Raises:
         SubmissionError: the source cannot be used.
     """
-    packed = _only_archive(kept) if kept.is_dir() else kept
-    return (kept, []) if packed is None else _from_file(packed, folder)
+    if not kept.is_dir():
+        return _from_file(kept, folder, name)
+    packed = _only_archive(kept)
+    return (kept, []) if packed is None else _from_file(packed, folder, packed.name)
 
 
 def _only_archive(folder: Path) -> Path | None:
     """The archive in a folder of ours that holds nothing else, apart from nbgrader's files."""
     files = [file for file in files_in(folder) if file.name not in (TIMESTAMP, SECRET, FACTS)]
-    return files[0] if len(files) == 1 and is_archive(files[0].name) else None
+    is_one = len(files) == 1 and _is_to_unpack(files[0], files[0].name)
+    return files[0] if is_one else None
 
 
-def _from_file(source: Path, folder: Path) -> tuple[Path, list[str]]:
+def _is_to_unpack(path: Path, name: str) -> bool:
+    """Whether a file is an archive by its name, or by its content where it has another name."""
+    return is_archive(name) or (".ipynb" not in name.lower() and form_of(path) != "")
+
+
+def _from_file(source: Path, folder: Path, name: str) -> tuple[Path, list[str]]:
     """Put an archive's files, or a notebook alone, into the new `folder`."""
-    if is_archive(source.name):
+    if _is_to_unpack(source, name):
         try:
             return folder, unpack(source, folder)
         except SubmissionError as error:
-            raise SubmissionError(
-                f"the archive {quoted(source.name)} cannot be used: {error}"
-            ) from None
-    if ".ipynb" not in source.name.lower():
-        raise SubmissionError(
-            f"{quoted(source.name)} is neither a zip nor a notebook: hand in the file that "
-            "python -m grading pack makes."
+            raise SubmissionError(f"the archive {quoted(name)} cannot be used: {error}") from None
+    if ".ipynb" not in name.lower():
+        reason = why_not_opened(source) or (
+            "is neither a zip nor a notebook: hand in the file that python -m grading pack makes"
         )
+        raise SubmissionError(f"{quoted(name)} {reason}.")
     check_size(source)
     folder.mkdir()
-    shutil.copyfile(source, folder / "handed_in.ipynb")
+    shutil.copyfile(source, folder / safe_name(name))
     return folder, []
 
 
@@ -119,16 +132,16 @@ def open_submission(top: Path, stage: Stage, released: NotebookNode) -> Opened:
     return Opened(top, root, files, path, notebook, flags)
 
 
-def _notebook(
-    top: Path, files: Sequence[Path], stage: Stage, released: NotebookNode
-) -> tuple[Path, dict[str, Any], list[Flag]]:
+def _notebook(top: Path, files: Sequence[Path], stage: Stage, released: NotebookNode) -> Found:
     candidates = [path for path in files if ".ipynb" in path.name.lower()]
     wanted = f"{stage.folder}.ipynb"
     if not candidates:
-        raise SubmissionError(f"there is no notebook in what was handed in: hand in {wanted}.")
+        reason = _instead_of_notebook(top, files) or f": hand in {wanted}"
+        raise SubmissionError(f"there is no notebook in what was handed in{reason}.")
     if len(candidates) > MOST_NOTEBOOKS:
         raise SubmissionError(f"there are {len(candidates)} notebooks: hand in only {wanted}.")
-    found, reasons = [], []
+    found: list[Found] = []
+    reasons = []
     # The file with the right name comes first, so its reason is the one that the student reads.
     for path in sorted(candidates, key=lambda path: (path.name != wanted, path)):
         name = quoted(path.relative_to(top).as_posix())
@@ -143,14 +156,44 @@ def _notebook(
             reasons.append(f"{name} has no cell of {stage.folder}: hand in {wanted}")
     if not found:
         raise SubmissionError(f"{reasons[0]}.")
-    if len(found) > 1:
-        names = " and ".join(quoted(one[0].relative_to(top).as_posix()) for one in found[:2])
-        count = "two" if len(found) == 2 else str(len(found))
-        raise SubmissionError(
-            f"there are {count} notebooks of {stage.folder}, {names}: hand in only the one that "
-            "should be graded."
-        )
-    return found[0]
+    path, notebook, flags = _chosen(found, top, wanted)
+    ignored = [other for other in candidates if other != path and other.name == wanted]
+    copies = [other for other, _, _ in found if other != path]
+    if copies or ignored:
+        flags = [*flags, _not_graded_flag(path, [*copies, *ignored], top)]
+    return path, notebook, flags
+
+
+def _chosen(found: Sequence[Found], top: Path, wanted: str) -> Found:
+    """The notebook that is graded: the only one, or the only one with exactly the right name."""
+    exact = [one for one in found if one[0].name == wanted]
+    if len(found) == 1 or len(exact) == 1:
+        return exact[0] if exact else found[0]
+    names = " and ".join(quoted(one[0].relative_to(top).as_posix()) for one in (exact or found)[:2])
+    count = len(exact or found)
+    kind = f"notebooks {wanted}" if exact else f"notebooks of {wanted.removesuffix('.ipynb')}"
+    advice = "" if exact else f", under the name {wanted}"
+    raise SubmissionError(
+        f"there are {'two' if count == 2 else count} {kind}, {names}: hand in only the one that "
+        f"should be graded{advice}."
+    )
+
+
+def _not_graded_flag(path: Path, others: Sequence[Path], top: Path) -> Flag:
+    names = ", ".join(quoted(other.relative_to(top).as_posix()) for other in others[:9])
+    graded = quoted(path.relative_to(top).as_posix())
+    return Flag("other notebook", f"{graded} was graded, and not {names}.")
+
+
+def _instead_of_notebook(top: Path, files: Sequence[Path]) -> str:
+    """What there is in place of a notebook and what to do, to continue a sentence; or ""."""
+    for path in files:
+        reason = "" if path.suffix.lower() == ".png" else why_not_opened(path)
+        if form_of(path):
+            reason = "is an archive in it: unpack that, and hand in its files"
+        if reason:
+            return f", and {quoted(path.relative_to(top).as_posix())} {reason}"
+    return ""
 
 
 def submitted_pictures(opened: Opened, stage: Stage) -> tuple[dict[str, bytes], Path, list[Flag]]:

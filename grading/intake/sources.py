@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
+import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -17,44 +17,27 @@ from distillery.core.errors import CourseError
 from grading.core.records import Flag
 from grading.core.times import in_utc, read_time
 from grading.intake.archives import is_archive, quoted
-from grading.intake.roster import Roster, fold
+from grading.intake.file_kinds import ENDING, base_name
+from grading.intake.platforms import Download
+from grading.intake.roster import Roster
 
-MOODLE = re.compile(r"(?P<name>.+)_(?P<id>\d+)_assignsubmission_(?P<kind>[a-z]+)(?:_(?P<file>.*))?")
-CANVAS = re.compile(r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<id>\d+)_\d+_(?P<file>.+)")
-BLACKBOARD = re.compile(
-    r".+?_(?P<id>[^_]+)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|(?P<end>\.\w+))?"
-)
-PACKED = re.compile(r"(?P<names>.+_.+?)(?: ?\(\d+\))?(?:\.zip|\.tar\.gz|\.tgz|\.ipynb)", re.I)
-OF_PLATFORM = (".csv", ".xlsx", ".html", ".pdf", ".yml")
 METADATA = "submission_metadata.yml"  # of Gradescope
 
-Status = Literal["accepted", "rejected", "unchanged", "unknown"]
+MOST_NAMES = 50  # of files in one folder that are looked at
 
-
-@dataclass(frozen=True)
-class Download:
-    """A file or folder of a student's, as the platform names it.
-
-    keys:    what the platform calls the student, the most reliable name first.
-    time:    when the platform says it was handed in.
-    file:    the student's own name of the file; "" of a folder.
-    problem: why its student cannot be found.
-    """
-
-    path: Path
-    keys: tuple[str, ...]
-    time: datetime | None = None
-    file: str = ""
-    late: bool = False
-    problem: str = ""
+# "set aside": another submission of the same student counts, and this one is kept beside it.
+Status = Literal["accepted", "rejected", "unchanged", "set aside", "unknown"]
 
 
 @dataclass(frozen=True)
 class Upload:
     """Everything that one student uploaded for an assignment.
 
-    time:  when; None where the platform does not say it.
-    names: other names of the student.
+    time:   when; None where the platform does not say it.
+    names:  other names of the student.
+    note:   what the instructor should know of how it was chosen.
+    proven: whether the platform says whose it is, and not only a name of the student's choice.
+    rival:  whether another one of the same student came with it, and counts.
     """
 
     student: str
@@ -62,6 +45,9 @@ class Upload:
     time: datetime | None = None
     names: tuple[str, ...] = ()
     flags: tuple[Flag, ...] = ()
+    note: str = ""
+    proven: bool = True
+    rival: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,96 +60,111 @@ class CollectResult:
     received: datetime | None = None
 
 
-def downloads_in(folder: Path, roster: Roster, zone: ZoneInfo) -> Iterator[Download]:
-    """The students' files in a folder of downloads, without the platform's own files.
-
-    zone: of the course, where a platform writes a time without one.
-    """
-    for path in sorted(folder.iterdir()):
-        name = path.name
-        if name.startswith(".") or name == "__MACOSX" or path.suffix.lower() in OF_PLATFORM:
-            continue
-        download = _read_name(path, roster, zone)
-        if download is not None:
-            yield download
-
-
-def _read_name(path: Path, roster: Roster, zone: ZoneInfo) -> Download | None:
-    """What a file's name says, as platforms or `pack` write it; None of a platform's own file."""
-    name = path.name
-    if match := MOODLE.fullmatch(name):
-        keys = (match["id"], match["name"])
-        return Download(path, keys, file=match["file"] or "") if match["kind"] == "file" else None
-    if match := BLACKBOARD.fullmatch(name):
-        if match["end"] == ".txt":  # what the student wrote in Blackboard's form
-            return None
-        time = in_utc(datetime.strptime(match["time"], "%Y-%m-%d-%H-%M-%S"), zone)
-        return Download(path, (match["id"],), time, match["file"] or "")
-    if match := CANVAS.fullmatch(name):
-        keys = (match["id"], match["name"])
-        return Download(path, keys, file=match["file"], late=bool(match["late"]))
-    if match := PACKED.fullmatch(name):
-        return Download(path, _packed_keys(match["names"], roster), file=name)
-    if path.is_dir() and roster.ids.keys() & map(fold, _packed_keys(name, roster)):
-        return Download(path, _packed_keys(name, roster))
-    stem = name if path.is_dir() else name.split(".")[0]
-    known = fold(stem) in roster.ids
-    problem = "" if known else "the name contains no known id; give a --roster with this student"
-    return Download(path, (stem,), file="" if path.is_dir() else name, problem=problem)
-
-
-def _packed_keys(names: str, roster: Roster) -> tuple[str, ...]:
-    """The ids that NAME_ID may mean, and NAME_ID itself.
-
-    The names that `pack` writes have no "_". Others may have, and a roster tells which is the id.
-    """
-    parts = names.split("_")
-    tails = ["_".join(parts[index:]) for index in range(1, len(parts))]
-    return (*(tails if roster.ids else tails[:1]), names)
-
-
 def uploads_of(
     downloads: Iterable[Download], roster: Roster, work: Path
 ) -> tuple[list[Upload], list[CollectResult]]:
-    """One upload a student, the newest where the platform gives times; and what is unclear.
+    """What each student uploaded, and what is unclear.
+
+    Of what a platform says is a student's, the newest is one upload. Everything that only has a
+    student's name is an upload of its own, the likeliest first.
 
     work: an empty folder, for uploads of several files.
     """
     unknown: list[CollectResult] = []
     of_student: dict[str, list[Download]] = {}
     for one in downloads:
-        student, problem = ("", one.problem) if one.problem else roster.find(one.keys)
+        student, problem = one.student(roster)
         if problem:
-            unknown.append(CollectResult(quoted(one.path.name), "unknown", problem))
+            unknown.append(CollectResult(one.label, "unknown", problem))
         else:
             of_student.setdefault(student, []).append(one)
     uploads = []
     for student, downloaded in sorted(of_student.items()):
-        found = _upload_of(student, downloaded, roster, work)
+        proven = [one for one in downloaded if one.proven]
+        found = _proven_upload(student, proven, roster, work) if proven else None
         if isinstance(found, Upload):
             uploads.append(found)
-        else:
+        elif found:
             unknown.append(found)
+        claims = [one for one in downloaded if not one.proven]
+        if not roster.ids and len({one.keys[0] for one in claims}) > 1:
+            names = " and ".join(one.label for one in claims[:2])
+            question = f"{names}: which one counts? give a --roster, or move the others away"
+            unknown.append(CollectResult(student, "unknown", question))
+            continue
+        for one in sorted(claims, key=_doubt):
+            is_rival = any(other.student == student for other in uploads)
+            uploads.append(replace(_claim(student, one), rival=is_rival))
     return uploads, unknown
 
 
-def _upload_of(
+def _proven_upload(
     student: str, downloads: Sequence[Download], roster: Roster, work: Path
 ) -> Upload | CollectResult:
-    """The upload of one student, or why it is unclear which one counts."""
-    times = [one.time for one in downloads if one.time]
-    newest = [one for one in downloads if not times or one.time == max(times)]
+    """The newest of what a platform says is the student's, or why it is unclear which that is."""
+    newest = _newest(downloads)
     source = _together(newest, work / student)
     if not roster.ids and len({one.keys[0] for one in downloads}) > 1:
         source = None  # two names that give the same safe name
     if source is None:
-        names = " and ".join(quoted(one.path.name) for one in newest[:2])
+        names = " and ".join(one.label for one in newest[:2])
         question = f"{names}: which one counts? move the others away"
         return CollectResult(student, "unknown", question)
     late = any(one.late for one in newest)
-    flags = (Flag("late", "the platform's file name says that it was late."),) if late else ()
+    flags = [Flag("late", "the platform's file name says that it was late.")] if late else []
+    flags += _of_others(student, newest, roster)
     called = tuple(dict.fromkeys(key for one in downloads for key in one.keys))
-    return Upload(student, source, max(times) if times else None, called, flags)
+    attempts = {(one.time, one.attempt) for one in downloads}
+    note = f"the last of {len(attempts)} attempts" if len(attempts) > 1 else ""
+    return Upload(student, source, newest[0].time, called, tuple(flags), note=note)
+
+
+def _newest(downloads: Sequence[Download]) -> list[Download]:
+    """The files of the last attempt; all, where the platform gives neither times nor numbers."""
+    times = [one.time for one in downloads if one.time]
+    last = [one for one in downloads if not times or one.time == max(times)]
+    return [one for one in last if one.attempt == max(other.attempt for other in last)]
+
+
+def _of_others(student: str, downloads: Sequence[Download], roster: Roster) -> list[Flag]:
+    """A flag where a file has the name of another student than the platform says."""
+    names = [name for one in downloads for name in (one.file, *_names_in(one.path)) if name]
+    for name in names:
+        others = roster.named_in(base_name(name)) - {student}
+        if others:
+            sentence = (
+                f"the platform says that it is {student}'s, and its file {quoted(name)} names "
+                f"{' and '.join(sorted(others))}."
+            )
+            return [Flag("student id", sentence)]
+    return []
+
+
+def _names_in(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir())[:MOST_NAMES]
+
+
+def _claim(student: str, one: Download) -> Upload:
+    """An upload that is the student's by its name alone."""
+    kind = "file" if one.file else "folder"
+    flag = Flag(
+        "unproven id",
+        f"that it is {student}'s is said only by the {kind}'s name, {quoted(one.path.name)}, which "
+        "anybody can write.",
+    )
+    return Upload(student, one.path, one.time, one.keys, (flag,), proven=False)
+
+
+def _doubt(one: Download) -> tuple[bool, int, str]:
+    """What claims are sorted by: first those without the mark of a copy, and the older ones."""
+    is_copy = base_name(one.path.name, is_folder=not one.file) != ENDING.sub("", one.path.name)
+    try:
+        changed = int(os.lstat(one.path).st_mtime)
+    except OSError:
+        changed = 0
+    return bool(one.file) and is_copy, changed, one.path.name
 
 
 def _together(downloads: Sequence[Download], folder: Path) -> Path | None:
@@ -174,9 +175,10 @@ def _together(downloads: Sequence[Download], folder: Path) -> Path | None:
     whole = any(not name or is_archive(name) for name in names)
     if whole or len(set(names)) < len(names) or any(not _is_plain(one.path) for one in downloads):
         return None
-    folder.mkdir()
     for one in downloads:
-        shutil.copyfile(one.path, folder / Path(one.file).name)
+        place = folder.joinpath(*(part for part in Path(one.file).parts if part not in ("/", "..")))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(one.path, place)
     return folder
 
 

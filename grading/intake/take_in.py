@@ -99,7 +99,7 @@ def take_in_kept(receipt: Receipt, source: Path, submission: Submission) -> Inta
         CourseError: as `take_in` does.
     """
     if receipt.source.exists():
-        return _take_in(partial(kept_files, receipt.source), submission, receipt)
+        return _take_in(partial(kept_files, receipt.source, receipt.name), submission, receipt)
     receipt = replace(receipt, source=source)
     return _take_in(partial(plain_files, source), submission, receipt)
 
@@ -130,7 +130,7 @@ def _take_in(
         except SubmissionError as error:
             files = {f"{assignment}.ipynb": nbformat.writes(released).encode()}
             found, missing, rejected = [], (), str(error)
-        flags = tuple(dict.fromkeys([*receipt.flags, *found]))
+        flags = tuple(dict.fromkeys([*receipt.all_flags, *found]))
         intake = Intake(
             submission=replace(submission, digest=digest_of(files, flags, rejected)),
             received=received.astimezone(timezone.utc),

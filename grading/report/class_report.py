@@ -5,7 +5,9 @@ python -m grading report --all --anonymous
 
 Writes reports/<stage>.html, reports/<stage>.csv and, for Gradescope,
 reports/gradescope/<stage>/<student>/results.json. With --anonymous it only writes
-reports/<stage>-anonymous.html, which has no names and can be shown in class.
+reports/<stage>-anonymous.html, which has no names and can be shown in class. It prints when the
+stage was due, and the wrong answers that no known mistake explains, grouped by what they have in
+common. Times are in the course's time_zone, which stands in rules.yaml.
 """
 
 from __future__ import annotations
@@ -13,15 +15,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from distillery.core.cli import documented
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write
+from grading.core.due_dates import due_date, due_sentence
 from grading.core.records import Flag, Record, Store, Verdict
+from grading.core.rules import zone_of
 from grading.core.submission import submissions
+from grading.core.times import IN_UTC, span, stamp
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 
@@ -202,11 +210,15 @@ def page(
     pairs: Sequence[SimilarPair] = (),
     new: Sequence[str] = (),
     *,
+    due: datetime | None = None,
+    zone: ZoneInfo = IN_UTC,
     anonymous: bool = False,
 ) -> str:
     """The class overview as one page without script.
 
     Args:
+        due: when the assignment was due, without extensions.
+        zone: in which times are shown.
         new: students whose last submission is not graded yet.
 
     Raises:
@@ -218,9 +230,11 @@ def page(
     from grading.feedback.pages import TEMPLATES, number, policy, style
     from grading.feedback.text import one_line
     from grading.judge.similarity import HINT
+    from grading.report.unnamed import alike
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES / "class_report"), autoescape=True)
     environment.filters |= {"text": one_line, "number": number}
+    environment.filters |= {"time": partial(stamp, zone=zone), "span": span}
     flags = [(row.student, flag) for row in table for flag in row.record.flags]
     html = environment.get_template("index.html.j2").render(
         style=style(),
@@ -237,11 +251,13 @@ def page(
         bars=distribution(table),
         tasks=tasks(table),
         mistakes=mistakes(table),
+        unnamed=alike(row.record for row in table),
         flags=flags,
         kinds=Counter(flag.kind for _, flag in flags).most_common(),
         pairs=pairs,
         new=new,
         hint=HINT,
+        due=due_sentence(stage.folder, due, zone),
         anonymous=anonymous,
     )
     live = active_parts(html)
@@ -253,13 +269,17 @@ def page(
     return html
 
 
-def csv_table(table: Sequence[Row]) -> bytes:
-    """The class as CSV, one row per student, safe for spreadsheets."""
-    from grading.report.export import Value, csv_bytes, status
+def csv_table(table: Sequence[Row], zone: ZoneInfo) -> bytes:
+    """The class as CSV, one row per student, safe for spreadsheets.
+
+    zone: in which times are written.
+    """
+    from grading.report.export import Value, csv_bytes, local, status
+    from grading.report.unnamed import unnamed
 
     names = list(dict.fromkeys(one.task for row in table for one in row.record.verdicts))
-    last = ("late_penalty", "total", "worth", "misconceptions", "flags")
-    found: list[list[Value]] = [["student_id", "status", "reason", *names, *last]]
+    last = ("late_penalty", "total", "worth", "misconceptions", "unnamed", "flags")
+    found: list[list[Value]] = [["student_id", "status", "reason", "handed_in", *names, *last]]
     for row in sorted(table, key=lambda row: row.student):
         points = {one.task: row.points(one) for one in row.record.verdicts}
         failed = row.record.status == "grader error"
@@ -268,11 +288,15 @@ def csv_table(table: Sequence[Row]) -> bytes:
                 row.student,
                 status(row.grades, row.record),
                 row.record.reason,
+                local(row.grades.handed_in, zone) if row.grades else None,
                 *(None if failed else points.get(name) for name in names),
                 row.grades.penalty if row.grades else 0,
                 None if failed else row.total,
                 row.worth,
                 "; ".join(one.misconception for one in row.record.verdicts if one.misconception),
+                "; ".join(
+                    f"{one.task}: {said}" for one in row.record.verdicts if (said := unnamed(one))
+                ),
                 "; ".join(_in_words(flag) for flag in row.record.flags),
             ]
         )
@@ -299,15 +323,16 @@ def write(course: Path, stage: Stage, *, anonymous: bool = False) -> list[Path]:
         )
     table = _with_copies(table, course, stage)
     folder = course / "reports"
+    due, zone = due_date(course, stage.folder), zone_of(course)
     if anonymous:
         path = folder / f"{stage.folder}-anonymous.html"
-        atomic_write(path, page(stage, table, anonymous=True))
+        atomic_write(path, page(stage, table, due=due, zone=zone, anonymous=True))
         return [path]
     pairs = unusual_pairs(course, stage, [row.student for row in table])
     paths = [folder / f"{stage.folder}.html", folder / f"{stage.folder}.csv"]
-    atomic_write(paths[0], page(stage, table, pairs, ungraded(course, stage)))
-    atomic_write(paths[1], csv_table(table))
-    return [*paths, *_gradescope(folder / "gradescope" / stage.folder, table)]
+    atomic_write(paths[0], page(stage, table, pairs, ungraded(course, stage), due=due, zone=zone))
+    atomic_write(paths[1], csv_table(table, zone))
+    return [*paths, *_gradescope(folder / "gradescope" / stage.folder, table, zone)]
 
 
 def _with_copies(table: Sequence[Row], course: Path, stage: Stage) -> list[Row]:
@@ -324,12 +349,13 @@ def _with_copies(table: Sequence[Row], course: Path, stage: Stage) -> list[Row]:
     return found
 
 
-def _gradescope(folder: Path, table: Sequence[Row]) -> list[Path]:
+def _gradescope(folder: Path, table: Sequence[Row], zone: ZoneInfo) -> list[Path]:
     from grading.report.gradescope import results_json
 
     written = []
     for row in table:
-        path, content = folder / row.student / "results.json", results_json(row.record, row.grades)
+        path = folder / row.student / "results.json"
+        content = results_json(row.record, row.grades, zone)
         if content is None:
             # An earlier grade must not remain for a submission that could not be graded.
             path.unlink(missing_ok=True)
@@ -337,6 +363,17 @@ def _gradescope(folder: Path, table: Sequence[Row]) -> list[Path]:
             atomic_write(path, content)
             written.append(path)
     return written
+
+
+def _print_summary(course: Path, stage: Stage) -> None:
+    """When it was due, and the wrong answers that no known mistake explains, in groups."""
+    from grading.report.unnamed import alike, text_table
+
+    print(due_sentence(stage.folder, due_date(course, stage.folder), zone_of(course)))
+    groups = alike(row.record for row in rows(course, stage))
+    if groups:
+        print("Wrong answers without a known mistake, by what they have in common:")
+        print(*text_table(groups), sep="\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -359,6 +396,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise CourseError(f"nothing has been graded in {course}.")
     for stage in chosen:
         paths = write(course, stage, anonymous=options.anonymous)
+        _print_summary(course, stage)
         for path in paths[:2]:
             print(f"wrote {path}")
         if len(paths) > 2:

@@ -11,8 +11,9 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from nbgrader.api import Gradebook, MissingEntry, SubmittedAssignment
 from nbgrader.plugins import ExportPlugin
@@ -20,6 +21,7 @@ from nbgrader.plugins import ExportPlugin
 from distillery.core.files import atomic_write
 from grading.core.notebook_cells import task_of
 from grading.core.records import Record, Store
+from grading.core.rules import zone_of
 from grading.core.submission import Submission
 from grading.feedback.text import one_line
 from grading.intake.clean_folder import load_intake
@@ -43,6 +45,7 @@ class Grades:
     penalty: late penalty in points.
     total: points after the penalty, never below zero.
     worth: points of the whole assignment.
+    handed_in, due: in UTC; the due date with this student's extension, or None.
     seconds_late: after extensions.
     to_grade: whether something waits to be graded by hand.
     """
@@ -52,6 +55,7 @@ class Grades:
     total: float
     worth: float
     handed_in: datetime | None
+    due: datetime | None
     seconds_late: float
     to_grade: bool
 
@@ -77,6 +81,7 @@ def table(
     wanted.sort(key=lambda assignment: assignment.name)
     tasks = [task for assignment in wanted for task in _tasks(assignment)]
     rows: list[list[Value]] = [[*PERSON, *FACTS, *tasks, *TOTALS]]
+    zone = zone_of(course)
     people = [one for one in gradebook.students if not students or one.id in students]
     for student in sorted(people, key=lambda one: one.id):
         person = [student.id, student.last_name, student.first_name, student.email]
@@ -84,20 +89,30 @@ def table(
             grades = grades_of(gradebook, assignment.name, student.id)
             record = current_record(course, assignment.name, student.id)
             worth = float(assignment.max_score or 0)
-            rows.append([*person, *_row(assignment.name, worth, grades, record, tasks)])
+            rows.append([*person, *_row(assignment.name, worth, grades, record, tasks, zone)])
     return rows
 
 
 def _row(
-    assignment: str, worth: float, grades: Grades | None, record: Record | None, tasks: list[str]
+    assignment: str,
+    worth: float,
+    grades: Grades | None,
+    record: Record | None,
+    tasks: list[str],
+    zone: ZoneInfo,
 ) -> list[Value]:
     reason = record.reason if record else ""
     if grades is None:
         return [assignment, NOT_HANDED_IN, "", None, *([None] * len(tasks)), 0, 0, 0, worth]
-    facts = [assignment, status(grades, record), reason, grades.handed_in]
+    facts = [assignment, status(grades, record), reason, local(grades.handed_in, zone)]
     points = [grades.points.get(task) for task in tasks]
     reached = sum(grades.points.values())
     return [*facts, *points, reached, grades.penalty, grades.total, grades.worth]
+
+
+def local(time: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """A time of the gradebook, which is in UTC, in the zone of the course."""
+    return time.replace(tzinfo=timezone.utc).astimezone(zone) if time else None
 
 
 def status(grades: Grades | None, record: Record | None) -> str:
@@ -140,6 +155,7 @@ def _grades(submission: SubmittedAssignment) -> Grades:
         total=max(0.0, score - penalty),
         worth=float(submission.max_score or 0),
         handed_in=submission.timestamp,
+        due=submission.duedate,
         seconds_late=float(submission.total_seconds_late),
         to_grade=any(
             grade.needs_manual_grade and grade.auto_score is None and grade.manual_score is None

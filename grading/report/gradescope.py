@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from grading.core.records import Record, Verdict
+from grading.core.times import IN_UTC, shown
 from grading.feedback.text import plain
 from grading.report.export import Grades
 
@@ -15,17 +17,20 @@ MOST_LINES = 40
 VISIBLE = "after_published"  # until then the whole class can still be graded again
 
 
-def results(record: Record, grades: Grades | None = None) -> dict[str, Any] | None:
+def results(
+    record: Record, grades: Grades | None = None, zone: ZoneInfo = IN_UTC
+) -> dict[str, Any] | None:
     """The content of a results.json; None for a grader error, which must not look like a zero.
 
     Args:
         grades: from the gradebook, if there are any: with points set by hand and the late penalty.
+        zone: in which times are shown.
     """
     if record.status == "grader error":
         return None
     said = record.reason or "Each task below says what the grader found."
     if grades is not None and grades.penalty:
-        said += f"\nHanded in late: {grades.penalty:g} points off."
+        said += f"\nHanded in late: {grades.penalty:g} points off.{_times(grades, zone)}"
     tests = [_test(index, one, grades) for index, one in enumerate(record.verdicts, start=1)]
     total = grades.total if grades is not None else record.points
     return {
@@ -41,9 +46,17 @@ def results(record: Record, grades: Grades | None = None) -> dict[str, Any] | No
     }
 
 
-def results_json(record: Record, grades: Grades | None = None) -> bytes | None:
+def _times(grades: Grades, zone: ZoneInfo) -> str:
+    if grades.handed_in is None or grades.due is None:
+        return ""
+    return f" It came {shown(grades.handed_in, zone)}, and was due {shown(grades.due, zone)}."
+
+
+def results_json(
+    record: Record, grades: Grades | None = None, zone: ZoneInfo = IN_UTC
+) -> bytes | None:
     """The file as bytes, small enough for Gradescope."""
-    facts = results(record, grades)
+    facts = results(record, grades, zone)
     if facts is None:
         return None
     content = json.dumps(facts, indent=1).encode()

@@ -6,7 +6,8 @@ python -m grading autograde 01_sds --scheduler tcp://login-node:8786
 
 Finished submissions are not graded again, so the same command continues a run that was stopped, by
 Ctrl-C or a power cut. A new submission is graded again, and so are all of them when the rules have
-changed; an extension or a new due date changes only the late penalties.
+changed; an extension or a new due date changes only the late penalties. At the end it says when the
+assignment was due and who is late, in the course's time_zone, which stands in rules.yaml.
 Student code runs in sandboxes that the worker processes start; only this process writes to the
 gradebook.
 """
@@ -31,7 +32,7 @@ from distillery.core.errors import CourseError, in_short
 from grading.core.records import Record, Store
 from grading.core.rules import NAME, Rules, settle
 from grading.core.submission import Submission, submissions
-from grading.gradebook.penalty_cache import are_current, remember
+from grading.gradebook.penalty_cache import remember, remembered
 from grading.intake.clean_folder import TIMESTAMP, Intake
 from grading.intake.released import check_released
 from grading.intake.take_in import ensure_taken_in
@@ -238,14 +239,16 @@ def _check_interrupt(interrupted: threading.Event) -> None:
 
 
 def _update_penalties(assignment: str, course: Path) -> None:
-    """Name the students whose late penalty changed, by an extension or a new due date."""
-    if are_current(assignment, course):
-        return
-    from grading.gradebook.writer import GradebookWriter
+    """Say who is late, and whose penalty changed by an extension or a new due date."""
+    changed: list[str] = []
+    said = remembered(assignment, course)
+    if said is None:
+        from grading.gradebook.writer import GradebookWriter
 
-    writer = GradebookWriter(course, assignment)
-    changed = writer.update_penalties()
-    remember(assignment, course, writer.url)
+        writer = GradebookWriter(course, assignment)
+        changed, said = writer.update_penalties(), writer.lateness()
+        remember(assignment, course, writer.url, said)
+    print(*said, sep="\n", file=sys.stderr)
     if changed:
         more = f" and {len(changed) - MOST_NAMED} more" * (len(changed) > MOST_NAMED)
         names = f"{', '.join(changed[:MOST_NAMED])}{more}"

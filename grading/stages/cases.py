@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
-
 from grading.stages import parts
 from grading.stages.inputs.random_inputs import Draws
+from grading.stages.known_answers import Choices
 
 CASES: dict[str, Draws] = {}
-# Of a task with several right values: its case -> what each is called, its weights, the directions.
-ACCEPTED: dict[str, Callable[[Any], tuple[list[str], Tensor, Tensor]]] = {}
+# Of the tasks that leave a choice open: a case -> what is known of it.
+OPEN: dict[str, Callable[[Any], Choices]] = {}
 for _module in parts("cases"):
     CASES |= _module.CASES
-    ACCEPTED |= getattr(_module, "ACCEPTED", {})
+    OPEN |= getattr(_module, "OPEN", {})

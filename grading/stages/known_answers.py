@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
+
+from distillery.course.choices import AcceptedSteps, WeightedSums
 
 Function = Callable[..., Any]
 
@@ -16,15 +18,33 @@ class Answer:
 
     task: "stage.function".
     sentence: of a wrong one, the end of "this is what you get when ...".
+    choosing: of a wrong one to a task that leaves a choice open: a choice -> it, with that choice.
     """
 
     task: str
     function: Function
     sentence: str = ""
+    choosing: Callable[[Any], Function] | None = None
 
     @property
     def name(self) -> str:
         return self.function.__name__
+
+
+class Choices(Protocol):
+    """What is known of a case of a task that leaves a choice open.
+
+    accepted: the right values, whatever is chosen.
+    """
+
+    accepted: AcceptedSteps
+
+    def sums_of(self, answer: Answer, *, ordinary: bool) -> WeightedSums | None:
+        """What a mistake does, whatever it chooses; None where that is the same, or not known.
+
+        Args:
+            ordinary: of the ordinary trial, of which more may be stored than of the others.
+        """
 
 
 def wrong(task: str, sentence: str) -> Callable[[Function], Answer]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from distillery.core.errors import CourseError
-from distillery.course.saved_cells import only_in_file
-from distillery.course.saved_text import holds, is_answered, replaced
+from distillery.course.saved_cells import lacks, only_in_file
+from distillery.course.saved_text import holds, is_answered, names_of, only_outside, replaced
 from distillery.course.todo_cell import Answer, answer_in, read_answer, task_named
 from grading.core.manifest import Cell
 from grading.core.notebook_cells import grade_id_of, source_of, todo_id
@@ -139,9 +139,11 @@ def differing(
     except (OSError, ValueError):
         yield f"{name} cannot be read; unpack it from the zip and run your cells."
         return
+    given = names_of(stage.fixed.stub)
     for function in stage.fixed.functions:
         task = f"{stage.fixed.module}.{function}"
         answer = answers.get(function)
+        outside = only_outside(present, answer.code, given) if answer else []
         if answer is None and is_answered(present, task) and task not in " ".join(faults):
             yield only_in_file(task)
         elif answer is not None and not holds(present, task, answer.code):
@@ -150,3 +152,5 @@ def differing(
                 f"the cell, or replace its text by the line %load_todo {task} if the file's is the "
                 f"better one{again}."
             )
+        elif outside:
+            yield lacks(task, outside)

@@ -138,12 +138,12 @@ curves(
 # > **5 minutes · difficulty ●○○ · {points of add_noise} · CPU**
 #
 # **Contract.** Given `x0` and `eps` `(B, C, h, w)` and `alpha_bar` `(B, 1, 1, 1)`, one level for
-# each latent of the batch, return the `xt` that `eps` draws from this distribution. Do not change
-# the arguments. If you are stuck for ten minutes, unfold a hint; that is what they are for.
+# each latent of the batch and anywhere in (0, 1), return the `xt` that `eps` draws from this
+# distribution. Do not change the arguments. If you are stuck for ten minutes, unfold a hint; that
+# is what they are for.
 #
 # Running the cell saves your function into `guidance/tour.py`. The later cells, the other notebooks
-# and the command line all use what you write here. In a terminal in the
-# course folder, `pytest guidance` checks all your functions, one test for each task.
+# and the command line all use what you write here.
 
 # %%
 # TODO tour.add_noise
@@ -210,7 +210,7 @@ show(prior.decode(xt), [f"t = {t}" for t in levels.tolist()])
 #
 # **Contract.** Given `xt` and `eps` `(B, C, h, w)` and `alpha_bar` `(B, 1, 1, 1)`, return the clean
 # latents that `xt` was made from if `eps` is the noise in it. Do not clamp: latents have no fixed
-# range.
+# range. Do not change the arguments.
 
 # %%
 # TODO tour.predict_x0
@@ -343,8 +343,9 @@ show(
 #
 # > **5 minutes · difficulty ●○○ · {points of classifier_free_guidance} · CPU**
 #
-# **Contract.** Given `eps_uncond` and `eps_text` `(B, C, h, w)` and a number `guidance_scale`,
-# return the guided `eps_hat` `(B, C, h, w)`.
+# **Contract.** Given `eps_uncond` and `eps_text` `(B, C, h, w)` and a number `guidance_scale`, 0 or
+# more and not always whole, return the guided `eps_hat` `(B, C, h, w)`. Do not change the
+# arguments.
 
 # %%
 # TODO tour.classifier_free_guidance

@@ -118,9 +118,10 @@ EFFORT = effort()  # share of each run's steps to compute; 1 unless the environm
 # > **5 minutes · difficulty ●○○ · {points of sample_timesteps} · CPU**
 #
 # **Contract.** Return `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device,
-# each of $t_{\min}, \dots, t_{\max}$ equally likely and *both ends included*. All the randomness
-# comes from `generator`: the same state, the same timesteps. `step` and `steps` tell how far the
-# run has come; uniform sampling ignores them, later schedules will use them.
+# each of $t_{\min}, \dots, t_{\max}$ equally likely and *both ends included*, each drawn
+# independently of the others. All the randomness comes from `generator`: the same state, the same
+# timesteps, and a draw moves it on. `step` and `steps` tell how far the run has come; uniform
+# sampling ignores them, later schedules will use them.
 
 # %%
 # TODO sds.sample_timesteps
@@ -176,8 +177,8 @@ sds.sample_timesteps(8, step=0, steps=400, t_min=20, t_max=980, generator=genera
 #
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second)` gives two predictions `(B, C, h, w)`, in the order of
-# the conditions, for the price of a single call. Return `(B, C, h, w)` *without a graph*: nothing
-# in here is differentiated. Do not change `x0`.
+# the conditions, for the price of a single call. `uncond` may be a negative prompt. Return
+# `(B, C, h, w)` *without a graph*: nothing in here is differentiated. Do not change the arguments.
 
 # %%
 # TODO sds.sds_grad
@@ -203,13 +204,14 @@ compare_picture("sds.sds_grad")
 # <details><summary>Help: the check says that a graph comes along.</summary>
 #
 # `x0` arrives with `requires_grad`, so PyTorch records everything that you compute from it.
+# `predict_noise` cuts this record; so your result holds `x0` in some other way too.
 # `torch.no_grad()` works as a `with` block and as a decorator.
 #
 # </details>
 # <details><summary>Help: the numbers differ, and I can't see why.</summary>
 #
-# Look at the last line of the check first: it knows two dozen mistakes by name. If it names none,
-# set things to simple values. With $s = 0$ the prompt must not matter. With $t$ near 0 the weight
+# Look at the last line of the check first: it knows many mistakes by name. If it names none, set
+# things to simple values. With $s = 0$ the prompt must not matter. With $t$ near 0 the weight
 # is nearly 0. And the noise that you subtract must be the noise that you put in.
 #
 # </details>
@@ -312,7 +314,8 @@ show(
 #
 # **Contract.** Given `x0` `(B, C, h, w)`, which has a graph, and `grad` of the same shape,
 # return a scalar whose gradient with respect to `x0` is *exactly* `grad`: not half of it, not
-# divided by the batch or by the number of pixels.
+# divided by the batch or by the number of pixels. The caller calls `backward()`; the value of the
+# loss is free.
 
 # %%
 # TODO sds.sds_loss
@@ -325,7 +328,7 @@ compare_picture("sds.sds_loss")
 
 # %% [markdown]
 # **What you should see.** What autograd returns for your loss. It is exactly the gradient that was
-# given: a heart minus a boat, and a boat minus a heart.
+# given: a boat minus a heart, and a heart minus a boat.
 #
 # <details><summary>Help: what does "stands still" mean?</summary>
 #
@@ -339,10 +342,10 @@ compare_picture("sds.sds_loss")
 # have a mean where the formula has a sum. `mse_loss` averages by default.
 #
 # </details>
-# <details><summary>Help: why not simply <code>(x0 * grad).sum()</code>?</summary>
+# <details><summary>Help: is this the only loss with that gradient?</summary>
 #
-# With `grad` constant, its derivative is the same, and the check accepts it. The squared form tells
-# you a little more: its value is half the squared length of the gradient.
+# No. The check looks at the gradient alone and accepts every loss that has the right one. The
+# squared form tells you a little more: its value is half the squared length of the gradient.
 #
 # </details>
 

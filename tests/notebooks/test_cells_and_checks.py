@@ -152,7 +152,9 @@ def test_where_no_file_can_be_asked_the_cell_is_to_be_run(student):
     student.notebook.unlink()
     assert "is still to do" in student.runs(CHECK)
     student.writes(STUBS.replace(function_text(STUBS, "add_noise"), RIGHT))
-    assert "has not been run here, and only the cell is graded" in student.runs(CHECK)
+    said = student.runs(CHECK)
+    assert said.startswith("The cell of tour.add_noise has not been run here, and only the cell")
+    assert said.endswith(SAID_RIGHT)
 
 
 NOT_SAVED = {
@@ -228,6 +230,34 @@ def test_an_edit_after_the_save_is_seen(student):
     assert "tour.add_noise: not yet." in said
 
 
+@pytest.mark.parametrize(
+    ("outside", "inside"),
+    [
+        ("import math", "math.sqrt(1) * "),
+        ("def one():\n    return 1", "one() * "),
+        ("ONE = 1", "ONE * "),
+    ],
+)
+def test_what_only_the_file_has_is_missing_in_the_cell(student, outside, inside):
+    student.writes(f"{STUBS}\n\n{outside}\n")
+    cell = CELL.replace("return ", f"return {inside}")
+    student.runs(cell)
+    said = student.runs(CHECK)
+    name = inside.split(".")[0].split("(")[0].split(" ")[0]
+    assert said.startswith(f"The cell of add_noise uses {name}, which only guidance/tour.py has.")
+    assert said.endswith(SAID_RIGHT)
+    student.writes(STUBS)
+    student.runs(cell.replace("\ndef", f"\n{outside}\ndef"))
+    assert student.runs(CHECK) == SAID_RIGHT
+
+
+def test_what_another_cell_defines_is_graded_with_it(student):
+    body = "def predict_x0(xt, eps, alpha_bar):\n    return one() * xt\n"
+    student.runs(f"%%todo tour.predict_x0\ndef one():\n    return 1\n\n\n{body}")
+    student.runs(CELL.replace("return ", "return one() * "))
+    assert student.runs(CHECK) == SAID_RIGHT
+
+
 def test_every_cell_begins_with_the_files_as_they_are(student):
     student.runs("import guidance.tour\nbefore = tour\n" + CHECK)
     student.writes("def add_noise(x0, eps, alpha_bar):\n    return 1\n")
@@ -239,7 +269,7 @@ def test_every_cell_begins_with_the_files_as_they_are(student):
 def test_a_name_that_is_gone_from_the_file_is_gone(student):
     student.runs(CELL)
     student.writes(student.module.read_text("utf-8").replace("def add_noise", "def add_nose"))
-    assert "guidance/tour.py holds no add_noise" in student.runs(CHECK)
+    assert student.runs(CHECK).startswith("guidance/tour.py holds no add_noise")
     assert "NameError" in student.runs("add_noise")
     assert "AttributeError" in student.runs("tour.add_noise")
 
@@ -251,7 +281,7 @@ def test_a_broken_file_is_said_once_and_cells_go_on(student):
     assert said.startswith("guidance/tour.py cannot be loaded (SyntaxError: invalid syntax")
     assert said.endswith("cells use it as it was before.\nadd_noise\n")
     assert student.runs("print(1)") == "1\n"
-    assert "it stops with an error" in student.runs(CHECK)
+    assert student.runs(CHECK).startswith("tour.add_noise: it stops with an error.")
 
 
 def test_what_is_no_part_of_the_answer_is_left_out_and_not_run(student):

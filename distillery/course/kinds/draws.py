@@ -36,8 +36,11 @@ from distillery.course.record import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DRAWS = 8400  # in a call; more where the range is long
-DRAWS_OF_EACH = 25  # at least, of every timestep: a fair sampler misses an end once in 10^11 times
+DRAWS = 8400  # in a call; more where the range is long, fewer where it is short
+MOST_OF_EACH = 400  # draws of every timestep of a short range
+DRAWS_OF_EACH = 16  # at least, of every timestep: a fair sampler misses an end once in 10^7 times
+FEW = 4  # latents of a small batch
+CALLS = 1000  # for small batches
 FARTHEST = 1000  # timesteps beyond the range that are drawn at their own place
 
 
@@ -57,7 +60,8 @@ class DrawsCase(Case):
         Beyond the fewest it is a power of 2, of which a Fourier transform is fast.
         """
         values = self.values["t_max"] - self.values["t_min"] + 1
-        return max(DRAWS, 2 ** (DRAWS_OF_EACH * values - 1).bit_length())
+        enough = 2 ** (DRAWS_OF_EACH * values - 1).bit_length()
+        return max(min(DRAWS, MOST_OF_EACH * values), enough)
 
     def record(self, function: Function) -> tuple[Facts, Tensors]:
         steps = self.values["steps"]
@@ -79,6 +83,10 @@ class DrawsCase(Case):
                 facts["untouched"] = torch.equal(torch.get_rng_state(), shared_before)
         alone = function(1, 0, steps, **bounds, generator=seeded())
         facts["alone"] = list(alone.shape) if isinstance(alone, Tensor) else type_name(alone)
+        its = seeded()
+        few = [function(FEW, 0, steps, **bounds, generator=its) for _ in range(CALLS)]
+        if all(isinstance(t, Tensor) and t.shape == (FEW,) for t in few):
+            tensors["few"] = copied(torch.stack(few))
         return facts, tensors
 
     def conclude(self, reported: Facts, tensors: Tensors) -> Observation:
@@ -105,6 +113,9 @@ class DrawsCase(Case):
         facts["by_chance"] = not any(
             surprises[step] < -SURPRISING or follows_a_pattern(t) for step, t in every.items()
         )
+        few = tensors.get("few")
+        alike = few is not None and few.shape == (CALLS, FEW) and few.dtype == first.dtype
+        facts["few"] = alike and _is_by_chance(few, values["t_max"] - values["t_min"] + 1)
         return Observation(facts, samples=drawn)
 
     def forms(self) -> dict[str, Form]:
@@ -136,6 +147,11 @@ class DrawsCase(Case):
                 "each timestep drawn independently of the others",
                 "timesteps that depend on one another: they follow a pattern or share the range "
                 "out among them",
+            ),
+            "few": (
+                f"each timestep of a batch of {FEW} drawn independently of the others",
+                f"timesteps of a batch of {FEW} that depend on one another, such as timesteps that "
+                "never come twice",
             ),
         }
 
@@ -200,6 +216,20 @@ def _unevenness(t: Tensor) -> float:
         return math.inf
     counts = torch.bincount((t - low).long(), minlength=values).double()
     return unevenness(counts, len(t) / values)
+
+
+def _is_by_chance(few: Tensor, values: int) -> bool:
+    """Whether small batches (CALLS, FEW) hold as many equal timesteps as independent draws do.
+
+    And, one after the other, no pattern. Of n equally likely values one pair in n is equal.
+    """
+    if values == 1:
+        return True
+    pairs = FEW * (FEW - 1) // 2
+    equal = float((few[:, :, None] == few[:, None]).sum() - few.numel()) / 2
+    # The root of a count has the deviation 1/2, whatever its mean is.
+    surprise = 2 * (equal + 3 / 8) ** 0.5 - 2 * (len(few) * pairs / values + 3 / 8) ** 0.5
+    return abs(surprise) <= SURPRISING and not follows_a_pattern(few.flatten())
 
 
 KIND = DrawsCase

@@ -1,20 +1,21 @@
-"""What stage 2 is checked on, and every step from t to t_prev that pds_loss may mean."""
+"""What stage 2 is checked on."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from distillery.course.call_case import CountingPrior
 from distillery.course.case import Case
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.value import ValueCase
-from distillery.course.observe import TOLERANCE, observe
 from grading.stages.inputs.random_inputs import (
+    EARLY,
     KINDS,
+    LATE,
+    SEVERAL,
+    SINGLE,
     Draws,
     RandomInputs,
     of_kinds,
@@ -28,26 +29,36 @@ from grading.stages.inputs.small_pictures import (
     pictures,
     prompts,
 )
+from grading.stages.pds.steps import Steps
 from reference import pds
 
-STRIDES = range(1, 21)  # t is at least 20
 FAINT = 0.25  # of the contrast of pictures
+NOISE = 0.1
+TOLERANCE_OF_Z = 4e-4
 MEMBERS = ["c0", "c1", "sigma"]
-PULLS = "(it pulls towards the source)."
-NO_PULL = "psi is zero, so nothing pulls towards the source; DDS weighted by chi(t)."
+UPSIDE_DOWN = "upside down"  # a negative prompt
 
 
 def _step(inputs: RandomInputs) -> dict[str, Tensor]:
-    """Steps whose beta belongs to no jump between their levels."""
+    """Steps whose beta belongs to no jump between their levels.
+
+    Early steps remove little noise, so sigma is small; late ones nearly all.
+    """
     alpha_bar = levels(inputs)
     if not inputs.drawn:
         alpha_bar_prev = torch.tensor([0.91, 0.55]).view(2, 1, 1, 1)
         beta = torch.tensor([0.04, 0.3]).view(2, 1, 1, 1)
-    else:
-        shares = torch.tensor(inputs.numbers([], (0.3, 0.45))).view_as(alpha_bar)
-        alpha_bar_prev = alpha_bar + shares * (1 - alpha_bar)
+        return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}
+    removed: dict[str, tuple[float, float]] = {SINGLE: (0.9, 0.99), EARLY: (0.02, 0.1)}
+    shares = torch.tensor(inputs.numbers([], inputs.of_kind(removed, (0.3, 0.45))))
+    alpha_bar_prev = alpha_bar + shares.view_as(alpha_bar) * (1 - alpha_bar)
+    if inputs.kind == SEVERAL:
         shares = torch.tensor(inputs.numbers([], (0.6, 0.85))).view_as(alpha_bar)
         beta = shares * (1 - alpha_bar / alpha_bar_prev)
+    else:
+        limits = {EARLY: ((0.001, 0.002), (0.002, 0.003)), LATE: ((0.9, 0.95), (0.95, 0.99))}
+        bands = inputs.of_kind(limits, ((0.1, 0.9),))
+        beta = torch.tensor(inputs.numbers([], *bands)).view_as(alpha_bar)
     return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}
 
 
@@ -74,37 +85,59 @@ def stochastic_latent(inputs: RandomInputs) -> Case:
 def _edit(inputs: RandomInputs) -> dict[str, Any]:
     """The sources show a little more of one picture, the edits already more of the other.
 
-    Contrast is low and the prior is broad, so that neither prompt is certain; the noise is as
-    faint, because z is a small difference and float32 rounds. The levels are low, where the pull
-    towards the source is strong. A prompt means a picture either way up: if it meant one picture,
-    the noise predicted would not depend on what is seen.
+    Contrast is low and the prior is broad, so that neither prompt is certain; the noise is fainter
+    still, because z is a small difference and float32 rounds. The ordinary levels are low, where
+    the pull towards the source is strong. A prompt means a picture either way up: if it meant one
+    picture, the noise predicted would not depend on what is seen. Drawn edits also show something
+    that is in neither, so that both terms of the gradient differ. Of the late trial, the first edit
+    is still its source, as at the start of a run, and there is a negative prompt.
     """
     both, source = pictures(inputs), asked(inputs)
     wanted = [1 - i for i in source]
     x0_src = mixed(FAINT * both, source, inputs.numbers([0.8, 0.75], (0.72, 0.83)))
     x0 = mixed(FAINT * both, source, inputs.numbers([0.3, 0.3], (0.25, 0.35)))
-    t = inputs.wholes([120, 400], (90, 150), (350, 450))
+    if inputs.drawn:
+        x0 = x0 + 0.5 * FAINT * inputs.smooth(11, len(x0), inputs.channels)
+    if inputs.kind == LATE:
+        x0[0] = x0_src[0]
     return {
         "tensors": {
             "x0": x0,
             "x0_src": x0_src,
-            "t": torch.tensor(t),
-            "eps": FAINT * inputs.noise(9, x0),
+            "t": torch.tensor(_times(inputs)),
+            "eps": NOISE * inputs.noise(9, x0),
         },
-        "values": {"guidance_scale": 2 * guidance_scale(inputs)},
+        "values": {"guidance_scale": _scale(inputs)},
         "prompts": {
             "text": prompts(wanted),
             "text_src": prompts(source),
-            "uncond": [""] * len(x0),
+            "uncond": [UPSIDE_DOWN if inputs.kind == LATE else ""] * len(x0),
         },
         "mixture": {
             "means": FAINT * torch.cat([both, both.flip(2)]),
-            "std": 3 * FAINT,
-            "names": {name: [i, i + 2] for i, name in enumerate(NAMES)},
+            # Distances grow with the number of pixels.
+            "std": inputs.of_kind(dict.fromkeys((SINGLE, EARLY, LATE), 1.5), 3) * FAINT,
+            "names": {name: [i, i + 2] for i, name in enumerate(NAMES)} | {UPSIDE_DOWN: [2, 3]},
         },
         "with_graph": ("x0", "x0_src"),
         "learns": "x0",
     }
+
+
+def _times(inputs: RandomInputs) -> list[int]:
+    """t, in the late trial the larger one first: an answer that takes it for all goes upwards."""
+    if inputs.kind == EARLY:
+        return inputs.shuffled([20, inputs.whole(0, (21, 40))])
+    if inputs.kind == LATE:
+        return [inputs.whole(0, (980, 999)), inputs.whole(0, (900, 950))]
+    if inputs.kind == SINGLE:
+        return [inputs.whole(0, (200, 900))]
+    return inputs.wholes([60, 200], (60, 200), (300, 600))
+
+
+def _scale(inputs: RandomInputs) -> float:
+    scale = guidance_scale(inputs)
+    return 2 * scale if inputs.kind == SEVERAL else scale
 
 
 ARGUMENTS = ("text", "text_src", "uncond", "guidance_scale")
@@ -112,60 +145,15 @@ ARGUMENTS = ("text", "text_src", "uncond", "guidance_scale")
 
 def pds_loss(inputs: RandomInputs) -> Case:
     edit = _edit(inputs)
-    edit["tensors"]["eps_prev"] = FAINT * inputs.noise(10, edit["tensors"]["eps"])
+    edit["tensors"]["eps_prev"] = NOISE * inputs.noise(10, edit["tensors"]["eps"])
     arguments = ("prior", "x0", "x0_src", "t", "eps", "eps_prev", *ARGUMENTS)
-    # z is a small difference of large numbers: of the right spellings one in 600 was off by 1.1e-4.
-    return GradientCase(arguments, **edit, tolerance=4e-4 if inputs.drawn else TOLERANCE)
+    # z is a small difference of large numbers, smallest where t_prev = t - 1.
+    return GradientCase(arguments, **edit, tolerance=TOLERANCE_OF_Z)
 
 
 def dds_loss(inputs: RandomInputs) -> GradientCase:
     arguments = ("prior", "x0", "x0_src", "t", "eps", *ARGUMENTS)
     return GradientCase(arguments, **_edit(inputs))
-
-
-def strides(case: GradientCase) -> tuple[list[str], Tensor, Tensor]:
-    """Every self-consistent choice of t_prev and beta, and the gradient that it gives.
-
-    All of them are sums psi (x0 - x0_src) + chi (eps_hat - eps_hat_src) with a psi and a chi of
-    their own, as `identity_pull` says.
-
-    Args:
-        case: of `pds_loss`.
-
-    Returns:
-        what each is called, its weights (N, 2, B) and the two directions (2, B, C, h, w).
-    """
-    without = tuple(name for name in case.arguments if name != "eps_prev")
-    tensors = {name: tensor for name, tensor in case.tensors.items() if name != "eps_prev"}
-    difference = observe(pds.dds_loss, replace(case, arguments=without, tensors=tensors)).value
-    assert difference is not None
-    prior, t = CountingPrior(**case.mixture), tensors["t"]
-    sentences, weights = [], []
-    for stride in STRIDES:
-        for jump in (False, True) if stride > 1 else (False,):
-            beta = 1 - prior.alpha_bar(t) / prior.alpha_bar(t - (stride if jump else 1))
-            sentences.append(_sentence(stride, jump=jump))
-            weights.append(_weights(prior.alpha_bar(t), prior.alpha_bar(t - stride), beta))
-    directions = torch.stack([tensors["x0"] - tensors["x0_src"], difference])
-    return sentences, torch.stack(weights), directions
-
-
-def _sentence(stride: int, *, jump: bool) -> str:
-    if stride == 1:
-        return f"t_prev = t - 1: {NO_PULL}"
-    if jump:
-        return f"t_prev = t - {stride} and the beta of that jump: {NO_PULL}"
-    pulls = PULLS.replace("(", "(the published code's; ") if stride == 2 else PULLS
-    return f"t_prev = t - {stride} and the beta of a single step {pulls}"
-
-
-def _weights(alpha_bar: Tensor, alpha_bar_prev: Tensor, beta: Tensor) -> Tensor:
-    """psi and chi, (2, B), in float64 because psi is a small difference."""
-    alpha_bar, alpha_bar_prev, beta = alpha_bar.double(), alpha_bar_prev.double(), beta.double()
-    c0, c1, sigma = pds.posterior_coefficients(alpha_bar, alpha_bar_prev, beta)
-    psi = (alpha_bar_prev.sqrt() - c0 - c1 * alpha_bar.sqrt()) / sigma
-    chi = c0 * ((1 - alpha_bar) / alpha_bar).sqrt() / sigma
-    return torch.stack([psi, chi]).flatten(1).float()
 
 
 CASES: dict[str, Draws] = {
@@ -174,4 +162,4 @@ CASES: dict[str, Draws] = {
     "pds.pds_loss": of_kinds(pds_loss, *KINDS),
     "pds.dds_loss": of_kinds(dds_loss, *KINDS),
 }
-ACCEPTED = {"pds.pds_loss": strides}
+OPEN = {"pds.pds_loss": Steps}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial, wraps
 from typing import NamedTuple
 
 import torch
 
 from distillery.models.prior import cat
-from grading.stages.known_answers import wrong
+from grading.stages.known_answers import Answer, wrong
+from grading.stages.pds.steps import PUBLISHED, Step
 
 POSTERIOR = "pds.posterior_coefficients"
 LATENT = "pds.stochastic_latent"
@@ -193,13 +195,23 @@ def _loss(x0, grad):
     return 0.5 * (x0 - (x0 - grad).detach()).square().sum()
 
 
-def _step(prior, t, t_prev=None, beta=None):
-    """Both levels and the coefficients, by default of the published code's step."""
-    alpha_bar, alpha_bar_prev = (
-        prior.alpha_bar(t),
-        prior.alpha_bar(t - 2 if t_prev is None else t_prev),
-    )
-    beta = 1 - alpha_bar / prior.alpha_bar(t - 1) if beta is None else beta
+def _wrong_step(sentence):
+    """Decorator: this function of a step and the arguments answers `pds_loss` wrongly."""
+
+    def answer(function):
+        @wraps(function)
+        def published(*arguments):
+            return function(PUBLISHED, *arguments)
+
+        return Answer(PDS, published, sentence, partial(partial, function))
+
+    return answer
+
+
+def _coefficients(step, prior, t, beta=None):
+    """Both levels and the coefficients of a step."""
+    alpha_bar, alpha_bar_prev = prior.alpha_bar(t), prior.alpha_bar(step.t_prev(t))
+    beta = step.beta(prior, t) if beta is None else beta
     return alpha_bar, alpha_bar_prev, _posterior(alpha_bar, alpha_bar_prev, beta)
 
 
@@ -215,6 +227,7 @@ def _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale, scale_src=Non
 
 @torch.no_grad()
 def _latents(
+    step,
     prior,
     x0,
     x0_src,
@@ -228,37 +241,38 @@ def _latents(
     *,
     eps_src=None,
     scale_src=None,
-    **step,
+    beta=None,
+    seen=lambda x0_hat: x0_hat,
 ):
     """z of the edit and of the source, as they should be but for what is named."""
-    alpha_bar, alpha_bar_prev, posterior = _step(prior, t, **step)
+    alpha_bar, alpha_bar_prev, posterior = _coefficients(step, prior, t, beta)
     xt = _noised(x0, eps, alpha_bar)
     xt_src = _noised(x0_src, eps if eps_src is None else eps_src, alpha_bar)
     hats = _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale, scale_src)
     xt_prev, xt_prev_src = (_noised(x, eps_prev, alpha_bar_prev) for x in (x0, x0_src))
-    z = _latent(xt, xt_prev, _x0_hat(xt, hats[0], alpha_bar), posterior)
-    return z, _latent(xt_src, xt_prev_src, _x0_hat(xt_src, hats[1], alpha_bar), posterior)
+    z = _latent(xt, xt_prev, seen(_x0_hat(xt, hats[0], alpha_bar)), posterior)
+    return z, _latent(xt_src, xt_prev_src, seen(_x0_hat(xt_src, hats[1], alpha_bar)), posterior)
 
 
-def _direction(*arguments, **named):
+def _direction(step, *arguments, **named):
     """z - z_src, as it should be but for what is named."""
-    z, z_src = _latents(*arguments, **named)
+    z, z_src = _latents(step, *arguments, **named)
     return z - z_src
 
 
-@wrong(PDS, "the sign is flipped, z_src - z: descending it leads away from the edit.")
-def pds_flipped(prior, x0, *others):
-    return _loss(x0, -_direction(prior, x0, *others))
+@_wrong_step("the sign is flipped, z_src - z: descending it leads away from the edit.")
+def pds_flipped(step, prior, x0, *others):
+    return _loss(x0, -_direction(step, prior, x0, *others))
 
 
-@wrong(PDS, "the squared difference is used as the gradient: its sign is lost.")
-def pds_squared(prior, x0, *others):
-    return _loss(x0, _direction(prior, x0, *others).square())
+@_wrong_step("the squared difference is used as the gradient: its sign is lost.")
+def pds_squared(step, prior, x0, *others):
+    return _loss(x0, _direction(step, prior, x0, *others).square())
 
 
-@wrong(PDS, "1/2 ||z - z_src||^2 is differentiated: the difference itself is the gradient.")
-def pds_differentiated(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
-    alpha_bar, alpha_bar_prev, posterior = _step(prior, t)
+@_wrong_step("1/2 ||z - z_src||^2 is differentiated: the difference itself is the gradient.")
+def pds_differentiated(step, prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
+    alpha_bar, alpha_bar_prev, posterior = _coefficients(step, prior, t)
     x0_src = x0_src.detach()
     xts = [_noised(x, eps, alpha_bar) for x in (x0, x0_src)]
     hats = _eps_hats(prior, xts[0], xts[1], t, text, text_src, uncond, scale)
@@ -269,155 +283,161 @@ def pds_differentiated(prior, x0, x0_src, t, eps, eps_prev, text, text_src, unco
     return 0.5 * (z - z_src).square().sum()
 
 
-@wrong(PDS, "the source gets its own noise, drawn inside; both must share eps and eps_prev.")
-def pds_with_fresh_noise(prior, x0, *others):
-    return _loss(x0, _direction(prior, x0, *others, eps_src=torch.randn_like(x0)))
+@_wrong_step("the source gets its own noise, drawn inside; both must share eps and eps_prev.")
+def pds_with_fresh_noise(step, prior, x0, *others):
+    return _loss(x0, _direction(step, prior, x0, *others, eps_src=torch.randn_like(x0)))
 
 
-@wrong(PDS, "the source is noised with eps_prev at t, where the edit is noised with eps.")
-def pds_with_other_noise(prior, x0, x0_src, t, eps, eps_prev, *others):
-    direction = _direction(prior, x0, x0_src, t, eps, eps_prev, *others, eps_src=eps_prev)
+@_wrong_step("the source is noised with eps_prev at t, where the edit is noised with eps.")
+def pds_with_other_noise(step, prior, x0, x0_src, t, eps, eps_prev, *others):
+    direction = _direction(step, prior, x0, x0_src, t, eps, eps_prev, *others, eps_src=eps_prev)
     return _loss(x0, direction)
 
 
-@wrong(PDS, "the prompts are swapped: the edit is asked for what the source shows.")
-def pds_with_swapped_prompts(prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
-    return _loss(x0, _direction(prior, x0, x0_src, t, eps, eps_prev, text_src, text, *others))
+@_wrong_step("the prompts are swapped: the edit is asked for what the source shows.")
+def pds_with_swapped_prompts(step, prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
+    return _loss(x0, _direction(step, prior, x0, x0_src, t, eps, eps_prev, text_src, text, *others))
 
 
-@wrong(PDS, "the edit's prompt describes the source too.")
-def pds_with_edit_prompt_twice(prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
-    return _loss(x0, _direction(prior, x0, x0_src, t, eps, eps_prev, text, text, *others))
+@_wrong_step("the edit's prompt describes the source too.")
+def pds_with_edit_prompt_twice(step, prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
+    return _loss(x0, _direction(step, prior, x0, x0_src, t, eps, eps_prev, text, text, *others))
 
 
-@wrong(PDS, "the source's prompt describes the edit too: nothing asks for a change.")
-def pds_with_source_prompt_twice(prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others):
-    return _loss(x0, _direction(prior, x0, x0_src, t, eps, eps_prev, text_src, text_src, *others))
+@_wrong_step("the source's prompt describes the edit too: nothing asks for a change.")
+def pds_with_source_prompt_twice(
+    step, prior, x0, x0_src, t, eps, eps_prev, text, text_src, *others
+):
+    return _loss(
+        x0, _direction(step, prior, x0, x0_src, t, eps, eps_prev, text_src, text_src, *others)
+    )
 
 
-@wrong(PDS, "only the edit is guided; the source needs the same guidance scale.")
-def pds_with_unguided_source(prior, x0, *others):
-    return _loss(x0, _direction(prior, x0, *others, scale_src=1.0))
+@_wrong_step("only the edit is guided; the source needs the same guidance scale.")
+def pds_with_unguided_source(step, prior, x0, *others):
+    return _loss(x0, _direction(step, prior, x0, *others, scale_src=1.0))
 
 
-@wrong(PDS, "there is no guidance: only the branches with a prompt are used.")
-def pds_without_guidance(prior, x0, *others):
-    return _loss(x0, _direction(prior, x0, *others[:-1], 1.0))
+@_wrong_step("there is no guidance: only the branches with a prompt are used.")
+def pds_without_guidance(step, prior, x0, *others):
+    return _loss(x0, _direction(step, prior, x0, *others[:-1], 1.0))
 
 
-@wrong(PDS, "the CFG branches are swapped: eps come back in the order the conditions went in.")
-def pds_with_swapped_branches(prior, x0, *others):
-    return _loss(x0, _direction(prior, x0, *others[:-1], 1 - others[-1]))
+@_wrong_step("the CFG branches are swapped: eps come back in the order the conditions went in.")
+def pds_with_swapped_branches(step, prior, x0, *others):
+    return _loss(x0, _direction(step, prior, x0, *others[:-1], 1 - others[-1]))
 
 
-@wrong(PDS, "t_prev is t + 1, as from a falling list of timesteps: it pushes away from the source.")
-def pds_one_step_up(prior, x0, x0_src, t, *others):
-    return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 1))
+@_wrong_step("t_prev is t + 1, as in a falling list of timesteps: it pushes away from the source.")
+def pds_one_step_up(step, prior, x0, *others):
+    return _loss(x0, _direction(Step(lambda t: t + 1), prior, x0, *others))
 
 
-@wrong(PDS, "t_prev is t + 2, on the wrong side of t: it pushes away from the source.")
-def pds_two_steps_up(prior, x0, x0_src, t, *others):
-    return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 2))
+@_wrong_step("t_prev lies above t, the noisier side: it pushes away from the source.")
+def pds_upwards(step, prior, x0, *others):
+    upwards = Step(lambda t: (2 * t - step.t_prev(t)).clamp(max=999))
+    return _loss(x0, _direction(upwards, prior, x0, *others))
 
 
-@wrong(PDS, "t_prev is t + 20, as from 50 falling timesteps: it pushes away from the source.")
-def pds_twenty_steps_up(prior, x0, x0_src, t, *others):
-    return _loss(x0, _direction(prior, x0, x0_src, t, *others, t_prev=t + 20))
+@_wrong_step("t_prev lies above t: the beta of that jump is negative, and its root is no number.")
+def pds_jumping_upwards(step, prior, x0, *others):
+    return _loss(x0, _direction(Step(lambda t: t + 1, jump=True), prior, x0, *others))
 
 
-@wrong(PDS, "beta belongs to the step that ends at t_prev; the step here begins at t.")
-def pds_with_beta_of_t_prev(prior, x0, x0_src, t, *others):
-    beta = 1 - prior.alpha_bar(t - 2) / prior.alpha_bar(t - 3)
-    return _loss(x0, _direction(prior, x0, x0_src, t, *others, beta=beta))
+@_wrong_step("beta belongs to the step that ends at t_prev; the step here begins at t.")
+def pds_with_beta_of_t_prev(step, prior, x0, x0_src, t, *others):
+    t_prev = step.t_prev(t)
+    beta = 1 - prior.alpha_bar(t_prev) / prior.alpha_bar(t_prev - 1)
+    return _loss(x0, _direction(step, prior, x0, x0_src, t, *others, beta=beta))
 
 
-@wrong(PDS, "beta is 1 - alpha_bar(t), the noise of all steps together.")
-def pds_with_beta_of_all_steps(prior, x0, x0_src, t, *others):
+@_wrong_step("beta is 1 - alpha_bar(t), the noise of all steps together.")
+def pds_with_beta_of_all_steps(step, prior, x0, x0_src, t, *others):
     beta = 1 - prior.alpha_bar(t)
-    return _loss(x0, _direction(prior, x0, x0_src, t, *others, beta=beta))
+    return _loss(x0, _direction(step, prior, x0, x0_src, t, *others, beta=beta))
 
 
-@wrong(PDS, "the first latent's timestep is used for the whole batch.")
-def pds_at_the_first_t(prior, x0, x0_src, t, *others):
-    return _loss(x0, _direction(prior, x0, x0_src, t[:1].expand_as(t), *others))
+@_wrong_step("the first latent's timestep is used for the whole batch.")
+def pds_at_the_first_t(step, prior, x0, x0_src, t, *others):
+    return _loss(x0, _direction(step, prior, x0, x0_src, t[:1].expand_as(t), *others))
 
 
-@wrong(PDS, "the difference is not divided by sigma.")
-def pds_without_sigma(prior, x0, x0_src, t, *others):
-    sigma = _step(prior, t)[2].sigma
-    return _loss(x0, sigma * _direction(prior, x0, x0_src, t, *others))
+@_wrong_step("the difference is not divided by sigma.")
+def pds_without_sigma(step, prior, x0, x0_src, t, *others):
+    sigma = _coefficients(step, prior, t)[2].sigma
+    return _loss(x0, sigma * _direction(step, prior, x0, x0_src, t, *others))
 
 
-@wrong(PDS, "the weight 1 - alpha_bar of SDS is used; PDS has no further weight.")
-def pds_weighted(prior, x0, x0_src, t, *others):
-    return _loss(x0, (1 - prior.alpha_bar(t)) * _direction(prior, x0, x0_src, t, *others))
+@_wrong_step("the weight 1 - alpha_bar of SDS is used; PDS has no further weight.")
+def pds_weighted(step, prior, x0, x0_src, t, *others):
+    return _loss(x0, (1 - prior.alpha_bar(t)) * _direction(step, prior, x0, x0_src, t, *others))
 
 
-@wrong(PDS, "z_src is left out: the edit's own z is the gradient.")
-def pds_without_source(prior, x0, *others):
-    return _loss(x0, _latents(prior, x0, *others)[0])
+@_wrong_step("z_src is left out: the edit's own z is the gradient.")
+def pds_without_source(step, prior, x0, *others):
+    return _loss(x0, _latents(step, prior, x0, *others)[0])
 
 
-@wrong(PDS, "the predicted noises are compared instead of the stochastic latents: that is DDS.")
-def pds_of_noises(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
+@_wrong_step("the predicted noises are compared instead of the stochastic latents: that is DDS.")
+def pds_of_noises(step, prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
     with torch.no_grad():
         xt, xt_src = (_noised(x, eps, prior.alpha_bar(t)) for x in (x0, x0_src))
         eps_hat, eps_hat_src = _eps_hats(prior, xt, xt_src, t, text, text_src, uncond, scale)
     return _loss(x0, eps_hat - eps_hat_src)
 
 
-@wrong(PDS, "the two pictures are not noised to t_prev: clean pictures are used as xt_prev.")
-def pds_with_clean_xt_prev(prior, x0, x0_src, t, *others):
-    _, alpha_bar_prev, posterior = _step(prior, t)
+@_wrong_step("the two pictures are not noised to t_prev: clean pictures are used as xt_prev.")
+def pds_with_clean_xt_prev(step, prior, x0, x0_src, t, *others):
+    _, alpha_bar_prev, posterior = _coefficients(step, prior, t)
     missing = (1 - alpha_bar_prev.sqrt()) * (x0 - x0_src) / posterior.sigma
-    return _loss(x0, _direction(prior, x0, x0_src, t, *others) + missing)
+    return _loss(x0, _direction(step, prior, x0, x0_src, t, *others) + missing)
 
 
-@wrong(PDS, "the edit's xt_prev is used for the source too.")
-def pds_with_shared_xt_prev(prior, x0, x0_src, t, *others):
-    _, alpha_bar_prev, posterior = _step(prior, t)
+@_wrong_step("the edit's xt_prev is used for the source too.")
+def pds_with_shared_xt_prev(step, prior, x0, x0_src, t, *others):
+    _, alpha_bar_prev, posterior = _coefficients(step, prior, t)
     extra = alpha_bar_prev.sqrt() * (x0 - x0_src) / posterior.sigma
-    return _loss(x0, _direction(prior, x0, x0_src, t, *others) - extra)
+    return _loss(x0, _direction(step, prior, x0, x0_src, t, *others) - extra)
 
 
-@wrong(PDS, "the squares are averaged: the gradient shrinks with the size of the picture.")
-def pds_averaged(prior, x0, *others):
-    return _loss(x0, _direction(prior, x0, *others)) / x0.numel()
+@_wrong_step("the squares are averaged: the gradient shrinks with the size of the picture.")
+def pds_averaged(step, prior, x0, *others):
+    return _loss(x0, _direction(step, prior, x0, *others)) / x0.numel()
 
 
-@wrong(PDS, "the half is missing: the derivative of a square brings a 2.")
-def pds_without_half(prior, x0, *others):
-    return 2 * _loss(x0, _direction(prior, x0, *others))
+@_wrong_step("the half is missing: the derivative of a square brings a 2.")
+def pds_without_half(step, prior, x0, *others):
+    return 2 * _loss(x0, _direction(step, prior, x0, *others))
 
 
-@wrong(PDS, "the target is not detached: it moves along with x0, and the gradient is zero.")
-def pds_with_moving_target(prior, x0, *others):
-    return 0.5 * (x0 - (x0 - _direction(prior, x0, *others))).square().sum()
+@_wrong_step("the target is not detached: it moves along with x0, and the gradient is zero.")
+def pds_with_moving_target(step, prior, x0, *others):
+    return 0.5 * (x0 - (x0 - _direction(step, prior, x0, *others))).square().sum()
 
 
-@wrong(PDS, "x0 is detached together with the target, so nothing is left to differentiate.")
-def pds_detached(prior, x0, *others):
-    return _loss(x0.detach(), _direction(prior, x0, *others))
+@_wrong_step("x0 is detached together with the target, so nothing is left to differentiate.")
+def pds_detached(step, prior, x0, *others):
+    return _loss(x0.detach(), _direction(step, prior, x0, *others))
 
 
-@wrong(PDS, "the source is not detached: it gets the opposite gradient.")
-def pds_moving_the_source(prior, x0, x0_src, *others):
-    return ((x0 - x0_src) * _direction(prior, x0, x0_src, *others)).sum()
+@_wrong_step("the source is not detached: it gets the opposite gradient.")
+def pds_moving_the_source(step, prior, x0, x0_src, *others):
+    return ((x0 - x0_src) * _direction(step, prior, x0, x0_src, *others)).sum()
 
 
-@wrong(PDS, "noise is written over x0_src: the source must not change.")
-def pds_noising_in_place(prior, x0, x0_src, t, eps, *others):
-    loss = _loss(x0, _direction(prior, x0, x0_src, t, eps, *others))
+@_wrong_step("noise is written over x0_src: the source must not change.")
+def pds_noising_in_place(step, prior, x0, x0_src, t, eps, *others):
+    loss = _loss(x0, _direction(step, prior, x0, x0_src, t, eps, *others))
     with torch.no_grad():
         x0_src.copy_(_noised(x0_src, eps, prior.alpha_bar(t)))
     return loss
 
 
-@wrong(
-    PDS, "edit and source are predicted one after the other; use one call for all four branches."
+@_wrong_step(
+    "edit and source are predicted one after the other; use one call for all four branches."
 )
-def pds_in_two_calls(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
-    alpha_bar, alpha_bar_prev, posterior = _step(prior, t)
+def pds_in_two_calls(step, prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, scale):
+    alpha_bar, alpha_bar_prev, posterior = _coefficients(step, prior, t)
     latents = []
     with torch.no_grad():
         for x, prompt in ((x0, text), (x0_src, text_src)):

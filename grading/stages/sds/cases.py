@@ -15,7 +15,7 @@ from grading.stages.inputs.random_inputs import (
     THREE,
     Draws,
     RandomInputs,
-    of_kinds,
+    of_circumstances,
     of_words,
 )
 from grading.stages.inputs.small_pictures import (
@@ -37,13 +37,31 @@ GRADIENTS = {
 
 
 def sample_timesteps(inputs: RandomInputs) -> Case:
+    """A short range, so that a picture shows every timestep of it."""
     t_min = inputs.whole(20, (5, 60))
-    values = {
-        "steps": inputs.whole(100, (60, 200)),
-        "t_min": t_min,
-        "t_max": t_min + inputs.whole(20, (15, 20)),
-    }
-    return DrawsCase(("batch", "step", "steps", "t_min", "t_max", "generator"), values=values)
+    return _draws(t_min, t_min + inputs.whole(20, (15, 20)), steps=inputs.whole(100, (60, 200)))
+
+
+def with_a_long_range(inputs: RandomInputs) -> Case:
+    return _draws(inputs.whole(0, (10, 60)), inputs.whole(0, (900, 990)))
+
+
+def from_the_first_timestep(inputs: RandomInputs) -> Case:
+    return _draws(0, inputs.whole(0, (16, 24)))
+
+
+def of_the_last_timestep(inputs: RandomInputs) -> Case:
+    return _draws(999, 999)
+
+
+def with_one_step(inputs: RandomInputs) -> Case:
+    t_min = inputs.whole(0, (300, 700))
+    return _draws(t_min, t_min + inputs.whole(0, (1, 5)), steps=1)
+
+
+def _draws(t_min: int, t_max: int, *, steps: int = 400) -> Case:
+    names = ("batch", "step", "steps", "t_min", "t_max", "generator")
+    return DrawsCase(names, values={"steps": steps, "t_min": t_min, "t_max": t_max})
 
 
 def sds_grad(inputs: RandomInputs) -> Case:
@@ -76,7 +94,15 @@ def sds_loss(inputs: RandomInputs) -> Case:
 
 
 CASES: dict[str, Draws] = {
-    "sds.sample_timesteps": of_kinds(sample_timesteps, SEVERAL, SINGLE),
+    "sds.sample_timesteps": of_circumstances(
+        sample_timesteps,
+        {
+            "with a long range": with_a_long_range,
+            "with t_min = 0": from_the_first_timestep,
+            "with t_min = t_max = 999": of_the_last_timestep,
+            "with a run of a single step": with_one_step,
+        },
+    ),
     "sds.sds_grad": of_words(sds_grad, KINDS | {THREE: "with a negative prompt"}),
     "sds.sds_loss": of_words(sds_loss, GRADIENTS),
 }

@@ -64,7 +64,11 @@ def t_without_generator(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(t_min, t_max + 1, (batch,))
 
 
-@wrong(SAMPLE, "the generator is seeded again inside, so every step sees the same noise levels.")
+@wrong(
+    SAMPLE,
+    "a generator is seeded inside, this one or a new one, so calls see the same noise levels; draw "
+    "with this one as it comes.",
+)
 def t_seeded_inside(batch, step, steps, *, t_min, t_max, generator):
     return torch.randint(t_min, t_max + 1, (batch,), generator=generator.manual_seed(0))
 
@@ -82,6 +86,88 @@ def t_always_the_middle(batch, step, steps, *, t_min, t_max, generator):
 @wrong(SAMPLE, "real numbers are rounded, so the two ends come half as often.")
 def t_rounded(batch, step, steps, *, t_min, t_max, generator):
     return (t_min + (t_max - t_min) * torch.rand(batch, generator=generator)).round().long()
+
+
+@wrong(SAMPLE, "draws from all 1000 are folded into the range by %, so some t come twice as often.")
+def t_folded(batch, step, steps, *, t_min, t_max, generator):
+    return torch.randint(0, 1000, (batch,), generator=generator) % (t_max - t_min + 1) + t_min
+
+
+@wrong(SAMPLE, "the timesteps have the wrong integer type; int64 is torch.randint's own.")
+def t_short(batch, step, steps, *, t_min, t_max, generator):
+    return torch.randint(t_min, t_max + 1, (batch,), generator=generator, dtype=torch.int32)
+
+
+@wrong(SAMPLE, "squeeze takes the batch away where it has a single latent.")
+def t_squeezed(batch, step, steps, *, t_min, t_max, generator):
+    return torch.randint(t_min, t_max + 1, (batch, 1), generator=generator).squeeze()
+
+
+@wrong(SAMPLE, "the range shrinks as the run goes on; uniform sampling ignores the step.")
+def t_under_a_falling_end(batch, step, steps, *, t_min, t_max, generator):
+    high = t_max - (t_max - t_min) * step // (2 * steps)
+    return torch.randint(t_min, high + 1, (batch,), generator=generator)
+
+
+@wrong(
+    SAMPLE,
+    "the timesteps of a batch are sorted, mirrored or otherwise arranged; draw each by itself.",
+)
+def t_sorted(batch, step, steps, *, t_min, t_max, generator):
+    return torch.randint(t_min, t_max + 1, (batch,), generator=generator).sort().values
+
+
+def _strata(batch, order, t_min, t_max, generator):
+    """One draw in each of `batch` parts of the range, in some order."""
+    u = (order + torch.rand(batch, generator=generator)) / batch
+    return (t_min + u * (t_max + 1 - t_min)).long().clamp(max=t_max)
+
+
+@wrong(
+    SAMPLE,
+    "the range is shared out among the latents (stratified): each latent keeps to its own part.",
+)
+def t_in_strata(batch, step, steps, *, t_min, t_max, generator):
+    return _strata(batch, torch.arange(batch), t_min, t_max, generator)
+
+
+@wrong(
+    SAMPLE,
+    "the range is shared out among the latents (stratified) and shuffled, so the draws of a batch "
+    "are more even than independent ones.",
+)
+def t_in_shuffled_strata(batch, step, steps, *, t_min, t_max, generator):
+    order = torch.randperm(batch, generator=generator)
+    return _strata(batch, order, t_min, t_max, generator)
+
+
+@wrong(SAMPLE, "they are drawn without replacement, so a large batch comes back too short.")
+def t_without_replacement(batch, step, steps, *, t_min, t_max, generator):
+    return t_min + torch.randperm(t_max - t_min + 1, generator=generator)[:batch]
+
+
+@wrong(SAMPLE, "a small batch is drawn without replacement; an independent t may come twice.")
+def t_never_twice(batch, step, steps, *, t_min, t_max, generator):
+    if batch > t_max - t_min + 1:
+        return torch.randint(t_min, t_max + 1, (batch,), generator=generator)
+    return t_min + torch.randperm(t_max - t_min + 1, generator=generator)[:batch]
+
+
+@wrong(SAMPLE, "0 is taken for a bound that was not given, and a default replaces it.")
+def t_by_default(batch, step, steps, *, t_min, t_max, generator):
+    return torch.randint(t_min or 1, t_max + 1, (batch,), generator=generator)
+
+
+@wrong(
+    SAMPLE, "the two ends of the schedule, 0 and 999, are always left out; t_min and t_max decide."
+)
+def t_inside_the_schedule(batch, step, steps, *, t_min, t_max, generator):
+    return torch.randint(t_min, t_max + 1, (batch,), generator=generator).clamp(1, 998)
+
+
+@wrong(SAMPLE, "t_max is at most 980, whatever is asked for; t_min and t_max decide.")
+def t_below_981(batch, step, steps, *, t_min, t_max, generator):
+    return torch.randint(t_min, t_max + 1, (batch,), generator=generator).clamp(max=980)
 
 
 def _noised(prior, x0, t, eps):

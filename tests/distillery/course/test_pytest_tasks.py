@@ -140,6 +140,22 @@ def test_one_task_is_chosen_by_its_name_and_the_last_failure_again(course: Path)
     assert again.stdout.splitlines()[-1].startswith("1 failed")
 
 
+def test_a_right_answer_that_only_the_file_holds_is_named_at_the_end(course: Path) -> None:
+    notebook = course / "notebooks" / "00_tour" / "00_tour.ipynb"
+    notebook.parent.mkdir(parents=True)
+    for code, said in (("x = 1", 0), ("def add_noise(): ...", 1), (ANSWERS["tour.add_noise"], 0)):
+        source = f"%%todo tour.add_noise\n{dedent(code)}"
+        if code == "x = 1":
+            source = code  # no cell can be asked
+        notebook.write_text(json.dumps({"cells": [{"cell_type": "code", "source": [source]}]}))
+        ran = python(course, "-m", "pytest", "guidance/tour.py", "-q")
+        assert "1 failed, 1 passed, 1 skipped" in ran.stdout
+        assert (
+            ran.stdout.count("are graded. As last saved they do not hold tour.add_noise:") == said
+        )
+    notebook.unlink()
+
+
 def test_workers_share_the_tasks(course: Path) -> None:
     pytest.importorskip("xdist")
     ran = python(course, "-m", "pytest", "guidance/tour.py", "-n", "2")

@@ -180,9 +180,10 @@ def test_a_sign_in_a_string_or_in_brackets_is_no_command():
 
 
 def test_many_parts_that_are_left_out_are_not_all_told():
+    assert len(read("!ls\n" * 4 + CODE).left_out) == 4
     answer = read("!ls\n" * 9 + CODE)
     assert len(answer.left_out) == 4
-    assert answer.left_out[-1] == "So are 6 more parts of the cell."
+    assert answer.left_out[-1] == "The same goes for 6 other parts of the cell."
 
 
 def test_marks_that_were_copied_from_the_file_are_no_marks():

@@ -302,12 +302,45 @@ def test_a_notebook_is_known_by_its_cells_and_not_by_its_name(name, course, fold
     assert come(folder, course).rejected == ""
 
 
-def test_of_two_notebooks_neither_is_chosen(course, folder, release):
+@pytest.mark.parametrize(
+    "copy",
+    [
+        f"{NAME}-Copy1.ipynb",
+        f"{NAME} (1).ipynb",
+        f"{NAME} - Copy.ipynb",
+        f"Kopie von {NAME}.ipynb",
+        f"old/{NAME}-checkpoint.ipynb",
+    ],
+)
+def test_of_a_notebook_and_its_copy_the_exact_name_is_graded_and_said(
+    copy, course, folder, release
+):
     save(folder, solved(release))
-    save(folder, release, f"{NAME} (1).ipynb")
+    save(folder, release, copy)
     intake = come(folder, course)
-    assert "two notebooks" in intake.rejected
-    assert f"'{NAME} (1).ipynb'" in intake.rejected
+    assert intake.rejected == ""
+    assert nbformat.writes(clean_notebook(intake)) == nbformat.writes(solved(release))
+    assert [flag.kind for flag in intake.flags] == ["other notebook"]
+    assert intake.flags[0].sentence == f"'{NAME}.ipynb' was graded, and not '{copy}'."
+
+
+def test_a_copy_is_graded_where_the_exact_name_cannot_be_read_and_that_is_said(
+    course, folder, release
+):
+    (folder / f"{NAME}.ipynb").write_text("{")
+    save(folder, solved(release), f"{NAME} (1).ipynb")
+    (flag,) = come(folder, course).flags
+    assert flag.sentence == f"'{NAME} (1).ipynb' was graded, and not '{NAME}.ipynb'."
+
+
+def test_of_two_notebooks_that_are_named_alike_neither_is_chosen(course, folder, release):
+    for first, second in (("final.ipynb", "x (1).ipynb"), (f"a/{NAME}.ipynb", f"b/{NAME}.ipynb")):
+        shutil.rmtree(folder)
+        save(folder, solved(release), first)
+        save(folder, release, second)
+        intake = come(folder, course)
+        assert "there are two notebooks" in intake.rejected
+        assert f"'{first}' and '{second}': hand in only the one" in intake.rejected
 
 
 def test_a_notebook_alone_is_enough(course, folder, release):
@@ -316,7 +349,7 @@ def test_a_notebook_alone_is_enough(course, folder, release):
 
 def test_a_file_of_another_kind_is_rejected(course, folder):
     (folder / "report.docx").write_bytes(b"PK")
-    assert "neither a zip nor a notebook" in come(folder / "report.docx", course).rejected
+    assert "'report.docx' is a document" in come(folder / "report.docx", course).rejected
     os.symlink("/etc/passwd", folder / "a.zip")
     assert "neither a file nor a folder" in come(folder / "a.zip", course).rejected
     os.mkfifo(folder / "b.zip")

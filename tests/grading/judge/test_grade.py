@@ -92,3 +92,26 @@ def test_pictures_that_earn_points_beside_a_wrong_function_are_flagged(tmp_path:
     assert pictures.points > 0, pictures.lines
     (flag,) = [one for one in record.flags if one.kind == WRONG_CODE]
     assert "without a right sds.sds_loss (wrong)" in flag.sentence
+
+
+def test_a_right_function_among_commands_and_trials_is_graded_and_told_what_was_left_out(
+    tmp_path: Path,
+) -> None:
+    right = "def sds_loss(x0, grad):\n    return (x0 * grad).sum()\n"
+    cell = f"%%todo sds.sds_loss\n!pip install x\n{right}print(sds_loss)\n"
+    other = "%%todo sds.sample_timesteps\nfiles = !ls\n"
+    broken = f"{other}def sample_timesteps(*args, **options):\n    return files\n"
+
+    record = graded(tmp_path, SDS, {"sds_loss": cell, "sample_timesteps": broken})
+
+    verdicts = {verdict.task.split(".")[1]: verdict for verdict in record.verdicts}
+    assert verdicts["sds_loss"].outcome == "right"
+    assert verdicts["sds_loss"].lines[1:] == (
+        "  Line 2 of the cell, !pip install x, is a command to IPython: it is not run and not "
+        "graded.",
+        "  Line 5 of the cell, print(sds_loss), is no part of the answer: it is not run and not "
+        "graded.",
+    )
+    (line,) = verdicts["sample_timesteps"].lines
+    assert line.startswith("line 2 of the cell gives files its value by a command to IPython")
+    assert verdicts["sample_timesteps"].outcome == "refused"

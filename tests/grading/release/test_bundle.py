@@ -304,9 +304,18 @@ def test_pytest_checks_the_functions_of_a_bundle_that_is_just_unpacked(unpacked)
     after = in_a_shell_of_its_own(unpacked, "guidance", module="pytest")
     assert "3 passed" in after.stdout
     assert work(unpacked).manifest.differences(unpacked, TOUR.folder, complete=True) == []
-    assert [name for name in pack.files_of(work(unpacked)) if name.endswith(".py")] == [
-        "guidance/tour.py"
-    ]
+
+
+def test_the_plugin_for_pytest_is_never_taken_for_an_answer(unpacked, released_course, tmp_path):
+    write_all(unpacked)
+    files = pack.files_of(work(unpacked))
+    assert [name for name in files if name.endswith(".py")] == ["guidance/tour.py"]
+    whole = tmp_path / "handed in"
+    for name in ("notebooks", "guidance"):
+        shutil.copytree(unpacked / name, whole / name)
+    submission = Submission(released_course, "al1815", TOUR.folder)
+    intake = take_in(whole, submission, received=datetime(2026, 1, 1, tzinfo=timezone.utc))
+    assert (intake.rejected, intake.flags, intake.missing) == ("", (), ())
 
 
 def without(cells: list[dict], grade_id: str) -> None:
@@ -431,6 +440,15 @@ def test_answers_that_are_only_in_the_file_are_named_first(unpacked):
     assert lines[1] == "the notebook and guidance/ differ:"
     assert "Only the cells are graded" in lines[2]
     assert "stand for 0 of 6 points" in report.text()
+
+
+def test_what_only_the_file_has_is_named_too(unpacked):
+    write_all(unpacked)
+    write(unpacked, "add_noise", answer("add_noise").replace("return ", "return ONE * "))
+    path = unpacked / "guidance" / "tour.py"
+    path.write_text(path.read_text("utf-8") + "\nONE = 1\n", "utf-8")
+    (sentence,) = look(work(unpacked), run=False).differing
+    assert sentence.startswith("The cell of add_noise uses ONE, which only guidance/tour.py has.")
 
 
 def test_other_spaces_and_comments_in_the_file_are_no_difference(unpacked):

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 from datetime import datetime, timedelta, timezone
@@ -17,12 +18,16 @@ from nbgrader.api import Gradebook
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
 from grading.core.records import Flag, Record, Store, Verdict
+from grading.core.rules import Rules
 from grading.core.submission import Submission
 from grading.feedback.active_content import active_parts
 from grading.intake.take_in import take_in
+from grading.judge.judge_task import OTHER_INPUTS
 from grading.report import class_report
+from grading.report.class_report import Row
 from grading.report.export import CourseExport, csv_bytes, safe_cell
 from grading.report.gradescope import LARGEST, results, results_json
+from grading.report.unnamed import alike, text_table
 from grading.stages import STAGES
 from grading.stages.misconceptions import MISCONCEPTIONS
 
@@ -77,6 +82,7 @@ CLASS = (
 def course(released, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("report") / "class"
     shutil.copytree(released, folder, ignore=shutil.ignore_patterns("bundles"))
+    Rules(seed=1, time_zone="America/New_York").save(folder / "rules.yaml")
     store = Store(folder)
     with Gradebook(f"sqlite:///{folder}/gradebook.db") as gradebook:
         gradebook.update_or_create_assignment(NAME, duedate=DUE)
@@ -143,8 +149,102 @@ def test_the_distribution_holds_every_graded_hand_in_once(course):
 def test_the_page_shows_what_needs_a_human_before_all_else(page):
     order = ["The grader failed on these", "Rejected. The students", "Points</h2>"]
     assert [page.index(words) for words in order] == sorted(page.index(words) for words in order)
-    for words in ("the sandbox died.", "30.0", "2 × copy", "unusually similar", "by-hand"):
+    for words in ("the sandbox died.", "2 × copy", "unusually similar", "by-hand"):
         assert words in page
+
+
+def test_every_time_is_shown_in_the_courses_zone(page, written, course):
+    """It was due on 1 September at 0:00 UTC, which is the evening before in New York."""
+    assert "01_sds is due Mon 31 Aug 2026 20:00 America/New_York (Tue 00:00 UTC)." in page
+    row = re.search(r"<tr><td><bdi>late</bdi></td>.*?</tr>", page, re.DOTALL)
+    for words in ("Wed 2 Sep 2026 02:00 EDT", "Mon 31 Aug 2026 20:00 EDT", ">30 h<"):
+        assert words in row[0]
+    rows = {row["student_id"]: row for row in table(written[f"{NAME}.csv"].read_bytes())}
+    assert rows["late"]["handed_in"] == "2026-09-02 02:00:00-04:00"
+    late = json.loads((course / f"reports/gradescope/{NAME}/late/results.json").read_text())
+    assert (
+        "It came Wed 2 Sep 2026 02:00 America/New_York (06:00 UTC), and was due Mon 31 Aug 2026 "
+        "20:00 America/New_York (Tue 00:00 UTC)." in late["output"]
+    )
+
+
+def wrong(student: str, *lines: str, outcome: str = "wrong", known: str | None = None) -> Record:
+    verdict = Verdict(FIRST, 0.0, 2.0, outcome, lines, known)
+    return record(student, (0, 0, 0), verdicts=(verdict,))
+
+
+HEAD, WANTED, GOT = f"{FIRST}: not yet, with a picture alone.", "  wanted: 1.5", "  got:    3"
+TWICE = "  Yours is 2 times the wanted one."
+
+
+def test_wrong_answers_without_a_name_are_grouped_by_what_is_said_of_them():
+    groups = alike(
+        [
+            wrong("bob", HEAD, WANTED, GOT, TWICE),
+            wrong("ada", HEAD, WANTED, "  got:    4", TWICE, OTHER_INPUTS),
+            wrong("dan", HEAD, WANTED, GOT),
+            wrong("eve", HEAD, WANTED, GOT),
+            wrong("fay", HEAD, WANTED, "  got:    9"),
+            wrong("cid", HEAD, WANTED, GOT, TWICE, known="twice"),
+            wrong(
+                "gus",
+                f"{FIRST}: stops",
+                "  KeyError: 't'",
+                "  in the line: a[t]",
+                outcome="stopped",
+            ),
+            wrong(
+                "hal",
+                f"{FIRST}: stops",
+                "  KeyError: 't'",
+                "  in the line: b[t]",
+                outcome="stopped",
+            ),
+            wrong("ivy", f"{FIRST}: it did not return within 20 seconds.", outcome="timed out"),
+            wrong("joe", f"{FIRST} is still to do.", outcome="to do"),
+            record("kim", (0, 0, 0), status="rejected", reason="no notebook."),
+        ]
+    )
+    assert [(one.said, one.students) for one in groups] == [
+        ("KeyError: 't'", ("gus", "hal")),
+        ("Yours is 2 times the wanted one.", ("ada", "bob")),
+        ("wanted: 1.5 got: 3", ("dan", "eve")),
+        ("it did not return within 20 seconds.", ("ivy",)),
+        ("wanted: 1.5 got: 9", ("fay",)),
+    ]
+    assert groups[1].example == "not yet, with a picture alone; wanted: 1.5; got: 4"
+    assert groups[0].example == groups[3].example == ""
+    assert text_table(groups)[1] == (
+        f"  2 students  {FIRST}  Yours is 2 times the wanted one. (ada, bob)"
+    )
+
+
+def test_the_groups_are_on_the_page_with_names_and_without_where_it_is_anonymous():
+    live = f"  Yours is 2 times {SCRIPT}"
+    rows = [Row(wrong(f"s{index}", HEAD, WANTED, GOT, live), None) for index in range(12)]
+    page = class_report.page(STAGE, rows)
+    assert active_parts(page) == []
+    section = page[page.index("Wrong answers without a known mistake") :]
+    section = section[: section.index("</section>")]
+    assert '<td class="right-aligned">12</td>' in section
+    assert "Yours is 2 times &lt;script&gt;" in section
+    assert section.count("<bdi>") == 12
+    assert "with a picture alone; wanted: 1.5; got: 3" in section
+    anonymous = class_report.page(STAGE, rows, anonymous=True)
+    assert "Yours is 2 times &lt;script&gt;" in anonymous
+    assert "<bdi>" not in anonymous
+    (line,) = text_table(alike(row.record for row in rows))
+    assert line.startswith(" 12 students  ")
+    assert line.endswith("(s0, s1, s10, s11, s2, s3, 6 more)")
+    assert "\x1b" not in line
+
+
+def test_the_command_prints_the_groups_and_the_due_date(course, capsys):
+    assert class_report.main([NAME, "--course", str(course)]) == 0
+    printed = capsys.readouterr().out
+    assert "01_sds is due Mon 31 Aug 2026 20:00 America/New_York" in printed
+    assert "Wrong answers without a known mistake, by what they have in common:" in printed
+    assert re.search(rf"^ +\d+ students?  {FIRST}  ", printed, re.MULTILINE)
 
 
 def test_nothing_on_the_page_runs_or_is_loaded(page):

@@ -110,7 +110,7 @@ class ChoicesCase(Case):
         if own:
             colds = plain(torch.cat([first, tensors["second"]], dim=3))
             facts |= self._seen_in_shares({"cold": colds, "warm": plain(tensors["warm"])})
-        facts["pull"] = self._has_right_gradient(plain(first), tensors.get("gradient"))
+        facts["pull"] = self._has_right_gradient(first, tensors.get("gradient"))
         facts["survives"] = bool(tensors["nought"].isfinite().all())
         return Observation(facts, self._shares(first, tensors["warm"]) if own else None)
 
@@ -166,9 +166,10 @@ class ChoicesCase(Case):
 
     def _has_right_gradient(self, weights: Tensor, gradient: Tensor | None) -> bool:
         """Whether it is that of a softmax with tau."""
-        if gradient is None or gradient.shape != weights.shape:
+        if gradient is None or not (gradient.shape == weights.shape and gradient.isfinite().all()):
             return False
-        pull = _cotangent(weights)
+        require_one_form(weights, gradient)
+        weights, pull = plain(weights), _cotangent(weights)
         mean = (weights * pull).sum(dim=1, keepdim=True)
         right = weights * (pull - mean) / self.values["taus"][0]
         return _is_near(plain(gradient), right)

@@ -114,8 +114,10 @@ class DrawsCase(Case):
             surprises[step] < -SURPRISING or follows_a_pattern(t) for step, t in every.items()
         )
         few = tensors.get("few")
-        alike = few is not None and few.shape == (CALLS, FEW) and few.dtype == first.dtype
-        facts["few"] = alike and _is_by_chance(few, values["t_max"] - values["t_min"] + 1)
+        if few is None or few.shape != (CALLS, FEW) or few.dtype != first.dtype:
+            facts["few"] = False
+        else:
+            facts["few"] = _is_by_chance(few, values["t_max"] - values["t_min"] + 1)
         return Observation(facts, samples=drawn)
 
     def forms(self) -> dict[str, Form]:

@@ -159,7 +159,7 @@ def _painting(weights: Tensor, palette: Tensor) -> Case:
 
 def gumbel_softmax(inputs: RandomInputs) -> Case:
     """Logits that differ from pixel to pixel and from picture to picture."""
-    return _choices(inputs, logits(inputs, 11)[:2])
+    return _choices(inputs, logits(inputs, 11)[:3])
 
 
 def with_two_colours(inputs: RandomInputs) -> Case:

@@ -111,7 +111,7 @@ class ChoicesCase(Case):
             colds = plain(torch.cat([first, tensors["second"]], dim=3))
             facts |= self._seen_in_shares({"cold": colds, "warm": plain(tensors["warm"])})
         facts["pull"] = self._has_right_gradient(first, tensors.get("gradient"))
-        facts["survives"] = bool(tensors["nought"].isfinite().all())
+        facts["survives"] = _is_near(tensors["nought"].sum(dim=1), 1.0)
         return Observation(facts, self._shares(first, tensors["warm"]) if own else None)
 
     def _seen_in_noise(self, weights: Tensor, tau: float) -> Facts:

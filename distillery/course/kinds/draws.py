@@ -113,11 +113,9 @@ class DrawsCase(Case):
         facts["by_chance"] = not any(
             surprises[step] < -SURPRISING or follows_a_pattern(t) for step, t in every.items()
         )
-        few = tensors.get("few")
-        if few is None or few.shape != (CALLS, FEW) or few.dtype != first.dtype:
-            facts["few"] = False
-        else:
-            facts["few"] = _is_by_chance(few, values["t_max"] - values["t_min"] + 1)
+        few = tensors.get("few", first)
+        of_one_form = few.shape == (CALLS, FEW) and few.dtype == first.dtype
+        facts["few"] = of_one_form and _is_by_chance(few, values["t_max"] - values["t_min"] + 1)
         return Observation(facts, samples=drawn)
 
     def forms(self) -> dict[str, Form]:

@@ -51,7 +51,7 @@ def from_the_first_timestep(inputs: RandomInputs) -> Case:
 
 
 def of_the_last_timestep(inputs: RandomInputs) -> Case:
-    return _draws(999, 999)
+    return _draws(999, 999, steps=inputs.whole(0, (60, 200)))
 
 
 def with_one_step(inputs: RandomInputs) -> Case:

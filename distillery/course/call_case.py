@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from distillery.course.case import Case, Form, SideCondition, Words
-from distillery.course.observe import is_integer, is_list
-from distillery.course.record import Facts, Tensors
+from distillery.course.observe import is_integer, is_list, plain
+from distillery.course.record import Facts, Tensors, copied
 from distillery.models.exact import GaussianDenoiser, GaussianMixturePrior
 from distillery.models.prior import Condition, Control
 
@@ -91,6 +91,29 @@ class CallCase(Case):
         if "lora" in arguments:
             facts["lora_calls"] = [arguments["lora"].calls, arguments["lora"].latents]
         return facts
+
+    def asked_in(self, arguments: dict[str, Any]) -> Tensors:
+        """What the networks among the arguments were asked, and what they answered."""
+        return {
+            f"{network}/{name}": copied(torch.stack(rows))
+            for network in NETWORKS
+            if network in arguments
+            for name, rows in arguments[network].questions.rows.items()
+            if rows and len({one.shape for one in rows}) == 1
+        }
+
+    def asked(self, tensors: Tensors) -> Tensors:
+        """What is recorded of these questions, of each network that has all parts of them."""
+        found: Tensors = {}
+        for network in NETWORKS:
+            names = [f"{network}/{name}" for name in ASKED]
+            if not all(name in tensors for name in names):
+                continue
+            xt, t, tokens, answers = (tensors[name] for name in names)
+            one_form = xt.dim() == 4 and answers.shape == xt.shape and t.shape == xt.shape[:1]
+            if one_form and len(tokens) == len(xt) <= MOST_ASKED:
+                found |= {name: plain(tensors[name]) for name in names}
+        return found
 
     def _changed(self, arguments: dict[str, Any]) -> list[str]:
         changed = []
@@ -173,11 +196,40 @@ def _lora_calls(both: list[int]) -> str:
     return f"{_calls(calls)} to the LoRA, for {latents} latents in all"
 
 
+NETWORKS = ("prior", "lora")
+ASKED = ("xt", "t", "tokens", "answers")  # of a latent that a network is asked about
+MOST_ASKED = 32  # latents
+
+
+class Questions:
+    """What a network is asked and answers, a row for each latent and condition."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Tensor]] = {name: [] for name in ASKED}
+
+    def add(
+        self, xt: Tensor, t: Tensor, conditions: Sequence[Condition], answers: Sequence[Tensor]
+    ) -> None:
+        for condition, answer in zip(conditions, answers, strict=True):
+            # The tokens are logarithms of weights, some of them of zero.
+            parts = (xt, t, condition.tokens.exp().float(), answer)
+            for name, part in zip(ASKED, parts, strict=True):
+                room = MOST_ASKED - len(self.rows[name])
+                self.rows[name] += part.detach().clone()[:room].unbind()
+
+
 class CountingPrior(GaussianMixturePrior):
-    """The exact prior. It counts the calls of its network and keeps all conditions it is given."""
+    """The exact prior. It counts the calls of its network and keeps what they asked.
+
+    asked: the conditions of all calls.
+    """
 
     calls = 0
     asked: tuple[Condition, ...] = ()
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.questions = Questions()
 
     def embed(self, prompts: Sequence[str]) -> Condition:
         """As the exact prior, with a pooled vector that differs from prompt to prompt."""
@@ -189,7 +241,9 @@ class CountingPrior(GaussianMixturePrior):
     ) -> tuple[Tensor, ...]:
         self.calls += 1
         self.asked += conditions
-        return super().predict_noise(xt, t, *conditions, controls=controls)
+        answers = super().predict_noise(xt, t, *conditions, controls=controls)
+        self.questions.add(xt, t, conditions, answers)
+        return answers
 
 
 class CountingDenoiser(GaussianDenoiser):
@@ -198,7 +252,13 @@ class CountingDenoiser(GaussianDenoiser):
     calls = 0
     latents = 0
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.questions = Questions()
+
     def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
         self.calls += 1
         self.latents += len(xt)
-        return super()._eps(xt, t, condition)
+        answer = super()._eps(xt, t, condition)
+        self.questions.add(xt, t, [condition], [answer])
+        return answer

@@ -42,7 +42,7 @@ class ValueCase(CallCase):
             return facts, {}
         facts |= self.seen_in(arguments) | self._told(arguments)
         facts["graph"] = tensor.requires_grad
-        tensors = {"result": copied(tensor)}
+        tensors = {"result": copied(tensor)} | self.asked_in(arguments)
         again = _stacked(function(*self.fresh().values()))[1]
         return facts, tensors | ({} if again is None else {"again": copied(again)})
 
@@ -67,7 +67,7 @@ class ValueCase(CallCase):
             facts["shape"] = list(result.shape[1:])  # of each of them
         facts |= picked(reported, "changed", "calls", "lora_calls", "told", "graph")
         facts["repeatable"] = same_bits(result, tensors.get("again"))
-        return Observation(facts, plain(result))
+        return Observation(facts, plain(result), asked=self.asked(tensors))
 
     def forms(self) -> dict[str, Form]:
         return super().forms() | {

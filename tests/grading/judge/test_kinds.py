@@ -152,14 +152,18 @@ def test_a_fact_that_a_kind_does_not_report_is_not_read(sorting):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_fact_that_is_compared_has_words(task):
     stored = load_task(task)
-    for place, trial in enumerate(stored.trials):
-        words = trial.case.words()
-        wrong = [known.observations[place] for known in stored.misconceptions]
-        for one in (trial.wanted, *(came for came in wrong if came)):
-            assert one.facts.keys() <= words.keys()
-            for name, fact in one.facts.items():
-                said = words[name] if isinstance(words[name], tuple) else (words[name](fact),)
-                assert all(isinstance(text, str) and text for text in said)
+    wrong = [
+        (trial.case, came)
+        for known in stored.misconceptions
+        for trial, came in zip(stored.trials, known.observations, strict=True)
+        if came
+    ]
+    for case, one in (*((trial.case, trial.wanted) for trial in stored.trials), *wrong):
+        words = case.words()
+        assert one.facts.keys() <= words.keys()
+        for name, fact in one.facts.items():
+            said = words[name] if isinstance(words[name], tuple) else (words[name](fact),)
+            assert all(isinstance(text, str) and text for text in said)
 
 
 def test_what_a_sandbox_imports_knows_no_answers_and_draws_nothing():

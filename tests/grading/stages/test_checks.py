@@ -22,7 +22,7 @@ TASKS = [(stage, function) for stage in STAGES for function in stage.points]
 
 def quiet(text: str) -> list[str]:
     lines = text.splitlines()
-    assert 1 <= len(lines) <= 4
+    assert 1 <= len(lines) <= 7
     return lines
 
 

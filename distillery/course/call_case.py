@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import torch
@@ -25,6 +25,8 @@ class CallCase(Case):
                 them one after the other.
     controls:   kind, scale and window of each of `controls`; their pictures are its tensor.
     prompts:    those that are conditions, as prompts for the exact prior.
+    regions:    condition -> how much likelier the first component of the exact prior is for it in
+                the left half of the picture.
     mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for.
     denoiser:   means, std and kind of the exact denoiser that `lora` stands for.
     with_graph: the arguments that arrive with a graph.
@@ -39,6 +41,7 @@ class CallCase(Case):
     triples: dict[str, list[str]] = field(default_factory=dict)
     controls: list[dict[str, Any]] = field(default_factory=list)
     prompts: dict[str, list[str]] = field(default_factory=dict)
+    regions: dict[str, float] = field(default_factory=dict)
     mixture: dict[str, Any] = field(default_factory=dict)
     denoiser: dict[str, Any] = field(default_factory=dict)
     with_graph: tuple[str, ...] = ()
@@ -52,11 +55,19 @@ class CallCase(Case):
         if self.mixture:
             prior = CountingPrior(**self.mixture)
             given["prior"] = prior
-            given |= {name: prior.embed(prompts) for name, prompts in self.prompts.items()}
+            given |= {name: self._condition(prior, name) for name in self.prompts}
         if self.denoiser:
             given["lora"] = CountingDenoiser(**self.denoiser)
         given |= {name: self._from_tensor(name) for name in self.tensors}
         return {name: given[name] for name in self.arguments}
+
+    def _condition(self, prior: CountingPrior, name: str) -> Condition:
+        condition = prior.embed(self.prompts[name])
+        if name not in self.regions:
+            return condition
+        bias = torch.zeros(len(condition), 1, *prior.latent_size)
+        bias[..., : prior.latent_size[1] // 2] = self.regions[name]
+        return replace(condition, attention_bias=bias)
 
     def _from_tensor(self, name: str) -> Any:
         tensor = self.tensors[name].clone()
@@ -115,10 +126,16 @@ class CallCase(Case):
             has_lost_graph = name in self.with_graph and not now.requires_grad
             if has_lost_graph or not torch.equal(now, before):
                 changed.append(name)
+        for name in self.prompts:
+            given = self._condition(CountingPrior(**self.mixture), name)
+            if not _same_condition(arguments[name], given):
+                changed.append(name)
         return changed
 
     def forms(self) -> dict[str, Form]:
+        names = {*self.tensors, *self.prompts}
         return super().forms() | {
+            "changed": lambda fact: is_list(fact, names.__contains__, len(names)),
             "calls": is_integer,
             "lora_calls": lambda fact: is_list(fact, is_integer, 2) and len(fact) == 2,
         }
@@ -137,6 +154,7 @@ class CallCase(Case):
             "controls": self.controls,
             "values": self.values,
             "prompts": self.prompts,
+            "regions": self.regions,
             "mixture": _without_means(self.mixture),
             "denoiser": _without_means(self.denoiser),
             "with_graph": list(self.with_graph),
@@ -159,6 +177,14 @@ class CallCase(Case):
 
 def _without_means(network: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in network.items() if name != "means"}
+
+
+def _same_condition(one: Condition, other: Condition) -> bool:
+    pairs = ((getattr(one, its.name), getattr(other, its.name)) for its in fields(Condition))
+    return all(
+        a is b if a is None or b is None else a.shape == b.shape and torch.equal(a, b)
+        for a, b in pairs
+    )
 
 
 def _calls(number: int) -> str:
@@ -195,7 +221,7 @@ class Questions:
 class CountingPrior(GaussianMixturePrior):
     """The exact prior. It counts the calls of its network and keeps what they asked.
 
-    asked: the last call's conditions.
+    asked: the conditions of all calls.
     """
 
     calls = 0
@@ -214,7 +240,7 @@ class CountingPrior(GaussianMixturePrior):
         self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
     ) -> tuple[Tensor, ...]:
         self.calls += 1
-        self.asked = conditions
+        self.asked += conditions
         answers = super().predict_noise(xt, t, *conditions, controls=controls)
         self.questions.add(xt, t, conditions, answers)
         return answers

@@ -104,6 +104,7 @@ class GradientCase(CallCase):
         learner = self.denoiser["means"] if name == "lora" else self.tensors[name]
         if result.shape != () or gradient.shape != learner.shape:
             raise UnreadableError
+        facts["finite_gradient"] = bool(gradient.isfinite().all())
         facts["repeatable"] = same_bits(gradient, tensors.get("again"))
         loss = plain(result) if self.loss_counts else None
         return Observation(facts, plain(gradient), loss, asked=self.asked(tensors))

@@ -30,10 +30,11 @@ def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
 
     Args:
         weights: (B, K, h, w), not negative, with sum 1 over the colours in every pixel.
-        palette: (K, 3), sRGB in [0, 1]; it gets no gradient.
+        palette: (K, 3), sRGB in [0, 1], constant.
 
     Returns:
-        The picture, float32 (B, 3, h, w) in [-1, 1], differentiable in the weights.
+        The picture, float32 (B, 3, h, w) in [-1, 1], differentiable in the weights. The arguments
+        do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -55,10 +56,12 @@ def gumbel_softmax(logits: torch.Tensor, tau: float, generator: torch.Generator)
     Args:
         logits: (B, K, h, w).
         tau: the temperature, above 0.
-        generator: the only source of randomness, on the device of the logits.
+        generator: the only source of randomness, on the device of the logits. The weights are
+            finite even where it draws a 0.
 
     Returns:
-        The weights, (B, K, h, w), with sum 1 over the colours, differentiable in the logits.
+        The weights, (B, K, h, w), with sum 1 over the colours, differentiable in the logits. The
+        logits do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -78,8 +81,9 @@ def straight_through(logits: torch.Tensor) -> torch.Tensor:
     Args:
         logits: (B, K, h, w).
 
-    Returns: The weights, (B, K, h, w): exactly 1 for the colour of the largest logit, exactly 0 for
-        all others.
+    Returns:
+        The weights, (B, K, h, w): exactly 1 for the colour of the largest logit, the first of equal
+        ones, and exactly 0 for all others. The logits do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -98,15 +102,15 @@ def logits_from_image(image: torch.Tensor, palette: torch.Tensor) -> torch.Tenso
         3. in every pixel, scale the vector of K logits to the length sqrt(K).
 
     Without step 3 a pixel between two colours would be almost undecided, and one far from every
-    colour would be stubborn. With it, all start equally sure. If all distances are the same, the
-    logits are 0.
+    colour would be stubborn. With it, all start equally sure. If all distances are exactly the
+    same, the logits are 0; where they differ by rounding alone, they may be anything.
 
     Args:
         image: (B, 3, h, w) in [-1, 1], already in the small picture's size.
         palette: (K, 3), sRGB in [0, 1].
 
     Returns:
-        The logits, float32 (B, K, h, w).
+        The logits, float32 (B, K, h, w). The arguments do not change.
     """
     # your code here
     raise NotImplementedError(
@@ -140,17 +144,20 @@ def fft_loss(image: torch.Tensor) -> torch.Tensor:
     SD-πXL's smoothness. A pixel that disagrees with its neighbours is in the high frequencies f,
     in cycles per pixel, of the two-dimensional Fourier transform; the low ones are the drawing.
 
-        loss = mean of |F(f)| over the channels and over the frequencies with |f| > 1 / (4 sqrt(2))
+        loss = mean of |F(f)| over the channels and over the frequencies with |f| > 0.1768
 
-    With the orthonormal transform, `norm="ortho"`, speckle of the same strength costs the same at
-    every size. The published loss does not use it, so it grows with the size, and its weight of 20
-    is right only for 64 × 64. `torch.fft.fftfreq` gives the frequency at each place.
+    SD-πXL's bound is 1 / (4 sqrt(2)) = 0.17677..., on which (1/8, 1/8) lies; with one just above it
+    no rounding decides which frequencies count. With the orthonormal transform, `norm="ortho"`,
+    speckle of the same strength costs the same at every size. The published loss does not use it,
+    so it grows with the size, and its weight of 20 is right only for 64 × 64. `torch.fft.fftfreq`
+    gives the frequency at each place.
 
     Args:
-        image: (B, 3, h, w), square or not.
+        image: (B, 3, h, w), square or not, with sides of at least 2.
 
     Returns:
-        The loss, float32 (), the sum over the pictures of the batch, differentiable in the image.
+        The loss, float32 (), the sum over the pictures of the batch, differentiable in the image;
+        the gradient is finite for a picture of one colour too. The image does not change.
     """
     # your code here
     raise NotImplementedError(
@@ -223,7 +230,8 @@ def sdxl_grad(
 
     Args:
         prior: `prior.predict_noise(xt, t, first, second, controls=controls)` gives a pair of eps
-            (B, C, h, w), in one call of the network.
+            (B, C, h, w), in one call of the network. One call with both branches joined into a
+            batch of 2 B is as good.
         x0: latents (B, C, h, w).
         t: timesteps, int64 (B,).
         eps: the noise to put in, (B, C, h, w).

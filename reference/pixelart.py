@@ -30,10 +30,11 @@ def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
 
     Args:
         weights: (B, K, h, w), not negative, with sum 1 over the colours in every pixel.
-        palette: (K, 3), sRGB in [0, 1]; it gets no gradient.
+        palette: (K, 3), sRGB in [0, 1], constant.
 
     Returns:
-        The picture, float32 (B, 3, h, w) in [-1, 1], differentiable in the weights.
+        The picture, float32 (B, 3, h, w) in [-1, 1], differentiable in the weights. The arguments
+        do not change.
     """
     ### BEGIN SOLUTION
     return 2 * torch.einsum("bkhw,kc->bchw", weights, palette) - 1
@@ -54,10 +55,12 @@ def gumbel_softmax(logits: torch.Tensor, tau: float, generator: torch.Generator)
     Args:
         logits: (B, K, h, w).
         tau: the temperature, above 0.
-        generator: the only source of randomness, on the device of the logits.
+        generator: the only source of randomness, on the device of the logits. The weights are
+            finite even where it draws a 0.
 
     Returns:
-        The weights, (B, K, h, w), with sum 1 over the colours, differentiable in the logits.
+        The weights, (B, K, h, w), with sum 1 over the colours, differentiable in the logits. The
+        logits do not change.
     """
     ### BEGIN SOLUTION
     u = torch.rand(logits.shape, generator=generator, device=logits.device)
@@ -79,8 +82,9 @@ def straight_through(logits: torch.Tensor) -> torch.Tensor:
     Args:
         logits: (B, K, h, w).
 
-    Returns: The weights, (B, K, h, w): exactly 1 for the colour of the largest logit, exactly 0 for
-        all others.
+    Returns:
+        The weights, (B, K, h, w): exactly 1 for the colour of the largest logit, the first of equal
+        ones, and exactly 0 for all others. The logits do not change.
     """
     ### BEGIN SOLUTION
     soft = logits.softmax(dim=1)
@@ -100,22 +104,24 @@ def logits_from_image(image: torch.Tensor, palette: torch.Tensor) -> torch.Tenso
         3. in every pixel, scale the vector of K logits to the length sqrt(K).
 
     Without step 3 a pixel between two colours would be almost undecided, and one far from every
-    colour would be stubborn. With it, all start equally sure. If all distances are the same, the
-    logits are 0.
+    colour would be stubborn. With it, all start equally sure. If all distances are exactly the
+    same, the logits are 0; where they differ by rounding alone, they may be anything.
 
     Args:
         image: (B, 3, h, w) in [-1, 1], already in the small picture's size.
         palette: (K, 3), sRGB in [0, 1].
 
     Returns:
-        The logits, float32 (B, K, h, w).
+        The logits, float32 (B, K, h, w). The arguments do not change.
     """
     ### BEGIN SOLUTION
     pixels = (image + 1) / 2
     logits = -(pixels[:, None] - palette[None, :, :, None, None]).abs().sum(dim=2)
     logits = logits - logits.mean(dim=1, keepdim=True)
-    length = logits.norm(dim=1, keepdim=True).clamp(min=1e-6)
-    return len(palette) ** 0.5 * logits / length
+    length = logits.norm(dim=1, keepdim=True)
+    # Distances that are the same differ by rounding, which is not to be scaled up.
+    scaled = len(palette) ** 0.5 * logits / length.clamp(min=1e-6)
+    return torch.where(length > 1e-5 * len(palette) ** 0.5, scaled, 0.0)
     ### END SOLUTION
 
 
@@ -134,7 +140,9 @@ def kmeans_step(pixels: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
         The new centres, (K, 3), in the same order. The arguments do not change.
     """
     ### BEGIN SOLUTION
-    nearest = torch.cdist(pixels, centres).argmin(dim=1)
+    # The default computes |p|² - 2 p·c + |c|² for many pixels, which rounds ties away.
+    distances = torch.cdist(pixels, centres, compute_mode="donot_use_mm_for_euclid_dist")
+    nearest = distances.argmin(dim=1)
     belongs = torch.nn.functional.one_hot(nearest, len(centres)).to(pixels.dtype)  # (N, K)
     count = belongs.sum(dim=0)[:, None]
     means = belongs.T @ pixels / count.clamp(min=1)
@@ -148,23 +156,26 @@ def fft_loss(image: torch.Tensor) -> torch.Tensor:
     SD-πXL's smoothness. A pixel that disagrees with its neighbours is in the high frequencies f,
     in cycles per pixel, of the two-dimensional Fourier transform; the low ones are the drawing.
 
-        loss = mean of |F(f)| over the channels and over the frequencies with |f| > 1 / (4 sqrt(2))
+        loss = mean of |F(f)| over the channels and over the frequencies with |f| > 0.1768
 
-    With the orthonormal transform, `norm="ortho"`, speckle of the same strength costs the same at
-    every size. The published loss does not use it, so it grows with the size, and its weight of 20
-    is right only for 64 × 64. `torch.fft.fftfreq` gives the frequency at each place.
+    SD-πXL's bound is 1 / (4 sqrt(2)) = 0.17677..., on which (1/8, 1/8) lies; with one just above it
+    no rounding decides which frequencies count. With the orthonormal transform, `norm="ortho"`,
+    speckle of the same strength costs the same at every size. The published loss does not use it,
+    so it grows with the size, and its weight of 20 is right only for 64 × 64. `torch.fft.fftfreq`
+    gives the frequency at each place.
 
     Args:
-        image: (B, 3, h, w), square or not.
+        image: (B, 3, h, w), square or not, with sides of at least 2.
 
     Returns:
-        The loss, float32 (), the sum over the pictures of the batch, differentiable in the image.
+        The loss, float32 (), the sum over the pictures of the batch, differentiable in the image;
+        the gradient is finite for a picture of one colour too. The image does not change.
     """
     ### BEGIN SOLUTION
     height, width = image.shape[-2:]
     down = torch.fft.fftfreq(height, device=image.device)[:, None]
     across = torch.fft.fftfreq(width, device=image.device)[None, :]
-    fine = (down.square() + across.square()).sqrt() > 1 / (4 * 2**0.5)
+    fine = (down.square() + across.square()).sqrt() > 0.1768
     spectrum = torch.fft.fft2(image, norm="ortho").abs()
     return spectrum[..., fine].mean(dim=(1, 2)).sum()
     ### END SOLUTION
@@ -236,7 +247,8 @@ def sdxl_grad(
 
     Args:
         prior: `prior.predict_noise(xt, t, first, second, controls=controls)` gives a pair of eps
-            (B, C, h, w), in one call of the network.
+            (B, C, h, w), in one call of the network. One call with both branches joined into a
+            batch of 2 B is as good.
         x0: latents (B, C, h, w).
         t: timesteps, int64 (B,).
         eps: the noise to put in, (B, C, h, w).

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from distillery.course.case import Case, Form, SideCondition, Words
-from distillery.course.observe import is_integer, is_list
-from distillery.course.record import Facts, Function, Tensors
+from distillery.course.observe import is_integer, is_list, plain
+from distillery.course.record import Facts, Function, Tensors, copied
 from distillery.models.exact import GaussianDenoiser, GaussianMixturePrior
 from distillery.models.prior import Condition, Control
 
@@ -25,6 +25,8 @@ class CallCase(Case):
                 them one after the other.
     controls:   kind, scale and window of each of `controls`; their pictures are its tensor.
     prompts:    those that are conditions, as prompts for the exact prior.
+    regions:    condition -> how much likelier the first component of the exact prior is for it in
+                the left half of the picture.
     mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for; where
                 its noise schedule is not the usual one, also "power".
     denoiser:   means, std and kind of the exact denoiser that `lora` stands for.
@@ -40,6 +42,7 @@ class CallCase(Case):
     triples: dict[str, list[str]] = field(default_factory=dict)
     controls: list[dict[str, Any]] = field(default_factory=list)
     prompts: dict[str, list[str]] = field(default_factory=dict)
+    regions: dict[str, float] = field(default_factory=dict)
     mixture: dict[str, Any] = field(default_factory=dict)
     denoiser: dict[str, Any] = field(default_factory=dict)
     with_graph: tuple[str, ...] = ()
@@ -53,7 +56,7 @@ class CallCase(Case):
         if self.mixture:
             prior = CountingPrior(**self.mixture)
             given["prior"] = prior
-            given |= {name: prior.embed(prompts) for name, prompts in self.prompts.items()}
+            given |= {name: self._condition(prior, name) for name in self.prompts}
         if self.denoiser:
             given["lora"] = CountingDenoiser(**self.denoiser)
         given |= {name: self._from_tensor(name) for name in self.tensors}
@@ -76,6 +79,14 @@ class CallCase(Case):
             for its, numbers in zip(given, before, strict=True):
                 its.copy_(numbers)
         return arguments, earlier
+
+    def _condition(self, prior: CountingPrior, name: str) -> Condition:
+        condition = prior.embed(self.prompts[name])
+        if name not in self.regions:
+            return condition
+        bias = torch.zeros(len(condition), 1, *prior.latent_size)
+        bias[..., : prior.latent_size[1] // 2] = self.regions[name]
+        return replace(condition, attention_bias=bias)
 
     def _from_tensor(self, name: str) -> Any:
         tensor = self.tensors[name].clone()
@@ -100,6 +111,29 @@ class CallCase(Case):
             facts["lora_calls"] = [arguments["lora"].calls, arguments["lora"].latents]
         return facts
 
+    def asked_in(self, arguments: dict[str, Any]) -> Tensors:
+        """What the networks among the arguments were asked, and what they answered."""
+        return {
+            f"{network}/{name}": copied(torch.stack(rows))
+            for network in NETWORKS
+            if network in arguments
+            for name, rows in arguments[network].questions.rows.items()
+            if rows and len({one.shape for one in rows}) == 1
+        }
+
+    def asked(self, tensors: Tensors) -> Tensors:
+        """What is recorded of these questions, of each network that has all parts of them."""
+        found: Tensors = {}
+        for network in NETWORKS:
+            names = [f"{network}/{name}" for name in ASKED]
+            if not all(name in tensors for name in names):
+                continue
+            xt, t, tokens, answers = (tensors[name] for name in names)
+            one_form = xt.dim() == 4 and answers.shape == xt.shape and t.shape == xt.shape[:1]
+            if one_form and len(tokens) == len(xt) <= MOST_ASKED:
+                found |= {name: plain(tensors[name]) for name in names}
+        return found
+
     def _changed(self, arguments: dict[str, Any]) -> list[str]:
         changed = []
         for name, before in self.tensors.items():
@@ -111,10 +145,16 @@ class CallCase(Case):
             has_lost_graph = name in self.with_graph and not now.requires_grad
             if has_lost_graph or not torch.equal(now, before):
                 changed.append(name)
+        for name in self.prompts:
+            given = self._condition(CountingPrior(**self.mixture), name)
+            if not _same_condition(arguments[name], given):
+                changed.append(name)
         return changed
 
     def forms(self) -> dict[str, Form]:
+        names = {*self.tensors, *self.prompts}
         return super().forms() | {
+            "changed": lambda fact: is_list(fact, names.__contains__, len(names)),
             "calls": is_integer,
             "lora_calls": lambda fact: is_list(fact, is_integer, 2) and len(fact) == 2,
         }
@@ -137,6 +177,7 @@ class CallCase(Case):
             "controls": self.controls,
             "values": self.values,
             "prompts": self.prompts,
+            "regions": self.regions,
             "mixture": _without_means(self.mixture),
             "denoiser": _without_means(self.denoiser),
             "with_graph": list(self.with_graph),
@@ -161,6 +202,14 @@ def _without_means(network: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in network.items() if name != "means"}
 
 
+def _same_condition(one: Condition, other: Condition) -> bool:
+    pairs = ((getattr(one, its.name), getattr(other, its.name)) for its in fields(Condition))
+    return all(
+        a is b if a is None or b is None else a.shape == b.shape and torch.equal(a, b)
+        for a, b in pairs
+    )
+
+
 def _calls(number: int) -> str:
     return f"{number} call{'s' * (number != 1)}"
 
@@ -170,9 +219,32 @@ def _lora_calls(both: list[int]) -> str:
     return f"{_calls(calls)} to the LoRA, for {latents} latents in all"
 
 
-class CountingPrior(GaussianMixturePrior):
-    """The exact prior. It counts the calls of its network and keeps the last call's conditions.
+NETWORKS = ("prior", "lora")
+ASKED = ("xt", "t", "tokens", "answers")  # of a latent that a network is asked about
+MOST_ASKED = 32  # latents
 
+
+class Questions:
+    """What a network is asked and answers, a row for each latent and condition."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, list[Tensor]] = {name: [] for name in ASKED}
+
+    def add(
+        self, xt: Tensor, t: Tensor, conditions: Sequence[Condition], answers: Sequence[Tensor]
+    ) -> None:
+        for condition, answer in zip(conditions, answers, strict=True):
+            # The tokens are logarithms of weights, some of them of zero.
+            parts = (xt, t, condition.tokens.exp().float(), answer)
+            for name, part in zip(ASKED, parts, strict=True):
+                room = MOST_ASKED - len(self.rows[name])
+                self.rows[name] += part.detach().clone()[:room].unbind()
+
+
+class CountingPrior(GaussianMixturePrior):
+    """The exact prior. It counts the calls of its network and keeps what they asked.
+
+    asked: the conditions of all calls.
     power: of alpha_bar; with another one than 1 the noise schedule is another one.
     """
 
@@ -182,6 +254,7 @@ class CountingPrior(GaussianMixturePrior):
     def __init__(self, *args: Any, power: float = 1.0, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.alphas_cumprod = self.alphas_cumprod**power
+        self.questions = Questions()
 
     def embed(self, prompts: Sequence[str]) -> Condition:
         """As the exact prior, with a pooled vector that differs from prompt to prompt."""
@@ -192,8 +265,10 @@ class CountingPrior(GaussianMixturePrior):
         self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
     ) -> tuple[Tensor, ...]:
         self.calls += 1
-        self.asked = conditions
-        return super().predict_noise(xt, t, *conditions, controls=controls)
+        self.asked += conditions
+        answers = super().predict_noise(xt, t, *conditions, controls=controls)
+        self.questions.add(xt, t, conditions, answers)
+        return answers
 
 
 class CountingDenoiser(GaussianDenoiser):
@@ -202,7 +277,13 @@ class CountingDenoiser(GaussianDenoiser):
     calls = 0
     latents = 0
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.questions = Questions()
+
     def _eps(self, xt: Tensor, t: Tensor, condition: Condition) -> Tensor:
         self.calls += 1
         self.latents += len(xt)
-        return super()._eps(xt, t, condition)
+        answer = super()._eps(xt, t, condition)
+        self.questions.add(xt, t, [condition], [answer])
+        return answer

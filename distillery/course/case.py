@@ -104,6 +104,7 @@ class Case(ABC):
             "shape": lambda shape: f"shape {tuple(shape)}",
             "dtype": str,
             "finite": ("finite numbers", "NaN or infinity among the numbers"),
+            "finite_gradient": ("a finite gradient", "NaN or infinity in the gradient"),
             "changed": _changed_in_words,
             "graph": ("a result that carries a graph", "a result without a graph"),
             "repeatable": (

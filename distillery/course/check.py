@@ -54,7 +54,7 @@ class Result:
 
 
 def check(task: str, function: Callable[..., Any] | None = None) -> Result:
-    """Check one function of the course and print the result, in at most four lines.
+    """Check one function of the course and print the result, in a few lines.
 
     In a notebook whose cell does not hold what is checked, a sentence before them says so.
 

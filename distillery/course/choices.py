@@ -18,6 +18,7 @@ from distillery.course.record import Tensors, under
 
 PUBLISHED = "t_prev = t - 2"
 PULL = "it pulls towards the source"
+PARALLEL = 1 - 1e-7  # of a cosine; float32 lets it differ from 1 by less
 NO_PULL = "psi is zero, so nothing pulls towards the source; DDS weighted by chi(t)"
 
 
@@ -58,6 +59,15 @@ class WeightedSums:
         total = self.total(rows)
         return (rows, total) if close(value, total, tolerance) else None
 
+    def along(self, value: Tensor) -> Tensor | None:
+        """The sum whose pictures are this value's up to a factor each, the usual one if it is."""
+        if value.shape != self.directions.shape[1:]:
+            return None
+        pairs = enumerate(zip(self.weights, value, self.usual, strict=True))
+        rows = [_parallel(its, self.directions[:, i], one, usual) for i, (its, one, usual) in pairs]
+        found = [row for row in rows if row is not None]
+        return self.total(found) if len(found) == len(rows) else None
+
     def total(self, rows: Sequence[int]) -> Tensor:
         """The sum (B, C, h, w) with these rows of the weights, one for each picture."""
         chosen = [its[row] for its, row in zip(self.weights, rows, strict=True)]
@@ -90,6 +100,14 @@ def _nearest(weights: Tensor, directions: Tensor, value: Tensor) -> int:
     basis, factors = torch.linalg.qr(directions.flatten(1).double().T)
     inside = basis.T @ value.flatten().double()
     return int((weights.double() @ factors.T - inside).square().sum(dim=1).argmin())
+
+
+def _parallel(weights: Tensor, directions: Tensor, value: Tensor, usual: int) -> int | None:
+    """The row of the weights (N, D) whose sum is parallel to the value (C, h, w), if one is."""
+    sums = weights.double() @ directions.flatten(1).double()
+    cosines = torch.nn.functional.cosine_similarity(sums, value.flatten().double(), dim=1).abs()
+    row = usual if cosines[usual] > PARALLEL else int(cosines.argmax())
+    return row if cosines[row] > PARALLEL else None
 
 
 @dataclass(frozen=True)

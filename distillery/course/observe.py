@@ -12,13 +12,21 @@ Two steps, which may run in two processes:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from distillery.course.record import DTYPES, Facts, Function, Recording, dtype_name, record
+from distillery.course.record import (
+    DTYPES,
+    Facts,
+    Function,
+    Recording,
+    Tensors,
+    dtype_name,
+    record,
+)
 
 if TYPE_CHECKING:
     from distillery.course.case import Case
@@ -37,6 +45,8 @@ class Observation:
     loss:      the scalar itself, float32 (), where both it and its gradient are prescribed.
     tolerance: the largest difference allowed, as a part of the largest value.
     samples:   what a picture shows instead of `value`; it is not compared.
+    asked:     what networks were asked in their first call and what they answered, "prior/xt" and
+               others; it is not compared.
     """
 
     facts: Facts
@@ -44,6 +54,7 @@ class Observation:
     loss: Tensor | None = None
     tolerance: float = TOLERANCE
     samples: Tensor | None = None
+    asked: Tensors = field(default_factory=dict)
 
     def equals(self, other: Observation) -> bool:
         """The same facts and the same value; a value that changes at every call is not compared."""

@@ -10,15 +10,17 @@ from torch import Tensor
 
 from distillery.core.errors import STILL_TO_DO, to_do_sentence
 from distillery.course.case import Case
-from distillery.course.labels import CAUSE, GOT, WANTED
+from distillery.course.labels import ALSO, CAUSE, GOT, TWO, WANTED
+from distillery.course.probes import facts_about, together
 from distillery.course.tasks import Comparison, Task, Trial
 
 LONGEST_LINE = 160
+BESIDES = "Besides, there is the difference that stands above."
 DIFFER_MOST = "where they differ most"
 
 
 def say(found: Comparison) -> tuple[str, ...]:
-    """One line for a right answer, three or four for a wrong one."""
+    """One line for a right answer, three to six for a wrong one."""
     task = found.task
     if found.passed:
         how = f", with {found.accepted.sentence}" if found.accepted else "."
@@ -30,8 +32,26 @@ def say(found: Comparison) -> tuple[str, ...]:
         f"  {GOT + ':':7} {shortened(came)}",
     )
     if found.misconception is None:
-        return lines
+        return (*lines, *(f"  {line}" for line in _of_unknown(found)))
     return (*lines, f"  {CAUSE}{found.misconception.sentence}")
+
+
+def _of_unknown(found: Comparison) -> list[str]:
+    """Where no known mistake does the same: two that do together, or what is true of it."""
+    task, case, came = found.task, found.trial.case, found.came
+    assert came is not None
+    wanted = found.trial.nearest(came)
+    single = [one for one in task.misconceptions if not one.sentence.startswith(TWO)]
+    does = [
+        one.observations[found.place] if found.place < len(one.observations) else None
+        for one in single
+    ]
+    both = together(case, wanted, does, came)
+    if both is None:
+        return facts_about(case, wanted, came)
+    first, *second = (single[place].sentence for place in both.known)
+    lines = [f"{CAUSE}{first}", *(f"{ALSO}{sentence}" for sentence in second)]
+    return [*lines, BESIDES] if both.has_other else lines
 
 
 def _in_circumstances(trial: Trial) -> str:

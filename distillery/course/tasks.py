@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -76,6 +76,16 @@ class Trial:
         if came is None:
             return False
         return came.equals(self.wanted) or self.matching(came) is not None
+
+    def nearest(self, came: Observation) -> Observation:
+        """What is wanted; of a choice, what came is compared with the value that it is parallel to.
+
+        A factor or a sign is then all that differs.
+        """
+        if self.accepted is None or came.value is None:
+            return self.wanted
+        along = self.accepted.along(came.value)
+        return self.wanted if along is None else replace(self.wanted, value=along)
 
     def differing(self, came: Observation) -> tuple[str, ...]:
         """The names of the wanted facts that are not as wanted, in their order."""

@@ -29,7 +29,7 @@ ALLOWED = (
     ast.AnnAssign,
 )
 LONGEST = 100_000  # characters of one answer
-MOST_COMMANDS = 100  # lines of one cell that may look like commands; each is parsed
+MOST_PARSED = 3 * LONGEST  # characters, to find out which lines of a cell are commands
 # A comment may stand above the line, and so may a magic that runs everything below it.
 _ABOVE = r"[ \t]*(?:#[^\n]*|%%(?:time|timeit|capture)\b[^\n]*)?\n"
 TODO_LINE = re.compile(rf"\A((?:{_ABOVE})*)[ \t]*%%todo[ \t]+(\w+)\.(\w+)[^\n]*\n?")
@@ -234,10 +234,15 @@ def _without_commands(text: str) -> tuple[str, dict[int, str], dict[str, int]]:
     sentences: dict[int, str] = {}
     given: dict[str, int] = {}
     whole = 0  # all lines before this one are whole statements
-    for first in [i for i, line in enumerate(lines) if _COMMAND.match(line)][:MOST_COMMANDS]:
+    left = MOST_PARSED
+    for first in [i for i, line in enumerate(lines) if _COMMAND.match(line)]:
         line = lines[first]
         indent = line[: len(line) - len(line.lstrip())]
-        if not _is_python("\n".join([*lines[whole:first], f"{indent}pass"])):
+        before = "\n".join([*lines[whole:first], f"{indent}pass"])
+        left -= len(before)
+        if left < 0:
+            break
+        if not _is_python(before):
             continue
         _check_command(first + 1, line, indent)
         match = _VALUE_GIVEN.match(line)

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
 from distillery.core.errors import CourseError
-from distillery.course.labels import CAUSE, GOT, WANTED
+from distillery.course.labels import ALSO, CAUSE, GOT, WANTED
 from distillery.course.todo_cell import code_below
 from grading.core.notebook_cells import task_of
 from grading.core.records import Record, Store, Verdict
@@ -200,6 +200,8 @@ def sorted_lines(
         name, _, rest = text.partition(":")
         if text.startswith(CAUSE):
             cause = text
+        elif text.startswith(ALSO):
+            cause = f"{cause} {text}"
         elif name in (WANTED, GOT, CAME):
             facts.append((name, rest.strip()))
         elif text and text not in (f"{task}: right.", f"{task}: not yet."):

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from distillery.core.errors import CourseError
 from grading.core.times import in_utc, read_time
 from grading.intake.archives import LEFT_BY_SYSTEMS, quoted
-from grading.intake.file_kinds import base_name
+from grading.intake.file_kinds import ENDING, base_name
 from grading.intake.roster import Roster, fold
 from grading.stages import STAGES
 
@@ -269,10 +269,12 @@ def _by_name(path: Path, roster: Roster, *, is_folder: bool) -> Download:
     stem = base_name(name, is_folder=is_folder)
     given = Download(path, file=file, proven=False)
     if roster.ids:
-        if fold(stem) in roster.ids:
-            return replace(given, keys=(stem,))
-        if roster.named_in(stem):
-            return replace(given, text=stem)
+        whole = name if is_folder else ENDING.sub("", name)
+        for form in (whole, stem):  # a student may be called as the mark of a copy is: "Student 2"
+            if fold(form) in roster.ids:
+                return replace(given, keys=(form,))
+        if roster.named_in(whole):
+            return replace(given, text=whole)
         packed = {fold(tail) for tail in _tails(stem)} & roster.ids.keys()
         if packed:
             return replace(given, keys=tuple(packed))

@@ -129,18 +129,22 @@ def _answer(stage: Stage, function: str, notebook: Any) -> Answer:
         _NotPutInError: it is still to do, or its cell cannot be a part of the module.
     """
     task, source = f"{stage.module}.{function}", _source(stage, function, notebook)
-    to_do = _NotPutInError("to do", stage.sentence(function))
-    if not code_below(source).strip():
-        raise to_do
-    try:
-        answer = read_answer(task, source)
-    except NotPythonError as error:
-        raise _NotPutInError("stopped", str(error)) from None
-    except CourseError as error:
-        raise _NotPutInError("refused", str(error)) from None
-    if _is_stub(stage, function, answer.code):
-        raise to_do
+    answer = _read(task, source) if code_below(source).strip() else None
+    if isinstance(answer, CourseError):
+        outcome: Outcome = "stopped" if isinstance(answer, NotPythonError) else "refused"
+        raise _NotPutInError(outcome, str(answer))
+    if answer is None or _is_stub(stage, function, answer.code):
+        raise _NotPutInError("to do", stage.sentence(function))
     return answer
+
+
+@lru_cache(maxsize=32)
+def _read(task: str, source: str) -> Answer | CourseError:
+    """The answer, or why there is none; kept, because each function of a stage asks for all."""
+    try:
+        return read_answer(task, source)
+    except CourseError as error:
+        return error
 
 
 def _source(stage: Stage, function: str, notebook: Any) -> str:

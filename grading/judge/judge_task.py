@@ -129,7 +129,8 @@ def judge(
     points = round(share * worth, 2)
     name = found.misconception.name if found.misconception else None
     if points:
-        lines = (*lines, f"  {why}: {points:g} of {worth:g} points.")
+        others = (line for line in lines if line != f"  {why}.")
+        lines = (*others, f"  {why}: {points:g} of {worth:g} points.")
     if found.seems_right:
         lines = (*lines, OTHER_INPUTS)
     png = _png(found)

@@ -62,8 +62,8 @@ def unnamed(verdict: Verdict) -> str:
     values = [line for line in others if line.startswith((f"{WANTED}:", f"{GOT}:"))]
     facts = [line for line in others if line not in values and not _is_of_no_use(line)]
     # Without any of them, as where the time was up, the first line says it all.
-    said = facts or values or [first.removeprefix(f"{verdict.task}:")]
-    return one_line(" ".join(" ".join(said).split()), LONGEST)
+    said = " ".join(facts) or "; ".join(values) or first.removeprefix(f"{verdict.task}:")
+    return one_line(" ".join(said.split()), LONGEST)
 
 
 def _is_of_no_use(line: str) -> bool:

@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 from distillery.course.choices import AcceptedSteps, WeightedSums
+from distillery.course.labels import TWO
 
 Function = Callable[..., Any]
 
@@ -55,7 +56,7 @@ def wrong(task: str, sentence: str) -> Callable[[Function], Answer]:
 def both(one: Answer, other: Answer) -> Callable[[Function], Answer]:
     """Decorator: this function makes two known mistakes of one task at once."""
     first = one.sentence.removesuffix(".")
-    return wrong(one.task, f"two things are wrong: {first}; and {other.sentence}")
+    return wrong(one.task, f"{TWO}{first}; and {other.sentence}")
 
 
 def right(task: str) -> Callable[[Function], Answer]:

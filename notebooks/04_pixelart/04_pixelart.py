@@ -253,15 +253,17 @@ compare_picture("pixelart.gumbel_softmax")
 
 # %% [markdown]
 # **What you should see.** Random numbers cannot be compared one by one, so the check looks at many
-# pixels with the same logits, at two temperatures: how often each colour's weight is the largest,
-# and how large it is on average. Each bar ends about at its line. The first two groups are alike,
+# pixels, at two temperatures: how often a colour's weight is the largest, and how large it is on
+# average. In each group of bars the first is of the colour with the largest logit of its pixel, the
+# next of the second, and so on. Each bar ends about at its line. The first two groups are alike,
 # the last two are not.
 #
-# <details><summary>Help: NaN or infinity among the numbers.</summary>
+# <details><summary>Help: NaN or infinity, where the generator draws a 0.</summary>
 #
 # $\log 0 = -\infty$, and `torch.rand` does draw 0, once in sixteen million times: for 16 colours at
-# 64 × 64, at every 256th step. Keep the argument of each logarithm above zero, with
-# `clamp(min=...)` and something tiny.
+# 64 × 64, at every 256th step. Where $g$ becomes $+\infty$, the softmax divides infinity by
+# infinity. Keep the argument of each logarithm above zero, with `clamp(min=...)` and something
+# tiny.
 #
 # </details>
 # <details><summary>Help: which axis?</summary>

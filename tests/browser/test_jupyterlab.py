@@ -120,6 +120,15 @@ def test_an_answer_is_first_recognised_as_wrong_and_then_right(notebook):
     assert notebook.run("check") == "pixelart.paint: right."
 
 
+def test_the_answer_of_the_file_comes_into_its_cell(notebook):
+    notebook.write("answer", ANSWER.format("weights.sum() * palette"))
+    notebook.run("answer")
+    notebook.write("answer", "%load_todo pixelart.paint")
+    assert notebook.run("answer") == "This cell now holds the answer of the file: run it again."
+    until(lambda: "weights.sum()" in notebook.cell("answer").text, "the answer is in the cell")
+    assert notebook.run("answer") == "guidance/pixelart.py now holds this paint."
+
+
 @pytest.mark.parametrize(("name", "by"), [("explorer", 120), ("wipe", 60), ("entropy", 120)])
 def test_moving_a_slider_changes_the_picture(notebook, name, by):
     notebook.run(name)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from distillery.course.case import LONGEST_SHAPE, Case, Form, Words
+from distillery.course.chance import SURPRISING, follows_a_pattern, unevenness
 from distillery.course.drawing import NewFigure
 from distillery.course.observe import (
     LARGEST_INTEGER,
@@ -40,9 +41,6 @@ MOST_OF_EACH = 400  # draws of every timestep of a short range
 DRAWS_OF_EACH = 16  # at least, of every timestep: a fair sampler misses an end once in 10^7 times
 FEW = 4  # latents of a small batch
 CALLS = 1000  # for small batches
-# What chance decides lies this many standard deviations from its mean once in 10^7 times or less.
-SURPRISING = 5.5
-SURPRISING_LAG = 7.0  # the same for the largest of as many numbers as there are draws
 FARTHEST = 1000  # timesteps beyond the range that are drawn at their own place
 
 
@@ -113,7 +111,7 @@ class DrawsCase(Case):
         surprises = {step: _unevenness(t) for step, t in every.items()}
         facts["uneven"] = [step for step, its in surprises.items() if its > SURPRISING]
         facts["by_chance"] = not any(
-            surprises[step] < -SURPRISING or _follows_a_pattern(t) for step, t in every.items()
+            surprises[step] < -SURPRISING or follows_a_pattern(t) for step, t in every.items()
         )
         few = tensors.get("few", first)
         of_one_form = few.shape == (CALLS, FEW) and few.dtype == first.dtype
@@ -211,36 +209,13 @@ def _range_in_words(ends: list[int]) -> str:
 
 
 def _unevenness(t: Tensor) -> float:
-    """How much more the counts of the values in t's range differ than chance lets them.
-
-    In standard deviations: the chi-square of the counts, made normal as Wilson and Hilferty do.
-    Below 0 they differ less than those of independent draws.
-    """
+    """Of how often the values in t's range come, as `unevenness` says it."""
     low, high = (float(end) for end in t.double().nan_to_num().aminmax())
     values = int(high - low) + 1
-    if values == 1:
-        return 0.0
     if values > len(t):
         return math.inf
     counts = torch.bincount((t - low).long(), minlength=values).double()
-    expected, freedom = len(t) / values, values - 1
-    chi_square = float(((counts - expected).square() / expected).sum())
-    variance = 2 / (9 * freedom)
-    return ((chi_square / freedom) ** (1 / 3) - (1 - variance)) / variance**0.5
-
-
-def _follows_a_pattern(t: Tensor) -> bool:
-    """Whether timesteps of one batch go together, in some distance or mirrored about some place."""
-    apart = t.double().nan_to_num()
-    apart = apart - apart.mean()
-    power = float(apart.square().sum())
-    if power == 0:
-        return False
-    spectrum = torch.fft.rfft(apart)
-    shifted = torch.fft.irfft(spectrum * spectrum.conj(), n=len(t))[1:] / power
-    mirrored = torch.fft.irfft(spectrum.square(), n=len(t)) / (2**0.5 * power)
-    limit = SURPRISING_LAG / len(t) ** 0.5
-    return bool(shifted.abs().max() > limit or mirrored.abs().max() > limit)
+    return unevenness(counts, len(t) / values)
 
 
 def _is_by_chance(few: Tensor, values: int) -> bool:
@@ -254,7 +229,7 @@ def _is_by_chance(few: Tensor, values: int) -> bool:
     equal = float((few[:, :, None] == few[:, None]).sum() - few.numel()) / 2
     # The root of a count has the deviation 1/2, whatever its mean is.
     surprise = 2 * (equal + 3 / 8) ** 0.5 - 2 * (len(few) * pairs / values + 3 / 8) ** 0.5
-    return abs(surprise) <= SURPRISING and not _follows_a_pattern(few.flatten())
+    return abs(surprise) <= SURPRISING and not follows_a_pattern(few.flatten())
 
 
 KIND = DrawsCase

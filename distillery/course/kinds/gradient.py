@@ -61,7 +61,7 @@ class GradientCase(CallCase):
         if not isinstance(result, Tensor):
             return facts, {}
         facts |= self.seen_in(arguments)
-        tensors = {"result": copied(result)}
+        tensors = {"result": copied(result)} | self.asked_in(arguments)
         # After a `backward` of its own the graph may be gone.
         if result.shape != () or not result.requires_grad or facts["backward"]:
             return facts, tensors
@@ -103,14 +103,16 @@ class GradientCase(CallCase):
         facts["reaches"] = gradient is not None
         facts |= picked(reported, "leaks")
         if gradient is None:
-            return Observation(facts)
+            return Observation(facts, asked=self.asked(tensors))
         name = self.learner
         learner = self.denoiser["means"] if name == "lora" else self.tensors[name]
         if result.shape != () or gradient.shape != learner.shape:
             raise UnreadableError
+        facts["finite_gradient"] = bool(gradient.isfinite().all())
         facts |= picked(reported, "kept")
         facts["repeatable"] = same_bits(gradient, tensors.get("again"))
-        return Observation(facts, plain(gradient), plain(result) if self.loss_counts else None)
+        loss = plain(result) if self.loss_counts else None
+        return Observation(facts, plain(gradient), loss, asked=self.asked(tensors))
 
     def forms(self) -> dict[str, Form]:
         names, most = set(self.with_graph), len(self.tensors)

@@ -1,18 +1,20 @@
-"""A function that returns a tensor of its first argument's shape: value and gradient both count.
+"""A function that returns a picture or weights: value and gradient both count.
 
 The gradient is the vector-Jacobian product of one fixed random cotangent.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from distillery.course.call_case import CallCase
-from distillery.course.case import Words
+from distillery.course.case import SideCondition, Words
 from distillery.course.drawing import NewFigure
 from distillery.course.observe import (
     Observation,
@@ -32,9 +34,23 @@ COTANGENT = 5.0  # makes the gradient about as large as the value, so that a pic
 
 @dataclass(frozen=True)
 class PassageCase(CallCase):
-    """The value is what was returned, with the gradient behind it in the batch: (2B, ...)."""
+    """The result (B, C, h, w) belongs to the first argument, (B, K, h, w).
+
+    The value is what was returned, with the gradient behind it in the batch, (2B, ...); zeros fill
+    the one that has fewer channels.
+
+    of_weights: the first argument sums to 1 over K. What its gradient has in common for all K
+                moves no weights, and is not compared.
+    one_hot:    the result has only zeros and ones, to the last bit.
+    """
 
     kind = "passage"
+    side_conditions: ClassVar[dict[str, SideCondition]] = CallCase.side_conditions | {
+        "exact": lambda wanted, came: wanted and not came,
+    }
+
+    of_weights: bool = False
+    one_hot: bool = False
 
     @property
     def _batch(self) -> int:
@@ -42,10 +58,9 @@ class PassageCase(CallCase):
 
     def record(self, function: Function) -> tuple[Facts, Tensors]:
         facts, tensors = self._differentiated(function)
-        if "gradient" in tensors:
+        if "result" in tensors and _fit(tensors["result"], self.tensors[self.arguments[0]]):
             again = self._differentiated(function)[1]
-            names = {"result": "again", "gradient": "gradient again"}
-            tensors |= {names[name]: tensor for name, tensor in again.items()}
+            tensors |= {f"{name} again": tensor for name, tensor in again.items()}
         return facts, tensors
 
     def _differentiated(self, function: Function) -> tuple[Facts, Tensors]:
@@ -57,7 +72,8 @@ class PassageCase(CallCase):
             return facts, {}
         facts |= self.seen_in(arguments) | {"graph": result.requires_grad}
         tensors = {"result": copied(result)}
-        if result.shape != learner.shape or not (result.requires_grad and learner.requires_grad):
+        can_be_pulled = result.requires_grad and learner.requires_grad
+        if not (can_be_pulled and _fit(result, learner)):
             return facts, tensors
         cotangent = COTANGENT * torch.randn(result.shape, generator=seeded())
         (gradient,) = torch.autograd.grad((cotangent * result).sum(), learner, allow_unused=True)
@@ -67,14 +83,27 @@ class PassageCase(CallCase):
         result, gradient = tensors["result"], tensors.get("gradient")
         facts = tensor_facts(result, reported) | picked(reported, "changed", "graph")
         facts["reaches"] = gradient is not None
-        if gradient is None:
+        learner = self.tensors[self.arguments[0]]
+        if not _fit(result, learner):
             return Observation(facts)
-        if not result.shape == gradient.shape == self.tensors[self.arguments[0]].shape:
+        repeatable = same_bits(result, tensors.get("result again"))
+        if gradient is None:
+            gradient = torch.zeros_like(learner)
+        else:
+            repeatable = repeatable and same_bits(gradient, tensors.get("gradient again"))
+        if gradient.shape != learner.shape:
             raise UnreadableError
-        facts["repeatable"] = same_bits(result, tensors.get("again")) and same_bits(
-            gradient, tensors.get("gradient again")
-        )
-        return Observation(facts, torch.cat([plain(result), plain(gradient)]))
+        facts["finite_gradient"] = bool(gradient.isfinite().all())
+        if self.one_hot:
+            facts["exact"] = bool(((result == 0) | (result == 1)).all())
+        facts["repeatable"] = repeatable
+        both = plain(result), plain(gradient)
+        if self.of_weights:
+            both = both[0], both[1] - both[1].mean(dim=1, keepdim=True)
+        return Observation(facts, torch.cat(_equally_deep(both)))
+
+    def stored_facts(self) -> Facts:
+        return super().stored_facts() | {"of_weights": self.of_weights, "one_hot": self.one_hot}
 
     def words(self) -> dict[str, Words]:
         learner = self.arguments[0]
@@ -83,7 +112,11 @@ class PassageCase(CallCase):
                 f"a result with a gradient for {learner}",
                 f"a result without a gradient for {learner}: it does not depend on {learner}, or "
                 "the graph is cut",
-            )
+            ),
+            "exact": (
+                "weights of exactly 0 and 1",
+                "weights that are 0 and 1 only up to rounding, or not at all",
+            ),
         }
 
     def what(self, place: tuple[int, ...]) -> str:
@@ -96,6 +129,21 @@ class PassageCase(CallCase):
         figure = super().draw(new, wanted, came)
         figure.axes[3 * self._batch].set_title("its gradient")
         return figure
+
+
+def _fit(result: Tensor, learner: Tensor) -> bool:
+    """Whether both are as many pictures of one height and width."""
+    return (
+        result.ndim == learner.ndim
+        and len(result) == len(learner)
+        and result.shape[2:] == learner.shape[2:]
+    )
+
+
+def _equally_deep(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors (B, C, h, w) with zeros up to the largest number of channels."""
+    most = max(tensor.shape[1] for tensor in tensors)
+    return [pad(tensor, (0, 0, 0, 0, 0, most - tensor.shape[1])) for tensor in tensors]
 
 
 KIND = PassageCase

@@ -19,11 +19,12 @@ from distillery.course.observe import (
     same_bits,
     tensor_facts,
 )
-from distillery.course.record import Facts, Function, Tensors, copied, type_name
+from distillery.course.record import Facts, Function, Tensors, copied, dtype_name, type_name
 from distillery.models.prior import Condition
 
 LONGEST_CONDITIONING = 120  # characters of what is recorded of one condition
 NOTHING = "nothing"  # of SDXL's numbers; data/checks holds it
+NOT_ASKED = "never asked"
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class ValueCase(CallCase):
             return facts, {}
         facts |= self.seen_in(arguments) | self._told(arguments)
         facts["graph"] = tensor.requires_grad
-        tensors = {"result": copied(tensor)}
+        tensors = {"result": copied(tensor)} | self.asked_in(arguments)
         arguments, its = self.refilled(function)
         earlier = _stacked(its)[1]
         tensors |= {} if earlier is None else {"earlier": copied(earlier)}
@@ -49,15 +50,16 @@ class ValueCase(CallCase):
         return facts, tensors | ({} if again is None else {"again": copied(again)})
 
     def _told(self, arguments: dict[str, Any]) -> Facts:
-        """What SDXL was given in addition to the tokens, in the last call of the network."""
+        """What SDXL was given in addition to the tokens, for each condition.
+
+        A condition is known by its tokens, so its pictures may be asked for in one call or several,
+        and joined with those of others.
+        """
         if "size" not in self.arguments:
             return {}
-        told = {}
-        for asked in arguments["prior"].asked:
-            for name in self.prompts:
-                if torch.equal(asked.tokens, arguments[name].tokens):
-                    told[name] = _time_ids(asked) + _pooled(asked, arguments[name])
-        return {"told": told}
+        given = {name: arguments[name] for name in self.prompts}
+        told = {name: _told(name, given, arguments["prior"].asked) for name in given}
+        return {"told": {name: words or NOT_ASKED for name, words in told.items()}}
 
     def conclude(self, reported: Facts, tensors: Tensors) -> Observation:
         result, kind = tensors["result"], reported["type"]
@@ -71,7 +73,7 @@ class ValueCase(CallCase):
         repeatable = same_bits(result, again)
         facts["kept"] = not repeatable and again is not None and same_bits(again, earlier)
         facts["repeatable"] = repeatable
-        return Observation(facts, plain(result))
+        return Observation(facts, plain(result), asked=self.asked(tensors))
 
     def forms(self) -> dict[str, Form]:
         return super().forms() | {
@@ -102,26 +104,67 @@ def _stacked(result: Any) -> tuple[str, Tensor | None]:
     return type_name(result), None
 
 
-def _time_ids(condition: Condition) -> str:
+def _told(name: str, given: dict[str, Condition], asked: tuple[Condition, ...]) -> str:
+    """What was said with the tokens of one of the given conditions; "" if these never came."""
+    mine = given[name]
+    said = []
+    for condition in asked:
+        if condition.tokens.shape[1:] != mine.tokens.shape[1:]:
+            continue
+        owners = (condition.tokens[:, None] == mine.tokens[None]).flatten(2).all(dim=2)
+        rows = owners.any(dim=1).nonzero().flatten().tolist()
+        if not rows:
+            continue
+        own = owners.float().argmax(dim=1).tolist()
+        said.append(_time_ids(condition, rows))
+        said += sorted({_pooled(condition, row, name, own[row], given) for row in rows} - {""})
+        if mine.attention_bias is not None and condition.attention_bias is None:
+            said.append(" and no regions")
+    return "".join(dict.fromkeys(said))[:LONGEST_CONDITIONING]
+
+
+def _time_ids(condition: Condition, rows: list[int]) -> str:
+    """The numbers in these rows of the batch."""
     numbers = condition.time_ids
     if numbers is None:
         return NOTHING
     if numbers.shape != (len(condition), 6):
         return f"numbers of shape {tuple(numbers.shape)}"
-    rows = {", ".join(f"{number:g}" for number in row) for row in numbers.tolist()}
-    return rows.pop() if len(rows) == 1 else "other numbers for each picture"
+    said = {", ".join(f"{number:g}" for number in numbers[row].tolist()) for row in rows}
+    numbers_said = said.pop() if len(said) == 1 else "other numbers for each picture"
+    kind = "" if numbers.dtype == torch.float32 else f" as {dtype_name(numbers)}"
+    return numbers_said + kind
 
 
-def _pooled(asked: Condition, given: Condition) -> str:
-    if asked.pooled is None or given.pooled is None:
+def _pooled(
+    condition: Condition, row: int, name: str, own: int, given: dict[str, Condition]
+) -> str:
+    """Whose pooled vector a row of the batch has, if it is not its own."""
+    if condition.pooled is None:
         return " and no pooled vector"
-    return "" if torch.equal(asked.pooled, given.pooled) else " and the pooled vector of another"
+    if len(condition.pooled) != len(condition):
+        return f" and pooled vectors of shape {tuple(condition.pooled.shape)}"
+    vector = condition.pooled[row]
+    # Embedded prompts have one.
+    whose = {
+        other: [torch.equal(vector, one) for one in its.pooled]
+        for other, its in given.items()
+        if its.pooled is not None
+    }
+    if whose[name][own]:
+        return ""
+    if not vector.any():
+        return " and a pooled vector of zeros"
+    others = [other for other, same in whose.items() if any(same)]
+    if name in others:
+        return " and the pooled vector of another picture"
+    return f" and the pooled vector of {others[0]}" if others else " and another pooled vector"
 
 
 def _told_in_words(told: dict[str, str]) -> str:
     """The six numbers, with the names of the conditions where these differ."""
     what = "SDXL size conditioning (time_ids)"
-    given = list(dict.fromkeys(told.values())) or [NOTHING]
+    given = list(dict.fromkeys(told.values()))
     if len(given) == 1:
         if given[0].startswith(NOTHING):
             return f"no {what}{given[0].removeprefix(NOTHING)}"

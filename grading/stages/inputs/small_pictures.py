@@ -41,6 +41,7 @@ HEART = """
 ..............
 """
 GUIDANCE_SCALE = 7.5
+DETAIL = 0.2  # of the contrast of a picture
 NAMES = ["a boat", "a heart"]
 Bands = tuple[tuple[float, float], ...]
 
@@ -98,6 +99,15 @@ def mixed(means: Tensor, first: list[int], shares: list[float]) -> Tensor:
     """Latents (B, C, h, w), each so much of one of the two means and the rest of the other."""
     both = zip(first, shares, strict=True)
     return torch.stack([share * means[i] + (1 - share) * means[1 - i] for i, share in both])
+
+
+def detailed(inputs: RandomInputs, seed: int, latents: Tensor) -> Tensor:
+    """With faint details of their own, so that they are no mixtures of what a prior knows.
+
+    The noises that networks predict are then independent of each other and of the noise put in,
+    and it can be told how much of each a result holds.
+    """
+    return latents + DETAIL * latents.std() * inputs.noise(seed, latents)
 
 
 def prompts(which: list[int], names: list[str] = NAMES) -> list[str]:

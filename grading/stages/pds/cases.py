@@ -23,6 +23,7 @@ from grading.stages.inputs.random_inputs import (
 from grading.stages.inputs.small_pictures import (
     NAMES,
     asked,
+    detailed,
     guidance_scale,
     levels,
     mixed,
@@ -56,7 +57,7 @@ def _step(inputs: RandomInputs) -> dict[str, Tensor]:
         shares = torch.tensor(inputs.numbers([], (0.6, 0.85))).view_as(alpha_bar)
         beta = shares * (1 - alpha_bar / alpha_bar_prev)
     else:
-        limits = {EARLY: ((0.001, 0.002), (0.002, 0.003)), LATE: ((0.9, 0.95), (0.95, 0.99))}
+        limits = {EARLY: ((0.001, 0.0014), (0.0016, 0.002)), LATE: ((0.9, 0.95), (0.95, 0.99))}
         bands = inputs.of_kind(limits, ((0.1, 0.9),))
         beta = torch.tensor(inputs.numbers([], *bands)).view_as(alpha_bar)
     return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}
@@ -96,6 +97,7 @@ def _edit(inputs: RandomInputs) -> dict[str, Any]:
     wanted = [1 - i for i in source]
     x0_src = mixed(FAINT * both, source, inputs.numbers([0.8, 0.75], (0.72, 0.83)))
     x0 = mixed(FAINT * both, source, inputs.numbers([0.3, 0.3], (0.25, 0.35)))
+    x0_src, x0 = detailed(inputs, 20, x0_src), detailed(inputs, 21, x0)
     if inputs.drawn:
         x0 = x0 + 0.5 * FAINT * inputs.smooth(11, len(x0), inputs.channels)
     if inputs.kind == LATE:

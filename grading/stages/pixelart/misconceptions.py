@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from distillery.models.prior import Condition
-from grading.stages.known_answers import wrong
+from distillery.models.prior import Condition, cat
+from grading.stages.known_answers import both, wrong
 
 PAINT = "pixelart.paint"
 GUMBEL = "pixelart.gumbel_softmax"
@@ -79,6 +79,64 @@ def painted_channels_last(weights, palette):
 @wrong(PAINT, "rows and columns are swapped.")
 def painted_sideways(weights, palette):
     return 2 * torch.einsum("bkhw,kc->bcwh", weights, palette) - 1
+
+
+@wrong(PAINT, "view is used where axes have to be moved (permute): pixels change their places.")
+def painted_viewed(weights, palette):
+    pixels = weights.movedim(1, -1) @ palette
+    return 2 * pixels.reshape(len(weights), 3, *weights.shape[2:]) - 1
+
+
+@wrong(PAINT, "the palette is viewed as (3, K); transpose it.")
+def painted_by_a_viewed_palette(weights, palette):
+    return 2 * torch.einsum("bkhw,ck->bchw", weights, palette.reshape(3, -1)) - 1
+
+
+@wrong(PAINT, "the weights of the first picture are used for the whole batch.")
+def painted_as_the_first(weights, palette):
+    return 2 * _mixed(weights[:1].expand_as(weights), palette) - 1
+
+
+@wrong(PAINT, "colours are rounded to whole bytes, which has no gradient.")
+def painted_rounded(weights, palette):
+    picture = _mixed(weights, palette)
+    rounded = (255 * picture.detach()).round() / 255
+    return 2 * rounded - 1 + 0 * picture
+
+
+@wrong(PAINT, "only the colour of the largest weight is painted; use all, by their weights.")
+def painted_straight_through(weights, palette):
+    hard = torch.zeros_like(weights).scatter(1, weights.argmax(dim=1, keepdim=True), 1.0)
+    return 2 * _mixed(hard + (weights - weights.detach()), palette) - 1
+
+
+@wrong(
+    PAINT, "weights are kept above 0 and divided by their sum again: no colour is pure any more."
+)
+def painted_impurely(weights, palette):
+    weights = weights.clamp(min=1e-3)
+    return 2 * _mixed(weights / weights.sum(dim=1, keepdim=True), palette) - 1
+
+
+@wrong(PAINT, "only the first 8 colours of the palette are used; K may be any number.")
+def painted_in_eight_colours(weights, palette):
+    return 2 * _mixed(weights[:, :8], palette[:8]) - 1
+
+
+@wrong(PAINT, "the palette is scaled to [-1, 1] in place: the argument changes.")
+def painted_in_place(weights, palette):
+    return _mixed(weights, palette.mul_(2).sub_(1))
+
+
+@both(painted_from_zero, painted_backwards)
+def painted_from_zero_backwards(weights, palette):
+    return _mixed(weights, palette.flip(1))
+
+
+@both(painted_from_zero, painted_viewed)
+def painted_from_zero_and_viewed(weights, palette):
+    pixels = weights.movedim(1, -1) @ palette
+    return pixels.reshape(len(weights), 3, *weights.shape[2:])
 
 
 def _gumbel(logits, generator):
@@ -203,6 +261,76 @@ def gumbel_without_graph(logits, tau, generator):
     return ((logits + _gumbel(logits, generator)) / tau).softmax(dim=1)
 
 
+@wrong(GUMBEL, "the noise is the same for all rows: it is drawn for one row and repeated.")
+def gumbel_shared_by_the_rows(logits, tau, generator):
+    return ((logits + _gumbel(logits[:, :, :1], generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the logits of the first picture are used for the whole batch.")
+def gumbel_of_the_first_picture(logits, tau, generator):
+    return ((logits[:1] + _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the logits of one pixel are used for all pixels.")
+def gumbel_of_the_first_pixel(logits, tau, generator):
+    return ((logits[..., :1, :1] + _gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(
+    GUMBEL, "view is used where axes have to be moved (permute), so weights change their pixels."
+)
+def gumbel_viewed(logits, tau, generator):
+    pixels = logits.movedim(1, -1)
+    noisy = (pixels + _gumbel(pixels, generator)) / tau
+    return noisy.softmax(dim=-1).reshape(logits.shape)
+
+
+@wrong(GUMBEL, "u is 1 - rand, so a 0 of the generator becomes 1 and its noise infinite: clamp it.")
+def gumbel_of_one_minus(logits, tau, generator):
+    u = 1 - torch.rand(logits.shape, generator=generator)
+    return ((logits - torch.log(-torch.log(u))) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "u is kept far from 0 and 1, which cuts off the noise: rare colours never win.")
+def gumbel_cut_off(logits, tau, generator):
+    u = torch.rand(logits.shape, generator=generator).clamp(0.01, 0.99)
+    return ((logits - torch.log(-torch.log(u))) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "tau is not allowed below 0.5: take it as it is given.")
+def gumbel_kept_warm(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) / max(tau, 0.6)).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the root of tau divides; divide by tau.")
+def gumbel_with_the_root_of_tau(logits, tau, generator):
+    return ((logits + _gumbel(logits, generator)) / tau**0.5).softmax(dim=1)
+
+
+@wrong(GUMBEL, "a seed is taken from the generator, and the noise from PyTorch's global one.")
+def gumbel_seeding_the_global_one(logits, tau, generator):
+    torch.manual_seed(generator.initial_seed())
+    return ((logits - torch.log(-torch.log(torch.rand_like(logits)))) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the noise is added to `logits` itself; it must not change.")
+def gumbel_in_place(logits, tau, generator):
+    return (logits.add_(_gumbel(logits, generator)) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "every logit has the noise of another colour too: draw one u for each logit.")
+def gumbel_shared_by_two_colours(logits, tau, generator):
+    g = _gumbel(logits, generator)
+    return ((logits + (g + g.roll(1, dims=1)) / 2) / tau).softmax(dim=1)
+
+
+@wrong(GUMBEL, "the noise is detached together with the logits, which then get no right gradient.")
+def gumbel_with_a_gradient_of_the_logits_alone(logits, tau, generator):
+    noisy = ((logits.detach() + _gumbel(logits, generator)) / tau).softmax(dim=1)
+    soft = logits.softmax(dim=1)
+    return noisy + (soft - soft.detach())
+
+
 def _hard(logits, axis=1):
     """One-hot weights of the largest logit along an axis."""
     return torch.zeros_like(logits).scatter_(axis, logits.argmax(dim=axis, keepdim=True), 1.0)
@@ -279,6 +407,80 @@ def through_a_threshold(logits):
 @wrong(THROUGH, "the chosen colour comes from Gumbel noise; here the largest logit wins, always.")
 def through_gumbel(logits):
     return F.gumbel_softmax(logits, hard=True, dim=1)
+
+
+@wrong(THROUGH, "brackets are missing: (one_hot + soft) - soft is only about 0 and 1 in float32.")
+def through_without_brackets(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach()) + soft - soft.detach()
+
+
+@wrong(THROUGH, "every colour whose logit equals the largest gets a 1; only the first should.")
+def through_all_the_largest(logits):
+    soft = logits.softmax(dim=1)
+    hard = (logits == logits.amax(dim=1, keepdim=True)).float()
+    return hard + (soft - soft.detach())
+
+
+@wrong(THROUGH, "of equal logits the last is chosen; choose the first.")
+def through_the_last(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach().flip(1)).flip(1) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "F.one_hot is not told the number of colours: it makes as many as are chosen.")
+def through_fewer_colours(logits):
+    soft = logits.softmax(dim=1)
+    hard = F.one_hot(logits.argmax(dim=1)).movedim(-1, 1).float()
+    return hard + (soft - soft.detach())[:, : hard.shape[1]]
+
+
+@wrong(THROUGH, "the choice of the first picture is used for the whole batch.")
+def through_the_first_picture(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach()[:1]) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the choice and its gradient belong to other pixels: view is used for permute.")
+def through_viewed(logits):
+    soft = logits.softmax(dim=1)
+    hard = F.one_hot(logits.argmax(dim=1), logits.shape[1]).reshape(logits.shape)
+    return hard + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the softmax, whose gradient is borrowed, has a temperature; it has none.")
+def through_a_cold_softmax(logits):
+    soft = (logits / 0.1).softmax(dim=1)
+    return _hard(logits.detach()) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "only the chosen colour's softmax sends a gradient; all colours should.")
+def through_the_chosen_alone(logits):
+    hard, soft = _hard(logits.detach()), logits.softmax(dim=1)
+    return hard + hard * (soft - soft.detach())
+
+
+@wrong(THROUGH, "the softmax, whose gradient is borrowed, runs over the batch.")
+def through_softmax_of_the_batch(logits):
+    soft = logits.softmax(dim=0)
+    return _hard(logits.detach()) + (soft - soft.detach())
+
+
+@wrong(THROUGH, "the gradient of log_softmax is used instead of that of the softmax.")
+def through_log_softmax_itself(logits):
+    soft = logits.log_softmax(dim=1)
+    return _hard(logits.detach()) + (soft - soft.detach())
+
+
+@both(through_flipped, through_along_a_row)
+def through_flipped_along_a_row(logits):
+    soft = logits.softmax(dim=1)
+    return _hard(logits.detach(), axis=3) + (soft.detach() - soft)
+
+
+@both(through_the_logits, through_along_a_row)
+def through_the_logits_along_a_row(logits):
+    return _hard(logits.detach(), axis=3) + (logits - logits.detach())
 
 
 def _distances(image, palette):
@@ -402,6 +604,102 @@ def start_one_hot(image, palette):
 @wrong(START, "the colours' axis comes last; logits are (B, K, h, w).")
 def start_colours_last(image, palette):
     return _balanced(-_distances(image, palette)).movedim(1, -1)
+
+
+@wrong(START, "a large constant is added to the length, so undecided pixels stay undecided.")
+def start_with_a_large_constant(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return len(palette) ** 0.5 * logits / (logits.norm(dim=1, keepdim=True) + 0.05)
+
+
+@wrong(START, "every pixel is divided by the picture's mean length; divide by its own.")
+def start_by_the_mean_length(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    length = logits.norm(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    return len(palette) ** 0.5 * logits / length.clamp(min=1e-6)
+
+
+@wrong(START, "view is used where axes have to be moved (permute): channels mix with pixels.")
+def start_viewed(image, palette):
+    pixels = image.reshape(len(image), *image.shape[2:], 3).movedim(-1, 1)
+    return _balanced(-_distances(pixels, palette))
+
+
+@wrong(START, "the mean is subtracted after the scaling: subtract it first.")
+def start_centred_last(image, palette):
+    logits = _scaled(-_distances(image, palette))
+    return logits - logits.mean(dim=1, keepdim=True)
+
+
+@wrong(START, "the logits are clamped to [-2, 2]; with many colours they are larger.")
+def start_clamped(image, palette):
+    return _balanced(-_distances(image, palette)).clamp(-2, 2)
+
+
+@wrong(START, "the length is 2 for every palette; it should be sqrt(K).")
+def start_of_length_two(image, palette):
+    logits = -_distances(image, palette)
+    return _scaled(logits - logits.mean(dim=1, keepdim=True), 2.0)
+
+
+@wrong(START, "the length is the sum of absolute values; it should be Euclidean.")
+def start_of_an_l1_length(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return len(palette) ** 0.5 * F.normalize(logits, p=1, dim=1)
+
+
+@wrong(START, "the median of the colours is subtracted; subtract the mean.")
+def start_centred_by_the_median(image, palette):
+    logits = -_distances(image, palette)
+    return _scaled(logits - logits.median(dim=1, keepdim=True).values)
+
+
+@wrong(START, "the image is scaled to [0, 1] in place: the argument changes.")
+def start_in_place(image, palette):
+    image.add_(1).div_(2)
+    return _balanced(-_distances(2 * image - 1, palette))
+
+
+@wrong(START, "distances of the first picture are used for the whole batch.")
+def start_as_the_first(image, palette):
+    return _balanced(-_distances(image[:1].expand_as(image), palette))
+
+
+@both(start_with_the_farthest, start_by_l2)
+def start_with_the_farthest_by_l2(image, palette):
+    return -start_by_l2.function(image, palette)
+
+
+@both(start_by_l2, start_of_length_one)
+def start_by_l2_of_length_one(image, palette):
+    return start_by_l2.function(image, palette) / len(palette) ** 0.5
+
+
+@both(start_with_the_farthest, start_of_length_one)
+def start_with_the_farthest_of_length_one(image, palette):
+    return -start_of_length_one.function(image, palette)
+
+
+@both(start_from_minus_one, start_by_l2)
+def start_from_minus_one_by_l2(image, palette):
+    return start_by_l2.function(2 * image - 1, palette)
+
+
+@both(start_by_std, start_dividing_by_zero)
+def start_by_std_dividing_by_zero(image, palette):
+    logits = -_distances(image, palette)
+    logits = logits - logits.mean(dim=1, keepdim=True)
+    return logits / logits.std(dim=1, keepdim=True)
+
+
+@both(start_unscaled, start_by_l2)
+def start_unscaled_by_l2(image, palette):
+    pixels = (image + 1) / 2
+    logits = -(pixels[:, None] - palette[None, :, :, None, None]).norm(dim=2)
+    return logits - logits.mean(dim=1, keepdim=True)
 
 
 def _nearest(pixels, centres):
@@ -534,7 +832,90 @@ def kmeans_one_after_the_other(pixels, centres):
     return centres
 
 
-EDGE = 1 / (4 * 2**0.5)
+def _stepped(pixels, centres):
+    """One step, as it should be."""
+    belongs = F.one_hot(_nearest(pixels, centres), len(centres)).float()
+    return _means(pixels, centres, belongs)
+
+
+@wrong(KMEANS, "several steps are made; make one.")
+def kmeans_iterated(pixels, centres):
+    for _ in range(10):
+        centres = _stepped(pixels, centres)
+    return centres
+
+
+@wrong(KMEANS, "two steps are made; make one.")
+def kmeans_twice(pixels, centres):
+    return _stepped(pixels, _stepped(pixels, centres))
+
+
+@wrong(KMEANS, "the new centres are clamped to [0, 1]; pixels may have any colour space.")
+def kmeans_clamped(pixels, centres):
+    return _stepped(pixels, centres).clamp(0, 1)
+
+
+@wrong(KMEANS, "a centre without pixels jumps to the pixel farthest from all; it should stay.")
+def kmeans_jumping_afar(pixels, centres):
+    nearest, distances = _nearest(pixels, centres), torch.cdist(pixels, centres)
+    far = pixels[distances.amin(dim=1).argmax()]
+    own = [pixels[nearest == k] for k in range(len(centres))]
+    return torch.stack([part.mean(dim=0) if len(part) else far for part in own])
+
+
+@wrong(KMEANS, "centres move only half of the way; move them to the mean.")
+def kmeans_half_way(pixels, centres):
+    return (centres + _stepped(pixels, centres)) / 2
+
+
+@wrong(KMEANS, "distances are of one channel only: sum over all three.")
+def kmeans_by_one_channel(pixels, centres):
+    nearest = torch.cdist(pixels[:, :1], centres[:, :1]).argmin(dim=1)
+    return _means(pixels, centres, F.one_hot(nearest, len(centres)).float())
+
+
+@wrong(KMEANS, "the pixel nearest to the mean becomes the centre; the mean itself should.")
+def kmeans_of_medoids(pixels, centres):
+    new = _stepped(pixels, centres)
+    return pixels[torch.cdist(new, pixels).argmin(dim=1)]
+
+
+@both(kmeans_by_l1, kmeans_with_zeros)
+def kmeans_by_l1_with_zeros(pixels, centres):
+    nearest = torch.cdist(pixels, centres, p=1).argmin(dim=1)
+    belongs = F.one_hot(nearest, len(centres)).float()
+    return belongs.T @ pixels / belongs.sum(dim=0).clamp(min=1)[:, None]
+
+
+@both(kmeans_by_l1, kmeans_with_nan)
+def kmeans_by_l1_with_nan(pixels, centres):
+    nearest = torch.cdist(pixels, centres, p=1).argmin(dim=1)
+    return torch.stack([pixels[nearest == k].mean(dim=0) for k in range(len(centres))])
+
+
+@both(kmeans_with_the_last, kmeans_with_zeros)
+def kmeans_with_the_last_and_zeros(pixels, centres):
+    nearest = len(centres) - 1 - torch.cdist(pixels, centres).flip(1).argmin(dim=1)
+    belongs = F.one_hot(nearest, len(centres)).float()
+    return belongs.T @ pixels / belongs.sum(dim=0).clamp(min=1)[:, None]
+
+
+@both(kmeans_with_the_last, kmeans_with_the_old)
+def kmeans_with_the_last_and_the_old(pixels, centres):
+    nearest = len(centres) - 1 - torch.cdist(pixels, centres).flip(1).argmin(dim=1)
+    belongs = F.one_hot(nearest, len(centres)).float()
+    return (belongs.T @ pixels + centres) / (belongs.sum(dim=0)[:, None] + 1)
+
+
+@both(kmeans_by_median, kmeans_by_l1)
+def kmeans_by_l1_and_median(pixels, centres):
+    nearest = torch.cdist(pixels, centres, p=1).argmin(dim=1)
+    own = [pixels[nearest == k] for k in range(len(centres))]
+    pairs = zip(own, centres, strict=True)
+    return torch.stack([part.median(dim=0).values if len(part) else old for part, old in pairs])
+
+
+EDGE = 0.1768
 
 
 def _frequencies(image):
@@ -562,7 +943,7 @@ def fft_of_the_coarse(image):
     return _heights(image)[..., _frequencies(image) <= EDGE].mean(dim=(1, 2)).sum()
 
 
-@wrong(FFT, "fftshift moved the mask but not the spectrum: low frequencies are penalised.")
+@wrong(FFT, "fftshift moved one of mask and spectrum alone: low frequencies are penalised.")
 def fft_with_a_shifted_mask(image):
     fine = torch.fft.fftshift(_frequencies(image)) > EDGE
     return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
@@ -638,6 +1019,132 @@ def fft_in_a_box(image):
 @wrong(FFT, "the loss is a Python number, and the graph is lost with .item().")
 def fft_as_a_number(image):
     return _heights(image)[..., _frequencies(image) > EDGE].mean(dim=(1, 2)).sum().item()
+
+
+def _mean_of_the_fine(heights, edge=EDGE):
+    """The sum over the pictures, as it should be."""
+    return heights[..., _frequencies(heights) > edge].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "1 / 4 * sqrt(2) is 0.354: brackets are missing in 1 / (4 sqrt(2)).")
+def fft_without_brackets(image):
+    return _mean_of_the_fine(_heights(image), 1 / 4 * 2**0.5)
+
+
+@wrong(FFT, "the frequencies on SD-πXL's bound, as (1/8, 1/8), count too; the bound is 0.1768.")
+def fft_with_the_bound(image):
+    return _mean_of_the_fine(_heights(image), 0.1767)
+
+
+@wrong(FFT, "the bound is 1/4: fewer frequencies count.")
+def fft_above_a_quarter(image):
+    return _mean_of_the_fine(_heights(image), 0.25)
+
+
+@wrong(FFT, "the bound is compared with |f|²; square it too, or take the root.")
+def fft_of_squared_frequencies(image):
+    return _heights(image)[..., _frequencies(image) ** 2 > EDGE].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "fftn transforms the channels and the batch too; transform height and width.")
+def fft_of_all_axes(image):
+    return _mean_of_the_fine(torch.fft.fftn(image, norm="ortho").abs())
+
+
+@wrong(FFT, "the channels are transformed too; transform height and width.")
+def fft_of_the_channels_too(image):
+    return _mean_of_the_fine(torch.fft.fftn(image, dim=(1, 2, 3), norm="ortho").abs())
+
+
+@wrong(FFT, "rfft2 gives half of the spectrum, and its inner columns count twice in a mean.")
+def fft_of_an_unweighted_half(image):
+    spectrum = torch.fft.rfft2(image, norm="ortho").abs()
+    fine = _frequencies(image)[:, : spectrum.shape[-1]] > EDGE
+    return spectrum[..., fine].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "the root of the sum of squares has no gradient at 0: use abs().")
+def fft_by_a_root(image):
+    spectrum = torch.fft.fft2(image, norm="ortho")
+    return _mean_of_the_fine((spectrum.real**2 + spectrum.imag**2).sqrt())
+
+
+@wrong(FFT, "the mean is taken of the complex numbers before abs().")
+def fft_of_the_mean_number(image):
+    spectrum = torch.fft.fft2(image, norm="ortho")[..., _frequencies(image) > EDGE]
+    return spectrum.mean(dim=(1, 2)).abs().sum()
+
+
+@wrong(FFT, "the frequencies are those of the width in both directions: right only for squares.")
+def fft_with_one_side(image):
+    height, width = image.shape[-2:]
+    down = (torch.arange(height) / width).frac()
+    across = torch.fft.fftfreq(width)
+    fine = torch.hypot(torch.minimum(down, 1 - down)[:, None], across[None]) > EDGE
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
+@wrong(FFT, "the logarithm of the amplitudes is used: use |F| itself.")
+def fft_of_logarithms(image):
+    return _mean_of_the_fine(_heights(image).log1p())
+
+
+@wrong(FFT, "the image is scaled to [0, 1] first: the loss is half as large.")
+def fft_of_half_the_range(image):
+    return _mean_of_the_fine(_heights((image + 1) / 2))
+
+
+@wrong(FFT, "the mean colour is penalised too: the frequency 0 counts.")
+def fft_with_the_mean_colour(image):
+    frequencies = _frequencies(image)
+    fine = (frequencies > EDGE) | (frequencies == 0)
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
+@both(fft_without_ortho, fft_averaged_over_batch)
+def fft_without_ortho_averaged(image):
+    return _heights(image, None)[..., _frequencies(image) > EDGE].mean()
+
+
+@both(fft_squared, fft_averaged_over_batch)
+def fft_squared_and_averaged(image):
+    return _heights(image)[..., _frequencies(image) > EDGE].square().mean()
+
+
+@both(fft_without_ortho, fft_summed)
+def fft_without_ortho_summed(image):
+    return _heights(image, None)[..., _frequencies(image) > EDGE].sum()
+
+
+@both(fft_without_ortho, fft_squared)
+def fft_without_ortho_squared(image):
+    return _mean_of_the_fine(_heights(image, None).square())
+
+
+@both(fft_without_ortho, fft_of_the_coarse)
+def fft_without_ortho_of_the_coarse(image):
+    return _heights(image, None)[..., _frequencies(image) <= EDGE].mean(dim=(1, 2)).sum()
+
+
+@both(fft_without_ortho, fft_of_everything)
+def fft_without_ortho_of_everything(image):
+    return _heights(image, None).mean(dim=(1, 2, 3)).sum()
+
+
+@both(fft_masked_by_zeros, fft_averaged_over_batch)
+def fft_masked_by_zeros_averaged(image):
+    return (_heights(image) * (_frequencies(image) > EDGE)).mean()
+
+
+@both(fft_without_ortho, fft_masked_by_zeros)
+def fft_without_ortho_masked_by_zeros(image):
+    return (_heights(image, None) * (_frequencies(image) > EDGE)).mean(dim=(1, 2, 3)).sum()
+
+
+@both(fft_of_the_channels_too, fft_averaged_over_batch)
+def fft_of_the_channels_averaged(image):
+    heights = torch.fft.fftn(image, dim=(1, 2, 3), norm="ortho").abs()
+    return heights[..., _frequencies(image) > EDGE].mean()
 
 
 def _bound(step, steps, t_max, t_bound, bound_reached):
@@ -912,7 +1419,7 @@ def sdxl_with_numbers_for_text_alone(prior, x0, t, eps, text, uncond, scale, siz
 
 @wrong(GRAD, "the pooled vectors are lost because the conditions are built again: use `replace`.")
 def sdxl_without_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
-    both = [Condition(c.tokens, None, c.time_ids) for c in _whole(x0, size, text, uncond)]
+    both = [replace(c, pooled=None) for c in _whole(x0, size, text, uncond)]
     return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
 
 
@@ -922,6 +1429,115 @@ def sdxl_with_one_pooled(prior, x0, t, eps, text, uncond, scale, size, controls)
     uncond = replace(uncond, pooled=text.pooled)
     direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
     return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the negative branch gets a pooled vector of zeros; each branch keeps its own.")
+def sdxl_with_zeroed_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    uncond = replace(uncond, pooled=torch.zeros_like(uncond.pooled))
+    direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the pooled vectors of the two branches are swapped.")
+def sdxl_with_swapped_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    both = replace(text, pooled=uncond.pooled), replace(uncond, pooled=text.pooled)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the prompt's regions are lost because conditions are built again: use `replace`.")
+def sdxl_without_regions(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    both = [Condition(c.tokens, c.pooled, c.time_ids) for c in both]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the six numbers are whole numbers; they must be float32.")
+def sdxl_in_whole_numbers(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = [replace(c, time_ids=c.time_ids.long()) for c in _whole(x0, size, text, uncond)]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the six numbers are float64; they must be float32.")
+def sdxl_in_float64(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = [replace(c, time_ids=c.time_ids.double()) for c in _whole(x0, size, text, uncond)]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the size is 8 times that of the latents; take `size` as it is given.")
+def sdxl_of_eight_times_the_latents(prior, x0, t, eps, text, uncond, scale, size, controls):
+    side = [8 * n for n in x0.shape[-2:]]
+    both = _whole(x0, side, text, uncond)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the branches are interleaved in the batch and then taken apart by chunk.")
+@torch.no_grad()
+def sdxl_interleaved_and_chunked(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = cat([*reversed(_whole(x0, size, text, uncond))])
+    twice = [replace(c, image=c.image.repeat_interleave(2, dim=0)) for c in controls]
+    xt = _xt(prior, x0, t, eps).repeat_interleave(2, dim=0)
+    (guesses,) = prior.predict_noise(xt, t.repeat_interleave(2), both, controls=twice)
+    eps_uncond, eps_text = guesses.chunk(2)
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "the six numbers are written into `text` and `uncond` themselves: use `replace`.")
+def sdxl_changing_the_conditions(prior, x0, t, eps, text, uncond, scale, size, controls):
+    for condition, told in zip((text, uncond), _whole(x0, size, text, uncond), strict=True):
+        object.__setattr__(condition, "time_ids", told.time_ids)
+    direction = _towards(prior, x0, t, eps, (text, uncond), scale, controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "alpha_bar is indexed by the first timestep; every latent has its own.")
+def sdxl_of_the_first_level(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls)
+    return (1 - prior.alpha_bar(t[:1])) * direction
+
+
+@wrong(GRAD, "the picture is noised to the level of the first timestep; every latent has its own.")
+@torch.no_grad()
+def sdxl_noised_to_the_first_level(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    xt = _xt(prior, x0, t[:1], eps)
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+    eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
+    return (1 - prior.alpha_bar(t)) * (eps_hat - eps)
+
+
+@wrong(GRAD, "the weight is the root of 1 - alpha_bar(t).")
+def sdxl_weighted_by_the_root(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls)
+    return (1 - prior.alpha_bar(t)).sqrt() * direction
+
+
+@wrong(GRAD, "the noise is added without the square roots of alpha_bar and 1 - alpha_bar.")
+@torch.no_grad()
+def sdxl_noised_without_roots(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    alpha_bar = prior.alpha_bar(t)
+    xt = alpha_bar * x0 + (1 - alpha_bar) * eps
+    eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
+    return (1 - alpha_bar) * (eps_uncond + scale * (eps_text - eps_uncond) - eps)
+
+
+@wrong(GRAD, "without guidance where the scale is 1 or less: the formula holds for every scale.")
+def sdxl_guided_above_one_only(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, max(scale, 1.0), controls)
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@wrong(GRAD, "the gradient is clamped; it is returned as it is.")
+def sdxl_clamped(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls)
+    return ((1 - prior.alpha_bar(t)) * direction).clamp(-1, 1)
 
 
 @wrong(GRAD, "`controls` is not passed on: the ControlNets are not used.")
@@ -1029,3 +1645,40 @@ def sdxl_with_graph(prior, x0, t, eps, text, uncond, scale, size, controls):
     eps_hat = eps_uncond + scale * (eps_text - eps_uncond)
     x0_hat = (xt - (1 - alpha_bar).sqrt() * eps_hat) / alpha_bar.sqrt()
     return (alpha_bar * (1 - alpha_bar)).sqrt() * (x0 - x0_hat)
+
+
+@both(sdxl_guided_from_text, sdxl_with_one_control)
+def sdxl_guided_from_text_with_one_control(prior, x0, t, eps, text, uncond, scale, size, controls):
+    told = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, told, scale + 1, controls[:1])
+    return (1 - prior.alpha_bar(t)) * direction
+
+
+@both(sdxl_without_weight, sdxl_without_controls)
+def sdxl_without_weight_and_controls(prior, x0, t, eps, text, uncond, scale, size, controls):
+    return _towards(prior, x0, t, eps, _whole(x0, size, text, uncond), scale, ())
+
+
+@both(sdxl_without_weight, sdxl_guided_from_text)
+def sdxl_without_weight_guided_from_text(prior, x0, t, eps, text, uncond, scale, size, controls):
+    return _towards(prior, x0, t, eps, _whole(x0, size, text, uncond), scale + 1, controls)
+
+
+@both(sdxl_with_swapped_branches, sdxl_without_weight)
+def sdxl_swapped_without_weight(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    return _towards(prior, x0, t, eps, (uncond, text), scale, controls)
+
+
+@both(sdxl_flipped, sdxl_with_swapped_branches)
+def sdxl_flipped_with_swapped_branches(prior, x0, t, eps, text, uncond, scale, size, controls):
+    text, uncond = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, (uncond, text), scale, controls)
+    return (prior.alpha_bar(t) - 1) * direction
+
+
+@both(sdxl_in_whole_numbers, sdxl_with_one_pooled)
+def sdxl_in_whole_numbers_with_one_pooled(prior, x0, t, eps, text, uncond, scale, size, controls):
+    told = [replace(c, time_ids=c.time_ids.long()) for c in _whole(x0, size, text, uncond)]
+    told[1] = replace(told[1], pooled=text.pooled)
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, told, scale, controls)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from distillery.models.prior import Condition
+from distillery.models.parameterization import add_noise
+from distillery.models.prior import Condition, cat, guided_noise
 from grading.stages.known_answers import right
 
 PAINT = "pixelart.paint"
@@ -74,7 +75,7 @@ def gumbel_as_a_race(logits, tau, generator):
 def through_one_hot(logits):
     soft = logits.softmax(dim=1)
     chosen = F.one_hot(logits.argmax(dim=1), logits.shape[1]).movedim(-1, 1).to(soft.dtype)
-    return (chosen - soft).detach() + soft
+    return chosen.detach() + (soft - soft.detach())
 
 
 @right(THROUGH)
@@ -247,7 +248,7 @@ def sdxl_with_the_text_branch_first(prior, x0, t, eps, text, uncond, scale, size
 def sdxl_with_conditions_made_anew(prior, x0, t, eps, text, uncond, scale, size, controls):
     x0, alpha_bar = x0.detach(), prior.alphas_cumprod[t][:, None, None, None]
     six = x0.new_tensor([(*size, 0, 0, *size)] * len(x0))
-    told = [Condition(tokens=c.tokens, pooled=c.pooled, time_ids=six) for c in (uncond, text)]
+    told = [Condition(c.tokens, c.pooled, six, c.attention_bias) for c in (uncond, text)]
     xt = torch.addcmul(alpha_bar**0.5 * x0, (1 - alpha_bar) ** 0.5, eps)
     first, second = prior.predict_noise(xt, t, *told, controls=tuple(controls))
     return (1 - alpha_bar) * ((1 - scale) * first + scale * second - eps)
@@ -265,3 +266,51 @@ def sdxl_as_published(prior, x0, t, eps, text, uncond, scale, size, controls):
         eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text, controls=controls)
         pull = (eps_text - eps) + (scale - 1) * (eps_text - eps_uncond)
         return pull.mul(1 - alpha_bar)
+
+
+@right(GRAD)
+@torch.no_grad()
+def sdxl_with_its_branches_joined(prior, x0, t, eps, text, uncond, scale, size, controls):
+    """One call of the network with a batch of 2 B."""
+    text, uncond = text.with_size(size), uncond.with_size(size)
+    alpha_bar = prior.alpha_bar(t)
+    xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+    twice = [replace(c, image=torch.cat([c.image, c.image])) for c in controls]
+    (both,) = prior.predict_noise(
+        torch.cat([xt, xt]), torch.cat([t, t]), cat([uncond, text]), controls=twice
+    )
+    eps_uncond, eps_text = both.chunk(2)
+    return (1 - alpha_bar) * (eps_uncond + scale * (eps_text - eps_uncond) - eps)
+
+
+@right(GRAD)
+@torch.no_grad()
+def sdxl_joined_as_pairs(prior, x0, t, eps, text, uncond, scale, size, controls):
+    """One call, with both branches of a picture side by side."""
+    text, uncond = text.with_size(size), uncond.with_size(size)
+    alpha_bar = prior.alpha_bar(t)
+    xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+    both = cat([uncond, text])
+    order = torch.arange(len(both)).view(2, -1).T.flatten()
+    pairs = replace(
+        both, **{name: part[order] for name, part in vars(both).items() if part is not None}
+    )
+    twice = [replace(c, image=c.image.repeat_interleave(2, dim=0)) for c in controls]
+    (both,) = prior.predict_noise(
+        xt.repeat_interleave(2, dim=0), t.repeat_interleave(2), pairs, controls=twice
+    )
+    eps_uncond, eps_text = both[::2], both[1::2]
+    return (1 - alpha_bar) * (torch.lerp(eps_uncond, eps_text, scale) - eps)
+
+
+@right(GRAD)
+def sdxl_by_guided_noise(prior, x0, t, eps, text, uncond, scale, size, controls):
+    predict = guided_noise(
+        prior,
+        text=text.with_size(size),
+        uncond=uncond.with_size(size),
+        guidance_scale=scale,
+        controls=controls,
+    )
+    alpha_bar = prior.alpha_bar(t)
+    return (1 - alpha_bar) * (predict(add_noise(x0.detach(), eps, alpha_bar), t) - eps)

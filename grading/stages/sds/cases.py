@@ -20,6 +20,7 @@ from grading.stages.inputs.random_inputs import (
 )
 from grading.stages.inputs.small_pictures import (
     asked,
+    detailed,
     guidance_scale,
     mixed,
     mixture_of,
@@ -74,6 +75,7 @@ def sds_grad(inputs: RandomInputs) -> Case:
     """
     means, which = pictures(inputs), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
+    x0 = detailed(inputs, 18, x0)
     if inputs.kind != SEVERAL:
         x0 = 4 * x0
     forbidden = prompts([1 - i for i in which]) if inputs.kind == THREE else [""] * len(x0)

@@ -21,6 +21,7 @@ from grading.stages.inputs.random_inputs import (
 )
 from grading.stages.inputs.small_pictures import (
     asked,
+    detailed,
     guidance_scale,
     mixed,
     mixture_of,
@@ -37,6 +38,7 @@ def _particles(inputs: RandomInputs) -> dict[str, Any]:
     """
     means, which = pictures(inputs), [1 - i for i in asked(inputs)]
     x0 = mixed(means, which, inputs.numbers([0.3, 0.4], (0.25, 0.35), (0.38, 0.48)))
+    x0 = detailed(inputs, 19, x0)
     boat, heart = means
     believed = [
         inputs.number(0.8, (0.7, 0.9)) * boat + inputs.number(0.4, (0.3, 0.5)) * heart,

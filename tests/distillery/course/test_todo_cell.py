@@ -179,6 +179,22 @@ def test_a_sign_in_a_string_or_in_brackets_is_no_command():
         assert len(answer.left_out) == bool(more)
 
 
+def test_text_that_is_compared_with_others_is_python_where_it_can_be():
+    assert cells.python_in(f"{LINE}!ls\n{CODE}") == f"# !ls\n{CODE}"
+    inside = f"{CODE}    !ls\n"
+    assert cells.python_in(LINE + inside) == inside
+
+
+def test_a_long_cell_of_what_looks_like_commands_is_read_in_little_work(monkeypatch):
+    parsed = []
+    tree_of = cells.tree_of
+    monkeypatch.setattr(cells, "tree_of", lambda code: parsed.append(len(code)) or tree_of(code))
+    text = CODE + "    x = 1\n" * 9000 + "    y = (\n" + "%x\n" * 500
+    with pytest.raises(NotPythonError, match="was never closed"):
+        read(text)
+    assert sum(parsed) < cells.MOST_PARSED + 3 * cells.LONGEST
+
+
 def test_many_parts_that_are_left_out_are_not_all_told():
     assert len(read("!ls\n" * 4 + CODE).left_out) == 4
     answer = read("!ls\n" * 9 + CODE)

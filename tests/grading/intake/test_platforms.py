@@ -375,3 +375,11 @@ def test_what_was_replaced_does_not_come_back_by_itself(gather, course, download
     gather()
     assert [row[0] for row in gather(source=tmp_path / "old")] == ["set aside"]
     assert mark_of(course, "al1815") == "second"
+
+
+def test_a_number_that_is_part_of_a_name_is_no_mark_of_a_copy(gather, downloads, tmp_path):
+    put(downloads / "Student 2" / "x.ipynb")
+    put(downloads / "Student 12 (1).zip")
+    (tmp_path / "who.csv").write_text("id number;name\ns2;Student 2\ns12;Student 12\n")
+    found = seen(gather("--roster", tmp_path / "who.csv", roster=False))
+    assert found == {"s2": "accepted", "s12": "accepted"}

@@ -152,9 +152,14 @@ def test_a_fact_that_a_kind_does_not_report_is_not_read(sorting):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_fact_that_is_compared_has_words(task):
     stored = load_task(task)
-    words = stored.trials[0].case.words()
-    wrong = [came for known in stored.misconceptions for came in known.observations if came]
-    for one in (*(trial.wanted for trial in stored.trials), *wrong):
+    wrong = [
+        (trial.case, came)
+        for known in stored.misconceptions
+        for trial, came in zip(stored.trials, known.observations, strict=True)
+        if came
+    ]
+    for case, one in (*((trial.case, trial.wanted) for trial in stored.trials), *wrong):
+        words = case.words()
         assert one.facts.keys() <= words.keys()
         for name, fact in one.facts.items():
             said = words[name] if isinstance(words[name], tuple) else (words[name](fact),)

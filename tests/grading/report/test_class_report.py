@@ -208,9 +208,9 @@ def test_wrong_answers_without_a_name_are_grouped_by_what_is_said_of_them():
     assert [(one.said, one.students) for one in groups] == [
         ("KeyError: 't'", ("gus", "hal")),
         ("Yours is 2 times the wanted one.", ("ada", "bob")),
-        ("wanted: 1.5 got: 3", ("dan", "eve")),
+        ("wanted: 1.5; got: 3", ("dan", "eve")),
         ("it did not return within 20 seconds.", ("ivy",)),
-        ("wanted: 1.5 got: 9", ("fay",)),
+        ("wanted: 1.5; got: 9", ("fay",)),
     ]
     assert groups[1].example == "not yet, with a picture alone; wanted: 1.5; got: 4"
     assert groups[0].example == groups[3].example == ""

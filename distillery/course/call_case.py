@@ -15,6 +15,7 @@ from distillery.course.observe import is_integer, is_list, plain
 from distillery.course.record import Facts, Function, Tensors, copied
 from distillery.models.exact import GaussianDenoiser, GaussianMixturePrior
 from distillery.models.prior import Condition, Control
+from distillery.models.schedule import scaled_linear_alphas_cumprod
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class CallCase(Case):
     mixture: dict[str, Any] = field(default_factory=dict)
     denoiser: dict[str, Any] = field(default_factory=dict)
     with_graph: tuple[str, ...] = ()
+
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """The noise levels of its networks, float32 (T,)."""
+        return scaled_linear_alphas_cumprod().float() ** self.mixture.get("power", 1.0)
 
     def fresh(self) -> dict[str, Any]:
         """All arguments by name. They share no memory with the case or with earlier calls."""

@@ -260,6 +260,22 @@ def test_of_parts_it_is_said_which_are_right():
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda part: part.flip(0),
+            "All parts are right, but the pictures are in another order: 2 and 1.",
+        ),
+        (lambda part: 1.5 * part.flip(0).square() + 1, "times what it should be."),
+    ],
+)
+def test_of_a_number_for_each_picture_there_is_something_to_say(change, sentence):
+    task = "pds.posterior_coefficients"
+    said = facts(task, lambda *args: tuple(map(change, right(task)(*args))))
+    assert said[0].endswith(sentence)
+
+
 def test_a_gradient_and_a_loss_are_told_apart():
     said = facts("vsd.lora_loss", lambda *args: 3 * right("vsd.lora_loss")(*args))
     assert said == [

@@ -49,7 +49,7 @@ def posterior_coefficients(
             alpha_bar / alpha_bar_prev, but the caller decides.
 
     Returns:
-        (c0, c1, sigma), each (B, 1, 1, 1).
+        (c0, c1, sigma), each (B, 1, 1, 1). The arguments do not change.
     """
     ### BEGIN SOLUTION
     c0 = alpha_bar_prev.sqrt() * beta / (1 - alpha_bar)
@@ -82,7 +82,7 @@ def stochastic_latent(
         posterior: (c0, c1, sigma) of the step.
 
     Returns:
-        z, (B, C, h, w).
+        z, (B, C, h, w). The arguments do not change.
     """
     ### BEGIN SOLUTION
     x0_hat = (xt - (1 - alpha_bar).sqrt() * eps_hat) / alpha_bar.sqrt()
@@ -110,9 +110,10 @@ def pds_loss(
         grad = z(x0; text) - z(x0_src; text_src).
 
     Both pictures share `eps` at t and `eps_prev` at t_prev. The published code takes t_prev = t - 2
-    with the beta of the single step from t - 1 to t; your choice of t_prev and beta defines the
-    step. Only x0 receives a gradient, and only this one: half the squared distance from x0 to a
-    constant target has the gradient x0 - target.
+    with the beta of the single step from t - 1 to t. You may take any t_prev from 0 to t - 1 for
+    each picture, with that beta or with the beta of the jump from t_prev to t. Only x0 receives a
+    gradient, and only this one: half the squared distance from x0 to a constant target has the
+    gradient x0 - target.
 
     Args:
         prior: gives `prior.alpha_bar(t)`, (B, 1, 1, 1), and
@@ -121,7 +122,7 @@ def pds_loss(
             may be joined along the batch, conditions by `cat`.
         x0: the edit's latents (B, C, h, w), with a graph.
         x0_src: the source's latents, (B, C, h, w), a constant.
-        t: timesteps, int64 (B,), at least 20.
+        t: timesteps, int64 (B,), from 20 to 999.
         eps: the noise of both at t, (B, C, h, w).
         eps_prev: the noise of both at t_prev, (B, C, h, w).
         text: the condition that describes the edit.

@@ -344,7 +344,8 @@ show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 #
 # **Contract.** Given `alpha_bar`, `alpha_bar_prev` and `beta`, each `(B, 1, 1, 1)`, return the
 # three, `(c0, c1, sigma)`, in the same shape. `sigma` is the standard deviation. Use the `beta`
-# that you are given: the caller decides which step it belongs to. You will see why.
+# that you are given: the caller decides which step it belongs to. You will see why. Do not change
+# the arguments.
 
 # %%
 # TODO pds.posterior_coefficients
@@ -477,8 +478,8 @@ print(f"largest error: {(back - z).abs().max():.1e}")
 # Which step from $t$ to $t_{\text{prev}}$? The authors' code makes a sampler of 500 steps out of
 # the schedule of 1000, so $t_{\text{prev}} = t - 2$, but takes the $\beta$ of the *single* step
 # from $t - 1$ to $t$, which is $1 - \bar\alpha_t / \bar\alpha_{t-1}$. Do the same for now. The
-# check also accepts other steps, if levels and $\beta$ are chosen consistently, and tells you which
-# it saw.
+# check also accepts any other $t_{\text{prev}}$ below $t$, with this $\beta$ or with that of the
+# jump from $t_{\text{prev}}$ to $t$, and tells you which step it saw.
 #
 # ### Exercise 3 · `pds.pds_loss`
 #
@@ -489,7 +490,8 @@ print(f"largest error: {(back - z).abs().max():.1e}")
 # `prior.alpha_bar(t)` is `(B, 1, 1, 1)`. Guide *both* branches, with `guidance_scale`. Ask the
 # network in *one* call: latents, timesteps and conditions may be joined along the batch, conditions
 # by `cat`, and `prior.predict_noise(xt, t, first, second)` gives a pair in the order of the
-# conditions. Neither the network nor the source is differentiated.
+# conditions. The network passes no gradient on, and the source must get none. Do not change the
+# arguments.
 
 # %%
 # TODO pds.pds_loss
@@ -527,9 +529,9 @@ compare_picture("pds.pds_loss")
 # depend on $x_0$. Choose the target such that this is the gradient you want, and detach it.
 #
 # </details>
-# <details><summary>Help: the check says that a graph comes along.</summary>
+# <details><summary>Help: the check says that `x0_src` gets a gradient too.</summary>
 #
-# Do everything up to the target under `torch.no_grad()`.
+# The target must be a constant. Under `torch.no_grad()`, what you compute for it is one.
 #
 # </details>
 

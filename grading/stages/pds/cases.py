@@ -57,7 +57,7 @@ def _step(inputs: RandomInputs) -> dict[str, Tensor]:
         shares = torch.tensor(inputs.numbers([], (0.6, 0.85))).view_as(alpha_bar)
         beta = shares * (1 - alpha_bar / alpha_bar_prev)
     else:
-        limits = {EARLY: ((0.001, 0.002), (0.002, 0.003)), LATE: ((0.9, 0.95), (0.95, 0.99))}
+        limits = {EARLY: ((0.001, 0.0014), (0.0016, 0.002)), LATE: ((0.9, 0.95), (0.95, 0.99))}
         bands = inputs.of_kind(limits, ((0.1, 0.9),))
         beta = torch.tensor(inputs.numbers([], *bands)).view_as(alpha_bar)
     return {"alpha_bar": alpha_bar, "alpha_bar_prev": alpha_bar_prev, "beta": beta}

@@ -168,6 +168,69 @@ def pds_with_four_conditions(
     return ((z - z_src) * x0).sum()
 
 
+@right(PDS)
+def pds_of_half_the_way(prior, x0, x0_src, t, eps, eps_prev, *others):
+    """To t // 2, with the beta of the jump."""
+    with torch.no_grad():
+        hats = _hats(prior, x0, x0_src, t, eps, *others)
+        beta = 1 - prior.alpha_bar(t) / prior.alpha_bar(t // 2)
+        z, z_src = _latents(prior, x0, x0_src, t, t // 2, beta, eps, eps_prev, hats)
+    return (x0 * (z - z_src)).sum()
+
+
+@right(PDS)
+def pds_of_half_the_way_with_one_beta(prior, x0, x0_src, t, eps, eps_prev, *others):
+    """To t // 2, with the beta of a single step, in float64."""
+    with torch.no_grad():
+        hats = _hats(prior, x0, x0_src, t, eps, *others)
+        levels = (prior.alpha_bar(t - k).double() for k in (0, 1))
+        alpha_bar, before = levels
+        alpha_bar_prev = prior.alpha_bar(t // 2).double()
+        posterior = posterior_coefficients(alpha_bar, alpha_bar_prev, 1 - alpha_bar / before)
+        z, z_src = (
+            stochastic_latent(
+                _noised(x.double(), eps.double(), alpha_bar),
+                _noised(x.double(), eps_prev.double(), alpha_bar_prev),
+                hat.double(),
+                alpha_bar,
+                posterior,
+            )
+            for x, hat in zip((x0, x0_src), hats, strict=True)
+        )
+    return (x0 * (z - z_src).float()).sum()
+
+
+@right(PDS)
+def pds_with_a_stride_of_each_picture(prior, x0, x0_src, t, eps, eps_prev, *others):
+    """The stride grows with t, and pictures are handled one by one but for the network."""
+    with torch.no_grad():
+        hats = _hats(prior, x0, x0_src, t, eps, *others)
+        t_prev = t - 1 - t // 50
+        beta = 1 - prior.alpha_bar(t) / prior.alpha_bar(t_prev)
+        z, z_src = _latents(prior, x0, x0_src, t, t_prev, beta, eps, eps_prev, hats)
+    losses = [(x * (one - other)).sum() for x, one, other in zip(x0, z, z_src, strict=True)]
+    return torch.stack(losses).sum()
+
+
+@right(PDS)
+def pds_in_an_order_of_its_own(prior, x0, x0_src, t, eps, eps_prev, *others):
+    """Edit and source interleaved along the batch, the source first."""
+    text, text_src, uncond, scale = others
+    with torch.no_grad():
+        both = torch.stack([x0_src, x0], dim=1).flatten(0, 1)
+        levels = t.repeat_interleave(2)
+        order = torch.arange(2 * len(t)).view(2, -1).T.flatten()
+        prompts = cat([text_src, text]).tokens[order]
+        xt = _noised(both, eps.repeat_interleave(2, dim=0), prior.alpha_bar(levels))
+        eps_text, eps_uncond = prior.predict_noise(
+            xt, levels, type(text)(prompts), type(text)(cat([uncond, uncond]).tokens[order])
+        )
+        hats = (scale * eps_text + (1 - scale) * eps_uncond).unflatten(0, (-1, 2)).unbind(1)
+        beta = _one_step(prior, t)
+        z, z_src = _latents(prior, x0, x0_src, t, t - 2, beta, eps, eps_prev, hats[::-1])
+    return (x0 * (z - z_src)).sum()
+
+
 @right(DDS)
 def dds_as_a_dot_product(prior, x0, x0_src, *others):
     with torch.no_grad():

@@ -42,7 +42,7 @@ def test_another_right_spelling_passes(answer, capsys):
     assert result.passed
     assert result.points(2) == 2
     (line,) = quiet(capsys.readouterr().out)
-    with_words = ", with t_prev = t - " if answer.task == "pds.pds_loss" else "."
+    with_words = ", with t_prev = " if answer.task == "pds.pds_loss" else "."
     assert line.startswith(f"{answer.task}: right{with_words}")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
 from torch import Tensor
 
 from distillery.course.case import Case
@@ -102,27 +101,26 @@ def about_choices(case: Case, wanted: Observation, came: Observation) -> Iterato
     right, wrong = wanted.value, came.value
     if right is None or wrong is None or right.shape != wrong.shape:
         return
-    logits = case.tensors.get("logits")
-    good = [
-        part
-        for part, one, other in zip(case.parts, right, wrong, strict=True)
-        if float((one - other).abs().max()) <= came.tolerance
-    ]
+    names = ("wins_cold", "wins_warm", "spread_cold", "spread_warm")
+    pairs = zip(case.parts, names, strict=False)
+    good = [part for part, name in pairs if came.facts.get(name) == []]
     if good and len(good) < len(case.parts):
         yield f"Right: {listed(good)}."
+    logits = case.tensors.get("logits")
     taus = case.values.get("taus")
-    if logits is None or taus is None or logits.numel() != right.shape[1]:
+    if logits is None or taus is None or logits.dim() != 4:
         return
-    given = logits.flatten()
     rules = {
-        "every colour is as likely as any other": torch.zeros_like(given),
-        "the largest logit always wins": given * 1e6,
-        "the colours win as softmax(-logits) says": -given,
-        f"the colours win as softmax(logits / {taus[0]:g}) says": given / taus[0],
-        f"the colours win as softmax(logits * {taus[0]:g}) says": given * taus[0],
+        "every colour is as likely as any other": 0 * logits,
+        "the largest logit always wins": logits * 1e6,
+        "the colours win as softmax(-logits) says": -logits,
+        f"the colours win as softmax(logits / {taus[0]:g}) says": logits / taus[0],
+        f"the colours win as softmax(logits * {taus[0]:g}) says": logits * taus[0],
     }
+    order = logits.argsort(dim=1, descending=True)
     for what, scores in rules.items():
-        if _alike(wrong[0], scores.softmax(dim=0)) and not _alike(right[0], wrong[0]):
+        share = scores.softmax(dim=1).gather(1, order).mean(dim=(0, 2, 3))
+        if _alike(wrong[0], share) and not _alike(right[0], wrong[0]):
             yield f"At tau {taus[0]:g} {what}."
             return
     best = int((wrong - right).abs().max(dim=1).values.argmax())
@@ -137,7 +135,8 @@ def about_choices(case: Case, wanted: Observation, came: Observation) -> Iterato
     elif min(flatter) > 1.1:
         yield "The colours are less alike than they should be: the choice is too sure."
     else:
-        yield f"Colour {colour + 1} gets {more} than it should, most in the {case.parts[best]}."
+        which = f"number {colour + 1} of the wanted" if colour else "wanted most"
+        yield f"The colour {which} gets {more} than it should, most in the {case.parts[best]}."
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from torch import Tensor
-
 from distillery.course.case import Case
 from distillery.course.observe import Observation
-from distillery.course.probes.views import listed, number, numbers
+from distillery.course.probes.views import listed, number
 
 
 def about_draws(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
@@ -96,53 +94,6 @@ def _wanted_ends(case: Case, wanted: Observation) -> tuple[int, int]:
     return low, high
 
 
-def about_choices(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
-    """How often each colour wins and its mean weight, against what simple rules would give."""
-    right, wrong = wanted.value, came.value
-    if right is None or wrong is None or right.shape != wrong.shape:
-        return
-    names = ("wins_cold", "wins_warm", "spread_cold", "spread_warm")
-    pairs = zip(case.parts, names, strict=False)
-    good = [part for part, name in pairs if came.facts.get(name) == []]
-    if good and len(good) < len(case.parts):
-        yield f"Right: {listed(good)}."
-    logits = case.tensors.get("logits")
-    taus = case.values.get("taus")
-    if logits is None or taus is None or logits.dim() != 4:
-        return
-    rules = {
-        "every colour is as likely as any other": 0 * logits,
-        "the largest logit always wins": logits * 1e6,
-        "the colours win as softmax(-logits) says": -logits,
-        f"the colours win as softmax(logits / {taus[0]:g}) says": logits / taus[0],
-        f"the colours win as softmax(logits * {taus[0]:g}) says": logits * taus[0],
-    }
-    order = logits.argsort(dim=1, descending=True)
-    for what, scores in rules.items():
-        share = scores.softmax(dim=1).gather(1, order).mean(dim=(0, 2, 3))
-        if _alike(wrong[0], share) and not _alike(right[0], wrong[0]):
-            yield f"At tau {taus[0]:g} {what}."
-            return
-    best = int((wrong - right).abs().max(dim=1).values.argmax())
-    colour = int((wrong[best] - right[best]).abs().argmax())
-    more = "more" if wrong[best, colour] > right[best, colour] else "less"
-    sums = wrong.sum(dim=1)
-    if bool(((sums - 1).abs() > 0.01).any()):
-        yield f"The weights of a pixel sum to {numbers(sums[(sums - 1).abs() > 0.01])}, not to 1."
-    flatter = [float(wrong[i].std()) / float(right[i].std().clamp(min=1e-6)) for i in range(4)]
-    if max(flatter) < 0.9:
-        yield "The colours are more alike than they should be: the choice is too random."
-    elif min(flatter) > 1.1:
-        yield "The colours are less alike than they should be: the choice is too sure."
-    else:
-        which = f"number {colour + 1} of the wanted" if colour else "wanted most"
-        yield f"The colour {which} gets {more} than it should, most in the {case.parts[best]}."
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    return float((one - other).abs().max()) <= 0.02
-
-
 def about_steps(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
     """After which step each number is wrong for the first time."""
     right, wrong = wanted.value, came.value
@@ -171,4 +122,4 @@ def _str(values: object) -> list[str]:
     return [str(one) for one in values]  # type: ignore[attr-defined]
 
 
-OWN = {"draws": about_draws, "choices": about_choices, "alternation": about_steps}
+OWN = {"draws": about_draws, "alternation": about_steps}

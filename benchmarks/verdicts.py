@@ -31,9 +31,7 @@ HEADS = ("mistakes", "failed", "named", "right", "full marks")
 
 def main() -> None:
     """Print the table, then what is not as it should be; exit status 1 where there is any."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.verdicts", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.verdicts", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)

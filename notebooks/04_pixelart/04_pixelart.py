@@ -344,8 +344,8 @@ TauExplorer(4 * chosen, palette, pixelart.gumbel_softmax, seed=(0, 1))
 # > **10 minutes · difficulty ●●○ · {points of straight_through} · CPU**
 #
 # **Contract.** `logits` is `(B, K, h, w)`. Return weights of the same shape that are *exactly* 0 or
-# 1, with a 1 for the largest logit of each pixel, and whose gradient is the softmax's over the
-# colours.
+# 1, with a 1 for the largest logit of each pixel, the first of equal ones, and whose gradient is
+# the softmax's over the colours.
 
 # %%
 # TODO pixelart.straight_through
@@ -624,8 +624,11 @@ sheet({"crayons": CRAYONS, **{f"{count} found": one for count, one in found.item
 # speckle is expensive. SD-πXL measures it with a Fourier transform. A drawing is in the coarse
 # frequencies $f$ (in cycles per pixel). Speckle is in all of them, so also in the fine ones:
 #
-# $$\mathcal L_{\text{FFT}} = \operatorname*{mean}_{c,\; |f| > 1/(4\sqrt 2)} \big|F_c(f)\big| ,
+# $$\mathcal L_{\text{FFT}} = \operatorname*{mean}_{c,\; |f| > 0.1768} \big|F_c(f)\big| ,
 # \qquad |f| = \sqrt{f_y^2 + f_x^2}$$
+#
+# (SD-πXL's bound is $1/(4\sqrt 2) = 0.17677\dots$ At many sizes the frequency $(1/8, 1/8)$ lies
+# exactly on it, and rounding would decide whether it counts. Ours lies just above.)
 #
 # There is a trap in $F$. A Fourier transform sums over all pixels, so for *the same* noise it is
 # larger in larger pictures. The published loss is like this, and its weight of 20 was chosen for 64
@@ -747,8 +750,8 @@ show(crisp(torch.cat(list(seen.values()))), [f"after {step} steps" for step in s
 # > **10 minutes · difficulty ●○○ · {points of bounded_timesteps} · CPU**
 #
 # **Contract.** Return `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device,
-# each of $t_{\min}, \dots, \text{bound}$ equally likely and *both ends included*. $r$ is
-# `bound_reached`. All the randomness comes from `generator`.
+# each of $t_{\min}, \dots, \text{bound}$ equally likely and *both ends included*, each drawn
+# independently of the others. $r$ is `bound_reached`. All the randomness comes from `generator`.
 
 # %%
 # TODO pixelart.bounded_timesteps

@@ -159,7 +159,7 @@ class ChoicesCase(Case):
         Cold and warm: (4, K).
         """
         both = torch.stack([plain(cold), plain(warm)])
-        largest = torch.nn.functional.one_hot(both.argmax(dim=2), both.shape[2]).movedim(-1, 2)
+        largest = both == both.amax(dim=2, keepdim=True)
         order = self.logits.argsort(dim=1, descending=True).expand_as(both)
         shares = [its.gather(2, order).mean(dim=(1, 3, 4)) for its in (largest.float(), both)]
         return torch.cat(shares)
@@ -278,7 +278,7 @@ def _wins_as_often(weights: Tensor, logits: Tensor) -> bool:
     Counted once plainly and once by how far its logit is above or below the others.
     """
     expected = logits.softmax(dim=0)
-    largest = torch.nn.functional.one_hot(weights.argmax(dim=0), len(weights)).movedim(-1, 0)
+    largest = (weights == weights.amax(dim=0)).double()
     surplus, variance = largest - expected, expected * (1 - expected)
     return all(
         bool(((surplus * by).sum(dim=(1, 2)).abs() <= SURPRISING * _root(variance * by**2)).all())
@@ -301,7 +301,7 @@ def _is_uniform(numbers: Tensor) -> bool:
 
 def _which_wins(weights: Tensor, logits: Tensor) -> str:
     """Whether colours of large logits are the largest in more or in fewer pixels than wanted."""
-    largest = torch.nn.functional.one_hot(weights.argmax(dim=0), len(weights)).movedim(-1, 0)
+    largest = (weights == weights.amax(dim=0)).double()
     expected = logits.softmax(dim=0)
     above = logits - logits.mean(dim=0)
     surplus = float(((largest - expected) * above).sum())

@@ -60,6 +60,9 @@ def facts_about(case: Case, wanted: Observation, came: Observation) -> list[str]
 
 
 def _found(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
+    if case.kind == "choices":
+        # Its facts say in words all that differs; its numbers are shares, which say less.
+        return
     of_form = [*right_numbers(wanted, came), *misshapen(case, wanted, came)]
     if of_form or not came.facts.get("repeatable", True):  # a result of chance says nothing
         yield from of_form

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import torch
-from torch import Tensor
-
 from distillery.course.case import Case
 from distillery.course.observe import Observation
-from distillery.course.probes.views import listed, number, numbers
+from distillery.course.probes.views import listed, number
 
 
 def about_draws(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
@@ -97,53 +94,6 @@ def _wanted_ends(case: Case, wanted: Observation) -> tuple[int, int]:
     return low, high
 
 
-def about_choices(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
-    """How often each colour wins and its mean weight, against what simple rules would give."""
-    right, wrong = wanted.value, came.value
-    if right is None or wrong is None or right.shape != wrong.shape:
-        return
-    logits = case.tensors.get("logits")
-    good = [
-        part
-        for part, one, other in zip(case.parts, right, wrong, strict=True)
-        if float((one - other).abs().max()) <= came.tolerance
-    ]
-    if good and len(good) < len(case.parts):
-        yield f"Right: {listed(good)}."
-    taus = case.values.get("taus")
-    if logits is None or taus is None or logits.numel() != right.shape[1]:
-        return
-    given = logits.flatten()
-    rules = {
-        "every colour is as likely as any other": torch.zeros_like(given),
-        "the largest logit always wins": given * 1e6,
-        "the colours win as softmax(-logits) says": -given,
-        f"the colours win as softmax(logits / {taus[0]:g}) says": given / taus[0],
-        f"the colours win as softmax(logits * {taus[0]:g}) says": given * taus[0],
-    }
-    for what, scores in rules.items():
-        if _alike(wrong[0], scores.softmax(dim=0)) and not _alike(right[0], wrong[0]):
-            yield f"At tau {taus[0]:g} {what}."
-            return
-    best = int((wrong - right).abs().max(dim=1).values.argmax())
-    colour = int((wrong[best] - right[best]).abs().argmax())
-    more = "more" if wrong[best, colour] > right[best, colour] else "less"
-    sums = wrong.sum(dim=1)
-    if bool(((sums - 1).abs() > 0.01).any()):
-        yield f"The weights of a pixel sum to {numbers(sums[(sums - 1).abs() > 0.01])}, not to 1."
-    flatter = [float(wrong[i].std()) / float(right[i].std().clamp(min=1e-6)) for i in range(4)]
-    if max(flatter) < 0.9:
-        yield "The colours are more alike than they should be: the choice is too random."
-    elif min(flatter) > 1.1:
-        yield "The colours are less alike than they should be: the choice is too sure."
-    else:
-        yield f"Colour {colour + 1} gets {more} than it should, most in the {case.parts[best]}."
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    return float((one - other).abs().max()) <= 0.02
-
-
 def about_steps(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
     """After which step each number is wrong for the first time."""
     right, wrong = wanted.value, came.value
@@ -172,4 +122,4 @@ def _str(values: object) -> list[str]:
     return [str(one) for one in values]  # type: ignore[attr-defined]
 
 
-OWN = {"draws": about_draws, "choices": about_choices, "alternation": about_steps}
+OWN = {"draws": about_draws, "alternation": about_steps}

@@ -44,7 +44,7 @@ class Misconception:
         return self.misfit(place, came) is not None
 
     def misfit(self, place: int, came: Observation | None) -> float | None:
-        """Of numbers, the largest difference from what it does there; None if it does another thing."""
+        """The largest difference from its numbers there; None if it does another thing."""
         known = self.observations[place] if place < len(self.observations) else None
         if known is None or came is None:
             return None

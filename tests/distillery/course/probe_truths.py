@@ -574,6 +574,10 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
             s.pair(la)[1], s.pair(la)[0].clamp(float(a or "-inf"), float(b or "inf"))
         ),
     ),
+    (
+        rf"{L} is ({NUMBER}) everywhere\.",
+        lambda s, la, n: near(s.pair(la)[1], torch.full_like(s.pair(la)[1], float(n))),
+    ),
     (r"(c0|c1|sigma) is (.+)\.", lambda s, la, n: near(s.pair(la)[1].flatten(), s.said(n).float())),
     (rf"{L}: of (\d+) frequencies (\d+) act that should not, and (\d+) are missing.+", frequencies),
     (

@@ -3,7 +3,7 @@
     python -m benchmarks.unseen
     python -m benchmarks.unseen --each 40 --seed 3 --show numbers
 
-`benchmarks.grader_accuracy` tries the known mistakes, which the grader names by design. This one
+`benchmarks.verdicts` tries the known mistakes, which the grader names by design. This one
 makes answers by rule (`benchmarks.plausible_mistakes`) that nobody has looked at, grades each in a
 class of its own, and counts, by what is said:
 

@@ -25,10 +25,12 @@ from distillery.course.probes.places import (
     directions,
     of_inputs,
     ranges,
+    ratios,
     reordered,
     right_parts,
     rules,
     same_along,
+    shared_order,
     winners,
 )
 from distillery.course.probes.samples import OWN
@@ -84,6 +86,10 @@ def _of_views(
     if good and wrong:
         are = "is" if len(good) == 1 else "are"
         yield f"{listed(good)} {are} right."
+    order = shared_order(parts)
+    if order:
+        yield order
+        return
     for view in wrong:
         told = [
             f"{view.label} is what {other.label} should be."
@@ -116,4 +122,4 @@ def _of_one(case: Case, view: View, came: Observation, *, only_exact: bool) -> I
     if not only_exact:
         partial = [*same_along(view), *right_parts(case, view), *rules(view), *winners(view)]
         partial += frequencies(view)
-        yield from partial or (*ranges(view), *directions(view))
+        yield from partial or (*ranges(view), *directions(view), *ratios(view))

@@ -16,7 +16,7 @@ SIMPLE = (2.0, 3.0, 4.0, 0.5, 0.25, 1 / 3, 255.0)
 KEPT = ((1,), (0, 1), (0, 2, 3), (2,), (3,))
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "the square of": torch.square,
-    "the square root of": lambda x: x.clamp(min=0).sqrt(),
+    "the square root of": torch.sqrt,
     "1 divided by": lambda x: 1 / x,
     "the absolute value of": torch.abs,
     "the exponential of": torch.exp,
@@ -123,7 +123,12 @@ def fitted(view: View, kept: tuple[int, ...], other: Tensor | None = None) -> Te
     groups = int((power > NEGLIGIBLE**2).sum())
     trivial = len(kept) > 1 and (right.abs() > NEGLIGIBLE).sum() < 2 * groups
     known = bool((factors.nan_to_num() != 0).any())
-    return factors if known and not trivial and view.explains(fit) else None
+    # Of numbers that are next to nothing beside the largest, any factor would be true.
+    peaks = wrong.abs().amax(dim=rest) if rest else wrong.abs()
+    faint = (peaks > 0) & (peaks < 10 * view.tolerance * peaks.max())
+    if not known or trivial or bool(faint.any()):
+        return None
+    return factors if view.explains(fit) else None
 
 
 def shifted(view: View) -> Iterator[str]:
@@ -131,13 +136,13 @@ def shifted(view: View) -> Iterator[str]:
     gap = view.came - view.wanted
     if view.wanted.numel() < 3:
         return
-    for kept, name in (((), ""), ((0,), "picture"), ((1,), "channel")):
-        if kept and (view.wanted.dim() != 4 or view.axes[0] != "picture"):
+    for kept in ((), (0,), (1,)):
+        if kept and not view.pictures:
             continue
         rest = [axis for axis in range(gap.dim()) if axis not in kept]
         mean = gap.mean(dim=rest, keepdim=True)
         if view.explains(view.wanted + mean):
-            each = f" for each {name}" if name else ""
+            each = f" for each {view.axes[kept[0]]}" if kept else ""
             yield f"{view.label} is what is wanted plus a number{each}: {numbers(mean)}."
             return
     right, wrong = view.wanted.flatten().double(), view.came.flatten().double()

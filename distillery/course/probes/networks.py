@@ -228,10 +228,13 @@ def formula(case: Case, view: View, came: Observation, *, named: bool) -> Iterat
         return
     extras = {name: its for name, its in _inputs(case).items() if name in should}
     known = {name: its for name, its in theirs.items() if name in right} | extras
+    others = _other_inputs(case, view, right, theirs, came)
+    yield from others
+    named = named or bool(others)
     if should.keys() <= known.keys():
         made = summed(torch.stack([*should.values()]), [known[name] for name in should])
         if view.explains(made):
-            yield _about_answers(case, came)
+            yield "What is made of the answers is right."
             return
     own = {name: its for name, its in theirs.items() if name in right}
     does = _decomposed(case, view, own, view.came, first=extras)
@@ -244,14 +247,23 @@ def formula(case: Case, view: View, came: Observation, *, named: bool) -> Iterat
         yield from Mix(case, view, terms, *both).compared(named=named)
 
 
-def _about_answers(case: CallCase, came: Observation) -> str:
-    """Said where the right formula of their answers gives their numbers."""
+def _other_inputs(
+    case: CallCase,
+    view: View,
+    right: dict[str, Tensor],
+    theirs: dict[str, Tensor],
+    came: Observation,
+) -> list[str]:
+    """Said where the answers are wrong to questions whose xt, t and prompts are right."""
+    both = right.keys() & theirs.keys()
+    if all(view.same(right[name], theirs[name]) for name in both):
+        return []
     if any(about_questions(case, came)):
-        return "What is made of the answers is right."
-    return (
-        "What is made of the networks' answers is right, and so are xt, t and the prompts: "
+        return []
+    return [
+        "The networks' answers are not the right ones, although xt, t and the prompts are: "
         "look at what else they are asked with."
-    )
+    ]
 
 
 def _decomposed(
@@ -266,7 +278,7 @@ def _decomposed(
     first: the inputs that are tried before the others.
     """
     inputs = _inputs(case)
-    for name in ("", *first, *inputs):
+    for name in (*first, "", *inputs):
         more = {name: inputs[name]} if name else {}
         terms = answers | more
         weights = solved(list(terms.values()), total) if terms else None

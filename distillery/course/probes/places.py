@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from distillery.course.case import Case
 from distillery.course.probes.views import View, listed, number, numbers, places
 
 FEW = 0.05  # of the numbers
+MOST_ORDERED = 4  # pictures whose orders are all tried
 
 
 def same_along(view: View) -> Iterator[str]:
@@ -31,7 +33,8 @@ def reordered(view: View) -> Iterator[str]:
     for axis, name in enumerate(view.axes):
         length = view.wanted.shape[axis]
         if name and length > 1 and (order := _order(view, axis)) is not None:
-            if sorted(order) == list(range(length)):
+            used = set(order)
+            if len(used) == length:
                 if order == list(reversed(range(length))) and length > 2:
                     how = "in reverse order"
                 else:
@@ -39,13 +42,36 @@ def reordered(view: View) -> Iterator[str]:
                     if length <= 6:
                         how += f": {listed([str(index + 1) for index in order])}"
                 yield f"{view.label} has the right {name}s, but {how}."
-            else:
-                used = sorted(set(order))
-                yield f"{view.label} has {places(name, used)} of what is wanted for every {name}."
-            return
+                return
+            if len(used) == 1:
+                one = places(name, [*used])
+                yield f"{view.label} has {one} of what is wanted for every {name}."
+                return
     square = view.wanted.dim() == 4 and view.wanted.shape[2] == view.wanted.shape[3]
     if square and view.explains(view.wanted.transpose(2, 3)):
         yield f"{view.label} is right, with rows and columns swapped."
+
+
+def shared_order(parts: Sequence[View]) -> str:
+    """Of parts of a number for each picture: the same other order of the pictures in all of them.
+
+    In a single part, which has so few numbers, it might be chance.
+    """
+    if len(parts) < 2 or not 1 < parts[0].pictures <= MOST_ORDERED:
+        return ""
+    for order in permutations(range(parts[0].pictures)):
+        if list(order) != sorted(order) and all(
+            part.explains(part.wanted[list(order)]) for part in parts
+        ):
+            counted = listed([str(place + 1) for place in order])
+            return f"All parts are right, but the pictures are in another order: {counted}."
+    return ""
+
+
+def ratios(view: View) -> Iterator[str]:
+    """Of a number for each picture: how many times the right one it is."""
+    if view.pictures and view.numbers_each == 1 and bool((view.wanted != 0).all()):
+        yield f"{view.label} is {numbers(view.came / view.wanted)} times what it should be."
 
 
 def _order(view: View, axis: int) -> list[int] | None:
@@ -112,7 +138,7 @@ def rules(view: View) -> Iterator[str]:
     """A sum or length along an axis, or a range, that the right numbers have and these do not."""
     if view.wanted.dim() < 2:
         return
-    exact = bool(((view.wanted == 0) | (view.wanted == 1)).all())
+    exact = view.wanted.unique().tolist() == [0, 1]
     if exact and not bool(((view.came == 0) | (view.came == 1)).all()):
         yield f"{view.label} should hold only 0 and 1; it runs {_range(view.came)}."
         return

@@ -28,6 +28,7 @@ from grading.stages.inputs.random_inputs import (
 )
 from grading.stages.inputs.small_pictures import (
     asked,
+    detailed,
     guidance_scale,
     mixed,
     mixture_of,
@@ -420,6 +421,7 @@ def sdxl_grad(inputs: RandomInputs) -> Case:
     """
     means, which = _means(inputs), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
+    x0 = detailed(inputs, 22, x0)
     height, width = inputs.size
     controls, pictures = _controls(inputs, mixed(means, which, [1.0] * len(x0))[:, :3])
     other = prompts([1 - i for i in which], NAMES)

@@ -367,6 +367,9 @@ def winners(seen: Seen, label: str, count: str, of: str) -> bool:
 def reordered(seen: Seen, label: str, axis: str, order: str) -> bool:
     right, wrong = seen.pair(label)
     number = {"picture": 0, "channel": 1, "row": right.dim() - 2, "column": right.dim() - 1}[axis]
+    if right.shape[number] > 6:  # too many to list
+        rows = [sorted(x.movedim(number, 0).flatten(1).tolist()) for x in (right, wrong)]
+        return near(*(torch.tensor(one) for one in rows))
     places = [int(one) - 1 for one in re.findall(r"\d+", order)]
     index = places or [*range(right.shape[number])][::-1]
     return near(wrong, right.index_select(number, torch.tensor(index)))
@@ -470,6 +473,11 @@ def lengths(seen: Seen, text: str) -> bool:
     )
 
 
+def other_answers(seen: Seen) -> bool:
+    own = theirs_of(seen)
+    return not all(near(its, seen.term(name), 1e-4) for name, its in own.items())
+
+
 def all_own(seen: Seen, network: str) -> bool:
     """Whether every latent is asked about under one of the conditions of its own picture."""
     given = seen.case.fresh()
@@ -483,6 +491,23 @@ def all_own(seen: Seen, network: str) -> bool:
         if not any(near(own, its[p]) for its in right for p in places):
             return False
     return True
+
+
+def axis_of(seen: Seen, label: str, name: str) -> int:
+    last = seen.pair(label)[0].dim() - 1
+    return {"picture": 0, "channel": 1, "colour": 1, "row": last - 1, "column": last}[name]
+
+
+def plus_number(seen: Seen, label: str, name: str | None, said: str) -> bool:
+    right, wrong = seen.pair(label)
+    gap = wrong - right
+    rows = gap.movedim(axis_of(seen, label, name), 0).flatten(1) if name else gap.flatten()[None]
+    means = rows.mean(dim=1)
+    ends = listed(said)
+    return near(rows, means[:, None].expand_as(rows), 1e-2) and (
+        isclose(float(means.min()), min(ends), rel_tol=WITHIN, abs_tol=1e-5)
+        and isclose(float(means.max()), max(ends), rel_tol=WITHIN, abs_tol=1e-5)
+    )
 
 
 def half_ends(seen: Seen, low: str, high: str) -> bool:
@@ -522,7 +547,7 @@ def choice(seen: Seen, what: str) -> bool:
 
 def good_choices(seen: Seen, names: str) -> bool:
     return all(
-        bool((seen.came.value[i] - seen.wanted.value[i]).abs().max() <= 0.03)
+        bool((seen.came.value[i] - seen.wanted.value[i]).abs().max() <= seen.came.tolerance)
         for i in (seen.case.parts.index(n) for n in re.split(", | and ", names))
     )
 
@@ -549,6 +574,24 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         lambda s: near(s.came.value, s.wanted.value) and not s.came.facts["finite"],
     ),
     (r"(c0|c1|sigma|c. and \w+|The value|The gradient) (?:is|are) right\.", right_parts),
+    (
+        rf"{L} is ({NUMBER}) everywhere\.",
+        lambda s, la, n: bool(((s.pair(la)[1] - float(n)).abs() <= WITHIN * abs(float(n))).all()),
+    ),
+    (
+        rf"{L} has (picture|channel|row|column) (\d+) of what is wanted for every \w+\.",
+        lambda s, la, a, n: near(
+            s.pair(la)[1],
+            s.pair(la)[0].narrow(axis_of(s, la, a), int(n) - 1, 1).expand_as(s.pair(la)[0]),
+        ),
+    ),
+    (
+        rf"{L} is the same for every (\w+), where it should differ\.",
+        lambda s, la, a: near(
+            s.pair(la)[1], s.pair(la)[1].narrow(axis_of(s, la, a), 0, 1).expand_as(s.pair(la)[1])
+        ),
+    ),
+    (rf"{L} is what is wanted plus a number(?: for each (\w+))?: (.+)\.", plus_number),
     (rf"{L} is zero everywhere\.", lambda s, la: not s.pair(la)[1].any()),
     (rf"{L} is ({NUMBER}) times what is wanted(?:, which is (.+))?\.", times),
     (rf"{L} is what is wanted with the other sign\.", lambda s, la: times(s, la, "-1", None)),
@@ -572,6 +615,12 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         rf"{L} is right, but cut off(?: below ({NUMBER}))?(?: and)?(?: above ({NUMBER}))?\.",
         lambda s, la, a, b: near(
             s.pair(la)[1], s.pair(la)[0].clamp(float(a or "-inf"), float(b or "inf"))
+        ),
+    ),
+    (
+        r"(c0|c1|sigma) is (.+) times what it should be\.",
+        lambda s, la, n: near(
+            s.pair(la)[1], each(torch.tensor(listed(n)), s.pair(la)[0]) * s.pair(la)[0], WITHIN
         ),
     ),
     (r"(c0|c1|sigma) is (.+)\.", lambda s, la, n: near(s.pair(la)[1].flatten(), s.said(n).float())),
@@ -620,7 +669,8 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         lambda s, n: not all_own(s, n),
     ),
     (r"The lora is asked under (.+)\.", lora_under),
-    (r"What is made of the (?:networks' )?answers is right.*", lambda s: bool(s.came.asked)),
+    (r"What is made of the answers is right\.", lambda s: bool(s.came.asked)),
+    (r"The networks' answers are not the right ones, .+", other_answers),
     (r"The loss is the (.+) of the distance between the predicted (\w+) and (.+)\.", distance),
     (r"The (smallest|largest) t is (\d+) too (large|small) (at .+)\.", ends_off),
     (r"The (smallest|largest) t is wrong (at .+), by ([+-]\d+) to ([+-]\d+)\.", ends_wrong),

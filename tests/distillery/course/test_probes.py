@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from distillery.course.call_case import CallCase
-from distillery.course.labels import TWO
+from distillery.course.labels import ALSO, CAUSE, TWO
 from distillery.course.observe import Observation, observe
 from distillery.course.probes import Together, facts_about, together
 from distillery.course.probes.views import LONGEST
@@ -260,6 +260,22 @@ def test_of_parts_it_is_said_which_are_right():
     ]
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            lambda part: part.flip(0),
+            "All parts are right, but the pictures are in another order: 2 and 1.",
+        ),
+        (lambda part: 1.5 * part.flip(0).square() + 1, "times what it should be."),
+    ],
+)
+def test_of_a_number_for_each_picture_there_is_something_to_say(change, sentence):
+    task = "pds.posterior_coefficients"
+    said = facts(task, lambda *args: tuple(map(change, right(task)(*args))))
+    assert said[0].endswith(sentence)
+
+
 def test_a_gradient_and_a_loss_are_told_apart():
     said = facts("vsd.lora_loss", lambda *args: 3 * right("vsd.lora_loss")(*args))
     assert said == [
@@ -347,7 +363,9 @@ def test_of_every_known_mistake_something_would_be_said_if_it_were_unknown(name)
         lines = say(found)
         assert len(lines) > 3 or found.trial.differing(found.came), answer.name
         assert len(lines) <= MOST_LINES
-        assert all(len(line) <= LONGEST_LINE for line in lines)
+        # What is wanted, and the sentence of a known mistake, are as long as they are.
+        own = [line for line in lines[3:] if not line.strip().startswith((CAUSE, ALSO))]
+        assert all(len(line) <= LONGEST_LINE for line in own)
 
 
 @pytest.mark.parametrize("name", CASES)

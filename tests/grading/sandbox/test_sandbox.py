@@ -411,7 +411,8 @@ def test_what_is_no_reply_ends_as_died(hostile: bytes) -> None:
 
 
 def test_half_characters_of_a_message_are_replaced() -> None:
-    said = {"ending": "raised", "raised": {"kind": "E", "message": "a\ud800b", "line": ""}}
+    raised = {"kind": "E", "message": "a\ud800b", "line": ""}
+    said = {"ending": "raised", "raised": raised, "facts": {}}
 
     assert read_reply(body(said), "").raised == Raised("E", "a?b", "")
 

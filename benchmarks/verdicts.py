@@ -1,7 +1,7 @@
 """How every known mistake and every known right answer is graded on hidden inputs.
 
-    python -m benchmarks.grader_accuracy
-    python -m benchmarks.grader_accuracy --seeds 25
+    python -m benchmarks.verdicts
+    python -m benchmarks.verdicts --seeds 25
 
 Each seed is a class with hidden inputs of its own. A mistake must not earn full marks, and must be
 called by its name; a right answer, however it is spelt, must earn all. What does not is listed.
@@ -31,9 +31,7 @@ HEADS = ("mistakes", "failed", "named", "right", "full marks")
 
 def main() -> None:
     """Print the table, then what is not as it should be; exit status 1 where there is any."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.grader_accuracy", description=__doc__
-    )
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.verdicts", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)

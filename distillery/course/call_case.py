@@ -12,9 +12,10 @@ from torch import Tensor
 
 from distillery.course.case import Case, Form, SideCondition, Words
 from distillery.course.observe import is_integer, is_list, plain
-from distillery.course.record import Facts, Tensors, copied
+from distillery.course.record import Facts, Function, Tensors, copied
 from distillery.models.exact import GaussianDenoiser, GaussianMixturePrior
 from distillery.models.prior import Condition, Control
+from distillery.models.schedule import scaled_linear_alphas_cumprod
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class CallCase(Case):
     prompts:    those that are conditions, as prompts for the exact prior.
     regions:    condition -> how much likelier the first component of the exact prior is for it in
                 the left half of the picture.
-    mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for.
+    mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for; where
+                its noise schedule is not the usual one, also "power".
     denoiser:   means, std and kind of the exact denoiser that `lora` stands for.
     with_graph: the arguments that arrive with a graph.
     """
@@ -46,6 +48,11 @@ class CallCase(Case):
     denoiser: dict[str, Any] = field(default_factory=dict)
     with_graph: tuple[str, ...] = ()
 
+    @property
+    def alphas_cumprod(self) -> Tensor:
+        """The noise levels of its networks, float32 (T,)."""
+        return scaled_linear_alphas_cumprod().float() ** self.mixture.get("power", 1.0)
+
     def fresh(self) -> dict[str, Any]:
         """All arguments by name. They share no memory with the case or with earlier calls."""
         given: dict[str, Any] = {
@@ -60,6 +67,24 @@ class CallCase(Case):
             given["lora"] = CountingDenoiser(**self.denoiser)
         given |= {name: self._from_tensor(name) for name in self.tensors}
         return {name: given[name] for name in self.arguments}
+
+    def refilled(self, function: Function) -> tuple[dict[str, Any], Any]:
+        """All arguments, in objects that held other numbers in a call, and the result of that call.
+
+        A function that keeps results by the objects that it was given returns it again. The other
+        numbers are the same in another order: the pictures, colours or timesteps move on by one.
+        """
+        arguments = self.fresh()
+        given = [its for its in arguments.values() if isinstance(its, Tensor) and its.dim()]
+        before = [its.detach().clone() for its in given]
+        with torch.no_grad():
+            for its in given:
+                its.copy_(its.roll(1, 0))
+        earlier = function(*arguments.values())
+        with torch.no_grad():
+            for its, numbers in zip(given, before, strict=True):
+                its.copy_(numbers)
+        return arguments, earlier
 
     def _condition(self, prior: CountingPrior, name: str) -> Condition:
         condition = prior.embed(self.prompts[name])
@@ -142,6 +167,10 @@ class CallCase(Case):
 
     def words(self) -> dict[str, Words]:
         return super().words() | {
+            "kept": (
+                "what an earlier call returned, when the same tensors held other numbers",
+                "a result of its own for every call",
+            ),
             "calls": lambda calls: f"{_calls(calls)} to prior.predict_noise",
             "lora_calls": _lora_calls,
         }
@@ -222,13 +251,15 @@ class CountingPrior(GaussianMixturePrior):
     """The exact prior. It counts the calls of its network and keeps what they asked.
 
     asked: the conditions of all calls.
+    power: of alpha_bar; with another one than 1 the noise schedule is another one.
     """
 
     calls = 0
     asked: tuple[Condition, ...] = ()
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, *args: Any, power: float = 1.0, **settings: Any) -> None:
         super().__init__(*args, **settings)
+        self.alphas_cumprod = self.alphas_cumprod**power
         self.questions = Questions()
 
     def embed(self, prompts: Sequence[str]) -> Condition:

@@ -44,15 +44,19 @@ class GradientCase(CallCase):
         return self.learns or self.arguments[0]
 
     def record(self, function: Function) -> tuple[Facts, Tensors]:
-        facts, tensors = self._differentiated(function)
-        if "gradient" in tensors:
-            again = self._differentiated(function)[1].get("gradient")
+        arguments = self.fresh()
+        facts, tensors = self._differentiated(function(*arguments.values()), arguments)
+        if "gradient" not in tensors:
+            return facts, tensors
+        arguments, earlier = self.refilled(function)
+        result = function(*arguments.values())
+        facts["kept"] = result is earlier
+        if not facts["kept"]:
+            again = self._differentiated(result, arguments)[1].get("gradient")
             tensors |= {} if again is None else {"again": again}
         return facts, tensors
 
-    def _differentiated(self, function: Function) -> tuple[Facts, Tensors]:
-        arguments = self.fresh()
-        result = function(*arguments.values())
+    def _differentiated(self, result: Any, arguments: dict[str, Any]) -> tuple[Facts, Tensors]:
         facts: Facts = {"type": type_name(result), "backward": self._had_backward(arguments)}
         if not isinstance(result, Tensor):
             return facts, {}
@@ -105,6 +109,7 @@ class GradientCase(CallCase):
         if result.shape != () or gradient.shape != learner.shape:
             raise UnreadableError
         facts["finite_gradient"] = bool(gradient.isfinite().all())
+        facts |= picked(reported, "kept")
         facts["repeatable"] = same_bits(gradient, tensors.get("again"))
         loss = plain(result) if self.loss_counts else None
         return Observation(facts, plain(gradient), loss, asked=self.asked(tensors))
@@ -113,6 +118,7 @@ class GradientCase(CallCase):
         names, most = set(self.with_graph), len(self.tensors)
         return super().forms() | {
             "backward": is_bool,
+            "kept": is_bool,
             "leaks": lambda fact: is_list(fact, names.__contains__, most),
         }
 

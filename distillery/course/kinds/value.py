@@ -43,7 +43,10 @@ class ValueCase(CallCase):
         facts |= self.seen_in(arguments) | self._told(arguments)
         facts["graph"] = tensor.requires_grad
         tensors = {"result": copied(tensor)} | self.asked_in(arguments)
-        again = _stacked(function(*self.fresh().values()))[1]
+        arguments, its = self.refilled(function)
+        earlier = _stacked(its)[1]
+        tensors |= {} if earlier is None else {"earlier": copied(earlier)}
+        again = _stacked(function(*arguments.values()))[1]
         return facts, tensors | ({} if again is None else {"again": copied(again)})
 
     def _told(self, arguments: dict[str, Any]) -> Facts:
@@ -66,7 +69,10 @@ class ValueCase(CallCase):
                 raise UnreadableError
             facts["shape"] = list(result.shape[1:])  # of each of them
         facts |= picked(reported, "changed", "calls", "lora_calls", "told", "graph")
-        facts["repeatable"] = same_bits(result, tensors.get("again"))
+        again, earlier = tensors.get("again"), tensors.get("earlier")
+        repeatable = same_bits(result, again)
+        facts["kept"] = not repeatable and again is not None and same_bits(again, earlier)
+        facts["repeatable"] = repeatable
         return Observation(facts, plain(result), asked=self.asked(tensors))
 
     def forms(self) -> dict[str, Form]:

@@ -9,9 +9,9 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from distillery.course.call_case import CallCase
 from distillery.course.case import Case
 from distillery.course.probes.views import NEGLIGIBLE, View
-from distillery.models.schedule import scaled_linear_alphas_cumprod
 
 LATENT_FACTOR = 0.18215  # of Stable Diffusion's autoencoder
 NEAR = 3e-4  # relative; a factor is fitted to float32 numbers
@@ -107,8 +107,8 @@ def _levels(case: Case, pictures: int) -> dict[str, Tensor]:
     """What each picture has a number of its own for, (B,) in float64."""
     found: dict[str, Tensor] = {}
     t = case.tensors.get("t")
-    if t is not None:
-        found["alpha_bar"] = scaled_linear_alphas_cumprod().float()[t]
+    if t is not None and isinstance(case, CallCase):
+        found["alpha_bar"] = case.alphas_cumprod[t]
     for name, tensor in case.tensors.items():
         if tensor.shape == (pictures, 1, 1, 1):
             found[name] = tensor.flatten()

@@ -29,6 +29,7 @@ from grading.stages.inputs.small_pictures import (
     timesteps,
 )
 
+RESCHEDULED = "rescheduled"
 GRADIENTS = {
     SEVERAL: "",
     SINGLE: KINDS[SINGLE],
@@ -40,29 +41,31 @@ GRADIENTS = {
 def sample_timesteps(inputs: RandomInputs) -> Case:
     """A short range, so that a picture shows every timestep of it."""
     t_min = inputs.whole(20, (5, 60))
-    return _draws(t_min, t_min + inputs.whole(20, (15, 20)), steps=inputs.whole(100, (60, 200)))
+    return _draws(inputs, t_min, t_min + inputs.whole(20, (15, 20)))
 
 
 def with_a_long_range(inputs: RandomInputs) -> Case:
-    return _draws(inputs.whole(0, (10, 60)), inputs.whole(0, (900, 990)))
+    return _draws(inputs, inputs.whole(0, (10, 60)), inputs.whole(0, (900, 990)))
 
 
 def from_the_first_timestep(inputs: RandomInputs) -> Case:
-    return _draws(0, inputs.whole(0, (16, 24)))
+    return _draws(inputs, 0, inputs.whole(0, (16, 24)))
 
 
 def of_the_last_timestep(inputs: RandomInputs) -> Case:
-    return _draws(999, 999, steps=inputs.whole(0, (60, 200)))
+    return _draws(inputs, 999, 999)
 
 
 def with_one_step(inputs: RandomInputs) -> Case:
     t_min = inputs.whole(0, (300, 700))
-    return _draws(t_min, t_min + inputs.whole(0, (1, 5)), steps=1)
+    return _draws(inputs, t_min, t_min + inputs.whole(0, (1, 5)), steps=1)
 
 
-def _draws(t_min: int, t_max: int, *, steps: int = 400) -> Case:
+def _draws(inputs: RandomInputs, t_min: int, t_max: int, *, steps: int = 0) -> Case:
+    """In a run of some length, unless one is given."""
     names = ("batch", "step", "steps", "t_min", "t_max", "generator")
-    return DrawsCase(names, values={"steps": steps, "t_min": t_min, "t_max": t_max})
+    drawn = inputs.whole(100, (60, 200))
+    return DrawsCase(names, values={"steps": steps or drawn, "t_min": t_min, "t_max": t_max})
 
 
 def sds_grad(inputs: RandomInputs) -> Case:
@@ -76,13 +79,14 @@ def sds_grad(inputs: RandomInputs) -> Case:
     if inputs.kind != SEVERAL:
         x0 = 4 * x0
     forbidden = prompts([1 - i for i in which]) if inputs.kind == THREE else [""] * len(x0)
-    weak = inputs.number(0.0, (0.1, 0.9))
+    scales = {THREE: (0.1, 0.9), RESCHEDULED: (60.0, 90.0)}
+    other = inputs.number(0.0, inputs.of_kind(scales, (0.0, 0.0)))
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),
         {"x0": x0, "t": timesteps(inputs), "eps": inputs.noise(5, x0)},
-        values={"guidance_scale": inputs.of_kind({THREE: weak}, guidance_scale(inputs))},
+        values={"guidance_scale": other or guidance_scale(inputs)},
         prompts={"text": prompts(which), "uncond": forbidden},
-        mixture=mixture_of(means),
+        mixture=mixture_of(means) | inputs.of_kind({RESCHEDULED: {"power": 1.5}}, {}),
         with_graph=("x0",),
     )
 
@@ -105,6 +109,9 @@ CASES: dict[str, Draws] = {
             "with a run of a single step": with_one_step,
         },
     ),
-    "sds.sds_grad": of_words(sds_grad, KINDS | {THREE: "with a negative prompt"}),
+    "sds.sds_grad": of_words(
+        sds_grad,
+        KINDS | {THREE: "with a negative prompt", RESCHEDULED: "with another noise schedule"},
+    ),
     "sds.sds_loss": of_words(sds_loss, GRADIENTS),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 
 from distillery.models.prior import Condition, cat
@@ -394,6 +396,17 @@ def grad_at_unscaled_levels(prior, x0, t, eps, text, uncond, guidance_scale):
     return _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, levels)
 
 
+@wrong(
+    GRAD,
+    "the noise levels are made by hand from Stable Diffusion's betas; take prior.alpha_bar(t).",
+)
+@torch.no_grad()
+def grad_at_levels_by_hand(prior, x0, t, eps, text, uncond, guidance_scale):
+    levels = torch.cumprod(1 - torch.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2, 0)
+    alpha_bar = levels[t].view(-1, 1, 1, 1)
+    return _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, alpha_bar)
+
+
 @wrong(GRAD, "the latents are multiplied by 0.18215 again; they arrive scaled.")
 @torch.no_grad()
 def grad_of_latents_scaled_again(prior, x0, t, eps, text, uncond, guidance_scale):
@@ -498,6 +511,17 @@ def grad_kept(prior, x0, t, eps, text, uncond, guidance_scale):
 def grad_at_kept_levels(prior, x0, t, eps, text, uncond, guidance_scale):
     levels = _kept.setdefault(t.shape, prior.alpha_bar(t))
     return _at_levels(prior, x0, t, eps, text, uncond, guidance_scale, levels)
+
+
+@wrong(
+    GRAD,
+    "results are kept by tensor (functools.cache), and a tensor may hold other numbers later.",
+)
+@cache
+@torch.no_grad()
+def grad_cached(prior, x0, t, eps, text, uncond, guidance_scale):
+    direction = _direction(prior, x0, t, eps, text, uncond, guidance_scale)
+    return (1 - prior.alpha_bar(t)) * direction
 
 
 @both(grad_with_swapped_branches, grad_weighted_by_root)
@@ -632,6 +656,15 @@ def loss_not_returned_after_backward(x0, grad):
 def loss_of_a_kept_target(x0, grad):
     target = _kept.setdefault((LOSS, x0.shape), (x0 - grad).detach())
     return 0.5 * (x0 - target).square().sum()
+
+
+@wrong(
+    LOSS,
+    "results are kept by tensor (functools.cache), and a tensor may hold other numbers later.",
+)
+@cache
+def loss_cached(x0, grad):
+    return 0.5 * (x0 - (x0 - grad).detach()).square().sum()
 
 
 @both(loss_flipped, loss_without_half)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -78,6 +80,15 @@ def noise_in_place(x0, eps, alpha_bar):
 def noise_kept(x0, eps, alpha_bar):
     xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
     return _kept.setdefault(ADD_NOISE, xt)
+
+
+@wrong(
+    ADD_NOISE,
+    "results are kept by tensor (functools.cache), and a tensor may hold other numbers later.",
+)
+@cache
+def noise_cached(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
 
 
 @both(noise_without_roots, noise_with_swapped_factors)
@@ -176,6 +187,15 @@ def x0_kept(xt, eps, alpha_bar):
     return _kept.setdefault(PREDICT_X0, x0)
 
 
+@wrong(
+    PREDICT_X0,
+    "results are kept by tensor (functools.cache), and a tensor may hold other numbers later.",
+)
+@cache
+def x0_cached(xt, eps, alpha_bar):
+    return (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
+
+
 @both(x0_with_noise_added, x0_root_missing_on_noise)
 def x0_with_noise_added_root_missing(xt, eps, alpha_bar):
     return (xt + (1 - alpha_bar) * eps) / alpha_bar.sqrt()
@@ -265,6 +285,15 @@ def guidance_in_place(eps_uncond, eps_text, guidance_scale):
 def guidance_kept(eps_uncond, eps_text, guidance_scale):
     eps_hat = eps_uncond + guidance_scale * (eps_text - eps_uncond)
     return _kept.setdefault(GUIDANCE, eps_hat)
+
+
+@wrong(
+    GUIDANCE,
+    "results are kept by tensor (functools.cache), and a tensor may hold other numbers later.",
+)
+@cache
+def guidance_cached(eps_uncond, eps_text, guidance_scale):
+    return eps_uncond + guidance_scale * (eps_text - eps_uncond)
 
 
 @both(guidance_swapped, guidance_difference_alone)

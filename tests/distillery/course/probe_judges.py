@@ -13,7 +13,6 @@ from torch import Tensor
 from distillery.course.case import Case
 from distillery.course.observe import Observation
 from distillery.models.parameterization import add_noise, v_from_eps, x0_from_eps
-from distillery.models.schedule import scaled_linear_alphas_cumprod
 
 NUMBER = r"-?[\d.]+(?:e-?\d+)?"
 WITHIN = 6e-3  # relative; three digits are printed
@@ -58,7 +57,7 @@ class Seen:
         return add_noise(tensors[name], tensors["eps"], self.level())
 
     def level(self) -> Tensor:
-        return scaled_linear_alphas_cumprod().float()[self.case.tensors["t"]].view(-1, 1, 1, 1)
+        return self.case.alphas_cumprod[self.case.tensors["t"]].view(-1, 1, 1, 1)
 
     def term(self, name: str) -> Tensor:
         """An input, or what the networks answered or should have answered."""

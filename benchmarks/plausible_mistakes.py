@@ -224,8 +224,8 @@ def with_clamped_arguments(right: Function) -> Function:
 
 
 def in_half_precision(right: Function) -> Function:
-    """It is computed in half precision."""
-    return _on_result(right, lambda one: one.half().float() if one.is_floating_point() else one)
+    """The pictures are computed in half precision."""
+    return _on_result(right, lambda one: one.half().float() if one.ndim > 1 else one)
 
 
 def in_double_precision(right: Function) -> Function:
@@ -265,14 +265,12 @@ def averaged(right: Function) -> Function:
 
 def viewed_for_permuted(right: Function) -> Function:
     """Height and width are swapped by permute, and the shape is repaired by reshape."""
-    return _on_result(
-        right, lambda one: one.mT.reshape(one.shape) if one.ndim > 1 else one.flip(0) * 1
-    )
+    return _on_result(right, lambda one: one.mT.reshape(one.shape) if one.ndim > 1 else one)
 
 
 def in_reverse(right: Function) -> Function:
     """The pictures come back in the reverse order."""
-    return _on_result(right, lambda one: one.flip(0) if one.ndim else one)
+    return _on_result(right, lambda one: one.flip(0) if one.ndim > 1 else one)
 
 
 def as_numpy(right: Function) -> Function:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,8 +51,9 @@ def _strip(colours: Tensor) -> Tensor:
 
 
 def _colours(latents: Tensor, limit: float) -> Tensor:
-    """The first three channels (C, h, w) as (h, w, 3) in [0, 1]; zero is mid-grey."""
-    return (0.5 + 0.5 * latents[:3].permute(1, 2, 0) / limit).nan_to_num().clamp(0, 1)
+    """The first three channels (C, h, w) as (h, w, 3) in [0, 1]; zero is mid-grey, as is none."""
+    three = pad(latents[:3], (0, 0, 0, 0, 0, max(0, 3 - len(latents))))
+    return (0.5 + 0.5 * three.permute(1, 2, 0) / limit).nan_to_num().clamp(0, 1)
 
 
 def draw_numbers(

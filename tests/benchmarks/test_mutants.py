@@ -61,7 +61,7 @@ def test_every_explained_survivor_is_a_mutant_that_survives(task, keys):
 )
 def test_every_kind_of_place_is_changed(line, expected):
     tree = ast.parse(f"def answer(a, b):\n    {line}").body[0]
-    made = [words.split(", in ")[0] for words, _ in module._changed_in_one_place(tree)]
+    made = [words.split(", in ")[0] for words, _ in module.changed_in_one_place(tree)]
     assert {words.split(" -> ")[1].removeprefix("return ") for words in made} == expected
 
 
@@ -70,7 +70,7 @@ def test_leaving_out_no_grad_leaves_its_statements():
     tree = ast.parse(text).body[0]
     (changed,) = [
         ast.unparse(ast.fix_missing_locations(made))
-        for words, made in module._changed_in_one_place(tree)
+        for words, made in module.changed_in_one_place(tree)
         if words.startswith("with torch.no_grad(): -> ")
     ]
     assert "no_grad" not in changed

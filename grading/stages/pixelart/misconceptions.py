@@ -20,6 +20,8 @@ FFT = "pixelart.fft_loss"
 BOUNDED = "pixelart.bounded_timesteps"
 GRAD = "pixelart.sdxl_grad"
 
+_kept: dict[object, torch.Tensor] = {}  # what is kept of first calls
+
 
 def _mixed(weights, palette):
     """The weighted mean of the colours in [0, 1], as it should be."""
@@ -121,6 +123,12 @@ def painted_impurely(weights, palette):
 @wrong(PAINT, "only the first 8 colours of the palette are used; K may be any number.")
 def painted_in_eight_colours(weights, palette):
     return 2 * _mixed(weights[:, :8], palette[:8]) - 1
+
+
+@wrong(PAINT, "the palette of the first call is kept and used for other palettes too.")
+def painted_in_a_kept_palette(weights, palette):
+    kept = _kept.setdefault(PAINT, palette)
+    return 2 * _mixed(weights[:, : len(kept)], kept[: weights.shape[1]]) - 1
 
 
 @wrong(PAINT, "the palette is scaled to [-1, 1] in place: the argument changes.")
@@ -657,6 +665,11 @@ def start_centred_by_the_median(image, palette):
     return _scaled(logits - logits.median(dim=1, keepdim=True).values)
 
 
+@wrong(START, "distances of an earlier call are kept and used for other palettes too.")
+def start_from_kept_distances(image, palette):
+    return _balanced(-_kept.setdefault((START, image.shape), _distances(image, palette)))
+
+
 @wrong(START, "the image is scaled to [0, 1] in place: the argument changes.")
 def start_in_place(image, palette):
     image.add_(1).div_(2)
@@ -1084,6 +1097,14 @@ def fft_with_one_side(image):
     return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
 
 
+@wrong(FFT, "frequencies are kept for a number of pixels; they depend on height and width.")
+def fft_of_kept_frequencies(image):
+    pixels = image.shape[-2] * image.shape[-1]
+    frequencies = _kept.setdefault((FFT, pixels), _frequencies(image))
+    fine = frequencies.reshape(image.shape[-2:]) > EDGE
+    return _heights(image)[..., fine].mean(dim=(1, 2)).sum()
+
+
 @wrong(FFT, "the logarithm of the amplitudes is used: use |F| itself.")
 def fft_of_logarithms(image):
     return _mean_of_the_fine(_heights(image).log1p())
@@ -1278,6 +1299,13 @@ def bound_reached_at_once(batch, step, steps, *, t_min, t_max, t_bound, bound_re
     return _between(t_min, round(t_max + way * (t_bound - t_max)), batch, generator)
 
 
+@wrong(BOUNDED, "the bound of a step is kept and used in other runs too.")
+def bound_kept(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached)
+    bound = int(_kept.setdefault((BOUNDED, step, steps), torch.tensor(bound)))
+    return _between(min(t_min, bound), bound, batch, generator)
+
+
 @wrong(BOUNDED, "t_min is left out.")
 def bound_without_t_min(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     bound = _bound(step, steps, t_max, t_bound, bound_reached)
@@ -1463,6 +1491,21 @@ def sdxl_in_whole_numbers(prior, x0, t, eps, text, uncond, scale, size, controls
 def sdxl_in_float64(prior, x0, t, eps, text, uncond, scale, size, controls):
     both = [replace(c, time_ids=c.time_ids.double()) for c in _whole(x0, size, text, uncond)]
     return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the six numbers of an earlier call are kept, though `size` is another now.")
+def sdxl_of_a_kept_size(prior, x0, t, eps, text, uncond, scale, size, controls):
+    told = torch.tensor([*size, 0, 0, *size]).float().repeat(len(x0), 1)
+    told = _kept.setdefault((GRAD, len(x0)), told)
+    both = [replace(condition, time_ids=told) for condition in (text, uncond)]
+    return (1 - prior.alpha_bar(t)) * _towards(prior, x0, t, eps, both, scale, controls)
+
+
+@wrong(GRAD, "the gradient of the first call is kept and returned for other arguments too.")
+def sdxl_kept(prior, x0, t, eps, text, uncond, scale, size, controls):
+    both = _whole(x0, size, text, uncond)
+    direction = _towards(prior, x0, t, eps, both, scale, controls)
+    return _kept.setdefault(GRAD, (1 - prior.alpha_bar(t)) * direction)
 
 
 @wrong(GRAD, "the size is 8 times that of the latents; take `size` as it is given.")

@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from matplotlib.figure import Figure
 
 from benchmarks.reply_here import reply_here
 from distillery.course.check import check
 from distillery.course.kinds.choices import SEED_OF_A_NOUGHT
+from distillery.course.observe import observe
 from distillery.models.prior import Condition, cat
 from grading.judge.judge_task import Key, judge
 from grading.stages.cases import CASES
@@ -308,3 +310,17 @@ def test_of_equally_near_centres_the_first_gets_the_pixel_however_many_there_are
     centres = torch.cat([centres, centres[:2]])
     moved = pixelart.kmeans_step(pixels, centres)
     assert torch.equal(moved[5:], centres[5:])
+
+
+def by_two(function):
+    """The results of a function, twice as large."""
+    return lambda *arguments, **named: 2 * function(*arguments, **named)
+
+
+@pytest.mark.parametrize("task", [name for name in CASES if name.startswith("pixelart.")])
+def test_every_trial_can_be_drawn(task):
+    right = getattr(pixelart, task.removeprefix("pixelart."))
+    for draw in CASES[task].values():
+        case = draw(21)
+        wanted, came = observe(right, case), observe(by_two(right), case)
+        assert case.draw(Figure, wanted, came).axes

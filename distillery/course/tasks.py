@@ -14,6 +14,7 @@ from itertools import zip_longest
 from typing import Any
 
 from safetensors.torch import load
+from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.course.case import Case
@@ -40,15 +41,27 @@ class Misconception:
 
     def does(self, place: int, came: Observation | None) -> bool:
         """Whether it does that in the trial at this place; an error is nobody's."""
+        return self.misfit(place, came) is not None
+
+    def misfit(self, place: int, came: Observation | None) -> float | None:
+        """The largest difference from its numbers there; None if it does another thing."""
         known = self.observations[place] if place < len(self.observations) else None
         if known is None or came is None:
-            return False
+            return None
         if came.equals(known):
-            return True
+            return _difference(came.value, known.value)
         sums = self.choices[place] if place < len(self.choices) else None
         if sums is None or came.value is None or came.facts != known.facts:
-            return False
-        return sums.chosen(came.value, came.tolerance) is not None
+            return None
+        found = sums.chosen(came.value, came.tolerance)
+        return None if found is None else _difference(came.value, found[1])
+
+
+def _difference(one: Tensor | None, other: Tensor | None) -> float:
+    """Of numbers that change at every call, none."""
+    if one is None or other is None or one.shape != other.shape or not one.numel():
+        return 0.0
+    return float((one - other).abs().max())
 
 
 @dataclass(frozen=True)
@@ -187,15 +200,15 @@ def compare(task: Task, came: Sequence[Observation | None]) -> Comparison:
 def _known(task: Task, came: Sequence[Observation | None], place: int) -> Misconception | None:
     """The known wrong answer that does the same in the trial at this place, the first wrong one.
 
-    Where several do, it is the one that does the same in most of the trials. An error is nobody's:
-    one of the same kind may have another cause.
+    Where several do, it is the one that does the same in most of the trials, and of these the one
+    with the nearest numbers. An error is nobody's: one of the same kind may have another cause.
     """
-    best, most = None, 0
-    for known in alike_at(task, came, place):
+
+    def likeness(known: Misconception) -> tuple[int, float]:
         same = sum(known.does(place, its) for place, its in enumerate(came))
-        if same > most:
-            best, most = known, same
-    return best
+        return same, -(known.misfit(place, came[place]) or 0.0)
+
+    return max(alike_at(task, came, place), key=likeness, default=None)
 
 
 def alike_at(task: Task, came: Sequence[Observation | None], place: int) -> list[Misconception]:

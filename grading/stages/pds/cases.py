@@ -134,7 +134,7 @@ def _times(inputs: RandomInputs) -> list[int]:
         return [inputs.whole(0, (980, 999)), inputs.whole(0, (900, 950))]
     if inputs.kind == SINGLE:
         return [inputs.whole(0, (200, 900))]
-    return inputs.wholes([60, 200], (60, 200), (300, 600))
+    return inputs.wholes([120, 400], (60, 200), (300, 600))
 
 
 def _scale(inputs: RandomInputs) -> float:

@@ -76,6 +76,7 @@ WITHOUT_A_NAME = {
     "pds_with_beta_of_t_prev": {"0, single", "0, jump"},
     "pds_upwards": {"t - 1"},  # named, as pds_one_step_up
     "pds_guided_from_text": {"0, single"},  # hidden by the pull until the late trial
+    "pds_with_clean_xt_prev": {"0, jump"},  # at t_prev = 0 there is hardly any noise
     "pds_from_t_prev_20": STEPS.keys(),  # each step fails in a way of its own
 }
 

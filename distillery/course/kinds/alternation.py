@@ -25,8 +25,8 @@ MOST_EVENTS = 60
 
 @dataclass(frozen=True)
 class AlternationCase(Case):
-    """`values` has "steps", of both optimisers the class and how many groups of parameters each has,
-    and of both numbers "start", "stale" and "learning_rates".
+    """`values` has "steps", of both optimisers the class and how many groups of parameters they
+    have, and of both numbers "start", "stale" and "learning_rates".
 
     The value is (3, steps): both numbers and what was returned, after every step.
     """

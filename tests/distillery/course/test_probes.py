@@ -28,6 +28,7 @@ from tests.distillery.course.probe_truths import is_true
 Function = Callable[..., Any]
 NOISE, GRAD, LOSS = "tour.add_noise", "sds.sds_grad", "sds.sds_loss"
 MOST_LINES = 6
+WITHOUT_PROBES = "pixelart.gumbel_softmax"  # its facts say all that differs
 
 
 @cache
@@ -334,7 +335,7 @@ def known_observations(answer: Answer) -> list[Observation]:
     return observations(answer.function, task_of(answer.task))
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [name for name in CASES if name != WITHOUT_PROBES])
 def test_every_sentence_on_every_known_mistake_is_true(name):
     task, said = task_of(name), 0
     for answer in MISCONCEPTIONS:
@@ -463,3 +464,24 @@ def test_what_no_two_mistakes_give_is_not_called_so(name):
         noise = scale * torch.randn(trial.wanted.value.shape, generator=generator)
         came = replace(trial.wanted, value=trial.wanted.value + noise)
         assert together(trial.case, trial.wanted, known, came) is None
+
+
+def test_where_two_pairs_give_the_same_none_is_named():
+    task, wrong, names = PAIRS[0]
+    trial = trial_of(task)
+    single = [one for one in task_of(task).misconceptions if one.name in names]
+    known = [one.observations[0] for one in single]
+    came = observe(wrong, trial.case)
+    assert together(trial.case, trial.wanted, known, came) == Together((1, 0))
+    assert together(trial.case, trial.wanted, [*known, known[0]], came) is None
+
+
+def test_a_single_mistake_is_not_explained_by_two_others():
+    """Along one line every sum of two is the sum of others; nothing is named then."""
+    task = task_of("tour.classifier_free_guidance")
+    trial = task.trials[0]
+    for place, one in enumerate(task.misconceptions):
+        known = [its.observations[0] for its in task.misconceptions]
+        known[place] = None
+        came = one.observations[0]
+        assert together(trial.case, trial.wanted, known, came) is None, one.name

@@ -62,7 +62,8 @@ def test_an_error_of_shapes_is_explained(task, function, sentence, capsys):
     "message",
     [
         "",
-        "The size of tensor a (2) must match the size of tensor b (14) at non-singleton dimension 7",
+        "The size of tensor a (2) must match the size of tensor b (3) at non-singleton dimension 7",
+        "The size of tensor a (3) must match the size of tensor b (3) at non-singleton dimension 1",
         "The size of tensor a (8) must match the size of tensor b (9) at non-singleton dimension 3",
         "a Tensor with 99 elements cannot be converted to Scalar",
         "x" * 10**6,

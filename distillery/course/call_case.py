@@ -149,7 +149,9 @@ class CallCase(Case):
             now = torch.stack(now) if isinstance(now, tuple) else now
             # As by detach_(), which takes the argument's own graph away.
             has_lost_graph = name in self.with_graph and not now.requires_grad
-            if has_lost_graph or not torch.equal(now, before):
+            # A hook stays, and changes the gradients of every other loss too.
+            has_hook = bool(now._backward_hooks)
+            if has_lost_graph or has_hook or not torch.equal(now, before):
                 changed.append(name)
         for name in self.prompts:
             given = self._condition(CountingPrior(**self.mixture), name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -28,13 +28,6 @@ class Accepted:
 
     sentence: str
     value: Tensor
-
-
-class Choice(Protocol):
-    """The right values of a task that leaves a choice open."""
-
-    def matching(self, value: Tensor, tolerance: float) -> Accepted | None:
-        """The right value that equals this one within the tolerance of `close`, if one does."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +112,7 @@ class AcceptedSteps(WeightedSums):
     """
 
     def matching(self, value: Tensor, tolerance: float) -> Accepted | None:
+        """The right value that equals this one within the tolerance of `close`, if one does."""
         found = self.chosen(value, tolerance)
         return Accepted(self._sentence(found[0]), found[1]) if found else None
 

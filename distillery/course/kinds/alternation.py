@@ -25,8 +25,8 @@ MOST_EVENTS = 60
 
 @dataclass(frozen=True)
 class AlternationCase(Case):
-    """`values` has "steps", the class of both optimisers, and of both numbers "start", "stale" and
-    "learning_rates".
+    """`values` has "steps", of both optimisers the class and how many groups of parameters they
+    have, and of both numbers "start", "stale" and "learning_rates".
 
     The value is (3, steps): both numbers and what was returned, after every step.
     """
@@ -34,7 +34,7 @@ class AlternationCase(Case):
     kind = "alternation"
 
     def record(self, function: Function) -> tuple[Facts, Tensors]:
-        names = ("optimiser", "start", "stale", "learning_rates")
+        names = ("optimiser", "groups", "start", "stale", "learning_rates")
         losses = _CoupledLosses(**{name: self.values[name] for name in names})
         trajectory: list[Tensor] = []
         facts: Facts = {}
@@ -79,28 +79,36 @@ class AlternationCase(Case):
 class _CoupledLosses:
     """Two numbers with a loss each, and both losses depend on both numbers.
 
-    The first stands for pictures, the second for the weights of a LoRA. Each starts with a stale
-    gradient, as after an earlier step. `events` lists what happened, in order.
+    The first stands for pictures, the second for the weights of a LoRA. Each is the sum of as many
+    parameters as its optimiser has groups. They start with stale gradients, as after an earlier
+    step. `events` lists what happened, in order.
     """
 
     def __init__(
         self,
         optimiser: str,
+        groups: int,
         start: list[float],
         stale: list[float],
         learning_rates: list[float],
     ) -> None:
         self.events: list[str] = []
-        self.numbers = [torch.tensor(value, requires_grad=True) for value in start]
+        self._sides = [
+            [torch.tensor(value / groups, requires_grad=True) for _ in range(groups)]
+            for value in start
+        ]
         self.optimisers = []
         names = ("particle_optimiser.step", "lora_optimiser.step")
-        for name, number, gradient, lr in zip(
-            names, self.numbers, stale, learning_rates, strict=True
-        ):
-            number.grad = torch.tensor(gradient)
-            steps = getattr(torch.optim, optimiser)([number], lr)
+        for name, side, gradient, lr in zip(names, self._sides, stale, learning_rates, strict=True):
+            for number in side:
+                number.grad = torch.tensor(gradient)
+            steps = getattr(torch.optim, optimiser)([{"params": [one]} for one in side], lr)
             steps.register_step_post_hook(lambda *_, name=name: self.events.append(name))
             self.optimisers.append(steps)
+
+    @property
+    def numbers(self) -> list[Tensor]:
+        return [torch.stack(side).sum() for side in self._sides]
 
     def particle_loss(self) -> Tensor:
         self.events.append("particle_loss")

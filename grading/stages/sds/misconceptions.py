@@ -544,6 +544,12 @@ def grad_without_eps_and_weight(prior, x0, t, eps, text, uncond, guidance_scale)
     return _eps_hat(prior, _noised(prior, x0, t, eps), t, text, uncond, guidance_scale)
 
 
+@wrong(LOSS, "a hook on x0 replaces its gradient; it stays there and replaces all others too.")
+def loss_by_a_hook(x0, grad):
+    x0.register_hook(lambda _: grad)
+    return x0.sum()
+
+
 @wrong(LOSS, "the half is missing: the derivative of a square brings a 2.")
 def loss_without_half(x0, grad):
     return (x0 - (x0 - grad).detach()).square().sum()

@@ -82,10 +82,13 @@ def alternating_step(inputs: RandomInputs) -> Case:
 
 
 def _with_adam(seed: int) -> Case:
-    """Adam remembers earlier gradients, so a step that is left out shows in all later ones."""
+    """Adam remembers earlier gradients, so a step that is left out shows in all later ones.
+
+    There are two groups of parameters, and all of them have old gradients.
+    """
     inputs = RandomInputs(seed, SINGLE)
     start = [inputs.number(0, (1.5, 2.5)), inputs.number(0, (0.3, 0.8))]
-    return _alternation(inputs, "Adam", start)
+    return _alternation(inputs, "Adam", start, groups=2)
 
 
 def _with_a_loss_of_0(seed: int) -> Case:
@@ -93,12 +96,15 @@ def _with_a_loss_of_0(seed: int) -> Case:
     return _alternation(RandomInputs(seed, EARLY), "SGD", [-0.25, 0.125])
 
 
-def _alternation(inputs: RandomInputs, optimiser: str, start: list[float]) -> Case:
+def _alternation(
+    inputs: RandomInputs, optimiser: str, start: list[float], *, groups: int = 1
+) -> Case:
     return AlternationCase(
         ("particle_loss", "lora_loss", "particle_optimiser", "lora_optimiser"),
         values={
             "steps": inputs.whole(3, (3, 5)),
             "optimiser": optimiser,
+            "groups": groups,
             "start": start,
             "stale": [inputs.number(0.7, (0.4, 1.0)), inputs.number(-1.3, (-1.6, -1.0))],
             "learning_rates": [
@@ -115,7 +121,7 @@ CASES: dict[str, Draws] = {
     "vsd.lora_loss": of_kinds(lora_loss, *KINDS),
     "vsd.alternating_step": {
         **of_kinds(alternating_step, SEVERAL),
-        "with Adam in the place of SGD": _with_adam,
+        "with Adam, and two groups of parameters": _with_adam,
         "with a particles' loss of 0 at the start": _with_a_loss_of_0,
     },
 }

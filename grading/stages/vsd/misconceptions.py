@@ -432,6 +432,23 @@ def step_returning_a_later_loss(particle_loss, lora_loss, particle_optimiser, lo
     return particle_loss().detach()
 
 
+def _forget_first_group(optimiser):
+    for number in optimiser.param_groups[0]["params"]:
+        number.grad = None
+
+
+@wrong(STEP, "only the first group of parameters is cleared; zero_grad clears all of them.")
+def step_forgetting_the_first_group(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
+    loss = particle_loss()
+    _forget_first_group(particle_optimiser)
+    loss.backward()
+    particle_optimiser.step()
+    _forget_first_group(lora_optimiser)
+    lora_loss().backward()
+    lora_optimiser.step()
+    return loss.detach()
+
+
 @wrong(STEP, "gradients are clipped to length 1 before the steps.")
 def step_with_clipped_gradients(particle_loss, lora_loss, particle_optimiser, lora_optimiser):
     loss = particle_loss()

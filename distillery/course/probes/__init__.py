@@ -23,6 +23,7 @@ from distillery.course.probes.networks import about_questions, as_distance, form
 from distillery.course.probes.pairs import Together, together
 from distillery.course.probes.places import (
     directions,
+    is_vague,
     of_inputs,
     ranges,
     ratios,
@@ -58,7 +59,7 @@ def facts_about(case: Case, wanted: Observation, came: Observation) -> list[str]
         return []
     found = list(_found(case, wanted, came))
     short = [sentence for sentence in dict.fromkeys(found) if len(sentence) <= LONGEST]
-    return short[:MOST]
+    return sorted(short, key=is_vague)[:MOST]
 
 
 def _found(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:

@@ -243,6 +243,11 @@ def ranges(view: View) -> Iterator[str]:
         yield f"{view.label} runs {_range(view.came)}; wanted is {_range(view.wanted)}."
 
 
+def is_vague(sentence: str) -> bool:
+    """Whether it is one of the last resorts, a range or a direction."""
+    return "; wanted is from " in sentence or "(cosine " in sentence
+
+
 def _spread(values: Tensor) -> str:
     texts = [f"{float(one):.3g}" for one in values]
     return texts[0] if len(set(texts)) == 1 else numbers(values)

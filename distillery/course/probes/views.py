@@ -73,7 +73,10 @@ def views(case: Case, wanted: Observation, came: Observation) -> list[View]:
     if case.kind == "passage":
         half = len(right) // 2
         labels = ("The value", "The gradient")
-        pairs = zip(labels, right.split(half), wrong.split(half), strict=True)
+        # Both are made equally deep with channels of zeros.
+        depths = wanted.facts["shape"][1], case.tensors[case.arguments[0]].shape[1]
+        halves = zip(labels, right.split(half), wrong.split(half), depths, strict=True)
+        pairs = [(name, one[:, :depth], its[:, :depth]) for name, one, its, depth in halves]
         return [View(label, one, other, axes, came.tolerance) for label, one, other in pairs]
     label = "The gradient" if case.kind == "gradient" else "Yours"
     of_loss = [

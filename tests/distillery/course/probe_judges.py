@@ -45,8 +45,11 @@ class Seen:
             return self.wanted.loss, self.came.loss
         if self.case.kind == "passage":
             half = len(right) // 2
-            part = slice(half) if label == "The value" else slice(half, None)
-            return right[part], wrong[part]
+            if label == "The value":
+                part, depth = slice(half), self.wanted.facts["shape"][1]
+            else:
+                part, depth = slice(half, None), self.case.tensors[self.case.arguments[0]].shape[1]
+            return right[part, :depth], wrong[part, :depth]
         if self.case.parts:
             place = self.case.parts.index(label)
             return right[place], wrong[place]

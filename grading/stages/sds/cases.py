@@ -79,7 +79,7 @@ def sds_grad(inputs: RandomInputs) -> Case:
     if inputs.kind != SEVERAL:
         x0 = 4 * x0
     forbidden = prompts([1 - i for i in which]) if inputs.kind == THREE else [""] * len(x0)
-    scales = {THREE: (0.1, 0.9), RESCHEDULED: (60.0, 90.0)}
+    scales = {THREE: (0.1, 0.9), RESCHEDULED: (150.0, 250.0)}
     other = inputs.number(0.0, inputs.of_kind(scales, (0.0, 0.0)))
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale"),

@@ -12,6 +12,7 @@ from distillery.core.errors import STILL_TO_DO, to_do_sentence
 from distillery.course.case import Case
 from distillery.course.labels import ALSO, CAUSE, GOT, TWO, WANTED
 from distillery.course.probes import facts_about, together
+from distillery.course.shape_errors import about_shapes
 from distillery.course.tasks import Comparison, Task, Trial
 
 LONGEST_LINE = 160
@@ -129,7 +130,8 @@ def stopped(task: Task, trial: Trial, kind: str, message: str, line: str) -> tup
             "  The function is saved in a file of its own: import and define all it needs in its "
             "cell."
         )
-    return tuple(lines)
+    about = about_shapes(trial.case, message)
+    return (*lines, f"  {about}") if about else tuple(lines)
 
 
 def shortened(text: str) -> str:

@@ -1,7 +1,7 @@
 """Wrong answers that no known mistake explains, grouped by what they have in common.
 
-Answers are alike where the check says the same facts of them, such as "Yours is 2 times the wanted
-one."; where it says none, where the same was wanted and the same came.
+Answers are alike where the check says the same facts of them, such as "Yours is 2 times what is
+wanted."; where it says none, where the same was wanted and the same came.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def wrong(student: str, *lines: str, outcome: str = "wrong", known: str | None =
 
 
 HEAD, WANTED, GOT = f"{FIRST}: not yet, with a picture alone.", "  wanted: 1.5", "  got:    3"
-TWICE = "  Yours is 2 times the wanted one."
+TWICE = "  Yours is 2 times what is wanted."
 
 
 def test_wrong_answers_without_a_name_are_grouped_by_what_is_said_of_them():
@@ -207,7 +207,7 @@ def test_wrong_answers_without_a_name_are_grouped_by_what_is_said_of_them():
     )
     assert [(one.said, one.students) for one in groups] == [
         ("KeyError: 't'", ("gus", "hal")),
-        ("Yours is 2 times the wanted one.", ("ada", "bob")),
+        ("Yours is 2 times what is wanted.", ("ada", "bob")),
         ("wanted: 1.5; got: 3", ("dan", "eve")),
         ("it did not return within 20 seconds.", ("ivy",)),
         ("wanted: 1.5; got: 9", ("fay",)),
@@ -215,7 +215,7 @@ def test_wrong_answers_without_a_name_are_grouped_by_what_is_said_of_them():
     assert groups[1].example == "not yet, with a picture alone; wanted: 1.5; got: 4"
     assert groups[0].example == groups[3].example == ""
     assert text_table(groups)[1] == (
-        f"  2 students  {FIRST}  Yours is 2 times the wanted one. (ada, bob)"
+        f"  2 students  {FIRST}  Yours is 2 times what is wanted. (ada, bob)"
     )
 
 

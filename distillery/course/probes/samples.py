@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from distillery.course.case import Case
 from distillery.course.observe import Observation
@@ -118,8 +118,8 @@ def about_steps(case: Case, wanted: Observation, came: Observation) -> Iterator[
             yield f"The {part} stays at {number(begun)}: it never takes a step."
 
 
-def _str(values: object) -> list[str]:
-    return [str(one) for one in values]  # type: ignore[attr-defined]
+def _str(values: Iterable[object]) -> list[str]:
+    return [str(one) for one in values]
 
 
 OWN = {"draws": about_draws, "alternation": about_steps}

@@ -90,7 +90,8 @@ class ValueCase(CallCase):
     def where(self, place: tuple[int, ...]) -> str:
         if not self.parts:
             return super().where(place)
-        return f"for {self.parts[place[0]]} of latent {place[1]}"
+        part = f"for {self.parts[place[0]]}"
+        return f"{part} of latent {place[1]}" if len(place) > 1 else part
 
 
 def _stacked(result: Any) -> tuple[str, Tensor | None]:

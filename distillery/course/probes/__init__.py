@@ -23,7 +23,6 @@ from distillery.course.probes.networks import about_questions, as_distance, form
 from distillery.course.probes.pairs import Together, together
 from distillery.course.probes.places import (
     directions,
-    is_vague,
     of_inputs,
     ranges,
     ratios,
@@ -59,7 +58,7 @@ def facts_about(case: Case, wanted: Observation, came: Observation) -> list[str]
         return []
     found = list(_found(case, wanted, came))
     short = [sentence for sentence in dict.fromkeys(found) if len(sentence) <= LONGEST]
-    return sorted(short, key=is_vague)[:MOST]
+    return short[:MOST]
 
 
 def _found(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
@@ -80,7 +79,10 @@ def _found(case: Case, wanted: Observation, came: Observation) -> Iterator[str]:
 def _of_views(
     case: Case, wanted: Observation, came: Observation, *, only_exact: bool
 ) -> Iterator[str]:
-    """Which parts are right, and the most telling of each part that is not."""
+    """Which parts are right, and the most telling of each part that is not.
+
+    The last resorts, a range and a direction, come after what is said of all other parts.
+    """
     parts = views(case, wanted, came)
     good = [view.label for view in parts if view.right]
     wrong = [view for view in parts if not view.right]
@@ -91,6 +93,8 @@ def _of_views(
     if order:
         yield order
         return
+    most = 1 if len(wrong) > 1 else MOST_OF_A_PART
+    vague: list[str] = []
     for view in wrong:
         told = [
             f"{view.label} is what {other.label} should be."
@@ -98,7 +102,10 @@ def _of_views(
             if other is not view and view.same(view.came, other.wanted)
         ]
         told = told or list(_of_one(case, view, came, only_exact=only_exact))
-        yield from told[: 1 if len(wrong) > 1 else MOST_OF_A_PART]
+        yield from told[:most]
+        if not told and not only_exact:
+            vague += [*ranges(view), *directions(view)][:most]
+    yield from vague
 
 
 def _of_one(case: Case, view: View, came: Observation, *, only_exact: bool) -> Iterator[str]:
@@ -123,4 +130,4 @@ def _of_one(case: Case, view: View, came: Observation, *, only_exact: bool) -> I
     if not only_exact:
         partial = [*same_along(view), *right_parts(case, view), *rules(view), *winners(view)]
         partial += frequencies(view)
-        yield from partial or (*ranges(view), *directions(view), *ratios(view))
+        yield from partial or ratios(view)

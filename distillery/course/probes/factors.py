@@ -8,17 +8,21 @@ import torch
 from torch import Tensor
 
 from distillery.course.case import Case
-from distillery.course.probes.quantities import constant_named, each_named
-from distillery.course.probes.views import NEGLIGIBLE, View, number, numbers
+from distillery.course.probes.quantities import constant_named, each_named, has_networks
+from distillery.course.probes.views import GRADIENT, NEGLIGIBLE, WHOLE, View, number, numbers
 
 SIMPLE = (2.0, 3.0, 4.0, 0.5, 0.25, 1 / 3, 255.0)
 # The axes along which a factor may differ, beside that of pictures.
 KEPT = ((1,), (0, 1), (0, 2, 3), (2,), (3,))
-FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+Functions = dict[str, Callable[[Tensor], Tensor]]
+FUNCTIONS: Functions = {
     "the square of": torch.square,
     "the square root of": torch.sqrt,
     "1 divided by": lambda x: 1 / x,
     "the absolute value of": torch.abs,
+}
+# Of one or two numbers a picture, one of so many functions may be true by chance.
+FUNCTIONS_OF_MANY: Functions = {
     "the exponential of": torch.exp,
     "the sign of": torch.sign,
     "the tanh of": torch.tanh,
@@ -55,8 +59,8 @@ def scaled(case: Case, view: View) -> Iterator[str]:
             return
         if view.numbers_each > 1:
             yield (
-                f"{view.label} is right up to a factor for each picture: {numbers(each)}. "
-                "So look at the weight."
+                f"{view.label} is right up to a factor for each picture: {numbers(each)}."
+                f"{_advice(case, view)}"
             )
             return
     elif view.axes[:1] == ("prompt",) and (each := fitted(view, (0,))) is not None:
@@ -74,6 +78,12 @@ def scaled(case: Case, view: View) -> Iterator[str]:
                 f"{numbers(usable)}."
             )
             return
+
+
+def _advice(case: Case, view: View) -> str:
+    """Where to look: what is made of networks' answers has a weight that depends on t."""
+    has_weight = has_networks(case) and view.label in (WHOLE, GRADIENT)
+    return " So look at the weight." if has_weight else ""
 
 
 def _called(view: View, kept: tuple[int, ...]) -> str:
@@ -161,7 +171,8 @@ def shifted(view: View) -> Iterator[str]:
 
 def mapped(view: View) -> Iterator[str]:
     """A simple function of each number, or the right numbers cut off at a limit."""
-    for name, function in list(FUNCTIONS.items())[: 4 if view.numbers_each < 3 else None]:
+    offered = FUNCTIONS if view.numbers_each < 3 else FUNCTIONS | FUNCTIONS_OF_MANY
+    for name, function in offered.items():
         made = function(view.wanted)
         if not bool(made.isfinite().all()):
             continue

@@ -13,7 +13,7 @@ from torch import Tensor
 from distillery.course.call_case import CallCase
 from distillery.course.case import Case
 from distillery.course.probes.factors import fitted
-from distillery.course.probes.quantities import constant_named, each_named
+from distillery.course.probes.quantities import constant_named, each_named, has_networks
 from distillery.course.probes.views import LONGEST, NEGLIGIBLE, View, listed, number, numbers
 from distillery.models.parameterization import add_noise
 
@@ -54,7 +54,7 @@ def arguments_of(case: CallCase) -> dict[str, Any]:
 @torch.no_grad()
 def predicted_in(case: Case, shape: torch.Size) -> dict[str, Tensor]:
     """The noise that the networks predict in x0 noised to t by eps."""
-    if not isinstance(case, CallCase) or not {"x0", "eps", "t"} <= case.tensors.keys():
+    if not has_networks(case):
         return {}
     given = arguments_of(case)
     t, eps = given["t"], given["eps"]

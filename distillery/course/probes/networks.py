@@ -15,7 +15,8 @@ from distillery.course.observe import Observation
 from distillery.course.probes.factors import scaled
 from distillery.course.probes.mixes import Mix, arguments_of, made_of_inputs, solved, summed
 from distillery.course.probes.places import reordered
-from distillery.course.probes.views import PICTURES, View, listed
+from distillery.course.probes.quantities import has_networks
+from distillery.course.probes.views import LOSS, PICTURES, View, listed
 from distillery.models.parameterization import add_noise, v_from_eps, x0_from_eps
 
 CLOSE = 1e-4
@@ -47,16 +48,11 @@ class Question:
 @torch.no_grad()
 def about_questions(case: Case, came: Observation) -> Iterator[str]:
     """A wrong xt, t or condition that a network was asked about."""
-    if _has_networks(case):
-        assert isinstance(case, CallCase)
+    if has_networks(case):
         asked = _all_questions(case, came)
         yield from _wrong_latents(case, asked)
         yield from _wrong_times(case, asked)
         yield from _wrong_prompts(case, asked)
-
-
-def _has_networks(case: Case) -> bool:
-    return isinstance(case, CallCase) and {"x0", "eps", "t"} <= case.tensors.keys()
 
 
 def _all_questions(case: CallCase, came: Observation) -> list[Question]:
@@ -217,9 +213,8 @@ def formula(case: Case, view: View, came: Observation, *, named: bool) -> Iterat
 
     named: say only weights that have a name: of answers to wrong questions others mean nothing.
     """
-    if not _has_networks(case) or not view.pictures or not came.asked:
+    if not has_networks(case) or not view.pictures or not came.asked:
         return
-    assert isinstance(case, CallCase)
     right, theirs = _right_answers(case), _answers(case, _all_questions(case, came))
     if any(its.shape != view.wanted.shape for its in (*right.values(), *theirs.values())):
         return
@@ -302,9 +297,8 @@ def _inputs(case: CallCase) -> dict[str, Tensor]:
 
 def as_distance(case: Case, view: View, came: Observation) -> Iterator[str]:
     """Of a loss: the distance between a prediction and an input that it is the mean or sum of."""
-    if not _has_networks(case) or view.label != "The loss" or "lora" not in case.arguments:
+    if not has_networks(case) or view.label != LOSS or "lora" not in case.arguments:
         return
-    assert isinstance(case, CallCase)
     eps = _answers(case, _all_questions(case, came)).get("eps_lora")
     if any(about_questions(case, came)):
         return  # it is about other latents than these

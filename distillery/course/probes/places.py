@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from distillery.course.case import Case
-from distillery.course.probes.views import View, listed, number, numbers, places
+from distillery.course.probes.views import GRADIENT, View, listed, number, numbers, places
 
 FEW = 0.05  # of the numbers
 MOST_ORDERED = 4  # pictures whose orders are all tried
@@ -121,8 +121,9 @@ def _counts(view: View, axis: int, good: Tensor) -> bool:
 def _split(case: Case, view: View, name: str, bad: Tensor) -> str:
     good = [index for index in range(len(bad)) if not bad[index]]
     wrong = [index for index in range(len(bad)) if bad[index]]
-    t = case.tensors.get("t")
-    if name == "picture" and t is not None and len(good) == len(wrong) == 1:
+    t = case.tensors.get("t", torch.empty(0))
+    has_times = t.shape == bad.shape and not t.is_floating_point()
+    if name == "picture" and has_times and len(good) == len(wrong) == 1:
         times = f"t = {int(t[good[0]])}", f"t = {int(t[wrong[0]])}"
         return (
             f"{view.label} is right for picture {good[0] + 1} ({times[0]}), "
@@ -194,7 +195,7 @@ def of_inputs(case: Case, view: View) -> Iterator[str]:
 
 def winners(view: View) -> Iterator[str]:
     """In how many pixels the largest number belongs to the right colour."""
-    if view.axes[1:2] != ("colour",) or view.label == "The gradient":
+    if view.axes[1:2] != ("colour",) or view.label == GRADIENT:
         return
     same = view.wanted.argmax(dim=1) == view.came.argmax(dim=1)
     yield (
@@ -241,11 +242,6 @@ def ranges(view: View) -> Iterator[str]:
     )
     if off > 0.1 * width:
         yield f"{view.label} runs {_range(view.came)}; wanted is {_range(view.wanted)}."
-
-
-def is_vague(sentence: str) -> bool:
-    """Whether it is one of the last resorts, a range or a direction."""
-    return "; wanted is from " in sentence or "(cosine " in sentence
 
 
 def _spread(values: Tensor) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import permutations
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
 
-from distillery.course.call_case import CallCase
+from distillery.course.call_case import NETWORKS, CallCase
 from distillery.course.case import Case
 from distillery.course.probes.views import NEGLIGIBLE, View
 
@@ -18,9 +19,19 @@ NEAR = 3e-4  # relative; a factor is fitted to float32 numbers
 APART = 1e-2  # relative; factors that are nearer to 1 or to each other cannot be told apart
 
 
+def has_networks(case: Case) -> TypeGuard[CallCase]:
+    """Whether networks are asked about x0 noised by eps to t, under all the prompts they need."""
+    if not isinstance(case, CallCase) or not set(NETWORKS) & set(case.arguments):
+        return False
+    prompts = {"text"}
+    if "prior" in case.arguments:
+        prompts |= {"uncond"} | ({"text_src"} if "x0_src" in case.tensors else set())
+    return {"x0", "eps", "t"} <= case.tensors.keys() and prompts <= case.prompts.keys()
+
+
 def constant_named(case: Case, view: View, factor: float) -> str:
     """The name of a factor that is the same everywhere, or "" if it has none or more than one."""
-    names = [name for name, value in _constants(case, view) if _near(factor, value)]
+    names = [name for name, value in _constants(case) if _near(factor, value)]
     if not names and view.pictures == 1:
         names = [
             name
@@ -65,7 +76,7 @@ def _multiples(case: Case, levels: dict[str, Tensor]) -> list[tuple[str, Tensor]
     return found
 
 
-def _constants(case: Case, view: View) -> Iterator[tuple[str, float]]:
+def _constants(case: Case) -> Iterator[tuple[str, float]]:
     scale = case.values.get("guidance_scale")
     offered: dict[str, float] = {"0.18215, the latents' factor": LATENT_FACTOR}
     if scale:
@@ -106,9 +117,8 @@ def _shown(name: str, *, inverse: bool) -> str:
 def _levels(case: Case, pictures: int) -> dict[str, Tensor]:
     """What each picture has a number of its own for, (B,) in float64."""
     found: dict[str, Tensor] = {}
-    t = case.tensors.get("t")
-    if t is not None and isinstance(case, CallCase):
-        found["alpha_bar"] = case.alphas_cumprod[t]
+    if has_networks(case):
+        found["alpha_bar"] = case.alphas_cumprod[case.tensors["t"]]
     for name, tensor in case.tensors.items():
         if tensor.shape == (pictures, 1, 1, 1):
             found[name] = tensor.flatten()

@@ -13,6 +13,7 @@ from distillery.course.observe import Observation
 
 NEGLIGIBLE = 1e-6  # of numbers that a claim would divide by
 PICTURES = ("picture", "channel", "row", "column")
+WHOLE, GRADIENT, LOSS = "Yours", "The gradient", "The loss"  # labels of results
 LONGEST = 158  # characters of a sentence, so that a line with its indent has at most 160
 MOST_NAMED = 4  # indices along an axis that a sentence lists
 
@@ -66,21 +67,22 @@ def views(case: Case, wanted: Observation, came: Observation) -> list[View]:
     if right is None or wrong is None or right.shape != wrong.shape:
         return []
     if case.parts and case.kind == "value":
-        axes = ("picture", *[""] * (right.dim() - 2))
+        # A part may be a single number, such as a loss: then it has no axis.
+        axes = ("picture", *[""] * (right.dim() - 2)) if right.dim() > 1 else ()
         parts = zip(case.parts, right, wrong, strict=True)
         return [View(name, one, other, axes, came.tolerance) for name, one, other in parts]
     axes = _axes(case, right)
     if case.kind == "passage":
         half = len(right) // 2
-        labels = ("The value", "The gradient")
+        labels = ("The value", GRADIENT)
         # Both are made equally deep with channels of zeros.
         depths = wanted.facts["shape"][1], case.tensors[case.arguments[0]].shape[1]
         halves = zip(labels, right.split(half), wrong.split(half), depths, strict=True)
         pairs = [(name, one[:, :depth], its[:, :depth]) for name, one, its, depth in halves]
         return [View(label, one, other, axes, came.tolerance) for label, one, other in pairs]
-    label = "The gradient" if case.kind == "gradient" else "Yours"
+    label = GRADIENT if case.kind == "gradient" else WHOLE
     of_loss = [
-        View("The loss", one, other, (), came.tolerance)
+        View(LOSS, one, other, (), came.tolerance)
         for one, other in [(wanted.loss, came.loss)]
         if one is not None and other is not None
     ]

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from distillery.course.call_case import CallCase
+from distillery.course.kinds.value import ValueCase
 from distillery.course.labels import ALSO, CAUSE, TWO
 from distillery.course.observe import Observation, observe
 from distillery.course.probes import Together, facts_about, together
-from distillery.course.probes.views import LONGEST
+from distillery.course.probes.factors import scaled
+from distillery.course.probes.views import LONGEST, PICTURES, View
 from distillery.course.sentences import LONGEST_LINE, say
 from distillery.course.tasks import Task, Trial, compare, load_task
 from grading.stages.cases import CASES
@@ -83,7 +85,7 @@ SAID: list[tuple[Function, str]] = [
     ),
     (
         changed(NOISE, lambda x: x * torch.tensor([1.0, 0.9]).view(2, 1, 1, 1)),
-        "Yours is right up to a factor for each picture: 1 and 0.9. So look at the weight.",
+        "Yours is right up to a factor for each picture: 1 and 0.9.",
     ),
     (
         changed(NOISE, lambda x: x * torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)),
@@ -236,6 +238,13 @@ def grad_of(
             ],
         ),
         (
+            {"weight": lambda level: (1 - level) * torch.tensor([1.0, 0.913]).view(2, 1, 1, 1)},
+            [
+                "Yours is right up to a factor for each picture: 1 and 0.913. So look at the "
+                "weight.",
+            ],
+        ),
+        (
             {"text": lambda text, uncond: (uncond, uncond)},
             [],
         ),
@@ -245,6 +254,99 @@ def test_what_a_network_was_asked_and_what_was_made_of_it(parts, sentences):
     said = facts(GRAD, grad_of(**parts))
     assert said[: len(sentences)] == sentences
     assert said
+
+
+def of_new_task(case: ValueCase, right: Function, wrong: Function) -> list[str]:
+    """The facts about a wrong answer to a task that is in no stage."""
+    came = observe(wrong, case)
+    return facts_about(case, observe(right, case), came)
+
+
+@pytest.mark.parametrize("t", [torch.tensor([350, 700]), torch.tensor([0.35, 0.7])])
+def test_a_task_with_x0_eps_and_t_may_have_no_network(t):
+    generator = torch.Generator().manual_seed(3)
+    x0, eps = torch.randn(2, 2, 3, 6, 7, generator=generator)
+    case = ValueCase(("x0", "eps", "t"), {"x0": x0, "eps": eps, "t": t})
+
+    def moved(x0, eps, t):
+        return x0 + t.view(2, 1, 1, 1) / 1000 * (eps - x0)
+
+    assert of_new_task(case, moved, lambda *given: 3 * moved(*given)) == [
+        "Yours is 3 times what is wanted."
+    ]
+    each = torch.tensor([1.0, 0.913]).view(2, 1, 1, 1)
+    assert of_new_task(case, moved, lambda *given: each * moved(*given)) == [
+        "Yours is right up to a factor for each picture: 1 and 0.913."
+    ]
+    assert of_new_task(case, moved, lambda *given: moved(*given) + torch.sin(9 * eps))
+
+
+@pytest.mark.parametrize(
+    "names", [("prior", "x0", "t", "eps", "text"), ("x0", "t", "eps", "text", "uncond")]
+)
+def test_a_task_may_lack_a_prompt_or_have_prompts_without_a_network(names):
+    case = trial_of(GRAD).case
+    tensors = {name: case.tensors[name] for name in ("x0", "t", "eps")}
+    prompts = {name: its for name, its in case.prompts.items() if name in names}
+    case = ValueCase(names, tensors, prompts=prompts, mixture=case.mixture)
+
+    def residual(*given):
+        named = dict(zip(names, given, strict=True))
+        x0, t, eps = (named[name] for name in ("x0", "t", "eps"))
+        with torch.no_grad():
+            if "prior" not in named:
+                return x0 - 0.3 * eps
+            return named["prior"].predict_noise(x0 + eps, t, named["text"])[0] - eps
+
+    assert of_new_task(case, residual, lambda *given: 3 * residual(*given)) == [
+        "Yours is 3 times what is wanted."
+    ]
+
+
+def test_parts_may_be_single_numbers():
+    x0 = torch.randn(2, 3, 6, 7, generator=torch.Generator().manual_seed(3))
+    case = ValueCase(("x0",), {"x0": x0}, parts=("the loss", "the penalty"))
+
+    def losses(x0):
+        return x0.square().mean(), x0.abs().mean()
+
+    def wrong(x0):
+        loss, penalty = losses(x0)
+        return loss, 3 * penalty
+
+    assert of_new_task(case, losses, wrong) == [
+        "the loss is right.",
+        "the penalty is 3 times what is wanted.",
+    ]
+    assert case.where((1,)) == "for the penalty"
+
+
+def test_what_is_vague_comes_after_what_is_said_of_other_parts():
+    x0, eps = torch.randn(2, 2, 3, 6, 7, generator=torch.Generator().manual_seed(3))
+    names = ("the first", "the angle (cosine rule)", "the third")
+    case = ValueCase(("x0", "eps"), {"x0": x0, "eps": eps}, parts=names)
+
+    def wanted(x0, eps):
+        return x0, eps, x0 - eps
+
+    def wrong(x0, eps):
+        return torch.sin(30 * x0 * eps) * 9, 3 * eps, (x0 - eps) * 2
+
+    first, second, third = of_new_task(case, wanted, wrong)
+    assert first == "the angle (cosine rule) is 3 times what is wanted."
+    assert second == "the third is 2 times what is wanted."
+    assert third.startswith("the first runs from ")
+
+
+@pytest.mark.parametrize(
+    ("label", "advice"), [("Yours", " So look at the weight."), ("The xt that the prior sees", "")]
+)
+def test_only_a_result_has_a_weight_to_look_at(label, advice):
+    trial = trial_of(GRAD)
+    each = torch.tensor([1.1, 0.913]).view(2, 1, 1, 1)
+    view = View(label, trial.wanted.value, each * trial.wanted.value, PICTURES, 1e-4)
+    (said,) = scaled(trial.case, view)
+    assert said == f"{label} is right up to a factor for each picture: 1.1 and 0.913.{advice}"
 
 
 def test_of_parts_it_is_said_which_are_right():

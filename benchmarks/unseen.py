@@ -4,8 +4,8 @@
     python -m benchmarks.unseen --each 40 --seed 3 --show numbers
 
 `benchmarks.verdicts` tries the known mistakes, which the grader names by design. This one
-makes answers by rule (`benchmarks.plausible_mistakes`) that nobody has looked at, grades each in a
-class of its own, and counts, by what is said:
+makes answers by rule (`benchmarks.plausible_mistakes`) that nobody has looked at, grades each on
+the visible inputs and on the hidden ones of a class, and counts them by what is said:
 
     unchanged   it does what the reference does, bit for bit, in three classes: no mistake
     passed      full marks, although it is not the same bit for bit; all of them are listed
@@ -120,7 +120,7 @@ def _is_unchanged(answer: Plausible, keys: list[Key]) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the tables, then what passed; 1 if an answer earns full marks in one class alone."""
+    """List what `--show` asks for, then print the tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unseen", description=__doc__)
     parser.add_argument("stage", nargs="?", help="such as 01_sds or sds (default: all)")
     parser.add_argument("--each", type=int, default=10, help="of every source, for each task")

@@ -135,8 +135,10 @@ class CallCase(Case):
             if not all(name in tensors for name in names):
                 continue
             xt, t, tokens, answers = (tensors[name] for name in names)
-            one_form = xt.dim() == 4 and answers.shape == xt.shape and t.shape == xt.shape[:1]
-            if one_form and len(tokens) == len(xt) <= MOST_ASKED:
+            its = self.mixture if network == "prior" else self.denoiser
+            one_form = answers.shape == xt.shape and t.shape == xt.shape[:1]
+            fits = bool(its) and xt.shape[1:] == its["means"].shape[1:]
+            if one_form and fits and tokens.dim() > 1 and len(tokens) == len(xt) <= MOST_ASKED:
                 found |= {name: plain(tensors[name]) for name in names}
         return found
 
@@ -161,11 +163,13 @@ class CallCase(Case):
 
     def forms(self) -> dict[str, Form]:
         names = {*self.tensors, *self.prompts}
-        return super().forms() | {
+        forms: dict[str, Form] = {
             "changed": lambda fact: is_list(fact, names.__contains__, len(names)),
             "calls": is_integer,
             "lora_calls": lambda fact: is_list(fact, is_integer, 2) and len(fact) == 2,
         }
+        absent = {"calls": not self.mixture, "lora_calls": not self.denoiser}
+        return super().forms() | {n: form for n, form in forms.items() if not absent.get(n)}
 
     def words(self) -> dict[str, Words]:
         return super().words() | {

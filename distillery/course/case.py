@@ -1,4 +1,4 @@
-"""`Case`: the inputs of one task, and what every kind of check has to say about its results.
+"""`Case`: the inputs of one trial, and what every kind of check has to say about its results.
 
 A kind is a subclass in a file of its own in `distillery/course/kinds/`. Its verbs, in the order in
 which grading calls them:
@@ -44,7 +44,7 @@ SideCondition = Callable[[Any, Any], bool]
 
 @dataclass(frozen=True)
 class Case(ABC):
-    """The inputs of one task.
+    """The inputs of one trial of a task.
 
     arguments: the names of the function's arguments, in the order of its signature.
     tensors:   those arguments that are tensors.

@@ -83,18 +83,28 @@ def _result(task: Task, function: Callable[..., Any] | None) -> Result:
         for trial in task.trials:
             came.append(observe(tested, trial.case))
     except NotImplementedError as error:
-        if says_to_do(str(error)):
+        if says_to_do(str(error)) and _seems_right(task, came):
             return Result(task.name, False, (str(error) or still_to_do(task),))
-        return _stopped_or_wrong(task, came, error)
+        return _stopped_or_wrong(task, came, error, function)
     except (Exception, SystemExit) as error:
-        return _stopped_or_wrong(task, came, error)
+        return _stopped_or_wrong(task, came, error, function)
     return _compared(task, came, function)
 
 
-def _stopped_or_wrong(task: Task, came: list[Observation], error: BaseException) -> Result:
+def _seems_right(task: Task, came: list[Observation]) -> bool:
+    """Whether it is right in the trials so far."""
+    return all(trial.passes(its) for trial, its in zip(task.trials, came, strict=False))
+
+
+def _stopped_or_wrong(
+    task: Task,
+    came: list[Observation],
+    error: BaseException,
+    function: Callable[..., Any] | None,
+) -> Result:
     """Said of the first trial in which it is not right, which may come before the error."""
-    if any(not trial.passes(its) for trial, its in zip(task.trials, came, strict=False)):
-        return _compared(task, came, None)
+    if not _seems_right(task, came):
+        return _compared(task, came, function)
     line = _own_line(task, error)
     lines = stopped(task, task.trials[len(came)], type(error).__name__, str(error), line)
     return Result(task.name, False, lines)

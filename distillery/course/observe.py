@@ -38,7 +38,7 @@ LARGEST_INTEGER = 10**9
 
 @dataclass(frozen=True)
 class Observation:
-    """What one function does with the inputs of one task.
+    """What one function does with the inputs of one trial.
 
     facts:     name -> JSON value, in the order in which they are compared.
     value:     the numbers that are compared with a tolerance, float32, or None.

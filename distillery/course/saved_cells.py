@@ -113,9 +113,9 @@ class Kernel:
 
     def _tasks_in(self, source: str) -> set[str]:
         """The tasks that a cell names in a `%%todo` line, else those whose function it defines."""
-        named = self.tasks & set(_TODO.findall(source))
+        named = set(_TODO.findall(source)) & self.tasks
         defined = set(_DEFINED.findall(source))
-        return set(named) or {task for task in self.tasks if split_task(task)[1] in defined}
+        return named or {task for task in self.tasks if split_task(task)[1] in defined}
 
 
 _kernel: Kernel | None = None

@@ -101,9 +101,13 @@ class Trial:
         return self.wanted if along is None else replace(self.wanted, value=along)
 
     def differing(self, came: Observation) -> tuple[str, ...]:
-        """The names of the wanted facts that are not as wanted, in their order."""
-        facts = self.wanted.facts
-        return tuple(name for name in facts if came.facts.get(name) != facts[name])
+        """The names of the facts that are not as wanted; those that nobody wants come last."""
+        wanted, its = self.wanted.facts, came.facts
+        return tuple(
+            name
+            for name in dict.fromkeys([*wanted, *its])
+            if name not in wanted or name not in its or wanted[name] != its[name]
+        )
 
     def has_right_numbers(self, came: Observation) -> bool:
         """The value and the loss are right, whatever the facts are."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from distillery.core.errors import CourseError, in_short
 from grading.core.nbgrader_config import NAME, settings_of
-from grading.core.times import shown
+from grading.core.times import from_gradebook, shown
 
 SQLITE = "sqlite:///"
 
@@ -39,11 +39,14 @@ def due_date(course: Path, assignment: str) -> datetime | None:
         return None
     except (sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         raise CourseError(f"the gradebook {url} cannot be read ({in_short(error)}).") from None
-    return due.replace(tzinfo=timezone.utc) if due else None
+    return from_gradebook(due) if due else None
 
 
 def due_sentence(assignment: str, due: datetime | None, zone: ZoneInfo) -> str:
-    """When an assignment is due, in the time zone of the course."""
+    """When an assignment is due, in the time zone of the course.
+
+    due: as `from_gradebook` reads it.
+    """
     if due is None:
         return f"{assignment} has no due date; times without a zone are in {zone.key}."
     return f"{assignment} is due {shown(due, zone)}."

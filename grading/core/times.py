@@ -167,10 +167,15 @@ def in_utc(
     return counts
 
 
+def from_gradebook(time: datetime) -> datetime:
+    """A time in UTC; one that names no zone is in UTC already, as nbgrader keeps times."""
+    return time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
+
+
 def shown(time: datetime, zone: ZoneInfo) -> str:
     """A time for a sentence: "Sun 22 Nov 2026 23:59 America/New_York (Mon 04:59 UTC)".
 
-    time: in UTC where it names no zone, as nbgrader keeps times.
+    time: as `from_gradebook` reads it.
     """
     local, utc = _both(time, zone)
     if zone.key == UTC:
@@ -182,7 +187,7 @@ def shown(time: datetime, zone: ZoneInfo) -> str:
 def stamp(time: datetime, zone: ZoneInfo) -> str:
     """A time for a table: "Sun 22 Nov 2026 23:59 EST"; where a zone has no letters, "UTC+14".
 
-    time: in UTC where it names no zone, as nbgrader keeps times.
+    time: as `from_gradebook` reads it.
     """
     local, _ = _both(time, zone)
     letters = local.tzname() or ""
@@ -196,7 +201,7 @@ def span(seconds: float) -> str:
 
 
 def _both(time: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    utc = time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)
+    utc = from_gradebook(time)
     return utc.astimezone(zone), utc
 
 

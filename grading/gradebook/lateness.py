@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timezone
 from zoneinfo import ZoneInfo
 
 from nbgrader.api import Gradebook, SubmittedAssignment
@@ -16,7 +15,7 @@ MOST_NAMED = 20  # students with a line of their own
 def lateness(gradebook: Gradebook, assignment: str, zone: ZoneInfo) -> list[str]:
     """A line on the due date, and one for each student who is late or has an extension."""
     due = gradebook.find_assignment(assignment).duedate
-    lines = [due_sentence(assignment, due and due.replace(tzinfo=timezone.utc), zone)]
+    lines = [due_sentence(assignment, due, zone)]
     found = gradebook.assignment_submissions(assignment)
     told = [one for one in found if one.timestamp and (one.total_seconds_late or one.extension)]
     told.sort(key=lambda one: one.student_id)

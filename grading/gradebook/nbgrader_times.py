@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ from traitlets.log import get_logger
 from distillery.core.errors import CourseError
 from grading.core.due_dates import due_sentence
 from grading.core.rules import NAME, zone_of
-from grading.core.times import read_time
+from grading.core.times import from_gradebook, read_time
 
 ADD, UPDATE = Gradebook.add_assignment, Gradebook.update_or_create_assignment
 _course = Path()
@@ -57,8 +57,7 @@ def _update(gradebook: Gradebook, name: str, **facts: Any) -> Any:
     log = get_logger()
     assignment = UPDATE(gradebook, name, **_with_due_date(facts, say=log.warning))
     if "duedate" in facts:
-        due = assignment.duedate
-        log.info(due_sentence(name, due and due.replace(tzinfo=timezone.utc), _zone()))
+        log.info(due_sentence(name, assignment.duedate, _zone()))
     return assignment
 
 
@@ -82,7 +81,7 @@ def _with_due_date(facts: dict[str, Any], say: Callable[[str], object]) -> dict[
 
 def _as_timezone(time: datetime, name: str) -> datetime:
     """In place of `nbgrader.utils.as_timezone`, which is wrong while the clocks change."""
-    return time.replace(tzinfo=timezone.utc).astimezone(_zone())
+    return from_gradebook(time).astimezone(_zone())
 
 
 def _no_offset(name: str) -> str:

@@ -21,7 +21,7 @@ from grading.core.due_dates import due_date, due_sentence
 from grading.core.nbgrader_api import nbgrader
 from grading.core.records import Flag
 from grading.core.rules import zone_of
-from grading.core.times import stamp
+from grading.core.times import from_gradebook, stamp
 from grading.intake.accept import accept, table
 from grading.intake.archives import quoted
 from grading.intake.roster import Roster
@@ -61,7 +61,7 @@ class SafeCollect(ExchangeCollect):
                 unknown.append(CollectResult(quoted(record["filename"]), "unknown", problem))
                 continue
             source = Path(self.inbound_path, record["filename"])
-            time = record["timestamp"].replace(tzinfo=timezone.utc)
+            time = from_gradebook(record["timestamp"])
             flags = (*_owner(source, record["username"], names), *_clock(source, time, zone))
             uploads.append(Upload(student, source, time, (record["username"],), flags))
         return uploads, unknown

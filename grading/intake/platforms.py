@@ -277,7 +277,7 @@ def _by_name(path: Path, roster: Roster, *, is_folder: bool) -> Download:
             return replace(given, text=whole)
         packed = {fold(tail) for tail in _tails(stem)} & roster.ids.keys()
         if packed:
-            return replace(given, keys=tuple(packed))
+            return replace(given, keys=tuple(sorted(packed)))
         return replace(given, problem=f"{quoted(stem)} names nobody in the roster")
     tails = _tails(stem)
     if not tails or fold(stem) in OUR_NAMES:

@@ -24,7 +24,7 @@ from distillery.core.errors import CourseError
 from grading.core.records import Flag
 from grading.core.rules import zone_of
 from grading.core.submission import Submission
-from grading.core.times import read_time
+from grading.core.times import from_gradebook, read_time
 from grading.intake.archives import SubmissionError
 from grading.intake.clean_folder import (
     SECRET,
@@ -115,9 +115,6 @@ def _take_in(
             "a student's name is 1 to 64 letters, digits and ._@-, and starts with a letter or a "
             f"digit; {student!r} is not."
         )
-    received = receipt.received
-    if received.tzinfo is None:
-        received = received.replace(tzinfo=timezone.utc)
     files: dict[str, bytes]
     with workshop(course) as work:
         try:
@@ -133,7 +130,7 @@ def _take_in(
         flags = tuple(dict.fromkeys([*receipt.all_flags, *found]))
         intake = Intake(
             submission=replace(submission, digest=digest_of(files, flags, rejected)),
-            received=received.astimezone(timezone.utc),
+            received=from_gradebook(receipt.received),
             flags=flags,
             rejected=rejected,
             missing=missing,

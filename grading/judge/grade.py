@@ -34,7 +34,7 @@ WRONG_CODE = "pictures of wrong code"  # the kind of a flag
 
 
 class Grader:
-    """Rules, hidden inputs and a sandbox, opened once for many submissions.
+    """Rules, the answer key and a sandbox, opened once for many submissions.
 
     It is a `Sandbox` too; the real one is opened for the first job and replaced when it fails.
 

@@ -1,4 +1,4 @@
-"""Hidden inputs, and the verdict on what a student's function did with them.
+"""The answer key, and the verdict on what a student's function did.
 
 The walk from a reply of the sandbox to a verdict goes one way, each module entered once:
 
@@ -43,8 +43,8 @@ MOST_DRAWN = 500  # figures that are kept
 SIDE_CONDITION = 0.5  # of the points, where nothing but side conditions is wrong
 
 OTHER_INPUTS = (
-    "  Grading uses other pictures, sizes and levels than the notebook's check: try your function "
-    "on others."
+    "  Grading uses other pictures, sizes and levels than the notebook's check, in addition: try "
+    "your function on others."
 )
 NETWORK = (
     "network",

@@ -19,7 +19,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from distillery.core.cli import documented
@@ -34,6 +34,8 @@ from grading.stages import STAGES
 from grading.stages.stage import Stage
 
 if TYPE_CHECKING:
+    from jinja2 import Template
+
     from grading.judge.similarity import SimilarPair
     from grading.report.export import Grades
 
@@ -224,41 +226,21 @@ def page(
     Raises:
         CourseError: something in the page would run; then no page is written.
     """
-    from jinja2 import Environment, FileSystemLoader
-
     from grading.feedback.active_content import active_parts
-    from grading.feedback.pages import TEMPLATES, number, policy, style
-    from grading.feedback.text import one_line
+    from grading.feedback.pages import policy, style
     from grading.judge.similarity import HINT
-    from grading.report.unnamed import alike
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATES / "class_report"), autoescape=True)
-    environment.filters |= {"text": one_line, "number": number}
-    environment.filters |= {"time": partial(stamp, zone=zone), "span": span}
-    flags = [(row.student, flag) for row in table for flag in row.record.flags]
-    html = environment.get_template("index.html.j2").render(
+    html = _template(zone).render(
         style=style(),
         policy=policy(),
         stage=stage,
-        rows=sorted(table, key=lambda row: row.student),
-        counted=[row for row in table if row.is_counted],
-        failed=[row for row in table if row.record.status == "grader error"],
-        rejected=[row for row in table if row.record.status == "rejected"],
-        waiting=[row for row in table if row.grades and row.grades.to_grade],
-        late=[row for row in table if row.grades and row.grades.seconds_late > 0],
-        mean=fmean([row.total for row in table if row.is_counted] or [0]),
-        worth=max([row.worth for row in table], default=0),
-        bars=distribution(table),
-        tasks=tasks(table),
-        mistakes=mistakes(table),
-        unnamed=alike(row.record for row in table),
-        flags=flags,
-        kinds=Counter(flag.kind for _, flag in flags).most_common(),
         pairs=pairs,
         new=new,
         hint=HINT,
         due=due_sentence(stage.folder, due, zone),
         anonymous=anonymous,
+        **_groups(table),
+        **_statistics(table),
     )
     live = active_parts(html)
     if live:
@@ -267,6 +249,47 @@ def page(
             "report this as a fault of the course."
         )
     return html
+
+
+def _template(zone: ZoneInfo) -> Template:
+    from jinja2 import Environment, FileSystemLoader
+
+    from grading.feedback.pages import TEMPLATES, number
+    from grading.feedback.text import one_line
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATES / "class_report"), autoescape=True)
+    environment.filters |= {"text": one_line, "number": number}
+    environment.filters |= {"time": partial(stamp, zone=zone), "span": span}
+    return environment.get_template("index.html.j2")
+
+
+def _groups(table: Sequence[Row]) -> dict[str, list[Row]]:
+    """Name in the template -> the rows of which it says something."""
+    return {
+        "rows": sorted(table, key=lambda row: row.student),
+        "counted": [row for row in table if row.is_counted],
+        "failed": [row for row in table if row.record.status == "grader error"],
+        "rejected": [row for row in table if row.record.status == "rejected"],
+        "waiting": [row for row in table if row.grades and row.grades.to_grade],
+        "late": [row for row in table if row.grades and row.grades.seconds_late > 0],
+    }
+
+
+def _statistics(table: Sequence[Row]) -> dict[str, Any]:
+    """Name in the template -> what is said of the class as a whole."""
+    from grading.report.unnamed import alike
+
+    flags = [(row.student, flag) for row in table for flag in row.record.flags]
+    return {
+        "mean": fmean([row.total for row in table if row.is_counted] or [0]),
+        "worth": max([row.worth for row in table], default=0),
+        "bars": distribution(table),
+        "tasks": tasks(table),
+        "mistakes": mistakes(table),
+        "unnamed": alike(row.record for row in table),
+        "flags": flags,
+        "kinds": Counter(flag.kind for _, flag in flags).most_common(),
+    }
 
 
 def csv_table(table: Sequence[Row], zone: ZoneInfo) -> bytes:

@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -23,6 +23,7 @@ from grading.core.notebook_cells import task_of
 from grading.core.records import Record, Store
 from grading.core.rules import zone_of
 from grading.core.submission import Submission
+from grading.core.times import from_gradebook
 from grading.feedback.text import one_line
 from grading.intake.clean_folder import load_intake
 
@@ -111,8 +112,8 @@ def _row(
 
 
 def local(time: datetime | None, zone: ZoneInfo) -> datetime | None:
-    """A time of the gradebook, which is in UTC, in the zone of the course."""
-    return time.replace(tzinfo=timezone.utc).astimezone(zone) if time else None
+    """A time of the gradebook in the zone of the course."""
+    return from_gradebook(time).astimezone(zone) if time else None
 
 
 def status(grades: Grades | None, record: Record | None) -> str:

@@ -96,18 +96,19 @@ class DrawsCase(Case):
         if first.shape != (self.batch,):
             return Observation(facts, samples=drawn)
         on_the_way = {step: tensors[f"at {step}"] for step in values.get("between", ())}
-        every = {0: first} | on_the_way | {values["steps"] - 1: tensors["last"]}
-        require_one_form(first, *every.values())
+        came = {0: first} | on_the_way | {values["steps"] - 1: tensors["last"]}
+        require_one_form(first, *came.values())
+        every = {step: _numbers(t) for step, t in came.items()}
         facts |= {
             "alone": reported["alone"],
             "own_generator": reported["untouched"] and same_bits(first, tensors.get("again")),
-            "varies_in_batch": bool((first != first[0]).any()),
+            "varies_in_batch": bool((every[0] != every[0][0]).any()),
             "fresh": not same_bits(first, tensors["second"]),
-            "range": _range(first),
-            "range_at_the_end": _range(tensors["last"]),
+            "range": _range(every[0]),
+            "range_at_the_end": _range(every[values["steps"] - 1]),
         }
         if on_the_way:
-            facts["ranges_between"] = [_range(t) for t in on_the_way.values()]
+            facts["ranges_between"] = [_range(every[step]) for step in on_the_way]
         surprises = {step: _unevenness(t) for step, t in every.items()}
         facts["uneven"] = [step for step, its in surprises.items() if its > SURPRISING]
         facts["by_chance"] = not any(
@@ -115,7 +116,8 @@ class DrawsCase(Case):
         )
         few = tensors.get("few", first)
         of_one_form = few.shape == (CALLS, FEW) and few.dtype == first.dtype
-        facts["few"] = of_one_form and _is_by_chance(few, values["t_max"] - values["t_min"] + 1)
+        count = values["t_max"] - values["t_min"] + 1
+        facts["few"] = of_one_form and _is_by_chance(_numbers(few), count)
         return Observation(facts, samples=drawn)
 
     def forms(self) -> dict[str, Form]:
@@ -196,12 +198,18 @@ class DrawsCase(Case):
         return self.values["between"][1], low, high
 
 
+def _numbers(t: Tensor) -> Tensor:
+    """Timesteps of any dtype as numbers that can be counted, within +-LARGEST_INTEGER.
+
+    Whether all are finite, and their dtype, are facts of their own.
+    """
+    real = t.real if t.is_complex() else t
+    return real.double().nan_to_num().clamp(-LARGEST_INTEGER, LARGEST_INTEGER)
+
+
 def _range(t: Tensor) -> list[int]:
-    """Both ends, cut off to whole numbers."""
-    return [
-        int(end.double().nan_to_num().clamp(-LARGEST_INTEGER, LARGEST_INTEGER))
-        for end in t.aminmax()
-    ]
+    """Both ends of numbers, cut off to whole ones."""
+    return [int(end) for end in t.aminmax()]
 
 
 def _range_in_words(ends: list[int]) -> str:
@@ -210,7 +218,7 @@ def _range_in_words(ends: list[int]) -> str:
 
 def _unevenness(t: Tensor) -> float:
     """Of how often the values in t's range come, as `unevenness` says it."""
-    low, high = (float(end) for end in t.double().nan_to_num().aminmax())
+    low, high = (float(end) for end in t.aminmax())
     values = int(high - low) + 1
     if values > len(t):
         return math.inf

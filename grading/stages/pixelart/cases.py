@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from distillery.course.kinds.draws import DrawsCase
 from distillery.course.kinds.gradient import GradientCase
 from distillery.course.kinds.passage import PassageCase
 from distillery.course.kinds.value import ValueCase
-from grading.stages.inputs import random_inputs
 from grading.stages.inputs.random_inputs import (
     EARLY,
     LATE,
@@ -35,87 +33,22 @@ from grading.stages.inputs.small_pictures import (
     prompts,
     timesteps,
 )
-
-# All four are equally far, in L1, from mid-grey: that pixel cannot be told which is nearest.
-COLOURS = {
-    ".": (0.25, 0.5, 1.0),  # sky
-    "#": (0.875, 0.25, 0.375),  # red
-    "o": (0.875, 0.75, 0.625),  # cream
-    "~": (0.25, 0.75, 0.25),  # grass
-}
-MUSHROOM = """
-.#####.
-##o##o#
-..ooo..
-..ooo..
-~~~~~~~
-"""
-HOUSE = """
-...#...
-.#####.
-.ooooo.
-.oo.oo.
-~~~.~~~
-"""
-
-
-NAMES = ["a mushroom", "a house"]
-
-
-class RandomInputs(random_inputs.RandomInputs):
-    """As for the other stages, with pictures of another size and a palette of K colours."""
-
-    def __init__(self, seed: int, kind: str) -> None:
-        super().__init__(seed, kind, size=(5, 7), heights=(5, 7), widths=(8, 10))
-        # Not 4 again: half of it is its root.
-        self.colours = self.whole(4, (5, 6))
-
-
-def palette(inputs: RandomInputs) -> Tensor:
-    """(K, 3) in [0, 1]"""
-    return torch.tensor(inputs.one_of(list(COLOURS.values()), [_colours(inputs)]))
-
-
-def _colours(inputs: RandomInputs) -> list[list[float]]:
-    """Some of all the colours in steps of 1/8 that are as far from mid-grey as those above."""
-    steps = range(-4, 5)
-    far = [rgb for rgb in product(steps, repeat=3) if sum(map(abs, rgb)) == 6 and 0 not in rgb]
-    chosen: list[tuple[int, ...]] = []
-    for rgb in inputs.shuffled(far):
-        apart = all(
-            sum(abs(a - b) for a, b in zip(rgb, other, strict=True)) >= 5 for other in chosen
-        )
-        if apart and len(chosen) < inputs.colours:
-            chosen.append(rgb)
-    return [[0.5 + step / 8 for step in rgb] for rgb in chosen]
-
-
-def chosen(inputs: RandomInputs, count: int | None = None) -> Tensor:
-    """One-hot weights of the two drawings, (2, 4, 5, 7), or of B hidden ones."""
-    if inputs.drawn:
-        indices = inputs.smooth(100, count or inputs.batch, inputs.colours).argmax(dim=1)
-    else:
-        letters = list(COLOURS)
-        drawings = [
-            [[letters.index(letter) for letter in row] for row in rows.split()]
-            for rows in (MUSHROOM, HOUSE)
-        ]
-        indices = torch.tensor(drawings)
-    return torch.nn.functional.one_hot(indices, inputs.colours).movedim(-1, 1).float()
-
-
-def drawings(inputs: RandomInputs, count: int | None = None) -> Tensor:
-    """(B, 3, h, w) in [-1, 1], by default as many as a case has latents."""
-    return painted(chosen(inputs, count), palette(inputs))
-
-
-def painted(weights: Tensor, colours: Tensor) -> Tensor:
-    return 2 * torch.einsum("bkhw,kc->bchw", weights, colours) - 1
-
-
-def logits(inputs: RandomInputs, seed: int) -> Tensor:
-    """The drawings, not yet sure of themselves."""
-    return 2 * chosen(inputs) + inputs.noise(seed, chosen(inputs))
+from grading.stages.pixelart.inputs import (
+    NAMES,
+    RandomInputs,
+    any_colours,
+    any_picture,
+    chosen,
+    drawings,
+    edges_and_depths,
+    either,
+    in_steps,
+    logits,
+    means_of,
+    painted,
+    palette,
+    spots,
+)
 
 
 def paint(inputs: RandomInputs) -> Case:
@@ -124,33 +57,13 @@ def paint(inputs: RandomInputs) -> Case:
 
 def with_two_pure_colours(inputs: RandomInputs) -> Case:
     """One picture, whose weights are all 0 or 1."""
-    weights = torch.nn.functional.one_hot(_either(inputs), 2).movedim(-1, 1).float()
-    return _painting(weights, _any_colours(inputs, 12, 2))
+    weights = torch.nn.functional.one_hot(either(inputs), 2).movedim(-1, 1).float()
+    return _painting(weights, any_colours(inputs, 12, 2))
 
 
 def with_twelve_colours(inputs: RandomInputs) -> Case:
     weights = (2 * inputs.noise(12, torch.empty(2, 12, *inputs.size))).softmax(dim=1)
-    return _painting(weights, _any_colours(inputs, 13, 12))
-
-
-def _any_colours(inputs: RandomInputs, seed: int, count: int) -> Tensor:
-    """(K, 3) in [0, 1], in steps of 1/64: float32 adds and compares these without rounding."""
-    return _in_steps(inputs.noise(seed, torch.empty(count, 3)).sigmoid(), 64)
-
-
-def _any_picture(inputs: RandomInputs, count: int) -> Tensor:
-    """(B, 3, h, w) in [-1, 1], in steps of 1/32."""
-    return _in_steps(inputs.noise(14, torch.empty(count, 3, *inputs.size)).clamp(-1, 1), 32)
-
-
-def _in_steps(numbers: Tensor, steps: int) -> Tensor:
-    """Rounded to so many steps between two whole numbers."""
-    return (steps * numbers).round() / steps
-
-
-def _either(inputs: RandomInputs) -> Tensor:
-    """One picture of 0 and 1, (1, h, w)."""
-    return (inputs.noise(11, torch.empty(1, *inputs.size)) > 0).long()
+    return _painting(weights, any_colours(inputs, 13, 12))
 
 
 def _painting(weights: Tensor, palette: Tensor) -> Case:
@@ -220,21 +133,21 @@ def logits_from_image(inputs: RandomInputs) -> Case:
     """Colours that are not in the palette, and one pixel at the same distance from all."""
     colours = palette(inputs)
     image = painted(chosen(inputs), colours)
-    image = _in_steps((image + 0.3 * inputs.noise(14, image)).clamp(-1, 1), 32)
+    image = in_steps((image + 0.3 * inputs.noise(14, image)).clamp(-1, 1), 32)
     image[0, :, inputs.whole(1, (0, 4)), inputs.whole(1, (0, 4))] = 0.0
     return _start(image, colours)
 
 
 def with_two_colours_to_start_from(inputs: RandomInputs) -> Case:
     """One picture."""
-    image = _any_picture(inputs, 1)
-    return _start(image, _any_colours(inputs, 15, 2))
+    image = any_picture(inputs, 1)
+    return _start(image, any_colours(inputs, 15, 2))
 
 
 def with_twelve_colours_to_start_from(inputs: RandomInputs) -> Case:
     """Some pixels have a colour of the palette; one colour is far from all others."""
-    colours = torch.cat([0.5 + _any_colours(inputs, 15, 11) / 4, torch.zeros(1, 3)])
-    image = _any_picture(inputs, 2)
+    colours = torch.cat([0.5 + any_colours(inputs, 15, 11) / 4, torch.zeros(1, 3)])
+    image = any_picture(inputs, 2)
     image[..., 0] = (2 * colours[:2] - 1)[:, :, None]
     return _start(image, colours)
 
@@ -242,7 +155,7 @@ def with_twelve_colours_to_start_from(inputs: RandomInputs) -> Case:
 def with_a_palette_of_one_colour(inputs: RandomInputs) -> Case:
     """Four times the same: all distances are the same at every pixel."""
     colours = torch.tensor([inputs.shuffled([0.25, 0.5, 0.875])]).expand(4, 3).clone()
-    return _start(_any_picture(inputs, 2), colours)
+    return _start(any_picture(inputs, 2), colours)
 
 
 def _start(image: Tensor, palette: Tensor) -> Case:
@@ -258,7 +171,7 @@ def kmeans_step(inputs: RandomInputs) -> Case:
     """
     pixels = drawings(inputs, 2)[:, :, ::2, ::2].movedim(1, -1).flatten(0, 2)
     pixels = pixels[: inputs.whole(22, (19, 22))]
-    pixels = _in_steps(pixels + 0.5 * inputs.noise(15, pixels), 32)
+    pixels = in_steps(pixels + 0.5 * inputs.noise(15, pixels), 32)
     centres = torch.tensor(
         [
             [-0.5, 0.25, 0.75],
@@ -281,23 +194,18 @@ def kmeans_step(inputs: RandomInputs) -> Case:
 
 def with_one_centre(inputs: RandomInputs) -> Case:
     """All pixels are its own, some of them outside [0, 1]."""
-    return _points(_spots(inputs, 15, inputs.whole(0, (5, 9))), _spots(inputs, 19, 1))
+    return _points(spots(inputs, 15, inputs.whole(0, (5, 9))), spots(inputs, 19, 1))
 
 
 def with_more_centres_than_pixels(inputs: RandomInputs) -> Case:
-    return _points(_spots(inputs, 15, 4), _spots(inputs, 19, inputs.whole(0, (6, 9))))
+    return _points(spots(inputs, 15, 4), spots(inputs, 19, inputs.whole(0, (6, 9))))
 
 
 def with_many_pixels(inputs: RandomInputs) -> Case:
     """Far from 0, and with two centres that are the same."""
-    centres = _spots(inputs, 19, inputs.whole(0, (5, 7)))
+    centres = spots(inputs, 19, inputs.whole(0, (5, 7)))
     centres[inputs.whole(0, (1, 3))] = centres[0]
-    return _points(_spots(inputs, 15, 60) + 2, centres + 2)
-
-
-def _spots(inputs: RandomInputs, seed: int, count: int) -> Tensor:
-    """(N, 3) in steps of 1/8, so that what is equally near is so in float32 too."""
-    return _in_steps(inputs.noise(seed, torch.empty(count, 3)), 8)
+    return _points(spots(inputs, 15, 60) + 2, centres + 2)
 
 
 def _points(pixels: Tensor, centres: Tensor) -> Case:
@@ -419,11 +327,11 @@ def sdxl_grad(inputs: RandomInputs) -> Case:
     The depths act in the second half of the way alone: on the latents of small t. What the network
     is told of the size is another than 8 times the latents'.
     """
-    means, which = _means(inputs), asked(inputs)
+    means, which = means_of(inputs), asked(inputs)
     x0 = mixed(means, which, inputs.numbers([0.4, 0.4], (0.3, 0.45)))
     x0 = detailed(inputs, 22, x0)
     height, width = inputs.size
-    controls, pictures = _controls(inputs, mixed(means, which, [1.0] * len(x0))[:, :3])
+    controls, pictures = edges_and_depths(inputs, mixed(means, which, [1.0] * len(x0))[:, :3])
     other = prompts([1 - i for i in which], NAMES)
     return ValueCase(
         ("prior", "x0", "t", "eps", "text", "uncond", "guidance_scale", "size", "controls"),
@@ -442,28 +350,6 @@ def sdxl_grad(inputs: RandomInputs) -> Case:
         mixture=mixture_of(means, NAMES),
         with_graph=("x0",),
     )
-
-
-def _means(inputs: RandomInputs) -> Tensor:
-    """Two drawings, with something in the fourth channel where there is one."""
-    means = drawings(inputs, 2)
-    others = inputs.smooth(18, 2, 1).tanh()
-    return torch.cat([means, others], dim=1)[:, : inputs.channels]
-
-
-def _controls(
-    inputs: RandomInputs, picture: Tensor
-) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
-    """Edges and depths, or none; what is said of them, and their pictures."""
-    edge, depth = inputs.number(0.5, (0.4, 0.7)), inputs.number(0.3, (0.2, 0.4))
-    if inputs.kind == EARLY:
-        return [], {}
-    depths = torch.linspace(0, 1, picture.shape[-1]).expand_as(picture)
-    said = [
-        {"kind": "canny", "scale": edge, "window": [0.0, 1.0]},
-        {"kind": "depth", "scale": depth, "window": [0.5, 1.0]},
-    ]
-    return said, {"controls": torch.stack([(picture > 0).float(), depths])}
 
 
 CASES: dict[str, Draws] = {

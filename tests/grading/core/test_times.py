@@ -12,7 +12,16 @@ import pytest
 
 from distillery.core.errors import CourseError
 from grading.authoring.build import ROOT
-from grading.core.times import in_utc, machine_zone, read_time, shown, span, stamp, zone_named
+from grading.core.times import (
+    from_gradebook,
+    in_utc,
+    machine_zone,
+    read_time,
+    shown,
+    span,
+    stamp,
+    zone_named,
+)
 
 NEW_YORK, SEOUL = ZoneInfo("America/New_York"), ZoneInfo("Asia/Seoul")
 BERLIN, KIRITIMATI = ZoneInfo("Europe/Berlin"), ZoneInfo("Pacific/Kiritimati")
@@ -85,6 +94,14 @@ def test_elsewhere_nothing_is_said_of_the_clocks():
     for text in ("2026-11-01T03:30", "2026-11-01T01:30-05:00", "2026-03-08T03:00"):
         assert read_time(text, NEW_YORK, due=True, say=said.append) == read_time(text, NEW_YORK)
     assert said == []
+
+
+def test_a_time_of_the_gradebook_is_in_utc_unless_it_names_a_zone():
+    wanted = datetime(2026, 11, 23, 4, 59, tzinfo=timezone.utc)
+    there = datetime(2026, 11, 22, 23, 59, tzinfo=ZoneInfo("America/New_York"))
+    for time in (wanted.replace(tzinfo=None), wanted, there):
+        found = from_gradebook(time)
+        assert (found, found.tzinfo) == (wanted, timezone.utc)
 
 
 def test_a_time_is_shown_with_its_zone_and_in_utc():

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
@@ -18,6 +19,8 @@ from grading.core.rules import Rules
 from grading.core.submission import Submission
 from grading.intake import collect
 from grading.intake.clean_folder import load_intake
+from grading.intake.platforms import Search, downloads_in
+from grading.intake.roster import Roster
 from grading.stages import STAGES
 
 NAME = STAGES[0].folder
@@ -383,3 +386,12 @@ def test_a_number_that_is_part_of_a_name_is_no_mark_of_a_copy(gather, downloads,
     (tmp_path / "who.csv").write_text("id number;name\ns2;Student 2\ns12;Student 12\n")
     found = seen(gather("--roster", tmp_path / "who.csv", roster=False))
     assert found == {"s2": "accepted", "s12": "accepted"}
+
+
+def test_of_a_name_that_ends_in_several_numbers_the_same_is_named_each_time(downloads, tmp_path):
+    rows = ["student_id,lms", "s1,a", "s2,b_a", "s3,c_b_a", "s4,d_c_b_a", "s5,e_d_c_b_a"]
+    (tmp_path / "roster.csv").write_text("\n".join(rows), "utf-8")
+    put(downloads / "x_e_d_c_b_a.ipynb")
+    search = Search(Roster.load(tmp_path / "roster.csv"), NAME, ZoneInfo("UTC"))
+    (found,) = downloads_in(downloads, search)
+    assert found.student(search.roster)[1] == "'edcba' could be s1 or s2 or s3 or s4 or s5"

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load, save
 
 from distillery.core.errors import CourseError
+from distillery.course import sentences
 from distillery.course.check import check
 from distillery.course.kinds import all_from_wire, all_to_wire
 from distillery.course.kinds.draws import DRAWS
@@ -245,6 +246,63 @@ def test_a_forged_array_is_never_right_and_never_stops_the_grader(without_figure
             assert verdict.points == 0 or _may_differ(case, name)
     assert judge(asked, forged(replace(right, tensors={})), WORTH)[0].points == 0
     assert judge(asked, forged(replace(right, facts={})), WORTH)[0].points == 0
+
+
+MORE_FACTS = {
+    "calls": 3,
+    "lora_calls": [1, 2],
+    "leaks": [],
+    "told": {},
+    "events": [],
+    "drawn": True,
+    "untouched": True,
+    "changed": [],
+    "graph": False,
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_fact_that_nobody_asked_for_never_stops_the_grader(without_figures, task):
+    asked = first_trial(KEYS[11].task(task))
+    right = record(reference(task), asked.trials[0].case)
+    for name in MORE_FACTS.keys() - right.facts.keys():
+        facts = right.facts | {name: MORE_FACTS[name]}
+        verdict, _ = judge(asked, forged(replace(right, facts=facts)), WORTH)
+        assert verdict.outcome in ("wrong", "right")
+        assert "differ most" not in verdict.lines[-1]
+
+
+@pytest.mark.parametrize("task", ["sds.sds_grad", "vsd.vsd_grad", "pds.dds_loss", "vsd.lora_loss"])
+def test_forged_questions_to_a_network_never_stop_the_grader(without_figures, monkeypatch, task):
+    def unguarded(found):
+        return sentences._told_of(found)
+
+    monkeypatch.setattr(sentences, "_of_unknown", unguarded)
+    asked = first_trial(KEYS[11].task(task))
+    right = record(reference(task), asked.trials[0].case)
+    wrong = {n: its if "/" in n else 1.5 * its + 1 for n, its in right.tensors.items()}
+    for network in ("prior", "lora"):
+        for shape in ((4, 3, 5, 5), (4, 1, 2000, 10), (4,), (0, 3, 10, 14), (4, 3, 10, 14), ()):
+            for tokens in ((4, 8, 4), (4,), (4, 0), ()):
+                questions = {
+                    f"{network}/xt": torch.ones(shape),
+                    f"{network}/answers": torch.ones(shape),
+                    f"{network}/t": torch.ones(shape[:1]),
+                    f"{network}/tokens": torch.ones(tokens),
+                }
+                reply = forged(replace(right, tensors=wrong | questions))
+                assert judge(asked, reply, WORTH)[0].points == 0
+
+
+def test_a_sentence_more_never_costs_a_grade(without_figures, monkeypatch):
+    def failing(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr(sentences, "facts_about", failing)
+    asked = KEYS[11].task("tour.add_noise")
+    verdict, _ = judge(asked, reply_to(lambda x0, eps, _: x0 - 0.3 * eps, asked), WORTH)
+    assert verdict.outcome == "wrong"
+    assert len(verdict.lines) == 3
 
 
 def test_an_array_of_nothing_in_many_dimensions_does_not_stop_the_drawing():

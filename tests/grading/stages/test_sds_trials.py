@@ -9,12 +9,13 @@ import torch
 
 from benchmarks.reply_here import reply_here
 from distillery.course.check import check
+from distillery.course.observe import observe
 from distillery.models.prior import cat
 from grading.judge.judge_task import Key, judge
 from grading.stages.cases import CASES
 from grading.stages.known_answers import Answer, Function
 from grading.stages.misconceptions import MISCONCEPTIONS
-from reference import sds, tour
+from reference import pixelart, sds, tour
 
 SEEDS = (31, 32, 33)
 KEYS = {seed: Key(seed) for seed in SEEDS}
@@ -215,3 +216,37 @@ def test_a_mistake_is_told_by_what_shows_it(name, words, capsys):
     result = check(answer.task, answer.function)
     assert result.misconception == name
     assert words in capsys.readouterr().out
+
+
+def first_as(value):
+    """A batch whose first timestep is another number, which makes it float."""
+    return lambda t: torch.cat([torch.tensor([value]), t[1:]])
+
+
+@pytest.mark.parametrize(
+    ("change", "got"),
+    [
+        (lambda t: t * float("nan"), "float32"),
+        (first_as(float("nan")), "float32"),
+        (first_as(float("inf")), "float32"),
+        (lambda t: t % 2 == 0, "bool"),
+        (lambda t: t.to(torch.complex64), "complex64"),
+    ],
+)
+@pytest.mark.parametrize("sampler", [sds.sample_timesteps, pixelart.bounded_timesteps])
+def test_of_timesteps_that_are_no_integers_the_dtype_is_said(sampler, change, got, capsys):
+    def changed(*arguments, **named):
+        return change(sampler(*arguments, **named))
+
+    module = sampler.__module__.removeprefix("reference.")
+    assert not check(f"{module}.{sampler.__name__}", changed).passed
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:3] == ["  wanted: int64", f"  got:    {got}"]
+
+
+def test_of_timesteps_that_are_nan_it_is_known_that_they_are_not_finite():
+    def nan(*arguments, **named):
+        return sds.sample_timesteps(*arguments, **named) * float("nan")
+
+    came = observe(nan, CASES["sds.sample_timesteps"][""](31))
+    assert not came.facts["finite"]

@@ -117,7 +117,9 @@ def validated(browser: WebDriver, address: str) -> str:
 
 @pytest.mark.parametrize("makefile", ["Makefile", "grading/student/Makefile"])
 def test_make_lab_opens_jupyterlab_with_the_students_settings(makefile: str) -> None:
-    command = ["make", "-n", "-o", ".venv/.ready", "-f", makefile, "lab"]
+    # Run by make itself, it would say so around the line.
+    quiet = "--no-print-directory"
+    command = ["make", "-n", quiet, "-o", ".venv/.ready", "-f", makefile, "lab"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout == f'JUPYTER_CONFIG_PATH="{CONFIG}" .venv/bin/jupyter lab notebooks\n'
 

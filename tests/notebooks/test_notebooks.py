@@ -59,11 +59,15 @@ def test_a_notebook_stops_calmly_at_each_task_and_answered_runs_to_its_end(stage
     sentences = iter([stage.sentence(function) for function in stage.points])
     folder = course / "notebooks" / stage.folder
     folder.mkdir(parents=True)
+    guidance = course / "guidance" / f"{stage.module}.py"
     client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": folder}})
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
             if cell.source.startswith("%%todo"):
-                stops_calmly(client, released.cells[index:], next(sentences))
+                after = [released.cells[index], *notebook.cells[index + 1 :]]
+                saved = guidance.read_bytes()
+                stops_calmly(client, after, next(sentences))
+                guidance.write_bytes(saved)  # a later task may have been answered on the way
             client.execute_cell(cell, index)
     streams = list(outputs(notebook, "stream"))
     assert [stream.text for stream in streams if stream.name == "stderr"] == []

@@ -138,8 +138,9 @@ def _times(inputs: RandomInputs) -> list[int]:
 
 
 def _scale(inputs: RandomInputs) -> float:
+    """0 where there is some noise: with almost none, no prompt makes a difference."""
     scale = guidance_scale(inputs)
-    return 2 * scale if inputs.kind == SEVERAL else scale
+    return {SEVERAL: 2 * scale, SINGLE: 0.0, EARLY: 1.0}.get(inputs.kind, scale)
 
 
 ARGUMENTS = ("text", "text_src", "uncond", "guidance_scale")

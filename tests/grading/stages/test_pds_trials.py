@@ -107,7 +107,7 @@ def test_trials_reach_the_ends_of_the_contract(task, seed):
     _, single, early, late = (draw(seed) for draw in CASES[task].values())
     assert [len(case.tensors["x0"]) for case in (single, early, late)] == [1, 2, 2]
     assert single.tensors["x0"].shape[1] == 4
-    assert [case.values["guidance_scale"] for case in (single, early, late)] == [1, 0, 100]
+    assert [case.values["guidance_scale"] for case in (single, early, late)] == [0, 1, 100]
     assert 20 in early.tensors["t"].tolist()
     first, second = late.tensors["t"].tolist()
     assert 999 >= first > second + 20

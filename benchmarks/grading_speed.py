@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from types import FunctionType
 
 import nbformat
 import psutil
@@ -114,8 +115,10 @@ def spellings(answers: tuple[Answer, ...], function: str) -> list[str]:
     """The texts of known answers to a function that stand alone, each with its own imports."""
     found = []
     for answer in answers:
-        code = answer.function.__code__
-        if answer.task == f"{STAGE.module}.{function}" and set(code.co_names) <= _known(answer):
+        # What a decorator makes, such as a cache, does not stand alone.
+        plain = isinstance(answer.function, FunctionType)
+        its = plain and answer.task == f"{STAGE.module}.{function}"
+        if its and set(answer.function.__code__.co_names) <= _known(answer):
             lines = inspect.getsource(answer.function).split("\n")
             start = next(i for i, line in enumerate(lines) if line.startswith("def "))
             text = "\n".join(lines[start:]).replace(f"def {answer.name}(", f"def {function}(", 1)

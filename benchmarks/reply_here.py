@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from distillery.course.record import Recording, Tensors, record
+from distillery.course.record import Recording, Tensors, numbered, record
 from distillery.course.tasks import Task
 from grading.sandbox.jobs import Raised, Reply
 
@@ -18,7 +18,7 @@ def reply_here(function: Callable[..., Any], task: Task) -> Reply:
         for place, trial in enumerate(task.trials):
             recording = record(function, trial.case)
             facts.append(recording.facts)
-            tensors |= {f"{place}/{name}": its for name, its in recording.tensors.items()}
+            tensors |= numbered(place, recording.tensors)
     except (Exception, SystemExit) as error:
         raised = Raised(type(error).__name__, str(error), "")
         return Reply("raised", {"recordings": facts}, tensors, raised)

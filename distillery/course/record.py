@@ -64,6 +64,11 @@ def under(prefix: str, tensors: Tensors) -> Tensors:
     }
 
 
+def numbered(place: int, tensors: Tensors) -> Tensors:
+    """The same under names that begin with the place, as in "0/x0"; `under` takes it off again."""
+    return {f"{place}/{name}": tensor for name, tensor in tensors.items()}
+
+
 def seeded() -> torch.Generator:
     """A new generator with the seed that every check uses."""
     return torch.Generator().manual_seed(SEED)

@@ -16,6 +16,7 @@ from distillery.course.case import Case
 from distillery.course.choices import AcceptedSteps, WeightedSums
 from distillery.course.kinds import to_wire
 from distillery.course.observe import Observation, observe
+from distillery.course.record import numbered
 from distillery.course.tasks import Misconception, Task, Trial, alike_at, compare
 from grading.stages.cases import CASES, OPEN
 from grading.stages.inputs.random_inputs import VISIBLE
@@ -122,13 +123,11 @@ def _check_distinct(task: Task) -> None:
         if trial.accepted is not None and trial.matching(trial.wanted) is None:
             raise CourseError(f"{task.name}: the reference is none of the answers accepted.")
     for known in task.misconceptions:
-        if compare(task, known.observations).passed:
-            raise CourseError(
-                f"{task.name}: the check cannot tell {known.name} from the reference."
-            )
-        found = compare(task, known.observations).misconception
-        if found is not known:
-            other = found.name if found else "nothing: it stops with an error"
+        found = compare(task, known.observations)
+        named = found.misconception
+        if named is not known:
+            other = named.name if named else "nothing: it stops with an error"
+            other = "the reference" if found.passed else other
             raise CourseError(f"{task.name}: the check cannot tell {known.name} from {other}.")
 
 
@@ -151,7 +150,7 @@ def _stored(task: Task) -> tuple[dict[str, Any], dict[str, Tensor]]:
             facts["misconceptions"][known.name]["trials"].append(differing)
             if _is_telling(task, known, place):
                 mine |= _values_of(known, place)
-        tensors |= {f"{place}/{name}": tensor for name, tensor in mine.items()}
+        tensors |= numbered(place, mine)
     return facts | ({"uses": list(task.uses)} if task.uses else {}), tensors
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from distillery.course.case import Case
-from distillery.course.record import Facts, Tensors, under
+from distillery.course.record import Facts, Tensors, numbered, under
 
 
 def find_kinds() -> dict[str, type[Case]]:
@@ -36,13 +36,12 @@ def from_wire(facts: Facts, tensors: Tensors) -> Case:
 
 def all_to_wire(cases: Sequence[Case]) -> tuple[list[Facts], Tensors]:
     """As `to_wire`, for several cases; the tensors of the first are named "0/..."."""
-    wired = [to_wire(case) for case in cases]
-    tensors = {
-        f"{place}/{name}": tensor
-        for place, (_, its) in enumerate(wired)
-        for name, tensor in its.items()
-    }
-    return [facts for facts, _ in wired], tensors
+    every, tensors = [], Tensors()
+    for place, case in enumerate(cases):
+        facts, its = to_wire(case)
+        every.append(facts)
+        tensors |= numbered(place, its)
+    return every, tensors
 
 
 def all_from_wire(facts: Sequence[Facts], tensors: Tensors) -> list[Case]:

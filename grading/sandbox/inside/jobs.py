@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from distillery.course.kinds import all_from_wire
-from distillery.course.record import record
+from distillery.course.record import numbered, record
 
 from .frames import write_all
 from .payload import pack, unpack
@@ -66,7 +66,7 @@ def _task(asked: dict[str, Any], tensors: dict[str, Tensor], made: Made) -> None
     for place, case in enumerate(cases):
         recording = record(function, case)
         made.facts["recordings"].append(recording.facts)
-        made.tensors |= {f"{place}/{name}": tensor for name, tensor in recording.tensors.items()}
+        made.tensors |= numbered(place, recording.tensors)
 
 
 def _picture(asked: dict[str, Any], tensors: dict[str, Tensor], made: Made) -> None:

@@ -7,6 +7,7 @@ from distillery.toybox.vocabulary import (
     THINGS,
     Factors,
     all_factors,
+    article,
     caption,
     held_out,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Drawing",
     "Factors",
     "all_factors",
+    "article",
     "caption",
     "draw",
     "draw_two",

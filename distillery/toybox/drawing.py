@@ -23,17 +23,21 @@ HUES = {
     "white": (0.12, 0.02, 0.965),
 }
 
+WIDEST = 1.4  # beyond this aspect, two things side by side grow no more: the height limits them
+
 
 @dataclass(frozen=True)
 class Drawing:
     """One scene and its truth.
 
-    `image` (H, W, 3) uint8 sRGB; `mask` (H, W) float32, 1 on the things; `depth` (H, W) float32,
-    1 nearest and 0 infinitely far; `factors`, one for each thing, the first in front.
+    `image` (H, W, 3) uint8 sRGB; `mask` (H, W) float32, 1 on the things; `labels` (H, W) uint8, k
+    where the k-th thing is seen, from 1 on, and 0 on the scene; `depth` (H, W) float32, 1 nearest
+    and 0 infinitely far; `factors`, one for each thing, the first in front.
     """
 
     image: np.ndarray
     mask: np.ndarray
+    labels: np.ndarray
     depth: np.ndarray
     factors: tuple[Factors, ...]
     caption: str
@@ -42,21 +46,25 @@ class Drawing:
 def draw(factors: Factors, seed: int, *, size: tuple[int, int] = (64, 64)) -> Drawing:
     """Draw one thing in its scene; `size` is (height, width) in pixels.
 
-    The same seed gives the same scene at every resolution.
+    The same seed gives the same scene at every resolution. A thing is as large as the shorter side
+    allows, so a tall picture holds all of it.
     """
     g = np.random.default_rng(seed)
     paper = Paper(*size)
     horizon = scenes.PAINT[factors.scene](paper, g)
-    scale = g.uniform(0.23, 0.36)
+    scale = g.uniform(0.23, 0.36) * min(1, paper.aspect)
     cx = paper.aspect / 2 + g.uniform(-0.17, 0.17) * paper.aspect
-    place(paper, factors, cx=cx, scale=scale, horizon=horizon, g=g)
-    return _finish(paper, (factors,), caption(factors, g))
+    labels = np.zeros(size, np.uint8)
+    labels[place(paper, factors, cx=cx, scale=scale, horizon=horizon, g=g)] = 1
+    return _finish(paper, labels, (factors,), caption(factors, g))
 
 
 def draw_two(
     front: Factors, behind: Factors, seed: int, *, size: tuple[int, int] = (64, 64)
 ) -> Drawing:
     """Draw two things side by side in the scene of the first; the caption names both.
+
+    They are smaller than a single thing, unless the picture is wide.
 
     Raises:
         ValueError: the two scenes differ.
@@ -70,11 +78,13 @@ def draw_two(
     horizon = scenes.PAINT[front.scene](paper, g)
     side = 1 if g.random() < 0.5 else -1
     middle, apart = paper.aspect / 2, 0.23 * paper.aspect
-    for factors, sign in ((behind, -side), (front, side)):
-        cx, scale = middle + sign * apart * g.uniform(0.9, 1.1), g.uniform(0.19, 0.24)
-        place(paper, factors, cx=cx, scale=scale, horizon=horizon, g=g)
+    labels = np.zeros(size, np.uint8)
+    for label, factors, sign in ((2, behind, -side), (1, front, side)):
+        cx = middle + sign * apart * g.uniform(0.9, 1.1)
+        scale = g.uniform(0.19, 0.24) * min(WIDEST, paper.aspect)
+        labels[place(paper, factors, cx=cx, scale=scale, horizon=horizon, g=g)] = label
     first, second = (f"{article(f.colour)} {f.colour} {f.thing}" for f in (front, behind))
-    return _finish(paper, (front, behind), f"{first} and {second} {front.scene}")
+    return _finish(paper, labels, (front, behind), f"{first} and {second} {front.scene}")
 
 
 def place(
@@ -85,8 +95,12 @@ def place(
     scale: float,
     horizon: float,
     g: np.random.Generator,
-) -> None:
-    """Stand a thing on the ground of a painted scene, or let it float if there is none."""
+) -> np.ndarray:
+    """Stand a thing on the ground of a painted scene, or let it float if there is none.
+
+    Returns:
+        Where it is seen, (H, W) bool.
+    """
     afloat = horizon >= 1.0
     if afloat:
         foot = min(0.98, g.uniform(0.5, 0.66) + scale)
@@ -109,7 +123,12 @@ def place(
     )
     brush.depth = float(np.clip(depth, 0, 1))
     brush.light = _light(g)
+    others = paper.mask.copy()
+    paper.mask[:] = 0
     things.DRAW[factors.thing](brush, shade_of(factors.colour, g), g)
+    seen = paper.mask >= 0.5
+    np.maximum(paper.mask, others, out=paper.mask)
+    return seen
 
 
 def shade_of(colour: str, g: np.random.Generator) -> np.ndarray:
@@ -133,6 +152,6 @@ def _shadow(paper: Paper, cx: float, foot: float, scale: float, lift: float) -> 
     brush.fill(under, np.zeros(3, np.float32), opacity=faint, softness=0.35)
 
 
-def _finish(paper: Paper, factors: tuple[Factors, ...], text: str) -> Drawing:
+def _finish(paper: Paper, labels: np.ndarray, factors: tuple[Factors, ...], text: str) -> Drawing:
     image = (np.clip(paper.rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return Drawing(image, paper.mask, np.clip(paper.depth, 0, 1), factors, text)
+    return Drawing(image, paper.mask, labels, np.clip(paper.depth, 0, 1), factors, text)

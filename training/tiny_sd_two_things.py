@@ -92,7 +92,9 @@ def load_scenes(prior: StableDiffusionPrior, size: tuple[int, int], path: Path) 
         torch.save(made, path.with_suffix(".partial"))
         path.with_suffix(".partial").rename(path)
     read = torch.load(path, weights_only=True)
-    words = [tuple(_from_indices(f) for f in pair) for pair in read["factors"].tolist()]
+    words = [
+        (_from_indices(front), _from_indices(behind)) for front, behind in read["factors"].tolist()
+    ]
     return TwoThings(read["latents"], read["boxes"], words)
 
 
@@ -169,6 +171,7 @@ def told(
     regional = regional_attention(
         whole, [prior.embed([p[k] for p in parts]) for k in (0, 1)], masks
     )
+    assert regional.attention_bias is not None
     plain = long_as(whole, regional)
     hard = torch.stack(biases).repeat(1, 3, 1, 1)
     way = torch.rand(len(pairs)).masked_fill(dropped, 1.0)
@@ -197,7 +200,7 @@ def train(*, build: Path, models: Path) -> None:
         data = scenes[size]
         picked = torch.randint(len(data.latents), (SIZES[size],))
         x0 = data.latents[picked].to(prior.device)
-        masks = disjoint(random_masks(data.boxes[picked], tuple(x0.shape[2:])))
+        masks = disjoint(random_masks(data.boxes[picked], (x0.shape[2], x0.shape[3])))
         condition = told(prior, [data.factors[k] for k in picked], masks, g)
         t = torch.randint(len(prior.alphas_cumprod), (len(x0),), device=prior.device)
         eps = torch.randn_like(x0)

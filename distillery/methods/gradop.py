@@ -1,0 +1,111 @@
+"""GradOP+ (Singh, Gould and Zheng 2023, arXiv 2211.17084): bursts of optimisation on the way down.
+
+A few steps of the sampler are each followed by a burst: latents are optimised until their picture,
+painted coarsely, looks like the painting, and noised for the next step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from distillery.methods.guided_ddim import Change, Noise, Prediction
+from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """When bursts happen, and how long each is.
+
+    first: the step after which the first one comes.
+    count: of bursts; after the last step of the way there is none.
+    """
+
+    first: int
+    count: int
+    grad_steps: int
+    learning_rate: float
+
+
+def as_released(
+    functions: StrokeFunctions,
+    loss_of: Callable[[Tensor], Tensor],
+    bursts: Bursts,
+    *,
+    timesteps: Tensor,
+    alphas_cumprod: Tensor,
+    noise: Noise,
+) -> Change:
+    """The published code's way: the noisy latents themselves are decoded, and optimised."""
+    return _bursts(
+        functions,
+        loss_of,
+        bursts,
+        lambda its: its.xt_next,
+        timesteps=timesteps,
+        alphas_cumprod=alphas_cumprod,
+        noise=noise,
+    )
+
+
+def on_x0(
+    functions: StrokeFunctions,
+    loss_of: Callable[[Tensor], Tensor],
+    bursts: Bursts,
+    *,
+    timesteps: Tensor,
+    alphas_cumprod: Tensor,
+    noise: Noise,
+) -> Change:
+    """The estimate of the finished latents is optimised, which is what the decoder knows."""
+    return _bursts(
+        functions,
+        loss_of,
+        bursts,
+        lambda its: its.x0,
+        timesteps=timesteps,
+        alphas_cumprod=alphas_cumprod,
+        noise=noise,
+    )
+
+
+def _bursts(
+    functions: StrokeFunctions,
+    loss_of: Callable[[Tensor], Tensor],
+    bursts: Bursts,
+    start_of: Callable[[Prediction], Tensor],
+    *,
+    timesteps: Tensor,
+    alphas_cumprod: Tensor,
+    noise: Noise,
+) -> Change:
+    last = min(bursts.first + bursts.count, len(timesteps) - 2)
+
+    def change(its: Prediction) -> Tensor:
+        if not bursts.first <= its.index < last:
+            return its.xt_next
+        return functions.burst(
+            loss_of,
+            start_of(its),
+            noise(its.index),
+            timesteps,
+            its.index,
+            alphas_cumprod,
+            bursts.grad_steps,
+            bursts.learning_rate,
+        )
+
+    return change
+
+
+def loss_on(
+    functions: StrokeFunctions, painting: Painting, *, decode: Decode, paint: Paint
+) -> Callable[[Tensor], Tensor]:
+    """The faithfulness loss (B,) of latents."""
+
+    def loss_of(latents: Tensor) -> Tensor:
+        return functions.faithfulness_loss(paint, decode(latents), painting.image, painting.mask)
+
+    return loss_of

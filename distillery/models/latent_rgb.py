@@ -8,9 +8,9 @@ Of the variance of the colours of 200 fresh drawings, averaged to the latents' r
 explains (R^2, fitted by `latent_rgb`):
 
     latents seen    tiny-sd    tiny-sdxl
-    1 x 1           0.759      0.759
-    3 x 3           0.914      0.914
-    5 x 5           0.921      0.922
+    1 x 1           0.768      0.762
+    3 x 3           0.919      0.915
+    5 x 5           0.925      0.923
 
 The 3 x 3 map is the smallest that is good; `SIDE` says so.
 """

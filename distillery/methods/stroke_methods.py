@@ -12,8 +12,6 @@ from distillery.methods import gradop, low_frequencies, sdedit, x0_guidance
 from distillery.methods.guided_ddim import BEGINNING, Change, Noise
 from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions, first_step
 
-LOW_PASS = 0.6 / 16  # width of the filter on latents, as a part of their shorter side
-
 
 @dataclass(frozen=True)
 class Knobs:
@@ -26,6 +24,7 @@ class Knobs:
     grad_steps_per_iter: how many steps of Adam a burst has.
     learning_rate: of Adam, in units of the latents.
     weight: of the guidance inside a step.
+    width: of the low-pass filter on latents, as a part of their shorter side.
     """
 
     strength: float = 0.8
@@ -34,6 +33,7 @@ class Knobs:
     grad_steps_per_iter: int = 12
     learning_rate: float = 0.1
     weight: float = 1.0
+    width: float = 0.6 / 16
 
 
 KNOBS: Mapping[str, tuple[str, ...]] = {
@@ -41,7 +41,7 @@ KNOBS: Mapping[str, tuple[str, ...]] = {
     "sdedit-stochastic": ("strength", "end"),
     "gradop+": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "gradop+x0": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
-    "low-frequencies": ("strength", "end"),
+    "low-frequencies": ("strength", "end", "width"),
     "x0-guidance": ("strength", "end", "weight"),
 }
 METHODS = tuple(KNOBS)
@@ -118,7 +118,7 @@ def begin(
     if name == "low-frequencies":
 
         def filtered(latents: Tensor) -> Tensor:
-            return functions.paint(latents, LOW_PASS)
+            return functions.paint(latents, knobs.width)
 
         replaced = low_frequencies.replaced_between(
             first, end, painting, paint=filtered, **way, noise=noise

@@ -18,7 +18,6 @@ from distillery.methods.guided_ddim import fresh_noise, steered
 from distillery.methods.stroke_methods import (
     DEFAULTS,
     KNOBS,
-    LOW_PASS,
     METHODS,
     Beginning,
     Knobs,
@@ -32,7 +31,15 @@ from reference import strokes
 SHAPE, STD, STEPS = (3, 5, 7), 0.6, 10
 WIDTH = 0.3
 EVERY = pytest.mark.parametrize("name", METHODS)
-KNOB = Knobs(strength=0.7, end=0.3, num_iterative_steps=2, grad_steps_per_iter=3, weight=0.05)
+LOW_PASS = 0.2
+KNOB = Knobs(
+    strength=0.7,
+    end=0.3,
+    num_iterative_steps=2,
+    grad_steps_per_iter=3,
+    weight=0.05,
+    width=LOW_PASS,
+)
 
 
 def gaussian() -> GaussianMixturePrior:
@@ -261,6 +268,7 @@ def test_every_knob_of_a_method_changes_its_pictures() -> None:
         "grad_steps_per_iter": 5,
         "learning_rate": 0.2,
         "weight": 0.1,
+        "width": 0.4,
     }
     for name, knobs in KNOBS.items():
         usual = way(beginning(name, y, KNOB), 1)[-1]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from distillery.course.case import Case, Form, SideCondition, Words
+from distillery.course.functions import named
 from distillery.course.observe import is_integer, is_list, plain
 from distillery.course.record import Facts, Function, Tensors, copied
 from distillery.models.exact import GaussianDenoiser, GaussianMixturePrior
@@ -32,12 +33,15 @@ class CallCase(Case):
                 its noise schedule is not the usual one, also "power".
     denoiser:   means, std and kind of the exact denoiser that `lora` stands for.
     with_graph: the arguments that arrive with a graph.
+    functions:  those that are functions, each by its name in `distillery.course.functions` and its
+                settings.
     """
 
     side_conditions: ClassVar[dict[str, SideCondition]] = Case.side_conditions | {
         # A network called more often than needed.
         "calls": lambda wanted, came: came > wanted,
         "lora_calls": lambda wanted, came: came[0] > wanted[0] and came[1] >= wanted[1],
+        "loss_calls": lambda wanted, came: came > wanted,
     }
 
     triples: dict[str, list[str]] = field(default_factory=dict)
@@ -47,6 +51,7 @@ class CallCase(Case):
     mixture: dict[str, Any] = field(default_factory=dict)
     denoiser: dict[str, Any] = field(default_factory=dict)
     with_graph: tuple[str, ...] = ()
+    functions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def alphas_cumprod(self) -> Tensor:
@@ -65,6 +70,7 @@ class CallCase(Case):
             given |= {name: self._condition(prior, name) for name in self.prompts}
         if self.denoiser:
             given["lora"] = CountingDenoiser(**self.denoiser)
+        given |= {name: named(settings) for name, settings in self.functions.items()}
         given |= {name: self._from_tensor(name) for name in self.tensors}
         return {name: given[name] for name in self.arguments}
 
@@ -115,6 +121,8 @@ class CallCase(Case):
             facts["calls"] = arguments["prior"].calls
         if "lora" in arguments:
             facts["lora_calls"] = [arguments["lora"].calls, arguments["lora"].latents]
+        if "loss_of" in arguments:
+            facts["loss_calls"] = arguments["loss_of"].calls
         return facts
 
     def asked_in(self, arguments: dict[str, Any]) -> Tensors:
@@ -167,8 +175,13 @@ class CallCase(Case):
             "changed": lambda fact: is_list(fact, names.__contains__, len(names)),
             "calls": is_integer,
             "lora_calls": lambda fact: is_list(fact, is_integer, 2) and len(fact) == 2,
+            "loss_calls": is_integer,
         }
-        absent = {"calls": not self.mixture, "lora_calls": not self.denoiser}
+        absent = {
+            "calls": not self.mixture,
+            "lora_calls": not self.denoiser,
+            "loss_calls": "loss_of" not in self.functions,
+        }
         return super().forms() | {n: form for n, form in forms.items() if not absent.get(n)}
 
     def words(self) -> dict[str, Words]:
@@ -179,6 +192,7 @@ class CallCase(Case):
             ),
             "calls": lambda calls: f"{_calls(calls)} to prior.predict_noise",
             "lora_calls": _lora_calls,
+            "loss_calls": lambda calls: f"{_calls(calls)} to loss_of",
         }
 
     def stored_facts(self) -> Facts:
@@ -193,6 +207,7 @@ class CallCase(Case):
             "mixture": _without_means(self.mixture),
             "denoiser": _without_means(self.denoiser),
             "with_graph": list(self.with_graph),
+            "functions": self.functions,
         } | super().stored_facts()
 
     def stored_tensors(self) -> Tensors:
@@ -224,6 +239,13 @@ def _same_condition(one: Condition, other: Condition) -> bool:
 
 def _calls(number: int) -> str:
     return f"{number} call{'s' * (number != 1)}"
+
+
+def leaks_in_words(names: list[str], learner: str) -> str:
+    """Which arguments beside the one that learns got a gradient."""
+    if names:
+        return f"a gradient for {' and '.join(names)} too"
+    return f"a gradient for {learner} only"
 
 
 def _lora_calls(both: list[int]) -> str:

@@ -82,7 +82,9 @@ def _first_difference(found: Comparison) -> tuple[str, str]:
     if came.near(wanted):
         assert wanted.loss is not None
         assert came.loss is not None
-        return f"a loss of {wanted.loss:.4f}", f"a loss of {came.loss:.4f}"
+        at = _worst_place(came.loss, wanted.loss)
+        whose = f" for picture {at[0]}" if at else ""
+        return f"a loss of {wanted.loss[at]:.4f}{whose}", f"a loss of {came.loss[at]:.4f}"
     place = _worst_place(came.value, wanted.value)
     what, where = case.what(place), case.where(place)
     return (

@@ -31,6 +31,7 @@ class Bursts:
 
 def as_released(
     functions: StrokeFunctions,
+    painting: Painting,
     loss_of: Callable[[Tensor], Tensor],
     bursts: Bursts,
     *,
@@ -41,6 +42,7 @@ def as_released(
     """The published code's way: the noisy latents themselves are decoded, and optimised."""
     return _bursts(
         functions,
+        painting,
         loss_of,
         bursts,
         lambda its: its.xt_next,
@@ -52,6 +54,7 @@ def as_released(
 
 def on_x0(
     functions: StrokeFunctions,
+    painting: Painting,
     loss_of: Callable[[Tensor], Tensor],
     bursts: Bursts,
     *,
@@ -62,6 +65,7 @@ def on_x0(
     """The estimate of the finished latents is optimised, which is what the decoder knows."""
     return _bursts(
         functions,
+        painting,
         loss_of,
         bursts,
         lambda its: its.x0,
@@ -73,6 +77,7 @@ def on_x0(
 
 def _bursts(
     functions: StrokeFunctions,
+    painting: Painting,
     loss_of: Callable[[Tensor], Tensor],
     bursts: Bursts,
     start_of: Callable[[Prediction], Tensor],
@@ -86,7 +91,7 @@ def _bursts(
     def change(its: Prediction) -> Tensor:
         if not bursts.first <= its.index < last:
             return its.xt_next
-        return functions.burst(
+        pulled = functions.burst(
             loss_of,
             start_of(its),
             noise(its.index),
@@ -96,6 +101,8 @@ def _bursts(
             bursts.grad_steps,
             bursts.learning_rate,
         )
+        # Adam takes steps of one size however small a gradient is, also where nothing is painted.
+        return painting.where_painted(pulled, its.xt_next)
 
     return change
 

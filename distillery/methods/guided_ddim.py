@@ -6,9 +6,10 @@ so any step can be changed, repeated or resumed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -38,6 +39,22 @@ class Prediction:
 
 
 Change = Callable[[Prediction], Tensor]  # the latents to go on from, at timesteps[index + 1]
+BEGINNING = -1  # the index for the noise that a way begins with
+
+
+def fresh_noise(
+    shape: tuple[int, ...], seeds: Sequence[int], *, device: torch.device | str
+) -> Noise:
+    """Noise `(B, *shape)` that depends on each picture's seed and on the step's index alone.
+
+    So a run can go on after any step, and a picture does not depend on the others of its batch.
+    """
+
+    def one(seed: int, index: int) -> Tensor:
+        (state,) = np.random.SeedSequence([seed, index - BEGINNING]).generate_state(1, np.uint64)
+        return torch.randn(shape, generator=torch.Generator().manual_seed(int(state >> 1)))
+
+    return lambda index: torch.stack([one(seed, index) for seed in seeds]).to(device)
 
 
 def level(alphas_cumprod: Tensor, t: Tensor) -> Tensor:

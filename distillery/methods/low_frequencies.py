@@ -9,14 +9,16 @@ the painting's layout. Its relatives for clean pictures are ILVR (Choi et al. 20
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from distillery.methods.guided_ddim import Change, Noise, Prediction, level
 from distillery.methods.strokes import Paint, Painting
 from distillery.models.parameterization import add_noise
 
+LEAST = 1e-6  # a blurred mask below it is nothing
 
-def replaced_down_to(
+
+def replaced_between(
+    first: int,
     end: int,
     painting: Painting,
     *,
@@ -25,18 +27,21 @@ def replaced_down_to(
     alphas_cumprod: Tensor,
     noise: Noise,
 ) -> Change:
-    """After the steps before `end`, replace them and noise freshly; later steps are plain DDIM.
+    """After the steps from `first` to the one before `end`, replace them and noise freshly.
+
+    The others are plain DDIM.
 
     Args:
         paint: the low-pass filter, on latents.
     """
-    mask = interpolate(painting.mask, painting.latents.shape[-2:], mode="area")
+    mask = painting.latent_mask.to(painting.latents.dtype)
+    painted = paint(mask).clamp(min=LEAST)  # so that means go over painted cells alone
 
     def change(its: Prediction) -> Tensor:
-        if its.index >= end:
+        if not first <= its.index < end:
             return its.xt_next
-        x0 = its.x0 + mask * (paint(painting.latents) - paint(its.x0))
+        x0 = its.x0 + paint(mask * (painting.latents - its.x0)) / painted
         alpha_bar = level(alphas_cumprod, timesteps[its.index + 1])
-        return add_noise(x0, noise(its.index), alpha_bar)
+        return painting.where_painted(add_noise(x0, noise(its.index), alpha_bar), its.xt_next)
 
     return change

@@ -1,4 +1,8 @@
-"""SDEdit (Meng et al. 2021, arXiv 2108.01073): noise a picture part of the way, and sample back."""
+"""SDEdit (Meng et al. 2021, arXiv 2108.01073): noise a picture part of the way, and sample back.
+
+`sdedit` does it for edits of a whole picture; `started` and what stands below it for paintings,
+which may leave a part of the picture to the model.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,8 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.methods.ddim import sample
+from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Prediction, level
+from distillery.methods.strokes import Painting, StrokeFunctions
 from distillery.models.parameterization import add_noise, even_timesteps
 from distillery.models.prior import Prior
 
@@ -51,3 +57,53 @@ def sdedit(
     ):
         x0 = step.x0
     return x0
+
+
+def started(
+    functions: StrokeFunctions,
+    painting: Painting,
+    first: int,
+    *,
+    timesteps: Tensor,
+    alphas_cumprod: Tensor,
+    noise: Noise,
+) -> tuple[Tensor, int, Change]:
+    """The latents to begin with, the index of the first step, and what is changed on the way.
+
+    A painting that leaves nothing open begins at the step `first`, under the noise of its level.
+    Otherwise the way begins with pure noise; down to that level the painted part is the painting
+    under noise, and the model draws the rest from the prompt (as in blended latent diffusion,
+    Avrahami et al. 2022, arXiv 2206.02779). From there on all of the picture is the model's.
+    """
+    steps = len(timesteps) - 1
+    eps = noise(BEGINNING)
+
+    def noised(index: int) -> Tensor:
+        strength = (steps - index) / steps
+        return functions.sdedit_start(painting.latents, eps, strength, timesteps, alphas_cumprod)
+
+    def change(its: Prediction) -> Tensor:
+        if its.index + 1 > first:
+            return its.xt_next
+        return painting.where_painted(noised(its.index + 1), its.xt_next)
+
+    start = first if bool(painting.latent_mask.all()) else 0
+    return painting.where_painted(noised(start), eps), start, change
+
+
+def stochastic(
+    first: int,
+    end: int,
+    *,
+    timesteps: Tensor,
+    alphas_cumprod: Tensor,
+    noise: Noise,
+) -> Change:
+    """Fresh noise after every step from `first` to the one before `end`, as in the paper's SDE."""
+
+    def change(its: Prediction) -> Tensor:
+        if not first <= its.index < end:
+            return its.xt_next
+        return add_noise(its.x0, noise(its.index), level(alphas_cumprod, timesteps[its.index + 1]))
+
+    return change

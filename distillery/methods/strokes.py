@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 Decode = Callable[[Tensor], Tensor]  # latents to images, with a graph
 Paint = Callable[[Tensor], Tensor]  # images to images
@@ -24,6 +26,19 @@ class Painting:
     image: Tensor
     mask: Tensor
     latents: Tensor
+
+    @property
+    def latent_mask(self) -> Tensor:
+        """(B, 1, h, w) bool: the cells of which at least half is painted.
+
+        A cell is wholly the painting's or wholly the model's, because a mixture of two noises is
+        weaker than either.
+        """
+        return interpolate(self.mask, self.latents.shape[-2:], mode="area") >= 0.5
+
+    def where_painted(self, painted: Tensor, unpainted: Tensor) -> Tensor:
+        """Latents (B, C, h, w) of two kinds, put together."""
+        return torch.where(self.latent_mask, painted, unpainted)
 
 
 class StrokeFunctions(Protocol):
@@ -80,5 +95,5 @@ class StrokeFunctions(Protocol):
 
 
 def first_step(steps: int, strength: float) -> int:
-    """The index of the first step that SDEdit takes of a way of `steps`."""
+    """The index of the first of the last `strength` * `steps` steps of a way."""
     return steps - round(strength * steps)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from distillery.course.call_case import CallCase
+from distillery.course.call_case import CallCase, leaks_in_words
 from distillery.course.case import Form, SideCondition, Words
 from distillery.course.observe import (
     Observation,
@@ -43,6 +43,15 @@ class GradientCase(CallCase):
     def learner(self) -> str:
         return self.learns or self.arguments[0]
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the result."""
+        return ()
+
+    def scalar(self, result: Tensor) -> Tensor:
+        """What is differentiated of a result of that shape."""
+        return result
+
     def record(self, function: Function) -> tuple[Facts, Tensors]:
         arguments = self.fresh()
         facts, tensors = self._differentiated(function(*arguments.values()), arguments)
@@ -63,9 +72,9 @@ class GradientCase(CallCase):
         facts |= self.seen_in(arguments)
         tensors = {"result": copied(result)} | self.asked_in(arguments)
         # After a `backward` of its own the graph may be gone.
-        if result.shape != () or not result.requires_grad or facts["backward"]:
+        if result.shape != self.shape or not result.requires_grad or facts["backward"]:
             return facts, tensors
-        gradient, leaks = self._gradient(result, arguments)
+        gradient, leaks = self._gradient(self.scalar(result), arguments)
         facts |= leaks
         return facts, tensors | ({} if gradient is None else {"gradient": copied(gradient)})
 
@@ -106,7 +115,7 @@ class GradientCase(CallCase):
             return Observation(facts, asked=self.asked(tensors))
         name = self.learner
         learner = self.denoiser["means"] if name == "lora" else self.tensors[name]
-        if result.shape != () or gradient.shape != learner.shape:
+        if result.shape != self.shape or gradient.shape != learner.shape:
             raise UnreadableError
         facts["finite_gradient"] = bool(gradient.isfinite().all())
         facts |= picked(reported, "kept")
@@ -134,11 +143,7 @@ class GradientCase(CallCase):
                 f"a loss without a gradient for {learner}: it does not depend on {learner}, or the "
                 "graph is cut",
             ),
-            "leaks": lambda names: (
-                f"a gradient for {' and '.join(names)} too"
-                if names
-                else f"a gradient for {learner} only"
-            ),
+            "leaks": lambda names: leaks_in_words(names, learner),
         }
 
     def stored_facts(self) -> Facts:

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from distillery.course.call_case import CallCase
-from distillery.course.case import SideCondition, Words
+from distillery.course.call_case import CallCase, leaks_in_words
+from distillery.course.case import Form, SideCondition, Words
 from distillery.course.drawing import NewFigure
 from distillery.course.observe import (
     Observation,
     UnreadableError,
+    is_list,
     picked,
     plain,
     same_bits,
@@ -35,6 +36,8 @@ COTANGENT = 5.0  # makes the gradient about as large as the value, so that a pic
 @dataclass(frozen=True)
 class PassageCase(CallCase):
     """The result (B, C, h, w) belongs to the first argument, (B, K, h, w).
+
+    None of the other arguments `with_graph` may get a gradient.
 
     The value is what was returned, with the gradient behind it in the batch, (2B, ...); zeros fill
     the one that has fewer channels.
@@ -76,13 +79,21 @@ class PassageCase(CallCase):
         if not (can_be_pulled and _fit(result, learner)):
             return facts, tensors
         cotangent = COTANGENT * torch.randn(result.shape, generator=seeded())
-        (gradient,) = torch.autograd.grad((cotangent * result).sum(), learner, allow_unused=True)
+        others = [name for name in self.with_graph if name != self.arguments[0]]
+        given = {name: arguments[name] for name in others if arguments[name].requires_grad}
+        gradient, *leaked = torch.autograd.grad(
+            (cotangent * result).sum(), [learner, *given.values()], allow_unused=True
+        )
+        if others:
+            pairs = zip(given, leaked, strict=True)
+            facts["leaks"] = [name for name, leak in pairs if leak is not None and bool(leak.any())]
         return facts, tensors | ({} if gradient is None else {"gradient": copied(gradient)})
 
     def conclude(self, reported: Facts, tensors: Tensors) -> Observation:
         result, gradient = tensors["result"], tensors.get("gradient")
         facts = tensor_facts(result, reported) | picked(reported, "changed", "graph")
         facts["reaches"] = gradient is not None
+        facts |= picked(reported, "leaks")
         learner = self.tensors[self.arguments[0]]
         if not _fit(result, learner):
             return Observation(facts)
@@ -102,6 +113,12 @@ class PassageCase(CallCase):
             both = both[0], both[1] - both[1].mean(dim=1, keepdim=True)
         return Observation(facts, torch.cat(_equally_deep(both)))
 
+    def forms(self) -> dict[str, Form]:
+        names = set(self.with_graph)
+        return super().forms() | {
+            "leaks": lambda fact: is_list(fact, names.__contains__, len(names))
+        }
+
     def stored_facts(self) -> Facts:
         return super().stored_facts() | {"of_weights": self.of_weights, "one_hot": self.one_hot}
 
@@ -113,6 +130,7 @@ class PassageCase(CallCase):
                 f"a result without a gradient for {learner}: it does not depend on {learner}, or "
                 "the graph is cut",
             ),
+            "leaks": lambda names: leaks_in_words(names, learner),
             "exact": (
                 "weights of exactly 0 and 1",
                 "weights that are 0 and 1 only up to rounding, or not at all",

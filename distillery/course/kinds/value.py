@@ -68,7 +68,7 @@ class ValueCase(CallCase):
             if kind != f"tuple of {len(result)} tensors":
                 raise UnreadableError
             facts["shape"] = list(result.shape[1:])  # of each of them
-        facts |= picked(reported, "changed", "calls", "lora_calls", "told", "graph")
+        facts |= picked(reported, "changed", "calls", "lora_calls", "loss_calls", "told", "graph")
         again, earlier = tensors.get("again"), tensors.get("earlier")
         repeatable = same_bits(result, again)
         facts["kept"] = not repeatable and again is not None and same_bits(again, earlier)

@@ -80,9 +80,9 @@ def views(case: Case, wanted: Observation, came: Observation) -> list[View]:
         halves = zip(labels, right.split(half), wrong.split(half), depths, strict=True)
         pairs = [(name, one[:, :depth], its[:, :depth]) for name, one, its, depth in halves]
         return [View(label, one, other, axes, came.tolerance) for label, one, other in pairs]
-    label = GRADIENT if case.kind == "gradient" else WHOLE
+    label = GRADIENT if case.kind in ("gradient", "losses") else WHOLE
     of_loss = [
-        View(LOSS, one, other, (), came.tolerance)
+        View(LOSS, one, other, ("picture",) * one.dim(), came.tolerance)
         for one, other in [(wanted.loss, came.loss)]
         if one is not None and other is not None
     ]

@@ -1,0 +1,95 @@
+"""Functions that a case hands over as arguments, named in data/checks with their settings.
+
+Only what `FUNCTIONS` lists can be named, so that data never runs code of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from distillery.core.errors import CourseError
+
+OfTensor = Callable[[Tensor], Tensor]
+
+
+def area_means(rows: int, columns: int) -> OfTensor:
+    """Pictures (B, C, H, W) in so many flat tiles, each the mean of what is below it. Linear."""
+
+    def paint(images: Tensor) -> Tensor:
+        tiles = F.adaptive_avg_pool2d(images, (rows, columns))
+        return F.interpolate(tiles, images.shape[-2:], mode="nearest")
+
+    return paint
+
+
+def smear(weights: Sequence[float]) -> OfTensor:
+    """Each pixel with so much of the pixels left of it; beyond the left border is nothing. Linear.
+
+    Args:
+        weights: of the pixel itself, of its neighbour, of the next one and so on.
+    """
+
+    def paint(images: Tensor) -> Tensor:
+        width = images.shape[-1]
+        parts = (
+            weight * F.pad(images, (distance, 0))[..., :width]
+            for distance, weight in enumerate(weights)
+        )
+        return torch.stack(tuple(parts)).sum(0)
+
+    return paint
+
+
+def valleys(centres: Sequence[float], curvatures: Sequence[float], kink: float) -> OfTensor:
+    """A loss (B,) of latents (B, C, h, w) with a centre and a curvature for each of the batch.
+
+    Columns on the right are steeper than those on the left, by a factor of 3. The kink is a ridge
+    at 0, whose slope does not depend on the distance. So Adam's steps are no mere signs.
+    """
+
+    def loss_of(latents: Tensor) -> Tensor:
+        each = (-1, 1, 1, 1)
+        slopes = torch.linspace(0.5, 1.5, latents.shape[-1])
+        away = latents - torch.tensor(centres).view(each)
+        bowls = torch.tensor(curvatures).view(each) * slopes * away.square()
+        return (bowls + kink * latents.abs()).sum((1, 2, 3))
+
+    return loss_of
+
+
+FUNCTIONS: dict[str, Callable[..., OfTensor]] = {
+    "area means": area_means,
+    "smear": smear,
+    "valleys": valleys,
+}
+
+
+class Counted:
+    """A function that counts its calls."""
+
+    def __init__(self, function: OfTensor) -> None:
+        self._function = function
+        self.calls = 0
+
+    def __call__(self, given: Tensor) -> Tensor:
+        self.calls += 1
+        return self._function(given)
+
+
+def named(settings: dict[str, Any]) -> Counted:
+    """The function of these settings: "function" is its name, the rest are its arguments.
+
+    Raises:
+        CourseError: no function has that name.
+    """
+    name = settings["function"]
+    if name not in FUNCTIONS:
+        raise CourseError(f"a case has the functions {', '.join(FUNCTIONS)}, not {name!r}.")
+    return Counted(
+        FUNCTIONS[name](**{key: its for key, its in settings.items() if key != "function"})
+    )

@@ -19,6 +19,7 @@ from training import (
     tiny_clip,
     tiny_depth,
     tiny_sd,
+    tiny_sd_two_things,
     tiny_sd_vae,
     tiny_sdxl,
     tiny_sdxl_vae,
@@ -50,6 +51,7 @@ def make_all(*, build: Path, models: Path) -> None:
     judge.train(drawings, build=build, models=models)
     autoencoder = tiny_sd_vae.train(drawings, build=build, models=models)
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
+    tiny_sd_two_things.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from distillery.core.files import REPOSITORY
@@ -23,13 +21,14 @@ from distillery.core.images import to_pil
 from distillery.methods.guided_ddim import Predict, steered
 from distillery.methods.region_control import Way, region_predict
 from distillery.methods.strokes import first_step
-from distillery.metrics.judge import SIZE, Judge
+from distillery.metrics.judge import Judge
 from distillery.models.load import load_lora, load_prior
 from distillery.models.prior import Prior, guided_noise
-from distillery.toybox import Drawing, Factors, all_factors, draw_two, held_out
+from distillery.toybox import held_out
 from distillery.toybox.paintings import coarse_painting
 from reference import strokes
 from training.data import to_images
+from training.measure_two_things import Scene, scenes, verdicts
 
 SEED, TUNING_SEED = 41, 40
 STEPS, GUIDANCE, STRENGTH = 20, 5.0, 0.8
@@ -39,61 +38,6 @@ CPU = torch.device("cpu")
 EVERY: tuple[Way | None, ...] = (None, "attention", "hard", "regional", "composed")
 SOME: tuple[Way | None, ...] = (None, "regional", "composed")
 SHOWN = 12  # pictures of each row in the sheet
-
-
-@dataclass(frozen=True)
-class Scene:
-    """A drawing of two things and what one would say and paint to get it.
-
-    masks: (2, H, W), an ellipse round each thing, the left one first.
-    sides: what is to be on the left and on the right.
-    """
-
-    drawing: Drawing
-    prompt: str
-    words: tuple[str, str]
-    masks: Tensor
-    sides: tuple[Factors, Factors]
-
-
-def scenes(count: int, *, size: tuple[int, int], seed: int = SEED) -> list[Scene]:
-    """Pairs of any two things in any colours, held-out combinations as they come."""
-    g = np.random.default_rng(seed)
-    pool = all_factors()
-    made = []
-    for k in range(count):
-        front = pool[g.integers(len(pool))]
-        others = [f for f in pool if f.scene == front.scene and f.thing != front.thing]
-        drawing = draw_two(front, others[g.integers(len(others))], 1_000_000 * seed + k, size=size)
-        made.append(_asked(drawing, g))
-    return made
-
-
-def _asked(drawing: Drawing, g: np.random.Generator) -> Scene:
-    masks, middles = [], []
-    for label in (1, 2):
-        rows, columns = np.nonzero(drawing.labels == label)
-        masks.append(ellipse(rows, columns, drawing.labels.shape, slack=g.uniform(1.1, 1.4)))
-        middles.append(columns.mean())
-    order = np.argsort(middles)
-    left, right = (drawing.factors[k] for k in order)
-    words = tuple(str(f).removesuffix(f" {f.scene}") for f in (left, right))
-    prompt = f"{words[0]} and {words[1]} {left.scene}"
-    return Scene(
-        drawing, prompt, (words[0], words[1]), torch.stack([masks[k] for k in order]), (left, right)
-    )
-
-
-def ellipse(
-    rows: np.ndarray, columns: np.ndarray, size: tuple[int, ...], *, slack: float
-) -> Tensor:
-    """The mask (H, W) of an ellipse round pixels, `slack` times as large as one that touches."""
-    y, x = np.mgrid[: size[0], : size[1]]
-    square = [
-        ((at - (some.min() + some.max()) / 2) / ((np.ptp(some) + 1) / 2 * slack)) ** 2
-        for at, some in ((y, rows), (x, columns))
-    ]
-    return torch.from_numpy(square[0] + square[1] < 1).float()
 
 
 def predict_of(prior: Prior, scene: Scene, way: Way | None) -> Predict:
@@ -143,26 +87,6 @@ def pictures(
             x0 = step.x0
         drawn.append(prior.decode(x0).clamp(-1, 1))
     return torch.stack(drawn, dim=1)
-
-
-def verdicts(judge: Judge, images: Tensor, some: Sequence[Scene]) -> np.ndarray:
-    """Whether both things, both with colours, and the scene are right, (N, 3) bool.
-
-    Halves that are narrower than high get more of their edge, as the judge sees squares.
-    """
-    height, width = images.shape[-2:]
-    beside = max(0, SIZE - width // 2) // 2 if height == SIZE else 0
-    seen = [
-        judge.factors(F.pad(half, (beside, beside, 0, 0), mode="replicate"))
-        for half in (images[..., : width // 2], images[..., width // 2 :])
-    ]
-    rows = []
-    for k, scene in enumerate(some):
-        pairs = [(side[k], wanted) for side, wanted in zip(seen, scene.sides, strict=True)]
-        things = all(a.thing == b.thing for a, b in pairs)
-        colours = things and all(a.colour == b.colour for a, b in pairs)
-        rows.append([things, colours, all(a.scene == b.scene for a, b in pairs)])
-    return np.array(rows)
 
 
 def row(name: str, judge: Judge, images: Tensor, some: Sequence[Scene]) -> None:

@@ -15,6 +15,7 @@ from training import (
     measure_controls,
     measure_sd,
     measure_sdxl,
+    measure_two_things,
     tiny_caption,
     tiny_clip,
     tiny_depth,
@@ -43,6 +44,7 @@ def main() -> None:
     measure_sd.measure_all(models=args.models, logs=args.build)
     measure_sdxl.measure_sdxl(models=args.models)
     measure_controls.measure_controls(models=args.models)
+    measure_two_things.measure_two_things(models=args.models)
 
 
 def make_all(*, build: Path, models: Path) -> None:

@@ -329,12 +329,6 @@ def start_a_level_too_high(x0_src, eps, strength, timesteps, alphas_cumprod):
     return _noised(x0_src, eps, alphas_cumprod[timesteps[before]])
 
 
-@wrong(START, "N is the length of timesteps; their last entry is no step, but the end of the way.")
-def start_of_a_longer_way(x0_src, eps, strength, timesteps, alphas_cumprod):
-    count = len(timesteps)
-    return _noised(x0_src, eps, alphas_cumprod[timesteps[count - round(strength * count)]])
-
-
 @wrong(START, "t is the strength's part of all timesteps; take one that a step asks about.")
 def start_between_the_steps(x0_src, eps, strength, timesteps, alphas_cumprod):
     return _noised(x0_src, eps, alphas_cumprod[round(strength * (len(alphas_cumprod) - 1))])

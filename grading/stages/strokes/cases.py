@@ -34,17 +34,19 @@ MASKS = OTHER_CHANNELS | {
     FULL: "with paint everywhere",
     BARE: "where one picture has no paint",
 }
-ONE_STEP, NEAR_HALF = "one step", "near half"
+ONE_STEP, NEAR_HALF, LOW = "one step", "near half", "low"
 STRENGTHS = OTHER_CHANNELS | {
     EARLY: "with so little strength that one step is taken",
     LATE: "at strength 1",
     ONE_STEP: "in a way of one step",
     NEAR_HALF: "where strength * N is nearly a half more than a whole number",
+    LOW: "at a low strength",
 }
-NONE, LAST = "none", "last"
+NONE, LAST, AT_NOUGHT = "none", "last", "at nought"
 BURSTS = OTHER_CHANNELS | {
     NONE: "with no step of Adam",
     LAST: "before the last step",
+    AT_NOUGHT: "where the way ends at timestep 0",
     LATE: "with almost only noise",
 }
 SHARED, HARD, WORDLESS = "shared", "hard", "wordless"
@@ -141,8 +143,8 @@ def _way(inputs: RandomInputs) -> tuple[int, float]:
         return steps, 1.0
     if inputs.kind == EARLY:
         return steps, round(inputs.number(0, (0.6, 0.9)) / steps, 4)
-    taken = inputs.whole(7, (4, 6))
-    limits = {SINGLE: (0.1, 0.35), NEAR_HALF: (0.47, 0.48)}
+    taken = 2 if inputs.kind == LOW else inputs.whole(7, (4, 6))
+    limits = {SINGLE: (0.1, 0.35), NEAR_HALF: (0.47, 0.48), LOW: (0.1, 0.2)}
     part = inputs.number(-0.2, inputs.of_kind(limits, (-0.4, -0.1)))
     return steps, round((taken + part) / steps, 4)
 
@@ -157,7 +159,7 @@ def _timesteps(inputs: RandomInputs, steps: int, count: int) -> Tensor:
     """Falling, (N + 1,), not evenly; the last is -1 or 0."""
     way = torch.linspace(1, 0, steps + 1)[:-1] ** inputs.number(1.2, (1.1, 1.5))
     first = count - 1 - inputs.whole(9, (1, 20))
-    end = 0 if inputs.kind in (LATE, NEAR_HALF) else -1
+    end = 0 if inputs.kind in (LATE, NEAR_HALF, AT_NOUGHT) else -1
     return torch.cat([(first * way).round().long(), torch.tensor([end])])
 
 
@@ -177,7 +179,9 @@ def burst(inputs: RandomInputs) -> Case:
     """Losses with a kink, so that Adam's steps depend on all gradients before."""
     alphas_cumprod = _alphas_cumprod(inputs)
     steps = inputs.whole(8, (6, 9))
-    index = {LAST: steps - 1, LATE: 0}.get(inputs.kind, inputs.whole(4, (3, 4)))
+    index = {LAST: steps - 1, AT_NOUGHT: steps - 1, LATE: 0}.get(
+        inputs.kind, inputs.whole(4, (3, 4))
+    )
     x0 = pictures(inputs, inputs.batch)
     tensors = {
         "x0": x0,

@@ -329,6 +329,12 @@ def start_a_level_too_high(x0_src, eps, strength, timesteps, alphas_cumprod):
     return _noised(x0_src, eps, alphas_cumprod[timesteps[before]])
 
 
+@wrong(START, "N is the length of timesteps; their last entry is no step, but the end of the way.")
+def start_of_a_longer_way(x0_src, eps, strength, timesteps, alphas_cumprod):
+    count = len(timesteps)
+    return _noised(x0_src, eps, alphas_cumprod[timesteps[count - round(strength * count)]])
+
+
 @wrong(START, "t is the strength's part of all timesteps; take one that a step asks about.")
 def start_between_the_steps(x0_src, eps, strength, timesteps, alphas_cumprod):
     return _noised(x0_src, eps, alphas_cumprod[round(strength * (len(alphas_cumprod) - 1))])
@@ -611,6 +617,15 @@ def burst_never_without_noise(
 ):
     latents = _optimised(loss_of, x0, grad_steps, learning_rate)
     return _noised(latents, eps, alphas_cumprod[timesteps[index + 1].clamp(min=0)])
+
+
+@wrong(BURST, "timestep 0 is taken as the end of the way; only -1 has no noise.")
+def burst_without_noise_at_nought(
+    loss_of, x0, eps, timesteps, index, alphas_cumprod, grad_steps, learning_rate
+):
+    latents = _optimised(loss_of, x0, grad_steps, learning_rate)
+    t = timesteps[index + 1]
+    return _noised(latents, eps, alphas_cumprod[t] if t > 0 else torch.ones(()))
 
 
 @wrong(BURST, "the square roots of the two factors of the noise are missing.")

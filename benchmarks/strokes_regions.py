@@ -1,4 +1,4 @@
-"""Two things in their own regions: `python -m benchmarks.strokes_regions`, about half an hour.
+"""Two things in their own regions: `python -m benchmarks.strokes_regions`, about an hour.
 
 For the same prompts and noise, each way of region control with and without the adapter for scenes
 of two things: how often the judge finds both things in their own halves, both with their colours,

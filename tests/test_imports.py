@@ -47,6 +47,7 @@ FOLDERS = {
     "distillery": SIDE
     | {"metrics": {"core", "models", "toybox"}}
     | {room: set(CHAIN[:floor]) for floor, room in enumerate(CHAIN[:4])}
+    | {"models": {"core", "toybox"}}
     | {room: {*CHAIN[:floor], *SIDE, "metrics"} for floor, room in enumerate(CHAIN) if floor > 3},
     "grading": {room: set(GRADING[:floor]) for floor, room in enumerate(GRADING)},
 }

@@ -28,7 +28,7 @@ from training.data import to_images, trained_factors
 from training.export import replacing
 from training.tiny_sd import CAPTION_DROPOUT, min_snr, weighted_error
 
-STEPS, SEED, RANK = 6000, 31, 16
+STEPS, SEED, RANK = 4200, 31, 16
 SCENES_OF_A_SIZE = 4000
 SIZES = {(64, 128): 10, (64, 64): 18}  # and the pictures of a batch
 WIDE_SHARE = 0.7

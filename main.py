@@ -149,7 +149,7 @@ def draw(flags: dict[str, Any]) -> None:
 
 
 def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
-    """A run of the kind of that name; returns its picture, or nothing where none was to be drawn."""
+    """A run of the kind of that name; returns its picture's file, if one was to be drawn."""
     from distillery.core.notes import warnings_in_a_line
     from distillery.runs.kind import draw, is_begun
 
@@ -183,8 +183,10 @@ def strokes(flags: dict[str, Any]) -> None:
     output = flags.pop("output_img", None)
     if output is not None:
         strokes_cli.check_output(output)
-    strokes_cli.say_unused(flags)
+    unused = strokes_cli.unused(flags)
     picture = carry_out("strokes", flags)
+    if picture is not None and unused:
+        print(f"note: {unused}", file=sys.stderr)
     if picture is not None and output is not None:
         strokes_cli.write_output(picture, output)
         print(output)

@@ -149,7 +149,7 @@ def place_in(picture: tuple[int, int], frame: Frame) -> tuple[int, int, int, int
 
 
 def fitted(painting: Image.Image, frame: Frame) -> Image.Image:
-    """A painting (RGBA) in the frame; strips that it leaves free are not painted, with a warning."""
+    """A painting (RGBA) in the frame; a warning says which strips it leaves free."""
     left, top, width, height = place_in(painting.size, frame)
     if (width, height) == painting.size == frame[::-1]:
         return painting

@@ -73,10 +73,11 @@ def fitting(
             "labels must have the painting's aspect."
         )
     if labels.count != len(words):
+        found, given = ", ".join(labels.names) or "nothing but black", ", ".join(words)
         raise CourseError(
-            f"{name} has {counted(labels.count, 'region')} ({', '.join(labels.names) or 'all black'}) "
-            f"and there {'is' if len(words) == 1 else 'are'} {counted(len(words), 'word')} "
-            f"({', '.join(words)}); give one word for each region."
+            f"{name} has {counted(labels.count, 'region')} ({found}) for "
+            f"{counted(len(words), 'word')} ({given}); give one word for each region, and leave "
+            "black or transparent what belongs to none."
         )
     return labels
 
@@ -134,7 +135,7 @@ def _by_colour(picture: Image.Image) -> tuple[np.ndarray, list[str]]:
 
 
 def fitted_labels(labels: Labels, frame: Frame) -> Labels:
-    """The labels at the picture's size, each pixel that of the nearest one; as the painting lies."""
+    """The labels at the picture's size, by the nearest pixel, lying there as the painting does."""
     height, width = labels.numbers.shape
     left, top, w, h = place_in((width, height), frame)
     picture = Image.fromarray(labels.numbers.astype(np.uint8)).resize(
@@ -153,7 +154,9 @@ def masks_of(labels: Labels, words: Sequence[str], prior: Prior) -> Tensor:
     """
     numbers = torch.from_numpy(labels.numbers)
     masks = torch.stack([numbers == k + 1 for k in range(labels.count)]).float()
-    rows, columns = coarsest_attention(prior, latent_size(prior, numbers.shape))
+    rows, columns = coarsest_attention(
+        prior, latent_size(prior, (numbers.shape[0], numbers.shape[1]))
+    )
     least = math.ceil(0.5 * numbers.numel() / (rows * columns))
     for word, mask in zip(words, masks, strict=True):
         if mask.sum() < least:

@@ -74,7 +74,9 @@ class GradOPStroke2ImgPipeline:
         *,
         implementation: str = "guidance",
     ) -> GradOPStroke2ImgPipeline:
-        """Load a preset, a folder that diffusers saved, or a Stable Diffusion of the hub, on the CPU.
+        """Load a preset, a folder that diffusers saved, or a Stable Diffusion of the hub.
+
+        It is on the CPU; `to` moves it.
 
         Args:
             torch_dtype: of the weights, by default float32.
@@ -132,7 +134,7 @@ class GradOPStroke2ImgPipeline:
             image: a painting for all prompts, or a list with one for each; PIL's or a path.
             strength: the part of the way from noise that is left when the bursts begin.
             generator: one for all, or a list with one for each picture; by default a fresh one.
-            options: further settings by name; `regions`, a picture of labels (PIL's or a path), with
+            options: further settings by name; `regions`, a picture of labels, PIL's or a path, with
                 `words`, "cat,car".
 
         Raises:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
@@ -23,14 +24,9 @@ from distillery.core.settings import (
 )
 from distillery.methods.settings import IMPLEMENTATIONS
 
-METHODS = (
-    "gradop+",
-    "gradop+x0",
-    "sdedit",
-    "sdedit-stochastic",
-    "low-frequencies",
-    "x0-guidance",
-)
+if TYPE_CHECKING:
+    from distillery.methods.stroke_methods import Knobs
+
 WAYS = ("attention", "hard", "regional", "composed")
 GUIDES = ("linear", "decoder")
 OPERATORS = ("gaussian", "area", "median")
@@ -50,7 +46,11 @@ class StrokeSettings(Declared):
     prompt: str = setting(REQUIRED, Text(), "what to draw")
     img_path: str = setting("", Text(), "the stroke painting; what is transparent is not painted")
     negative_prompt: str = setting("", Text(), "what to steer away from")
-    method: str = setting("gradop+", Choice(METHODS), "one of " + ", ".join(METHODS))
+    method: str = setting(
+        "gradop+",
+        Text(),
+        "gradop+, gradop+x0, sdedit, sdedit-stochastic, low-frequencies or x0-guidance",
+    )
     strength: float = setting(
         None,
         Real(above=0, high=1),
@@ -60,13 +60,13 @@ class StrokeSettings(Declared):
     end: float = setting(
         None,
         Real(low=0, high=1),
-        "the part that is left when it ceases to act (of some methods)",
+        "the part that is left when it ceases to act (all but gradop+ and sdedit)",
         by_default="depends on the method",
     )
     num_iterative_steps: int = setting(
         3, Whole(1, 1000), "steps that are followed by a burst of optimisation (gradop+)"
     )
-    grad_steps_per_iter: int = setting(12, Whole(0, 1000), "steps of Adam in each burst (gradop+)")
+    grad_steps_per_iter: int = setting(12, Whole(1, 1000), "steps of Adam in each burst (gradop+)")
     learning_rate: float = by_model(Real(above=0), "of Adam, in units of the latents (gradop+)")
     weight: float = setting(1.0, Real(low=0), "of the guidance in each step (x0-guidance)")
     guide: str = setting(
@@ -77,8 +77,12 @@ class StrokeSettings(Declared):
     operator: str = setting(
         "gaussian", Choice(OPERATORS), "how a picture is painted coarsely: gaussian, area or median"
     )
-    width: float = by_model(
-        Real(above=0, high=1), "of a stroke in the operator, as a part of the shorter side"
+    width: float = setting(
+        None,
+        Real(above=0, high=1),
+        "of the operator's strokes, or of the filter of low-frequencies, as a part of the shorter "
+        "side",
+        by_default="depends on the model and the method",
     )
 
     regions: str = setting("", Text(), "picture of labels: where the words apply")
@@ -122,14 +126,19 @@ class StrokeSettings(Declared):
 
     def __post_init__(self) -> None:
         # These import torch, which takes seconds; a parser of flags is made without it.
-        from distillery.methods.stroke_methods import DEFAULTS
+        from distillery.methods.stroke_methods import DEFAULTS, KNOBS, METHODS
         from distillery.models.presets import suits
 
         self.check("prompt", "img_path", "model", "method", "regions", "words")
         if not self.prompt.strip():
             raise CourseError("the prompt is empty: say in a few words what to draw.")
+        if self.method not in METHODS:
+            raise CourseError(f"unknown method {self.method!r}: choose {', '.join(METHODS)}.")
         knobs = DEFAULTS[self.method]
-        self.fill_in(strength=knobs.strength, end=knobs.end, **suits(self.model, "strokes"))
+        self.fill_in(strength=knobs.strength, end=knobs.end)
+        if "width" in KNOBS[self.method]:
+            self.fill_in(width=knobs.width)
+        self.fill_in(**suits(self.model, "strokes"))
         self._fill_in_lora()
         self.check()
         self._check_regions()
@@ -167,9 +176,9 @@ class StrokeSettings(Declared):
 
     def _check_steps(self) -> None:
         """Refuse what leaves the method no step to act in."""
-        from distillery.methods.stroke_methods import Knobs, check
+        from distillery.methods.stroke_methods import check
 
-        check(self.method, Knobs(strength=self.strength, end=self.end), steps=self.steps)
+        check(self.method, self.knobs(), steps=self.steps)
         # After the last step there is no burst, because nothing would come after it.
         room = round(self.strength * self.steps) - 1
         if self.method.startswith("gradop+") and self.num_iterative_steps > room:
@@ -178,6 +187,13 @@ class StrokeSettings(Declared):
                 f"that a burst may follow, and num_iterative_steps is {self.num_iterative_steps}; "
                 "lower it, raise the strength, or take more steps."
             )
+
+    def knobs(self) -> Knobs:
+        """What the methods of `stroke_methods` read of the settings."""
+        from distillery.methods.stroke_methods import Knobs
+
+        names = {field.name for field in fields(Knobs)} & {field.name for field in fields(self)}
+        return Knobs(**{name: getattr(self, name) for name in names})
 
     @property
     def title(self) -> str:

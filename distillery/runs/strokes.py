@@ -21,9 +21,10 @@ from distillery.core.images import to_png_bytes
 from distillery.core.notes import warnings_in_a_line
 from distillery.methods import stroke_methods
 from distillery.methods.guided_ddim import Predict, fresh_noise, steered
+from distillery.methods.painting_operators import operator
 from distillery.methods.region_control import Way, region_predict
-from distillery.methods.stroke_methods import Knobs
-from distillery.methods.strokes import Painting, StrokeFunctions
+from distillery.methods.strokes import Paint, Painting, StrokeFunctions
+from distillery.models.latent_rgb import latent_rgb
 from distillery.models.load import load_lora, load_prior
 from distillery.models.prior import Prior, guided_noise
 from distillery.runs import painting_file, region_labels
@@ -148,26 +149,44 @@ def _beginning(
     timesteps: Tensor,
     seeds: Sequence[int],
 ) -> stroke_methods.Beginning:
-    knobs = Knobs(
-        strength=settings.strength,
-        end=settings.end,
-        num_iterative_steps=settings.num_iterative_steps,
-        grad_steps_per_iter=settings.grad_steps_per_iter,
-        learning_rate=settings.learning_rate,
-        weight=settings.weight,
-    )
-    decode, paint = prior.decode_with_grad, partial(functions.paint, width=settings.width)
+    """The method at its beginning, once all functions that it will call are known to be written."""
+    paint = operator(settings.operator, functions, painting, settings.width)
+    _call_once(functions, settings, painting, paint, timesteps, prior.alphas_cumprod)
+    # The map is fitted on drawings, which takes a moment; only these methods ask for it.
+    linear = settings.guide == "linear" and settings.method in stroke_methods.NEED_DECODER
     return stroke_methods.begin(
         settings.method,
         functions,
         painting,
-        knobs,
+        settings.knobs(),
         timesteps=timesteps,
         alphas_cumprod=prior.alphas_cumprod,
         noise=fresh_noise(tuple(painting.latents.shape[1:]), seeds, device=prior.device),
-        decode=decode,
+        decode=latent_rgb(prior) if linear else prior.decode_with_grad,
         paint=paint,
     )
+
+
+def _call_once(
+    functions: StrokeFunctions,
+    settings: StrokeSettings,
+    painting: Painting,
+    paint: Paint,
+    timesteps: Tensor,
+    alphas_cumprod: Tensor,
+) -> None:
+    """Call what the method will call later on, so that a stub speaks before any step is taken."""
+    latents = painting.latents
+    if settings.method.endswith("-frequencies"):
+        functions.paint(latents, settings.width)
+    if settings.method in stroke_methods.NEED_DECODER:
+        functions.faithfulness_loss(paint, painting.image, painting.image, painting.mask)
+    if settings.method == "x0-guidance":
+        functions.x0_estimate(latents, latents, alphas_cumprod[timesteps[:1]].view(1, 1, 1, 1))
+    if settings.method.startswith("gradop+"):
+        functions.burst(
+            lambda x0: x0.sum((1, 2, 3)), latents, latents, timesteps, 0, alphas_cumprod, 0, 0.1
+        )
 
 
 def module_name(settings: StrokeSettings) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,16 +76,16 @@ def write_output(picture: Path, path: Path) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def say_unused(flags: Mapping[str, Any]) -> None:
-    """Say in a line which of the given flags change nothing with the given method."""
+def unused(flags: Mapping[str, Any]) -> str:
+    """Which of the given flags change nothing with the given method, in a sentence, or nothing."""
     from distillery.methods.stroke_methods import KNOBS, NEED_DECODER
 
     method = flags.get("method", "gradop+")
     if method not in KNOBS or "config" in flags:
-        return
-    knobs = {name for names in KNOBS.values() for name in names} - set(KNOBS[method])
-    if method not in NEED_DECODER:
-        knobs |= {"guide", "operator", "width"}
-    unused = sorted(knobs & set(flags))
-    if unused:
-        print(f"note: {method} has no use for {', '.join(unused)}.", file=sys.stderr)
+        return ""
+    its = set(KNOBS[method])
+    if method in NEED_DECODER:
+        its |= {"guide", "operator", "width"}
+    all_knobs = {"guide", "operator", *(name for names in KNOBS.values() for name in names)}
+    useless = sorted((all_knobs - its) & set(flags))
+    return f"{method} has no use for {', '.join(useless)}." if useless else ""

@@ -4,9 +4,14 @@ What GradOP+ reaches by optimisation has a closed form if the painting operator 
 low frequencies and the loss is measured in latents: x0 + f(y) - f(x0) is the nearest latents with
 the painting's layout. Its relatives for clean pictures are ILVR (Choi et al. 2021, arXiv
 2108.02938) and, for null-space parts, DDNM (Wang et al. 2022, arXiv 2212.00490).
+
+The filter may change on the way. While there is much noise the painting decides nearly all, and
+the next noise hides what is too flat in it; later it should decide less, so the filter gets wider.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from torch import Tensor
 
@@ -22,7 +27,7 @@ def replaced_between(
     end: int,
     painting: Painting,
     *,
-    paint: Paint,
+    paint_of: Callable[[int], Paint],
     timesteps: Tensor,
     alphas_cumprod: Tensor,
     noise: Noise,
@@ -32,15 +37,17 @@ def replaced_between(
     The others are plain DDIM.
 
     Args:
-        paint: the low-pass filter, on latents.
+        paint_of: the low-pass filter, on latents, of each step's index.
     """
     mask = painting.latent_mask.to(painting.latents.dtype)
-    painted = paint(mask).clamp(min=LEAST)  # so that means go over painted cells alone
 
     def change(its: Prediction) -> Tensor:
         if not first <= its.index < end:
             return its.xt_next
-        x0 = its.x0 + paint(mask * (painting.latents - its.x0)) / painted
+        paint = paint_of(its.index)
+        # Divided by what the filter leaves of the mask, means go over painted cells alone.
+        low = paint(mask * (painting.latents - its.x0)) / paint(mask).clamp(min=LEAST)
+        x0 = its.x0 + low
         alpha_bar = level(alphas_cumprod, timesteps[its.index + 1])
         return painting.where_painted(add_noise(x0, noise(its.index), alpha_bar), its.xt_next)
 

@@ -23,8 +23,12 @@ class Knobs:
     num_iterative_steps: how many steps are followed by a burst of optimisation.
     grad_steps_per_iter: how many steps of Adam a burst has.
     learning_rate: of Adam, in units of the latents.
-    weight: of the guidance inside a step.
-    width: of the low-pass filter on latents, as a part of their shorter side.
+    weight: of the guidance inside a step, times alpha_bar: so x0 moves by weight * (1 - alpha_bar)
+        along its own gradient, less as it becomes certain.
+    width: of the low-pass filter on latents, as a part of their shorter side; where the filter
+        fades, at first.
+    last_width: the width at the last step before `end`; between them it grows by a constant factor
+        a step.
     """
 
     strength: float = 0.8
@@ -34,6 +38,7 @@ class Knobs:
     learning_rate: float = 0.1
     weight: float = 1.0
     width: float = 0.6 / 16
+    last_width: float = 0.6 / 16
 
 
 KNOBS: Mapping[str, tuple[str, ...]] = {
@@ -42,6 +47,7 @@ KNOBS: Mapping[str, tuple[str, ...]] = {
     "gradop+": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "gradop+x0": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "low-frequencies": ("strength", "end", "width"),
+    "fading-frequencies": ("strength", "end", "width", "last_width"),
     "x0-guidance": ("strength", "end", "weight"),
 }
 METHODS = tuple(KNOBS)
@@ -50,7 +56,8 @@ DEFAULTS: Mapping[str, Knobs] = {
     "sdedit-stochastic": Knobs(strength=0.6, end=0.5),
     "gradop+": Knobs(strength=0.8),
     "gradop+x0": Knobs(strength=0.8),
-    "low-frequencies": Knobs(strength=0.95, end=0.6),
+    "low-frequencies": Knobs(strength=0.95, end=0.7),
+    "fading-frequencies": Knobs(strength=0.95, end=0.7, width=0.45 / 16, last_width=0.9 / 16),
     "x0-guidance": Knobs(strength=0.95, end=0.5),
 }
 NEED_DECODER = ("gradop+", "gradop+x0", "x0-guidance")  # its gradient; the others stay in latents
@@ -115,20 +122,23 @@ def begin(
         return Beginning(xt, start, change)
 
     pure = noise(BEGINNING)
-    if name == "low-frequencies":
+    if name.endswith("-frequencies"):
+        last_width = knobs.last_width if name == "fading-frequencies" else knobs.width
+        widths = even_widths(knobs.width, last_width, first, end)
 
-        def filtered(latents: Tensor) -> Tensor:
-            return functions.paint(latents, knobs.width)
+        def paint_of(index: int) -> Paint:
+            return lambda latents: functions.paint(latents, widths[index])
 
         replaced = low_frequencies.replaced_between(
-            first, end, painting, paint=filtered, **way, noise=noise
+            first, end, painting, paint_of=paint_of, **way, noise=noise
         )
         return Beginning(pure, 0, replaced)
     loss_of = gradop.loss_on(functions, painting, decode=decode, paint=paint)
     if name == "x0-guidance":
 
         def weight_of(index: int) -> float:
-            return knobs.weight if first <= index < end else 0.0
+            alpha_bar = float(alphas_cumprod[timesteps[index]])
+            return knobs.weight * alpha_bar if first <= index < end else 0.0
 
         return Beginning(
             pure, 0, x0_guidance.guided(functions, painting, loss_of, weight_of, **way)
@@ -138,6 +148,12 @@ def begin(
     )
     kind = gradop.as_released if name == "gradop+" else gradop.on_x0
     return Beginning(pure, 0, kind(functions, painting, loss_of, bursts, **way, noise=noise))
+
+
+def even_widths(width: float, last_width: float, first: int, end: int) -> dict[int, float]:
+    """Index -> width, from `width` at the step `first` to `last_width` at the one before `end`."""
+    growth = (last_width / width) ** (1 / max(1, end - 1 - first))
+    return {index: width * growth ** (index - first) for index in range(first, end)}
 
 
 def _by_index(first: int, before: Change, after: Change) -> Change:

@@ -613,15 +613,6 @@ def burst_never_without_noise(
     return _noised(latents, eps, alphas_cumprod[timesteps[index + 1].clamp(min=0)])
 
 
-@wrong(BURST, "timestep 0 is taken as the end of the way; only -1 has no noise.")
-def burst_without_noise_at_nought(
-    loss_of, x0, eps, timesteps, index, alphas_cumprod, grad_steps, learning_rate
-):
-    latents = _optimised(loss_of, x0, grad_steps, learning_rate)
-    t = timesteps[index + 1]
-    return _noised(latents, eps, alphas_cumprod[t] if t > 0 else torch.ones(()))
-
-
 @wrong(BURST, "the square roots of the two factors of the noise are missing.")
 def burst_without_roots(
     loss_of, x0, eps, timesteps, index, alphas_cumprod, grad_steps, learning_rate

@@ -37,8 +37,9 @@ KNOB = Knobs(
     end=0.3,
     num_iterative_steps=2,
     grad_steps_per_iter=3,
-    weight=0.05,
+    weight=2.0,
     width=LOW_PASS,
+    last_width=LOW_PASS * 1.331,
 )
 
 
@@ -173,13 +174,15 @@ def expected(name: str, batch: int, *, hole: bool) -> list[Tensor]:
         if name.startswith("gradop") and first <= i < first + 2:
             pulled = by.adam(plain if name == "gradop+" else x0, 3, 0.1)
             new = by.noised(pulled, by.noise(i), i + 1)
-        if name == "low-frequencies" and first <= i < end:
-            low = by.blur(by.m * (by.y - x0), LOW_PASS) / by.blur(by.m, LOW_PASS).clamp(min=1e-6)
+        if name.endswith("-frequencies") and first <= i < end:
+            # Four steps: the width grows three times, by 1.1 each.
+            width = LOW_PASS * (1.1 ** (i - first) if name == "fading-frequencies" else 1)
+            low = by.blur(by.m * (by.y - x0), width) / by.blur(by.m, width).clamp(min=1e-6)
             new = by.noised(x0 + low, by.noise(i), i + 1)
         if name == "x0-guidance" and first <= i < end:
             a = by.a[i]
             gradient = 105 * by.gradient(x0) / a**0.5
-            eps = by.eps(xt, i) + 0.05 * (1 - a) ** 0.5 * gradient
+            eps = by.eps(xt, i) + 2.0 * a * (1 - a) ** 0.5 * gradient
             new = by.noised((xt - (1 - a) ** 0.5 * eps) / a**0.5, eps, i + 1)
         xt = torch.where(painted, new, plain)
         found.append(xt)
@@ -267,8 +270,9 @@ def test_every_knob_of_a_method_changes_its_pictures() -> None:
         "num_iterative_steps": 1,
         "grad_steps_per_iter": 5,
         "learning_rate": 0.2,
-        "weight": 0.1,
+        "weight": 3.0,
         "width": 0.4,
+        "last_width": 0.5,
     }
     for name, knobs in KNOBS.items():
         usual = way(beginning(name, y, KNOB), 1)[-1]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WAYS = ("attention", "hard", "regional", "composed")
 GUIDES = ("linear", "decoder")
 OPERATORS = ("gaussian", "area", "median")
+SIGMAS = {"area": 4, "median": 4}  # of a Gaussian, in a square that blurs about as much
 TWO_THINGS = "data/models/tiny-sd-two-things"  # taught tiny-sd scenes of two things
 NO_LORA = "none"
 
@@ -49,7 +50,8 @@ class StrokeSettings(Declared):
     method: str = setting(
         "gradop+",
         Text(),
-        "gradop+, gradop+x0, sdedit, sdedit-stochastic, low-frequencies or x0-guidance",
+        "gradop+, gradop+x0, sdedit, sdedit-stochastic, low-frequencies, fading-frequencies or "
+        "x0-guidance",
     )
     strength: float = setting(
         None,
@@ -82,7 +84,13 @@ class StrokeSettings(Declared):
         Real(above=0, high=1),
         "of the operator's strokes, or of the filter of low-frequencies, as a part of the shorter "
         "side",
-        by_default="depends on the model and the method",
+        by_default="depends on the model, the operator and the method",
+    )
+    last_width: float = setting(
+        None,
+        Real(above=0, high=1),
+        "of the filter of fading-frequencies at its last step",
+        by_default="depends on the method",
     )
 
     regions: str = setting("", Text(), "picture of labels: where the words apply")
@@ -135,10 +143,13 @@ class StrokeSettings(Declared):
         if self.method not in METHODS:
             raise CourseError(f"unknown method {self.method!r}: choose {', '.join(METHODS)}.")
         knobs = DEFAULTS[self.method]
-        self.fill_in(strength=knobs.strength, end=knobs.end)
-        if "width" in KNOBS[self.method]:
-            self.fill_in(width=knobs.width)
-        self.fill_in(**suits(self.model, "strokes"))
+        self.fill_in(strength=knobs.strength, end=knobs.end, last_width=knobs.last_width)
+        suitable = dict(suits(self.model, "strokes"))
+        sigma = suitable.pop("width")
+        filters = "width" in KNOBS[self.method]
+        self.fill_in(
+            width=knobs.width if filters else SIGMAS.get(self.operator, 1) * sigma, **suitable
+        )
         self._fill_in_lora()
         self.check()
         self._check_regions()

@@ -5,6 +5,7 @@ python main.py --prompt "a red boat" --loss_type pds --edit_prompt "a blue boat"
 python main.py --pairs data/prompt_img_pairs.json
 python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
 python main.py sample --prompt "a red boat" --count 4
+python main.py strokes --prompt "a red boat in the snow" --img_path PAINTING.png --method sdedit
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
 """
@@ -18,18 +19,20 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distillery.core.cli import Arguments, exit_status, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.settings import declared
 from distillery.pixelart import cli as pixelart_cli
+from distillery.runs import strokes_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
 from distillery.runs.registry import KINDS, kind_named, settings_of
 
 if TYPE_CHECKING:
     from distillery.runs.kind import Kind
 
+Result = TypeVar("Result")
 SAY_WHAT = "say what to draw, for example --prompt 'a red boat on a frozen river'"
 
 
@@ -42,7 +45,7 @@ class Command:
     """
 
     flags: Callable[[Sequence[str]], dict[str, Any]]
-    work: Callable[[dict[str, Any]], None]
+    work: Callable[[dict[str, Any]], object]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -145,8 +148,8 @@ def draw(flags: dict[str, Any]) -> None:
         carry_out("draw", flags)
 
 
-def carry_out(name: str, flags: dict[str, Any]) -> None:
-    """A run of the kind of that name."""
+def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
+    """A run of the kind of that name; returns its picture's file, if one was to be drawn."""
     from distillery.core.notes import warnings_in_a_line
     from distillery.runs.kind import draw, is_begun
 
@@ -156,20 +159,37 @@ def carry_out(name: str, flags: dict[str, Any]) -> None:
     with warnings_in_a_line():
         settings = settings_from(settings_of(name), flags)
         if only_print:
-            return print(settings.to_yaml(), end="")
+            print(settings.to_yaml(), end="")
+            return None
         kind.check(settings)
     method_of(kind, settings)  # who lacks it should not wait for the model
     settings = kind.completed(settings)
     prior = kind.load(settings)
 
-    def work(settings: Any) -> None:
+    def work(settings: Any) -> Path:
         method = method_of(kind, settings)
-        print(draw(kind, prior, method, settings, out=out, extras=extras).picture)
+        picture = draw(kind, prior, method, settings, out=out, extras=extras).picture
+        print(picture)
+        return picture
 
     if not kind.module_name(settings):
         return work(settings)
     begun = is_begun(replace(settings, implementation="reference"), out)
-    with_either_code(kind, work, settings, nobody_chose=nobody_chose, begun=begun)
+    return with_either_code(kind, work, settings, nobody_chose=nobody_chose, begun=begun)
+
+
+def strokes(flags: dict[str, Any]) -> None:
+    """A picture from a stroke painting, written to another file too if one is named."""
+    output = flags.pop("output_img", None)
+    if output is not None:
+        strokes_cli.check_output(output)
+    unused = strokes_cli.unused(flags)
+    picture = carry_out("strokes", flags)
+    if picture is not None and unused:
+        print(f"note: {unused}", file=sys.stderr)
+    if picture is not None and output is not None:
+        strokes_cli.write_output(picture, output)
+        print(output)
 
 
 def edit_pairs(flags: dict[str, Any]) -> None:
@@ -201,8 +221,8 @@ def edit_pairs(flags: dict[str, Any]) -> None:
 
 
 def with_either_code(
-    kind: Kind, work: Callable[[Any], None], settings: Any, *, nobody_chose: bool, begun: bool
-) -> None:
+    kind: Kind, work: Callable[[Any], Result], settings: Any, *, nobody_chose: bool, begun: bool
+) -> Result:
     """Work by the settings; by the reference where their code is to do and nobody chose it.
 
     What the reference has `begun` it goes on with, as long as anything is to do.
@@ -212,12 +232,12 @@ def with_either_code(
     if may_change and begun and has_to_dos(method_of(kind, settings)):
         return work(reference)
     try:
-        work(settings)
+        return work(settings)
     except NotImplementedError as error:
         if not (may_change and is_to_do(error)):
             raise
         print(f"note: {error} The reference draws instead.", file=sys.stderr)
-        work(reference)
+        return work(reference)
 
 
 def is_to_do(error: NotImplementedError) -> bool:
@@ -280,6 +300,7 @@ COMMANDS = {
     **{name: Command(partial(kind_flags, name), partial(carry_out, name)) for name in KINDS},
     "draw": Command(draw_flags, draw),
     "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
+    "strokes": Command(strokes_cli.flags_from, strokes),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
 }

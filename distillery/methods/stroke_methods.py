@@ -52,7 +52,7 @@ KNOBS: Mapping[str, tuple[str, ...]] = {
 }
 METHODS = tuple(KNOBS)
 DEFAULTS: Mapping[str, Knobs] = {
-    "sdedit": Knobs(strength=0.7),
+    "sdedit": Knobs(strength=0.8),
     "sdedit-stochastic": Knobs(strength=0.6, end=0.5),
     "gradop+": Knobs(strength=0.8),
     "gradop+x0": Knobs(strength=0.8),

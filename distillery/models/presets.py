@@ -66,6 +66,12 @@ SD_GUIDANCE = {
 SETTINGS: dict[str, dict[str, Any]] = {
     "draw": {"learning_rate": 0.1, "steps": 500, "lora_learning_rate": 1e-4, "identity": 1.0},
     "sample": {"guidance_scale": 7.5, "steps": 50},
+    "strokes": {  # of GradOP+'s release; 7 of 512 pixels
+        "guidance_scale": 7.5,
+        "steps": 50,
+        "learning_rate": 0.1,
+        "width": 0.0137,
+    },
     "initial_grid": {"guidance_scale": 7.5, "steps": 50},
     "pixelart": {
         "guidance_scale": 41.0,
@@ -86,6 +92,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 TINY_SETTINGS: dict[str, dict[str, Any]] = {
     "draw": {"learning_rate": 0.05, "steps": 250, "lora_learning_rate": 2e-3, "identity": 0.15},
     "sample": {"guidance_scale": 5.0, "steps": 30},
+    "strokes": {"guidance_scale": 5.0, "steps": 20, "learning_rate": 0.1, "width": 0.0156},
     "initial_grid": {"guidance_scale": 4.0, "steps": 30},
     "pixelart": {  # tuned on tiny-sdxl
         "guidance_scale": 7.5,
@@ -211,6 +218,7 @@ PRESETS: dict[str, Preset] = {
                 **SETTINGS,
                 "draw": {**SETTINGS["draw"], "learning_rate": 0.05, "steps": 200},
                 "sample": {"guidance_scale": 1.0, "steps": 30},
+                "strokes": {**SETTINGS["strokes"], "guidance_scale": 1.0, "steps": 30},
             },
             memory_gb=0.1,
         ),

@@ -118,6 +118,7 @@ class StableDiffusionPrior(Prior):
     def __init__(self, pipeline: Any, *, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.pipeline = pipeline.to(self.device)
+        self.saved_scheduler = type(pipeline.scheduler).__name__
         self.pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
         self.pipeline.set_progress_bar_config(disable=True)
         for module in pipeline.components.values():

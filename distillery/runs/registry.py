@@ -34,6 +34,11 @@ KINDS = {
         "distillery.runs.sample",
         "Draw pictures of a prompt by DDIM, the plain sampler that all else is compared with.",
     ),
+    "strokes": Entry(
+        "distillery.runs.stroke_settings.StrokeSettings",
+        "distillery.runs.strokes",
+        "Turn a stroke painting and a prompt into a picture that keeps the painting's layout.",
+    ),
 }
 
 

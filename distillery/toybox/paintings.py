@@ -89,6 +89,118 @@ def scribbles(drawing: Drawing, seed: int) -> np.ndarray:
     return sheet.rgba()
 
 
+def hatched(drawing: Drawing, seed: int) -> np.ndarray:
+    """As with crayons: the bands hatched lightly, the things densely and with an outline.
+
+    Returns:
+        (H, W, 4) uint8; paper shows between the lines, with alpha below 255.
+    """
+    g = np.random.default_rng(seed)
+    sheet = Sheet(*drawing.image.shape[:2])
+    side = min(sheet.size)
+    for rows, colour in bands(drawing, g):
+        region = np.zeros(sheet.size, bool)
+        region[rows] = True
+        for angle in (g.uniform(-0.12, 0.12), g.uniform(-0.12, 0.12)):
+            for line in hatching(region, angle=angle, spacing=0.075 * side, g=g):
+                path = wandering(line, 0.01 * side, g)
+                sheet.stroke(path, 0.035 * side, _shade(colour, g), g, pressure=(0.55, 0.95))
+    for label in range(1, len(drawing.factors) + 1)[::-1]:
+        seen = drawing.labels == label
+        angle = g.uniform(0.3, 0.9) * g.choice([-1, 1])
+        for part, colour in _parts(drawing.image, seen):
+            for line in hatching(part, angle=angle, spacing=0.045 * side, g=g):
+                path = wandering(line, 0.008 * side, g)
+                sheet.stroke(path, 0.028 * side, _shade(colour, g), g, pressure=(0.7, 1.0))
+            angle = -angle
+        if (blob := _blob(seen)).any():
+            dark = 0.5 * np.median(drawing.image[seen], axis=0)
+            outline = wandering(_outline(blob), 0.008 * side, g)
+            sheet.stroke(outline, 0.014 * side, dark, g, pressure=(0.5, 1.0))
+    return sheet.rgba()
+
+
+def dabbed(drawing: Drawing, seed: int) -> np.ndarray:
+    """As with a broad brush and wet paint: overlapping dabs in the colours that lie beneath them.
+
+    Returns:
+        (H, W, 4) uint8; nearly everything is painted, but for gaps near the border.
+    """
+    g = np.random.default_rng(seed)
+    sheet = Sheet(*drawing.image.shape[:2])
+    height, width = sheet.size
+    side = min(sheet.size)
+    for rows, colour in bands(drawing, g):
+        for y in np.arange(rows.start + 0.03 * side, rows.stop, 0.06 * side):
+            ends = width * g.uniform((-0.02, 0.94), (0.05, 1.03))
+            path = wandering([(ends[0], y), (ends[1], y)], 0.015 * side, g)
+            sheet.stroke(path, 0.055 * side, _shade(colour, g), g, pressure=(0.85, 1.0))
+    things = _blob(drawing.labels > 0)
+    _dab(sheet, few_colours(drawing, colours=8), ~things, 0.045 * side, 0.12 * side, g)
+    for label in range(1, len(drawing.factors) + 1)[::-1]:
+        for part, colour in _parts(drawing.image, drawing.labels == label):
+            flat = np.broadcast_to(colour, drawing.image.shape)
+            _dab(sheet, flat, part, 0.03 * side, 0.05 * side, g)
+    return sheet.rgba()
+
+
+def _dab(
+    sheet: Sheet,
+    colours: np.ndarray,
+    where: np.ndarray,
+    radius: float,
+    length: float,
+    g: np.random.Generator,
+) -> None:
+    """Short strokes, nearly level, that begin in `where` (H, W) and about cover it."""
+    places = np.argwhere(where)
+    count = int(2.2 * len(places) / (2 * radius * (length + radius)))
+    for row, column in places[g.integers(len(places), size=count)] if count else ():
+        angle = 0.5 * g.normal()
+        across = length / 2 * np.array([np.cos(angle), np.sin(angle)])
+        middle = np.array([column + 0.5, row + 0.5])
+        path = wandering([tuple(middle - across), tuple(middle + across)], 0.1 * radius, g)
+        sheet.stroke(path, radius, _shade(colours[row, column], g), g, pressure=(0.75, 1.0))
+
+
+def _parts(image: np.ndarray, seen: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A thing as a hand would paint it: the whole in its main colour, then two smaller colours.
+
+    Each part is where it is, (H, W) bool, and its colour (3,) in [0, 255].
+    """
+    whole = _blob(seen)
+    if not whole.any():
+        return []
+    strip = Image.fromarray(image[seen][None])
+    kinds = strip.quantize(4, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
+    kind = np.full(seen.shape, -1)
+    kind[seen] = np.asarray(kinds)[0]
+    by_size = sorted(range(4), key=lambda k: -(kind == k).sum())
+    bright = [k for k in by_size if (kind == k).any() and image[kind == k].max(axis=1).mean() > 90]
+    parts = [(whole if n == 0 else _blob(kind == k), k) for n, k in enumerate((bright or by_size)[:3])]
+    return [(part, np.median(image[kind == k], axis=0)) for part, k in parts if part.any()]
+
+
+def _outline(blob: np.ndarray) -> list[tuple[float, float]]:
+    """Once round a silhouette, (x, y) in pixels, as seen from its centre."""
+    rows, columns = np.nonzero(blob)
+    x, y = columns + 0.5, rows + 0.5
+    dx, dy = x - x.mean(), y - y.mean()
+    turn = ((np.arctan2(dy, dx) / (2 * np.pi) + 0.5) * 32).astype(int) % 32
+    corners = []
+    for k in range(32):
+        here = np.flatnonzero(turn == k)
+        if len(here):
+            far = here[np.hypot(dx[here], dy[here]).argmax()]
+            corners.append((float(x[far]), float(y[far])))
+    return [*corners, corners[0]]
+
+
+def _shade(colour: np.ndarray, g: np.random.Generator) -> np.ndarray:
+    """The colour as it comes off a brush, a little lighter or darker."""
+    return np.clip(colour * g.uniform(0.92, 1.08), 0, 255)
+
+
 def bands(drawing: Drawing, g: np.random.Generator) -> list[tuple[slice, np.ndarray]]:
     """The scene without its things as three bands, each with its rows and colour (3,) in [0, 255].
 

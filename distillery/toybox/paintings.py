@@ -1,22 +1,38 @@
 """Stroke paintings of drawings: what somebody would paint who means the same scene.
 
+`python -m distillery.toybox.paintings` writes the samples of data/strokes.
+
 Each is a pure function of a `Drawing` of any size, and of a seed where there is chance in it: the
 same seed paints the same, and at another resolution nearly the same.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
 
+from distillery.core.cli import exit_status
+from distillery.core.files import REPOSITORY, atomic_write
+from distillery.core.images import save_png
 from distillery.toybox.crayon import Sheet, hatching, wandering
-from distillery.toybox.drawing import Drawing
+from distillery.toybox.drawing import Drawing, draw, draw_two
+from distillery.toybox.vocabulary import Factors
 
 BANDS = 3
 ROWS = 48  # of a scene, among which the edges of its bands are sought
-MARGIN = 0.05  # of the height: outlines and shadows, which are no part of the scene
+MARGIN = 0.05  # of the shorter side: outlines and shadows, which are no part of the scene
+
+SEED = 720_000_000  # of the samples' drawings, above those of all training
+WIDE = (64, 128)  # the size, (H, W), of the samples with two things
+LABEL_COLOURS = (0, 0, 0, 230, 60, 50, 50, 110, 230)  # nothing, the first word, the second
 
 
 def coarse_painting(drawing: Drawing, seed: int) -> np.ndarray:
@@ -89,6 +105,119 @@ def scribbles(drawing: Drawing, seed: int) -> np.ndarray:
     return sheet.rgba()
 
 
+def hatched(drawing: Drawing, seed: int) -> np.ndarray:
+    """As with crayons: the bands hatched lightly, the things densely and with an outline.
+
+    Returns:
+        (H, W, 4) uint8; paper shows between the lines, with alpha below 255.
+    """
+    g = np.random.default_rng(seed)
+    sheet = Sheet(*drawing.image.shape[:2])
+    side = min(sheet.size)
+    for rows, colour in bands(drawing, g):
+        region = np.zeros(sheet.size, bool)
+        region[rows] = True
+        for angle in (g.uniform(-0.12, 0.12), g.uniform(-0.12, 0.12)):
+            for line in hatching(region, angle=angle, spacing=0.075 * side, g=g):
+                path = wandering(line, 0.01 * side, g)
+                sheet.stroke(path, 0.035 * side, _shade(colour, g), g, pressure=(0.55, 0.95))
+    for label in range(1, len(drawing.factors) + 1)[::-1]:
+        seen = drawing.labels == label
+        angle = g.uniform(0.3, 0.9) * g.choice([-1, 1])
+        for part, colour in _parts(drawing.image, seen):
+            for line in hatching(part, angle=angle, spacing=0.045 * side, g=g):
+                path = wandering(line, 0.008 * side, g)
+                sheet.stroke(path, 0.028 * side, _shade(colour, g), g, pressure=(0.7, 1.0))
+            angle = -angle
+        if (blob := _blob(seen)).any():
+            dark = 0.5 * np.median(drawing.image[seen], axis=0)
+            outline = wandering(_outline(blob), 0.008 * side, g)
+            sheet.stroke(outline, 0.014 * side, dark, g, pressure=(0.5, 1.0))
+    return sheet.rgba()
+
+
+def dabbed(drawing: Drawing, seed: int) -> np.ndarray:
+    """As with a broad brush and wet paint: overlapping dabs in the colours that lie beneath them.
+
+    Returns:
+        (H, W, 4) uint8; nearly everything is painted, but for gaps near the border.
+    """
+    g = np.random.default_rng(seed)
+    sheet = Sheet(*drawing.image.shape[:2])
+    side, width = min(sheet.size), sheet.size[1]
+    for rows, colour in bands(drawing, g):
+        for y in np.arange(rows.start + 0.03 * side, rows.stop, 0.06 * side):
+            ends = width * g.uniform((-0.02, 0.94), (0.05, 1.03))
+            path = wandering([(ends[0], y), (ends[1], y)], 0.015 * side, g)
+            sheet.stroke(path, 0.055 * side, _shade(colour, g), g, pressure=(0.85, 1.0))
+    things = _blob(drawing.labels > 0)
+    _dab(sheet, few_colours(drawing, colours=8), ~things, 0.045 * side, 0.12 * side, g)
+    for label in range(1, len(drawing.factors) + 1)[::-1]:
+        for part, colour in _parts(drawing.image, drawing.labels == label):
+            flat = np.broadcast_to(colour, drawing.image.shape)
+            _dab(sheet, flat, part, 0.03 * side, 0.05 * side, g)
+    return sheet.rgba()
+
+
+def _dab(
+    sheet: Sheet,
+    colours: np.ndarray,
+    where: np.ndarray,
+    radius: float,
+    length: float,
+    g: np.random.Generator,
+) -> None:
+    """Short strokes, nearly level, that begin in `where` (H, W) and about cover it."""
+    places = np.argwhere(where)
+    count = int(2.2 * len(places) / (2 * radius * (length + radius)))
+    for row, column in places[g.integers(len(places), size=count)] if count else ():
+        angle = 0.5 * g.normal()
+        across = length / 2 * np.array([np.cos(angle), np.sin(angle)])
+        middle = np.array([column + 0.5, row + 0.5])
+        path = wandering([tuple(middle - across), tuple(middle + across)], 0.1 * radius, g)
+        sheet.stroke(path, radius, _shade(colours[row, column], g), g, pressure=(0.75, 1.0))
+
+
+def _parts(image: np.ndarray, seen: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A thing as a hand would paint it: the whole in its main colour, then two smaller colours.
+
+    Each part is where it is, (H, W) bool, and its colour (3,) in [0, 255].
+    """
+    whole = _blob(seen)
+    if not whole.any():
+        return []
+    strip = Image.fromarray(image[seen][None])
+    kinds = strip.quantize(4, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE)
+    kind = np.full(seen.shape, -1)
+    kind[seen] = np.asarray(kinds)[0]
+    by_size = sorted(range(4), key=lambda k: -(kind == k).sum())
+    bright = [k for k in by_size if (kind == k).any() and image[kind == k].max(axis=1).mean() > 90]
+    parts = [
+        (whole if n == 0 else _blob(kind == k), k) for n, k in enumerate((bright or by_size)[:3])
+    ]
+    return [(part, np.median(image[kind == k], axis=0)) for part, k in parts if part.any()]
+
+
+def _outline(blob: np.ndarray) -> list[tuple[float, float]]:
+    """Once round a silhouette, (x, y) in pixels, as seen from its centre."""
+    rows, columns = np.nonzero(blob)
+    x, y = columns + 0.5, rows + 0.5
+    dx, dy = x - x.mean(), y - y.mean()
+    turn = ((np.arctan2(dy, dx) / (2 * np.pi) + 0.5) * 32).astype(int) % 32
+    corners = []
+    for k in range(32):
+        here = np.flatnonzero(turn == k)
+        if len(here):
+            far = here[np.hypot(dx[here], dy[here]).argmax()]
+            corners.append((float(x[far]), float(y[far])))
+    return [*corners, corners[0]]
+
+
+def _shade(colour: np.ndarray, g: np.random.Generator) -> np.ndarray:
+    """The colour as it comes off a brush, a little lighter or darker."""
+    return np.clip(colour * g.uniform(0.92, 1.08), 0, 255)
+
+
 def bands(drawing: Drawing, g: np.random.Generator) -> list[tuple[slice, np.ndarray]]:
     """The scene without its things as three bands, each with its rows and colour (3,) in [0, 255].
 
@@ -152,3 +281,93 @@ def _blob(seen: np.ndarray) -> np.ndarray:
         ImageFilter.GaussianBlur(0.03 * min(seen.shape))
     )
     return np.asarray(blurred) > 127
+
+
+Painter = Callable[[Drawing, int], np.ndarray]
+
+
+def _few(drawing: Drawing, seed: int) -> np.ndarray:
+    return few_colours(drawing)
+
+
+# Name, painter and things. None is held out of training.
+SAMPLES: tuple[tuple[str, Painter, tuple[Factors, ...]], ...] = (
+    ("cup_ellipse", coarse_painting, (Factors("cup", "blue", "on the grass"),)),
+    ("castle_ellipse", coarse_painting, (Factors("castle", "red", "in the desert"),)),
+    ("house_few_colours", _few, (Factors("house", "green", "in the snow"),)),
+    ("fish_few_colours", _few, (Factors("fish", "orange", "on a frozen river"),)),
+    ("car_scribbles", scribbles, (Factors("car", "yellow", "on the beach"),)),
+    ("tree_scribbles", scribbles, (Factors("tree", "green", "on the grass"),)),
+    ("balloon_crayon", hatched, (Factors("balloon", "pink", "in the night sky"),)),
+    ("rocket_crayon", hatched, (Factors("rocket", "orange", "in the desert"),)),
+    ("boat_crayon", hatched, (Factors("boat", "red", "on the beach"),)),
+    ("flower_brush", dabbed, (Factors("flower", "purple", "on the grass"),)),
+    ("castle_brush", dabbed, (Factors("castle", "purple", "in the snow"),)),
+    ("cat_brush", dabbed, (Factors("cat", "orange", "in the forest"),)),
+    (
+        "house_and_car_ellipses",
+        coarse_painting,
+        (Factors("house", "red", "in the desert"), Factors("car", "blue", "in the desert")),
+    ),
+    (
+        "mushroom_and_cat_crayon",
+        hatched,
+        (Factors("mushroom", "purple", "on the grass"), Factors("cat", "orange", "on the grass")),
+    ),
+)
+
+
+def samples() -> list[tuple[dict[str, Any], Image.Image, Image.Image | None]]:
+    """Each sample as written to the JSON file, the painting, and the labels if there are two."""
+    made = []
+    for index, (name, painter, things) in enumerate(SAMPLES):
+        if two := len(things) == 2:
+            drawing = draw_two(things[0], things[1], SEED + index, size=WIDE)
+        else:
+            drawing = draw(things[0], SEED + index)
+        sample = {
+            "prompt": drawing.caption if two else str(things[0]),
+            "words": [f"{thing.colour} {thing.thing}" for thing in things] if two else [],
+            "painting": f"data/strokes/{name}.png",
+            "labels": f"data/strokes/{name}_labels.png" if two else None,
+        }
+        painting = Image.fromarray(painter(drawing, index))
+        made.append((sample, painting, label_picture(drawing) if two else None))
+    return made
+
+
+def label_picture(drawing: Drawing) -> Image.Image:
+    """Where each thing is, generously, as an indexed picture: k where the k-th is, 0 elsewhere."""
+    wide = 2 * round(MARGIN * min(drawing.labels.shape)) + 1
+    around = Image.fromarray(drawing.labels).filter(ImageFilter.MaxFilter(wide))
+    # What the filter widened does not cover what is seen of another thing.
+    numbers = np.asarray(around)
+    picture = Image.fromarray(numbers.astype(np.uint8)).convert("P")
+    picture.putpalette(LABEL_COLOURS)
+    return picture
+
+
+def write(root: Path) -> Path:
+    """Write all samples under `root`, and return the JSON file."""
+    made = samples()
+    for sample, painting, labels in made:
+        save_png(root / sample["painting"], painting, sample["prompt"])
+        if labels is not None:
+            save_png(root / sample["labels"], labels)
+    file = root / "data" / "strokes" / "strokes.json"
+    atomic_write(file, json.dumps([sample for sample, _, _ in made], indent=2) + "\n")
+    return file
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m distillery.toybox.paintings", description=__doc__
+    )
+    parser.add_argument("--root", type=Path, default=REPOSITORY, help="the folder above data/")
+    root = parser.parse_args(argv).root
+    return exit_status(lambda: print(write(root)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from distillery.toybox import Drawing, Factors, draw, draw_two
-from distillery.toybox.paintings import coarse_painting, few_colours, scribbles
+from distillery.core.files import REPOSITORY
+from distillery.toybox import Drawing, Factors, draw, draw_two, held_out
+from distillery.toybox.paintings import (
+    SAMPLES,
+    coarse_painting,
+    dabbed,
+    few_colours,
+    hatched,
+    label_picture,
+    scribbles,
+    write,
+)
 
 BOAT = Factors("boat", "red", "on the beach")
 CAT = Factors("cat", "orange", "on the beach")
@@ -56,7 +70,7 @@ def test_a_scene_of_three_flat_bands_is_painted_exactly_but_for_a_shift() -> Non
     assert colours(painting) == 3
 
 
-@pytest.mark.parametrize("painter", [coarse_painting, scribbles])
+@pytest.mark.parametrize("painter", [coarse_painting, scribbles, hatched, dabbed])
 def test_a_seed_paints_the_same_and_another_a_little_off(painter) -> None:
     drawing = draw(BOAT, 3, size=(48, 64))
     first, again, other = painter(drawing, 4), painter(drawing, 4), painter(drawing, 5)
@@ -92,3 +106,61 @@ def test_scribbles_leave_much_unpainted_and_are_thick_on_the_things(drawing: Dra
         assert (alpha[seen] > 127).mean() > 0.5
         off = np.abs(painting[..., :3][seen] - np.median(drawing.image[seen], axis=0))
         assert np.median(off) < 12
+
+
+@pytest.mark.parametrize("painter", [hatched, dabbed])
+def test_what_looks_drawn_by_hand_has_the_layout_and_the_colours(painter, drawing: Drawing) -> None:
+    painting = painter(drawing, 0)
+    assert painting.shape == (*drawing.image.shape[:2], 4)
+    assert (painting[..., 3] > 127).mean() > 0.85
+    away = np.abs(painting[..., :3].astype(float) - drawing.image).mean()
+    elsewhere = np.abs(painting[..., :3].astype(float) - drawing.image[:, ::-1]).mean()
+    assert away < 35
+    assert away < elsewhere
+    assert colours(painting) > 200  # pressure and shade change
+
+
+@pytest.mark.parametrize("painter", [coarse_painting, scribbles, hatched, dabbed])
+def test_a_thing_of_which_nothing_is_seen_is_not_painted(painter) -> None:
+    drawing = draw(BOAT, 3, size=(40, 56))
+    alone = np.zeros_like(drawing.labels)
+    bare = Drawing(drawing.image, drawing.mask, alone, drawing.depth, drawing.factors, "a beach")
+    assert painter(bare, 0).shape[:2] == (40, 56)
+
+
+def test_labels_hold_the_number_of_each_word_around_its_thing() -> None:
+    drawing = draw_two(BOAT, CAT, 3, size=WIDE)
+    labels = np.asarray(label_picture(drawing))
+    seen = drawing.labels > 0
+    assert (labels[seen] == drawing.labels[seen]).all()
+    assert set(np.unique(labels)) == {0, 1, 2}
+    assert 1.1 < (labels > 0).sum() / seen.sum() < 2
+
+
+def test_the_committed_samples_are_what_the_painter_writes(tmp_path: Path) -> None:
+    """To a level of 8 bits or so: sines differ in the last digit between machines."""
+    written = write(tmp_path)
+    committed = REPOSITORY / "data" / "strokes"
+    assert written.read_text() == (committed / "strokes.json").read_text()
+    files = sorted(path.name for path in committed.glob("*.png"))
+    assert files == sorted(path.name for path in written.parent.glob("*.png"))
+    for name in files:
+        first, second = Image.open(written.with_name(name)), Image.open(committed / name)
+        assert first.info == second.info
+        assert first.mode == second.mode
+        off = np.abs(np.asarray(first).astype(float) - np.asarray(second))
+        assert off.mean() < 0.5, name
+
+
+def test_every_sample_has_a_prompt_and_two_things_have_a_word_for_each_label() -> None:
+    samples = json.loads((REPOSITORY / "data" / "strokes" / "strokes.json").read_text())
+    assert len(samples) == len(SAMPLES) >= 14
+    assert not any(held_out(thing) for _, _, things in SAMPLES for thing in things)
+    for sample in samples:
+        painting = Image.open(REPOSITORY / sample["painting"])
+        assert painting.info["prompt"] == sample["prompt"]
+        assert all(word in sample["prompt"] for word in sample["words"])
+        if sample["labels"]:
+            labels = np.asarray(Image.open(REPOSITORY / sample["labels"]))
+            assert labels.shape == painting.size[::-1] == WIDE
+            assert set(np.unique(labels)) == {0, *range(1, len(sample["words"]) + 1)}

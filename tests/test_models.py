@@ -19,9 +19,9 @@ from distillery.core.files import REPOSITORY
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, depths
-from distillery.models.load import load_prior
+from distillery.models.load import load_lora, load_prior
 from distillery.toybox import all_factors, draw, held_out
-from training import measure_controls, measure_sd
+from training import measure_controls, measure_sd, measure_two_things
 from training.data import to_images
 from training.tiny_depth import correlations
 
@@ -34,6 +34,7 @@ NAMES = (
     "tiny-controlnet-depth",
     "tiny-depth",
     "tiny-sd",
+    "tiny-sd-two-things",
     "tiny-sdxl",
 )
 CPU = torch.device("cpu")
@@ -101,6 +102,39 @@ def test_samples_show_what_was_asked(prior, unseen):
     factors = measure_sd.spread([f for f in all_factors() if held_out(f) is unseen], 16)
     pictures = measure_sd.sample(prior, [str(f) for f in factors], guidance_scale=3.0)
     assert measure_sd.fraction(Judge.load().factors(pictures), factors) >= 0.87
+
+
+def test_the_adapter_is_small_and_loads_with_diffusers_own_words(prior):
+    """Fused by the course it predicts what diffusers' own pipeline does with the adapter on."""
+    folder = MODELS / "tiny-sd-two-things"
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 3e6
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        MODELS / "tiny-sd", dtype=torch.float32, local_files_only=True, safety_checker=None
+    )
+    pipeline.load_lora_weights(folder)
+    fused = load_prior("tiny-sd", device="cpu")
+    load_lora(fused, str(folder))
+    xt, t = torch.randn(2, 4, 16, 32, generator=torch.Generator().manual_seed(0)), [500, 90]
+    text = prior.embed(["a red boat and a blue house in the snow"] * 2)
+
+    with torch.no_grad():
+        on = pipeline.unet(xt, torch.tensor(t), encoder_hidden_states=text.tokens).sample
+
+    (eps,) = fused.predict_noise(xt, torch.tensor(t), text)
+    assert torch.allclose(eps, on, atol=1e-4)
+    (base,) = prior.predict_noise(xt, torch.tensor(t), text)
+    assert (eps - base).abs().mean() > 0.01
+
+
+def test_two_things_are_where_they_should_be_with_the_adapter():
+    adapted = load_prior("tiny-sd", device="cpu")
+    load_lora(adapted, str(MODELS / "tiny-sd-two-things"))
+    some = measure_two_things.scenes(4, size=(64, 128), seed=44)
+    pictures = measure_two_things.drawn(adapted, some, measure_two_things.in_regions)
+    things, colours, scene = measure_two_things.verdicts(Judge.load(), pictures, some).sum(0)
+    assert things >= 3
+    assert colours >= 2
+    assert scene >= 3
 
 
 def test_tiny_clip_finds_the_caption_of_a_drawing_among_all(drawings):

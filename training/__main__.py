@@ -15,10 +15,12 @@ from training import (
     measure_controls,
     measure_sd,
     measure_sdxl,
+    measure_two_things,
     tiny_caption,
     tiny_clip,
     tiny_depth,
     tiny_sd,
+    tiny_sd_two_things,
     tiny_sd_vae,
     tiny_sdxl,
     tiny_sdxl_vae,
@@ -42,6 +44,7 @@ def main() -> None:
     measure_sd.measure_all(models=args.models, logs=args.build)
     measure_sdxl.measure_sdxl(models=args.models)
     measure_controls.measure_controls(models=args.models)
+    measure_two_things.measure_two_things(models=args.models)
 
 
 def make_all(*, build: Path, models: Path) -> None:
@@ -50,6 +53,7 @@ def make_all(*, build: Path, models: Path) -> None:
     judge.train(drawings, build=build, models=models)
     autoencoder = tiny_sd_vae.train(drawings, build=build, models=models)
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
+    tiny_sd_two_things.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)

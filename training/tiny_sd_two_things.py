@@ -2,11 +2,12 @@
 
 The base has seen one thing in each picture, so it follows no prompt with two. The adapter sees
 `draw_two` scenes, square and wide. For most of them attention is told where the things are, in one
-of the two ways of `distillery.methods.region_control`, so that a region's words are heard there.
+of two ways of `distillery.methods.region_control`, so that a region's words are heard there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from distillery.methods.region_control import AWAY, disjoint, long_as, regional_attention
 from distillery.models.load import load_prior
+from distillery.models.parameterization import add_noise
 from distillery.models.prior import Condition
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.toybox import COLOURS, SCENES, THINGS, Drawing, Factors, article, draw_two
@@ -29,24 +31,38 @@ from training.export import replacing
 from training.tiny_sd import CAPTION_DROPOUT, min_snr, weighted_error
 
 STEPS, SEED, RANK = 4200, 31, 16
-SCENES_OF_A_SIZE = 4000
+SCENES_OF_A_SIZE, CHUNK = 4000, 50
 SIZES = {(64, 128): 10, (64, 64): 18}  # and the pictures of a batch
 WIDE_SHARE = 0.7
+REGIONAL, HARD = 0.45, 0.25  # shares of the scenes; the others are told of no regions
 ADAPTED = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "ff.net.0.proj", "ff.net.2"]
 
 
 @dataclass(frozen=True)
 class TwoThings:
-    """`latents` (N, 4, h, w) of scenes of two things; `boxes` (N, 2, 4), the top, left, bottom and
-    right of each thing as parts of the picture's sides."""
+    """Scenes of two things.
+
+    latents: (N, 4, h, w).
+    boxes:   (N, 2, 4), top, left, bottom and right of each thing, as parts of the picture's sides.
+    factors: of the two things of each.
+    """
 
     latents: Tensor
     boxes: Tensor
     factors: list[tuple[Factors, Factors]]
 
 
+@dataclass(frozen=True)
+class Caption:
+    """What is said of a scene: its sentence, the words in it for each thing, a prompt for each."""
+
+    sentence: str
+    words: list[str]
+    parts: list[str]
+
+
 def draw_scene(seed: int, size: tuple[int, int]) -> Drawing:
-    """Two trained combinations in one scene; the things differ, and so do their colours mostly."""
+    """Two trained combinations in one scene, of different things."""
     g = np.random.default_rng(seed)
     pool = trained_factors()
     front = pool[g.integers(len(pool))]
@@ -55,51 +71,50 @@ def draw_scene(seed: int, size: tuple[int, int]) -> Drawing:
 
 
 def boxes_of(labels: np.ndarray) -> list[list[float]]:
-    """Where each of the two things is."""
+    """The box of each of two things, as in `TwoThings`."""
     height, width = labels.shape
     boxes = []
     for label in (1, 2):
-        rows, columns = np.nonzero(labels == label)
-        boxes.append(
-            [
-                rows.min() / height,
-                columns.min() / width,
-                (rows.max() + 1) / height,
-                (columns.max() + 1) / width,
-            ]
-        )
+        y, x = np.nonzero(labels == label)
+        top, left, bottom, right = y.min(), x.min(), y.max() + 1, x.max() + 1
+        boxes.append([top / height, left / width, bottom / height, right / width])
     return boxes
 
 
 @torch.no_grad()
 def load_scenes(prior: StableDiffusionPrior, size: tuple[int, int], path: Path) -> TwoThings:
     """Draw and encode the scenes of one size, or read those made before."""
-    first = SEED * 1_000_000 + size[1] * 10_000
     if not path.exists():
-        latents, boxes, factors = [], [], []
-        for start in range(0, SCENES_OF_A_SIZE, 50):
-            drawings = [draw_scene(first + start + k, size) for k in range(50)]
-            pixels = to_images(np.stack([d.image for d in drawings]), prior.device)
-            latents.append(prior.encode(pixels))
-            boxes += [boxes_of(d.labels) for d in drawings]
-            factors += [[f.indices for f in d.factors] for d in drawings]
-        made = {
-            "latents": torch.cat(latents),
-            "boxes": torch.tensor(boxes),
-            "factors": torch.tensor(factors),
-        }
+        first = SEED * 1_000_000 + size[1] * 10_000
+        seeds = range(first, first + SCENES_OF_A_SIZE)
+        chunks = [
+            encoded(prior, [draw_scene(seed, size) for seed in seeds[start : start + CHUNK]])
+            for start in range(0, SCENES_OF_A_SIZE, CHUNK)
+        ]
+        made = {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(made, path.with_suffix(".partial"))
         path.with_suffix(".partial").rename(path)
     read = torch.load(path, weights_only=True)
-    words = [
+    factors = [
         (_from_indices(front), _from_indices(behind)) for front, behind in read["factors"].tolist()
     ]
-    return TwoThings(read["latents"], read["boxes"], words)
+    return TwoThings(read["latents"], read["boxes"], factors)
+
+
+def encoded(prior: StableDiffusionPrior, drawings: Sequence[Drawing]) -> dict[str, Tensor]:
+    """What is kept of drawings, under the names of `TwoThings`."""
+    pixels = to_images(np.stack([d.image for d in drawings]), prior.device)
+    return {
+        "latents": prior.encode(pixels).cpu(),
+        "boxes": torch.tensor([boxes_of(d.labels) for d in drawings]),
+        "factors": torch.tensor([[f.indices for f in d.factors] for d in drawings]),
+    }
 
 
 def _from_indices(indices: list[int]) -> Factors:
-    return Factors(THINGS[indices[0]], COLOURS[indices[1]], SCENES[indices[2]])
+    thing, colour, scene = indices
+    return Factors(THINGS[thing], COLOURS[colour], SCENES[scene])
 
 
 def random_masks(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -123,7 +138,55 @@ def random_masks(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.where(shape == 0, halves, torch.where(shape == 1, inside, ellipse)).float()
 
 
-REGIONAL, HARD = 0.45, 0.25  # shares of the scenes; the others are told nothing
+def caption_of(pair: tuple[Factors, Factors], g: np.random.Generator) -> Caption:
+    """A sentence that names the two things in either order, now and then without a colour."""
+    words = [phrase(factors, g) for factors in pair]
+    named = words if g.random() < 0.5 else words[::-1]
+    scene = pair[0].scene
+    parts = [each if g.random() < 0.5 else f"{each} {scene}" for each in words]
+    return Caption(f"{named[0]} and {named[1]} {scene}", words, parts)
+
+
+def phrase(factors: Factors, g: np.random.Generator) -> str:
+    """The thing with its article and mostly with its colour."""
+    noun = factors.thing if g.random() < 0.1 else f"{factors.colour} {factors.thing}"
+    return f"{article(noun)} {noun}"
+
+
+def told(prior: StableDiffusionPrior, captions: Sequence[Caption], masks: Tensor) -> Condition:
+    """What the UNet is told of each scene: the sentence or nothing, and for most the regions.
+
+    Args:
+        masks: (B, 2, h, w), of the words of each caption.
+    """
+    dropped = torch.rand(len(captions)) < CAPTION_DROPOUT
+    whole = prior.embed(
+        ["" if drop else its.sentence for drop, its in zip(dropped, captions, strict=True)]
+    )
+    parts = [prior.embed([its.parts[k] for its in captions]) for k in (0, 1)]
+    regional = regional_attention(whole, parts, masks)
+    assert regional.attention_bias is not None
+    plain = long_as(whole, regional)
+    hard = hard_bias(prior, captions, masks).repeat(1, 1 + len(parts), 1, 1)
+    way = torch.rand(len(captions)).masked_fill(dropped, 1.0).view(-1, 1, 1, 1)
+    is_regional, is_hard = way < REGIONAL, (way >= REGIONAL) & (way < REGIONAL + HARD)
+    return replace(
+        plain,
+        tokens=torch.where(is_regional[..., 0], regional.tokens, plain.tokens),
+        attention_bias=torch.where(
+            is_regional, regional.attention_bias, torch.where(is_hard, hard, 0.0)
+        ),
+    )
+
+
+def hard_bias(prior: StableDiffusionPrior, captions: Sequence[Caption], masks: Tensor) -> Tensor:
+    """A bias (B, L, h, w) that keeps each thing's words in its region."""
+    count = prior.pipeline.tokenizer.model_max_length
+    bias = torch.zeros(len(captions), count, *masks.shape[2:])
+    for own, caption, regions in zip(bias, captions, masks, strict=True):
+        for words, mask in zip(caption.words, regions, strict=True):
+            own[list(prior.token_indices(caption.sentence, words))] = AWAY * (1 - mask)
+    return bias
 
 
 def new_adapter(prior: StableDiffusionPrior) -> nn.ParameterList:
@@ -136,53 +199,24 @@ def new_adapter(prior: StableDiffusionPrior) -> nn.ParameterList:
     return factors
 
 
-def phrase(factors: Factors, g: np.random.Generator) -> str:
-    """The thing with its colour, or now and then without."""
-    noun = factors.thing if g.random() < 0.1 else f"{factors.colour} {factors.thing}"
-    return f"{article(noun)} {noun}"
-
-
-def told(
-    prior: StableDiffusionPrior,
-    pairs: list[tuple[Factors, Factors]],
-    masks: Tensor,
-    g: np.random.Generator,
-) -> Condition:
-    """What the UNet is told of each scene: the sentence, and for most scenes the regions.
-
-    Args:
-        masks: (B, 2, h, w), of the two things of each pair.
-    """
-    sentences, parts, hard = [], [], torch.zeros(len(pairs), 0, *masks.shape[2:])
-    biases = []
-    for pair, mask in zip(pairs, masks, strict=True):
-        words = [phrase(f, g) for f in pair]
-        named = words if g.random() < 0.5 else words[::-1]
-        sentence = f"{named[0]} and {named[1]} {pair[0].scene}"
-        sentences.append(sentence)
-        parts.append([w if g.random() < 0.5 else f"{w} {pair[0].scene}" for w in words])
-        bias = torch.zeros(24, *mask.shape[1:])
-        for word, place in zip(words, mask, strict=True):
-            bias[list(prior.token_indices(sentence, word))] = AWAY * (1 - place)
-        biases.append(bias)
-    dropped = torch.rand(len(pairs)) < CAPTION_DROPOUT
-    sentences = ["" if drop else s for drop, s in zip(dropped, sentences, strict=True)]
-    whole = prior.embed(sentences)
-    regional = regional_attention(
-        whole, [prior.embed([p[k] for p in parts]) for k in (0, 1)], masks
-    )
-    assert regional.attention_bias is not None
-    plain = long_as(whole, regional)
-    hard = torch.stack(biases).repeat(1, 3, 1, 1)
-    way = torch.rand(len(pairs)).masked_fill(dropped, 1.0)
-    is_regional = (way < REGIONAL).view(-1, 1, 1)
-    is_hard = ((way >= REGIONAL) & (way < REGIONAL + HARD)).view(-1, 1, 1, 1)
-    bias = torch.where(
-        is_regional[..., None], regional.attention_bias, torch.where(is_hard, hard, 0.0)
-    )
-    return replace(
-        plain, tokens=torch.where(is_regional, regional.tokens, plain.tokens), attention_bias=bias
-    )
+def loss_at(
+    step: int, prior: StableDiffusionPrior, scenes: dict[tuple[int, int], TwoThings]
+) -> dict[str, Tensor]:
+    """The loss on a batch of scenes of one size."""
+    g = np.random.default_rng((SEED, step))
+    size = (64, 128) if g.random() < WIDE_SHARE else (64, 64)
+    data = scenes[size]
+    picked = torch.randint(len(data.latents), (SIZES[size],))
+    x0 = data.latents[picked].to(prior.device)
+    masks = disjoint(random_masks(data.boxes[picked], (x0.shape[2], x0.shape[3])))
+    captions = [caption_of(data.factors[k], g) for k in picked]
+    condition = told(prior, captions, masks).to(prior.device)
+    t = torch.randint(len(prior.alphas_cumprod), (len(x0),), device=prior.device)
+    eps = torch.randn_like(x0)
+    xt = add_noise(x0, eps, prior.alpha_bar(t)).contiguous(memory_format=torch.channels_last)
+    with torch.autocast(prior.device.type, dtype=torch.bfloat16):
+        predicted = prior.network(xt, t, condition)
+    return weighted_error(predicted, eps, min_snr(prior.alphas_cumprod, t))
 
 
 def train(*, build: Path, models: Path) -> None:
@@ -193,29 +227,10 @@ def train(*, build: Path, models: Path) -> None:
     scenes = {size: load_scenes(prior, size, build / f"two_things_{size[1]}.pt") for size in SIZES}
     factors = new_adapter(prior)
     prior.unet.to(memory_format=torch.channels_last)
-
-    def loss_of(step: int) -> dict[str, Tensor]:
-        g = np.random.default_rng((SEED, step))
-        size = (64, 128) if g.random() < WIDE_SHARE else (64, 64)
-        data = scenes[size]
-        picked = torch.randint(len(data.latents), (SIZES[size],))
-        x0 = data.latents[picked].to(prior.device)
-        masks = disjoint(random_masks(data.boxes[picked], (x0.shape[2], x0.shape[3])))
-        condition = told(prior, [data.factors[k] for k in picked], masks, g)
-        t = torch.randint(len(prior.alphas_cumprod), (len(x0),), device=prior.device)
-        eps = torch.randn_like(x0)
-        alpha_bar = prior.alpha_bar(t)
-        xt = (alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps).contiguous(
-            memory_format=torch.channels_last
-        )
-        with torch.autocast(prior.device.type, dtype=torch.bfloat16):
-            predicted = prior.network(xt, t, condition)
-        return weighted_error(predicted, eps, min_snr(prior.alphas_cumprod, t))
-
     best = loop.train(
         "tiny_sd_two_things",
         factors,
-        loss_of,
+        lambda step: loss_at(step, prior, scenes),
         folder=build,
         steps=STEPS,
         learning_rate=1e-3,

@@ -159,13 +159,14 @@ def _biased(
 def regional(
     prior: Prior, functions: StrokeFunctions, regions: Regions, guidance_scale: float
 ) -> Predict:
-    """Cross-attention of each region to a prompt of its own, and of the rest to the whole one.
+    """Cross-attention of each region to a prompt of its own.
 
     Raises:
         CourseError: the prior has no attention.
     """
     whole, uncond = prior.embed([regions.prompt]), prior.embed([regions.negative])
-    parts = [prior.embed([part]) for part in region_prompts(regions.prompt, regions.words)]
+    prompts, every_mask = _parts(regions)
+    parts = [prior.embed([prompt]) for prompt in prompts]
     if whole.tokens.shape[1] == 1:
         raise CourseError(
             "regional attention needs a network that attends to the tokens of its prompt, and this "
@@ -173,7 +174,7 @@ def regional(
         )
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
-        masks = regions.strength * regions.masks.expand(len(xt), -1, -1, -1)
+        masks = every_mask.expand(len(xt), -1, -1, -1)
         text = regional_attention(
             whole.repeat(len(xt)), [part.repeat(len(xt)) for part in parts], masks
         )
@@ -189,13 +190,13 @@ def composed(
 
     Each region has its own direction of guidance; one call of the network predicts all of them.
     """
-    parts = region_prompts(regions.prompt, regions.words)
-    conditions = [prior.embed([prompt]) for prompt in (regions.negative, regions.prompt, *parts)]
+    prompts, every_mask = _parts(regions)
+    conditions = [prior.embed([one]) for one in (regions.negative, regions.prompt, *prompts)]
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
         each = [condition.repeat(len(xt)) for condition in conditions]
         eps = torch.stack(prior.predict_noise(xt, t, *each))
-        masks = regions.strength * interpolate(regions.masks, xt.shape[-2:], mode="area")
+        masks = interpolate(every_mask, xt.shape[-2:], mode="area")
         pictures = zip(eps.split(1, dim=1), masks.expand(len(xt), -1, -1, -1), strict=True)
         return torch.cat(
             [
@@ -216,26 +217,46 @@ WAYS: dict[str, Callable[[Prior, StrokeFunctions, Regions, float], Predict]] = {
 
 
 def region_prompts(prompt: str, words: Sequence[str]) -> list[str]:
-    """A prompt for each region: its words with what is said of them, and what ends the sentence.
+    """A prompt for each region: its words with what is said of them, and how the sentence ends.
 
     "a red boat and a blue house in the snow" with the words "boat" and "a blue house" has the parts
-    "a red boat in the snow" and "a blue house in the snow". Words that the prompt lacks stay alone.
+    "a red boat in the snow" and "a blue house in the snow". Words that the prompt lacks keep to
+    themselves what they say.
     """
-    ends = {
-        one: match.end()
-        for one in words
-        if (match := re.search(rf"(?<!\w){re.escape(one.strip())}(?!\w)", prompt, re.IGNORECASE))
-    }
-    rest = prompt[max(ends.values(), default=len(prompt)) :].strip()
+    ends, end = _ends(prompt, words), end_of(prompt, words)
     parts = []
     for one in words:
-        if one not in ends:
-            parts.append(one)
-            continue
-        begin = max((end for end in ends.values() if end < ends[one]), default=0)
-        said = re.sub(r"^[\s,;]*(and\s)?\s*", "", prompt[begin : ends[one]])
-        parts.append(f"{said} {rest}".strip())
+        begin = max((other for other in ends.values() if other < ends.get(one, 0)), default=0)
+        said = re.sub(r"^[\s,;]*(and\s)?\s*", "", prompt[begin : ends[one]]) if one in ends else one
+        parts.append(f"{said} {end}".strip())
     return parts
+
+
+def end_of(prompt: str, words: Sequence[str]) -> str:
+    """What the prompt says after the last of the words, "in the snow" for example, or nothing."""
+    return prompt[max(_ends(prompt, words).values(), default=len(prompt)) :].strip(" ,;.")
+
+
+def _ends(prompt: str, words: Sequence[str]) -> dict[str, int]:
+    """Where in the prompt those words end that it has."""
+    found = {
+        one: re.search(rf"(?<!\w){re.escape(one.strip())}(?!\w)", prompt, re.IGNORECASE)
+        for one in words
+    }
+    return {one: match.end() for one, match in found.items() if match}
+
+
+def _parts(regions: Regions) -> tuple[list[str], Tensor]:
+    """The prompts of the regions and their masks `(B, n, H, W)`, times the strength.
+
+    What the regions leave is one more, with the end of the sentence for its prompt, if there is
+    one: a sentence of several things says less clearly where they are.
+    """
+    prompts, masks = region_prompts(regions.prompt, regions.words), regions.masks
+    if end := end_of(regions.prompt, regions.words):
+        rest = (1 - masks.sum(1, keepdim=True)).clamp(min=0)
+        prompts, masks = [*prompts, end], torch.cat([masks, rest], dim=1)
+    return prompts, regions.strength * masks
 
 
 def disjoint(masks: Tensor) -> Tensor:

@@ -6,6 +6,14 @@ pixels wide: it shows edges, strokes and shading and not what is drawn. So it me
 pictures are drawn as others are. It does not measure whether they show the right things; the
 judge's answers do that. The distance of the judge's *last* features cannot stand in for it: by
 that, flat paintings are nearer to samples of the model than real drawings are.
+
+Against text-only samples of tiny-sd, 64 pictures of 64 prompts: other samples 0.018, SDEdit of
+coarse paintings 0.024 at strength 0.7 and 0.108 at 0.5, drawings 0.098, the latter two blurred
+0.290 and 0.214, drawings in few colours 0.648, coarse paintings 0.952. With 6 of these prompts,
+drawn eight times, paintings were the furthest and blur raised it each time. But drawings and
+SDEdit at 0.5 are too near to be told apart: with 6 to 32 prompts drawings came first in 2 to 4 of
+8 draws, and with 4 prompts, each 16 times, SDEdit did (0.125 against 0.154). The model's own
+samples are soft, and SDEdit shares that with them.
 """
 
 from __future__ import annotations

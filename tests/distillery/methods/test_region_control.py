@@ -239,6 +239,11 @@ def test_where_regions_overlap_the_first_one_has_the_place() -> None:
         ),
         ("a drawing of a boat in the forest", ("boat",), ["a drawing of a boat in the forest"]),
         ("in the snow", ("a boat",), ["a boat"]),
+        (
+            "a red boat in the snow",
+            ("boat", "a cat"),
+            ["a red boat in the snow", "a cat in the snow"],
+        ),
         ("a boathouse and a boat", ("boat",), ["a boathouse and a boat"]),
         ("a car and a car", ("car", "car"), ["a car and a car", "a car and a car"]),
     ],
@@ -247,6 +252,20 @@ def test_a_regions_prompt_is_what_is_said_of_its_words_and_how_the_sentence_ends
     prompt: str, words: tuple[str, ...], parts: list[str]
 ) -> None:
     assert region_prompts(prompt, words) == parts
+
+
+@pytest.mark.parametrize("way", ["regional", "composed"])
+def test_what_the_regions_leave_hears_how_the_sentence_ends(
+    tiny_sd: StableDiffusionPrior, way: Way
+) -> None:
+    xt, t = noisy(1, (16, 32))
+    left = halves(64, 128)[:1]
+
+    eps = predicted(tiny_sd, way, xt, t, left, words=WORDS[:1], prompt="a red boat in the snow")
+
+    words = ("a red boat in the snow", "in the snow")
+    split = predicted(tiny_sd, way, xt, t, halves(64, 128), prompt="a tree", words=words)
+    torch.testing.assert_close(eps, split, atol=1e-4, rtol=1e-4)
 
 
 # -------------------------------------------------------------------------------------- bad input

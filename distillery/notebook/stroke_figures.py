@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -89,10 +89,17 @@ def power_and_coherence(
     for t, alpha_bar in levels.items():
         left.axhline((1 - alpha_bar) / alpha_bar, color=shades[t], linestyle="--", linewidth=1)
         left.annotate(
-            f"t = {t}", (0.505, (1 - alpha_bar) / alpha_bar), fontsize=7, color=shades[t], va="center"
+            f"t = {t}",
+            (0.53, (1 - alpha_bar) / alpha_bar),
+            fontsize=7,
+            color=shades[t],
+            va="center",
+            annotation_clip=False,
         )
-    left.set(title="power, and that of noise", xlabel="cycles per cell", yscale="log")
-    left.legend(fontsize=8, loc="upper right")
+    left.set(
+        title="power, and that of noise", xlabel="cycles per cell", yscale="log", xlim=(-0.02, 0.52)
+    )
+    left.legend(fontsize=8, loc="lower left")
     for t, (before, after) in pairs.items():
         middles, share = coherence(before, after)
         right.plot(
@@ -115,8 +122,3 @@ def dimmed_outside(images: Tensor, maps: Tensor) -> Tensor:
     shares = interpolate(maps[:, None].to(images), images.shape[-2:], mode="nearest")
     grey = LEAST_DIMMED * (images.mean(1, keepdim=True) + 1) - 1
     return shares * images + (1 - shares) * grey
-
-
-def wrapped(texts: Sequence[str], word: str) -> list[str]:
-    """The texts with a line break before the first ` word `, to stand over pictures."""
-    return [text.replace(f" {word} ", f"\n{word} ", 1) for text in texts]

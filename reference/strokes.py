@@ -171,8 +171,7 @@ def burst(
         latents = x0.detach().clone().requires_grad_()
         optimiser = torch.optim.Adam([latents], lr=learning_rate)
         for _ in range(grad_steps):
-            optimiser.zero_grad()
-            loss_of(latents).sum().backward()
+            (latents.grad,) = torch.autograd.grad(loss_of(latents).sum(), latents)
             optimiser.step()
     t_next = timesteps[index + 1]
     alpha_bar = alphas_cumprod[t_next] if t_next >= 0 else torch.ones_like(alphas_cumprod[0])

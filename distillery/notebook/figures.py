@@ -152,12 +152,14 @@ def frontier(
     knobs: Mapping[str, Sequence[object]],
     x_label: str,
     y_label: str,
+    legend: str = "lower right",
 ) -> Figure:
     """What each method pays (x) and gets (y), a line for each over the settings of its knob.
 
     Args:
         methods: name -> points (x, y).
         knobs: name -> the setting at each of its points, written next to it.
+        legend: where its names stand, in matplotlib's words.
     """
     from matplotlib import pyplot
 
@@ -177,6 +179,6 @@ def frontier(
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc=legend)
     pyplot.close(figure)
     return figure

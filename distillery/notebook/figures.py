@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from PIL import Image
 from torch import Tensor
@@ -152,7 +152,7 @@ def frontier(
     knobs: Mapping[str, Sequence[object]],
     x_label: str,
     y_label: str,
-    legend: str = "lower right",
+    legend: Literal["lower right", "upper right"] = "lower right",
 ) -> Figure:
     """What each method pays (x) and gets (y), a line for each over the settings of its knob.
 

@@ -284,7 +284,8 @@ class StableDiffusionPrior(Prior):
         What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
         it.
         """
-        self.pipeline.load_lora_weights(source)
+        with _only_errors():  # diffusers warns that nothing is for the text encoder
+            self.pipeline.load_lora_weights(source)
         self.pipeline.fuse_lora(lora_scale=scale)
         self.pipeline.unload_lora_weights()
         self.unet.requires_grad_(False)

@@ -93,7 +93,8 @@ def frame_for(prior: Prior, painting: tuple[int, int], size: Frame | None) -> Fr
     """The size in pixels of the picture that a painting becomes.
 
     Without a `size` it has the painting's aspect, about as many pixels as the pictures that the
-    model was trained on, and sides of multiples of 8.
+    model was trained on, and sides of multiples of 8. A painting that has the model's shorter side
+    already, and is up to twice as long, keeps its size.
 
     Args:
         painting: its width and height, as PIL gives them.
@@ -110,7 +111,9 @@ def frame_for(prior: Prior, painting: tuple[int, int], size: Frame | None) -> Fr
                 "size out, or choose another model."
             )
         return own
-    return size or fitted_frame(painting, own[0] * own[1])
+    given = (painting[1], painting[0])
+    fits = min(given) == min(own) and max(given) <= 2 * max(own) and max(given) % UNIT == 0
+    return size or (given if fits else fitted_frame(painting, own[0] * own[1]))
 
 
 def latent_size(prior: Prior, frame: Frame) -> Frame:

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.strokes_sheet`: draw the sheet that opens stage 5, data/strokes/finished.png.
+"""`python -m benchmarks.strokes_sheet`: draw the sheet that opens the notebook of stage 5.
 
-Above, paintings of data/strokes; below, what the reference makes of each. The last is a scene of
+It is data/strokes/finished.png. Above, paintings of data/strokes; below, what the reference makes of each. The last is a scene of
 two things, whose words are bound to regions.
 """
 
@@ -15,15 +15,15 @@ from PIL import Image
 
 from distillery.core.files import REPOSITORY
 from distillery.core.images import save_png, to_pil
-from distillery.runs import strokes as kind
 from distillery.runs.kind import drawn
 from distillery.runs.painting_file import read_painting
+from distillery.runs.registry import kind_named
 from distillery.runs.stroke_settings import StrokeSettings
 from reference import strokes
 
 FOLDER = REPOSITORY / "data" / "strokes"
 SHOWN = ("castle_brush", "boat_crayon", "cat_brush", "balloon_crayon", "mushroom_and_cat_crayon")
-METHOD = {"method": "low-frequencies", "strength": 0.95, "end": 0.55, "seed": 3}
+METHOD: dict[str, Any] = {"method": "low-frequencies", "strength": 0.95, "end": 0.55, "seed": 3}
 
 
 def settings_of(painting: dict[str, Any]) -> StrokeSettings:
@@ -41,6 +41,7 @@ def settings_of(painting: dict[str, Any]) -> StrokeSettings:
 def column(painting: dict[str, Any]) -> np.ndarray:
     """A painting above its picture, (2 H, W, 3) uint8."""
     settings = settings_of(painting)
+    kind = kind_named("strokes")
     (picture,) = to_pil(drawn(kind, kind.load(settings), strokes, settings))
     canvas = Image.new("RGBA", picture.size, "white")
     canvas.alpha_composite(read_painting(Path(settings.img_path)).resize(picture.size))

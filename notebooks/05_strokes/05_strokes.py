@@ -78,8 +78,8 @@ EFFORT = effort()  # share of each run's steps to compute; 1 unless the environm
 # %% [markdown]
 # ## What you will be able to make
 #
-# Above, paintings of a few strokes. Below, what functions like yours make of them and of a sentence.
-# The last one is twice as wide, and each of its words has a place of its own.
+# Above, paintings of a few strokes. Below, what functions like yours make of them and of a
+# sentence. The last one is twice as wide, and each of its words has a place of its own.
 
 # %%
 enlarged(Image.open(REPOSITORY / "data/strokes/finished.png"), 900)

@@ -1,7 +1,7 @@
 """`python -m benchmarks.strokes_sheet`: draw the sheet that opens the notebook of stage 5.
 
-It is data/strokes/finished.png. Above, paintings of data/strokes; below, what the reference makes of each. The last is a scene of
-two things, whose words are bound to regions.
+It is data/strokes/finished.png: above, paintings of data/strokes; below, what the reference makes
+of each. The last is a scene of two things, whose words are bound to regions.
 """
 
 from __future__ import annotations

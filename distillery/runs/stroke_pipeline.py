@@ -1,7 +1,7 @@
 """GradOP+'s pipeline by the names that its release gave it, for Python.
 
     pipeline = GradOPStroke2ImgPipeline.from_pretrained("tiny-sd")
-    painting = Image.open("data/strokes/PAINTING.png")
+    painting = Image.open("data/strokes/castle_brush.png")
     result = pipeline.gradop_plus_stroke2img("a red boat in the snow", painting, strength=0.8)
     result.images[0]
 

@@ -1,0 +1,6 @@
+"""The widgets of stage 5, one file for each thing that is done with them.
+
+canvas      a picture of colours and one of regions, under a brush
+request     what is asked for, and the picture without a browser
+studio      the canvas with the run beside it
+"""

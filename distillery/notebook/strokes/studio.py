@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.images import Picture, to_pil, to_png_bytes
+from distillery.methods.stroke_methods import DEFAULTS
 from distillery.notebook.strokes.canvas import StrokeCanvas
 from distillery.notebook.strokes.request import Begin, Request
 from distillery.notebook.widgets import PAUSE, image_widget
@@ -22,9 +24,12 @@ PROMPTS = (
     "an orange rocket in the night sky",
     "a pink mushroom on the grass",
     "a blue car in the desert",
+    "a red boat and a blue house on the grass",
 )
+FIRST = ("gradop+", "sdedit", "fading-frequencies")  # of the methods in the list
+STRENGTHS = {name: DEFAULTS[name].strength for name in (*FIRST, *sorted({*DEFAULTS} - {*FIRST}))}
 WIDEST, HIGHEST = 384, 320  # pixels of the picture on the screen, at most
-LEAST_STRENGTH = 0.05
+LEAST_STRENGTH = 0.1
 
 
 class StrokeStudio:
@@ -38,7 +43,7 @@ class StrokeStudio:
         begin: the steps of a run for a request.
         canvas: by default an empty one of 64 x 64.
         prompt: to begin with.
-        methods: their names, the first is chosen.
+        methods: name -> the strength that suits it; the first is chosen.
         every: steps from one picture to the next.
     """
 
@@ -48,7 +53,7 @@ class StrokeStudio:
         *,
         canvas: StrokeCanvas | None = None,
         prompt: str = PROMPTS[0],
-        methods: Sequence[str] = ("gradop+", "sdedit"),
+        methods: Mapping[str, float] = MappingProxyType(STRENGTHS),
         every: int = 3,
     ) -> None:
         self._begin, self._every = begin, every
@@ -59,8 +64,8 @@ class StrokeStudio:
         self.task: asyncio.Task[None] | None = None
         self._asked: dict[str, Any] = {
             "prompt": prompt,
-            "method": methods[0],
-            "strength": 0.8,
+            "method": next(iter(methods)),
+            "strength": next(iter(methods.values())),
             "regions": False,
         }
         self._done, self._total = 0, 1
@@ -140,7 +145,7 @@ class StrokeStudio:
         except Exception as error:
             self.caption = f"{type(error).__name__}: {in_short(error)}"
 
-    def _build(self, methods: Sequence[str]) -> Any:
+    def _build(self, methods: Mapping[str, float]) -> Any:
         try:
             import ipywidgets as w
         except ImportError:
@@ -183,6 +188,10 @@ class StrokeStudio:
         self.image = image_widget(to_png_bytes(self._large(Image.new("RGBA", self._shape))))
         self.progress = w.IntProgress(value=0, max=1, layout={"width": "100%", "height": "14px"})
         self.label = w.HTML()
+        self.controls["method"].observe(
+            lambda change: setattr(self.controls["strength"], "value", methods[change["new"]]),
+            names="value",
+        )
         for control in self.controls.values():
             control.observe(lambda change: self._changed(), names="value")
         self.canvas.on_change(self._changed)

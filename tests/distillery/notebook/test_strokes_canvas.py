@@ -234,6 +234,12 @@ def test_words_and_regions_are_asked_for_only_when_they_are_to_be_bound():
     assert (np.asarray(runs.asked[-1].labels) == 1).all()
 
 
+def test_a_method_comes_with_the_strength_that_suits_it():
+    made = studio(Runs(), methods={"gradop+": 0.8, "sdedit": 0.65})
+    made.controls["method"].value = "sdedit"
+    assert (made.request.method, made.request.strength) == ("sdedit", 0.65)
+
+
 def test_a_newer_request_replaces_the_run_under_way():
     runs = Runs()
     made = studio(runs)

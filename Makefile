@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test notebooks-full lab notebooks train measure bench lint build clean
+.PHONY: run test notebooks-full strokes-demo lab notebooks train measure bench lint build clean
 
 run: $(READY)  ## distil a gallery with the embedded model
 	$(BIN)/python demo.py --out outputs
@@ -19,6 +19,9 @@ test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
 
 notebooks-full: $(READY)  ## run the notebooks with every step of their long runs; `test` takes a twentieth
 	EFFORT=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=0 tests/notebooks
+
+strokes-demo: $(READY)  ## paint strokes and see them become a picture, on a page of its own
+	$(BIN)/voila strokes_demo.ipynb
 
 lab: $(READY)  ## open JupyterLab on the course
 	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab notebooks
@@ -46,5 +49,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("make needs Python 3.10 or newer: make PYTHON=python3.11") if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres]" --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres,demo]" --group dev
 	touch $@

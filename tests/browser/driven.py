@@ -118,7 +118,7 @@ def served(folder: Path, state: Path, *flags: str, **variables: str) -> Iterator
         **variables,
     }
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
-    command += [f"--port={_free_port()}", f"--ServerApp.root_dir={folder}", *flags]
+    command += [f"--port={free_port()}", f"--ServerApp.root_dir={folder}", *flags]
     with (state / "log").open("wb") as log:
         server = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -126,10 +126,10 @@ def served(folder: Path, state: Path, *flags: str, **variables: str) -> Iterator
     try:
         yield until(lambda: _address(state, server), "the server writes where it listens")
     finally:
-        _end(server)
+        end_server(server)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -144,7 +144,7 @@ def _address(state: Path, server: subprocess.Popen[bytes]) -> str | None:
     return None
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
+def end_server(server: subprocess.Popen[bytes]) -> None:
     """End the server and the kernels that it started, and nothing else."""
     with contextlib.suppress(psutil.NoSuchProcess):
         started = psutil.Process(server.pid).children(recursive=True)

@@ -1,85 +1,12 @@
-// The painter's half in the browser. The cells are bytes, row by row, each a row of the palette;
-// a stroke is sent to Python when it ends.
+// The painter's half in the browser, behind grid.js. The cells are bytes, row by row, each a row of
+// the palette; a stroke is sent to Python when it ends.
 
 const LARGEST = 480; // pixels of the longer side on the screen, about
 const LINES_FROM = 6; // pixels of a cell, from which on there are lines between cells
-const REMEMBERED = 200; // strokes that can be undone
-
-const same = (a, b) => a.length === b.length && a.every((value, index) => value === b[index]);
-
-function element(parent, tag, attributes = {}, text = "") {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
-/** A colour such as "#ff8800" as four bytes in the order of an image: red, green, blue, opaque. */
-function word(code) {
-  const levels = [1, 3, 5].map((place) => parseInt(code.slice(place, place + 2), 16));
-  return new Uint32Array(Uint8Array.from([...levels, 255]).buffer)[0];
-}
-
-/** The cells, what they were before, and what is done to them. */
-class Grid {
-  constructor(cells, width, height) {
-    Object.assign(this, { cells, width, height, past: [], future: [] });
-  }
-
-  remember(before) {
-    if (same(before, this.cells)) return false;
-    this.past.push(before);
-    if (this.past.length > REMEMBERED) this.past.shift();
-    this.future = [];
-    return true;
-  }
-
-  step(from, to) {
-    if (!from.length) return false;
-    to.push(this.cells);
-    this.cells = from.pop();
-    return true;
-  }
-
-  undo() { return this.step(this.past, this.future); }
-
-  redo() { return this.step(this.future, this.past); }
-
-  at(x, y) { return this.cells[y * this.width + x]; }
-
-  has(x, y) { return x >= 0 && y >= 0 && x < this.width && y < this.height; }
-
-  set(x, y, colour) { if (this.has(x, y)) this.cells[y * this.width + x] = colour; }
-
-  /** All cells from one to another: a quick mouse skips some. */
-  line([x0, y0], [x1, y1], colour) {
-    const steps = Math.max(Math.abs(x1 - x0), Math.abs(y1 - y0), 1);
-    for (let i = 0; i <= steps; i += 1) {
-      this.set(Math.round(x0 + (i / steps) * (x1 - x0)), Math.round(y0 + (i / steps) * (y1 - y0)), colour);
-    }
-  }
-
-  /** The cells of one colour that hang together by their sides. */
-  fill(x, y, colour) {
-    const old = this.at(x, y);
-    if (old === colour) return;
-    const open = [[x, y]];
-    while (open.length) {
-      const [i, j] = open.pop();
-      if (!this.has(i, j) || this.at(i, j) !== old) continue;
-      this.set(i, j, colour);
-      open.push([i + 1, j], [i - 1, j], [i, j + 1], [i, j - 1]);
-    }
-  }
-}
 
 function render({ model, el }) {
   const [height, width] = model.get("size");
-  const received = () => {
-    const view = model.get("indices");
-    return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
-  };
+  const received = () => bytesOf(model.get("indices"));
   const grid = new Grid(received(), width, height);
   const scale = Math.max(1, Math.floor(LARGEST / Math.max(width, height)));
   const blank = model.get("blank");
@@ -89,7 +16,7 @@ function render({ model, el }) {
   let stroke = null; // the cells before it, and where the mouse was last
 
   // JupyterLab's own shortcuts must not see what is typed here.
-  const root = element(el, "div", { class: "pixel-painter", "data-lm-suppress-shortcuts": "true" });
+  const root = element(el, "div", { class: "pixel-painter paint-tools", "data-lm-suppress-shortcuts": "true" });
   const swatches = element(root, "div", { class: "row", role: "group", "aria-label": "colours" });
   const tools = element(root, "div", { class: "row", role: "group", "aria-label": "tools" });
   const board = element(root, "div", { class: "board" });
@@ -193,13 +120,7 @@ function render({ model, el }) {
     tell();
   }
 
-  function cellOf(event) {
-    const box = canvas.getBoundingClientRect();
-    return [
-      Math.floor(((event.clientX - box.left) / box.width) * width),
-      Math.floor(((event.clientY - box.top) / box.height) * height),
-    ];
-  }
+  const cellOf = (event) => cellUnder(event, canvas, grid);
 
   function finish() {
     if (!stroke) return;
@@ -242,7 +163,6 @@ function render({ model, el }) {
     event.stopPropagation();
   });
 
-  const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   const letters = { b: "brush", f: "fill", p: "pick" };
 
   /** Whether the key meant something here. */
@@ -257,8 +177,8 @@ function render({ model, el }) {
     if (letters[key]) take(letters[key]);
     else if (/^[1-9]$/.test(key)) choose(Number(key) - 1);
     else if (event.target !== canvas) return false;
-    else if (moves[event.key]) {
-      const [x, y] = [cursor[0] + moves[event.key][0], cursor[1] + moves[event.key][1]];
+    else if (MOVES[event.key]) {
+      const [x, y] = [cursor[0] + MOVES[event.key][0], cursor[1] + MOVES[event.key][1]];
       if (grid.has(x, y)) point(x, y);
     } else if (key === " " || key === "enter") {
       use(...cursor);

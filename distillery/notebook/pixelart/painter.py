@@ -12,6 +12,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import enlarged, save_png, to_png_bytes
+from distillery.notebook.front_end import script, style
 from distillery.palettes import load_palette, srgb_to_oklab, to_hex
 from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.settings import LARGEST_SIDE
@@ -131,8 +132,8 @@ def _widget_class() -> type[Any]:
     class PainterWidget(anywidget.AnyWidget):
         """Cells row by row, a byte each; colours as "#ff8800"; height and width; the empty one."""
 
-        _esm = (HERE / "painter.js").read_text(encoding="utf-8")
-        _css = (HERE / "painter.css").read_text(encoding="utf-8")
+        _esm = script(HERE / "painter.js")
+        _css = style(HERE / "painter.css")
         indices = traitlets.CBytes().tag(sync=True)
         palette = traitlets.List(traitlets.Unicode()).tag(sync=True)
         size = traitlets.List(traitlets.Int()).tag(sync=True)

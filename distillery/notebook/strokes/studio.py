@@ -1,0 +1,256 @@
+"""The stroke canvas with a run beside it: paint, ask, and see the picture become."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from PIL import Image
+
+from distillery.core.errors import CourseError, in_short
+from distillery.core.images import Picture, to_pil, to_png_bytes
+from distillery.methods.stroke_methods import DEFAULTS
+from distillery.notebook.strokes.canvas import StrokeCanvas
+from distillery.notebook.strokes.request import Begin, Request
+from distillery.notebook.widgets import PAUSE, image_widget
+
+PROMPTS = (
+    "a red boat on a frozen river",
+    "a yellow house on the beach",
+    "a white castle in the forest",
+    "an orange rocket in the night sky",
+    "a pink mushroom on the grass",
+    "a blue car in the desert",
+    "a red boat and a blue house on the grass",
+)
+FIRST = ("gradop+", "sdedit", "fading-frequencies")  # of the methods in the list
+STRENGTHS = {name: DEFAULTS[name].strength for name in (*FIRST, *sorted({*DEFAULTS} - {*FIRST}))}
+WIDEST, HIGHEST = 384, 320  # pixels of the picture on the screen, at most
+LEAST_STRENGTH = 0.1
+
+
+class StrokeStudio:
+    """A canvas, and beside it the picture that a method draws from it.
+
+    The run takes its steps between the kernel's other work, so the page stays alive; a newer
+    request replaces the one under way. What goes wrong stands under the picture in one sentence.
+    Where ipywidgets is missing, set the canvas from Python and call `draw`.
+
+    Args:
+        begin: the steps of a run for a request.
+        canvas: by default an empty one of 64 x 64.
+        prompt: to begin with.
+        methods: name -> the strength that suits it; the first is chosen.
+        every: steps from one picture to the next.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        *,
+        canvas: StrokeCanvas | None = None,
+        prompt: str = PROMPTS[0],
+        methods: Mapping[str, float] = MappingProxyType(STRENGTHS),
+        every: int = 3,
+    ) -> None:
+        self._begin, self._every = begin, every
+        self.canvas = StrokeCanvas() if canvas is None else canvas
+        self.seed = 0
+        self.picture: Image.Image | None = None
+        self.caption = "Paint something, say in the prompt what it is, and press draw."
+        self.task: asyncio.Task[None] | None = None
+        self._asked: dict[str, Any] = {
+            "prompt": prompt,
+            "method": next(iter(methods)),
+            "strength": next(iter(methods.values())),
+            "regions": False,
+        }
+        self._done, self._total = 0, 1
+        self.box = self._build(methods)
+        self._tell()
+
+    @property
+    def request(self) -> Request:
+        """What `draw` would ask for now."""
+        asked = self._asked
+        if self.box is not None:
+            asked = {name: control.value for name, control in self.controls.items()}
+        bound = asked["regions"]
+        return Request(
+            self.canvas.painting,
+            asked["prompt"].strip(),
+            labels=self.canvas.labels if bound else None,
+            words=self.canvas.words if bound else (),
+            method=asked["method"],
+            strength=round(asked["strength"], 2),
+            seed=self.seed,
+        )
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+    def draw(self) -> None:
+        """Begin a run, in place of the one under way."""
+        self.stop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            for _ in self._shown():
+                pass
+            self._tell()
+            return
+        self.task = loop.create_task(self._draw_between())
+        self._tell()
+
+    def again(self) -> None:
+        """The same with other noise."""
+        self.seed += 1
+        self.draw()
+
+    def stop(self) -> None:
+        """Stop the run under way; the picture stays as it is."""
+        if self.running:
+            assert self.task is not None
+            self.task.cancel()
+            self.caption = f"stopped at {self.caption}"
+        self.task = None
+
+    async def _draw_between(self) -> None:
+        for _ in self._shown():
+            await asyncio.sleep(PAUSE)
+        self.task = None
+        self._tell()
+
+    def _shown(self) -> Iterator[None]:
+        """The steps of a run, each with what it shows; an error ends it with a sentence."""
+        self._done, self._total = 0, 1
+        try:
+            request = self.request
+            self.caption = f"seed {request.seed}: beginning"
+            yield
+            for number, step in enumerate(self._begin(request), 1):
+                self._done, self._total = step.index + 1, step.total
+                self.caption = f"seed {request.seed}: step {self._done} of {self._total}"
+                if number % self._every == 0 or self._done == self._total:
+                    self.picture = _single(step.picture())
+                self._tell()
+                yield
+        except (CourseError, NotImplementedError) as error:
+            self.caption = str(error)
+        # It may be the student's own code that fails, in any way.
+        except Exception as error:
+            self.caption = f"{type(error).__name__}: {in_short(error)}"
+
+    def _build(self, methods: Mapping[str, float]) -> Any:
+        try:
+            import ipywidgets as w
+        except ImportError:
+            return None
+        if self.canvas.box is None:
+            return None
+        wide = {"width": "100%"}
+        self.controls = {
+            "prompt": w.Combobox(
+                value=self._asked["prompt"],
+                options=PROMPTS,
+                ensure_option=False,
+                continuous_update=False,
+                description="prompt",
+                layout=wide,
+            ),
+            "method": w.Dropdown(options=list(methods), description="method", layout=wide),
+            "strength": w.FloatSlider(
+                value=self._asked["strength"],
+                min=LEAST_STRENGTH,
+                max=1,
+                step=0.05,
+                continuous_update=False,
+                description="strength",
+                readout_format=".2f",
+                tooltip="low keeps the painting, high follows the prompt",
+                layout=wide,
+            ),
+            "regions": w.Checkbox(
+                value=False, description="bind words to the regions", indent=False
+            ),
+        }
+        self.live = w.Checkbox(value=True, description="draw while I paint", indent=False)
+        self.button = w.Button(button_style="primary", layout={"flex": "0 0 96px"})
+        self.button.on_click(lambda button: self._press())
+        self.other = w.Button(
+            description="again with another seed", layout={"flex": "0 0 auto", "width": "auto"}
+        )
+        self.other.on_click(lambda button: self.again())
+        self.image = image_widget(to_png_bytes(self._large(Image.new("RGBA", self._shape))))
+        self.progress = w.IntProgress(value=0, max=1, layout={"width": "100%", "height": "14px"})
+        self.label = w.HTML()
+        self.controls["method"].observe(
+            lambda change: setattr(self.controls["strength"], "value", methods[change["new"]]),
+            names="value",
+        )
+        for control in self.controls.values():
+            control.observe(lambda change: self._changed(), names="value")
+        self.canvas.on_change(self._changed)
+        buttons = w.HBox([self.button, self.other], layout={"flex_flow": "row wrap"})
+        settings = w.VBox([*self.controls.values(), self.live, buttons])
+        result = w.VBox([self.image, self.progress, self.label])
+        panel = w.HBox([settings, result])
+        for widget, name in [
+            (self.image, "stroke-result"),
+            (self.label, "stroke-caption"),
+            (settings, "stroke-settings"),
+            (result, "stroke-output"),
+            (panel, "stroke-panel"),
+        ]:
+            widget.add_class(name)
+        box = w.HBox([self.canvas.box, panel])
+        box.add_class("stroke-studio")
+        return box
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.canvas.size[::-1]
+
+    def _large(self, picture: Image.Image) -> Image.Image:
+        """A picture as it stands on the screen."""
+        width, height = self._shape
+        factor = max(1, min(WIDEST // width, HIGHEST // height))
+        return picture.resize((width * factor, height * factor), Image.Resampling.BICUBIC)
+
+    def _press(self) -> None:
+        if self.running:
+            self.stop()
+            self._tell()
+        else:
+            self.draw()
+
+    def _changed(self) -> None:
+        """Draw anew after a stroke or another setting, if that is wished."""
+        if self.live.value and self.canvas.is_painted:
+            self.draw()
+
+    def _tell(self) -> None:
+        """Bring picture, progress, line and button up to date."""
+        if self.box is None:
+            return
+        if self.picture is not None:
+            self.image.value = to_png_bytes(self._large(self.picture))
+        self.progress.max, self.progress.value = self._total, self._done
+        self.label.value = html.escape(self.caption)
+        self.button.description = "stop" if self.running else "draw"
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The widget for front ends that can draw it, the picture for all others."""
+        widget = {} if self.box is None else self.box._repr_mimebundle_(**options)
+        shown = self.canvas.painting if self.picture is None else self.picture
+        png = to_png_bytes(self._large(shown))
+        return {**widget, "image/png": png, "text/plain": self.caption}
+
+
+def _single(picture: Picture) -> Image.Image:
+    return picture if isinstance(picture, Image.Image) else to_pil(picture)[0]

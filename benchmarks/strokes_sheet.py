@@ -1,7 +1,7 @@
 """`python -m benchmarks.strokes_sheet`: draw the sheet that opens the notebook of stage 5.
 
-It is data/strokes/finished.png: above, paintings of data/strokes; below, what the reference makes
-of each. The last is a scene of two things, whose words are bound to regions.
+It is data/strokes/finished/sheet.png. Above are paintings of data/strokes, below is what the
+reference makes of each. The last is a scene of two things, whose words are bound to regions.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def main() -> None:
     paintings = json.loads((FOLDER / "strokes.json").read_text("utf-8"))
     by_name = {Path(painting["painting"]).stem: painting for painting in paintings}
     sheet = np.concatenate([column(by_name[name]) for name in SHOWN], axis=1)
-    save_png(FOLDER / "finished.png", Image.fromarray(sheet))
-    print(FOLDER / "finished.png")
+    save_png(FOLDER / "finished" / "sheet.png", Image.fromarray(sheet))
+    print(FOLDER / "finished" / "sheet.png")
 
 
 if __name__ == "__main__":

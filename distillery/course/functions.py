@@ -49,7 +49,8 @@ def valleys(centres: Sequence[float], curvatures: Sequence[float], kink: float) 
     """A loss (B,) of latents (B, C, h, w) with a centre and a curvature for each of the batch.
 
     Columns on the right are steeper than those on the left, by a factor of 3. The kink is a ridge
-    at 0, whose slope does not depend on the distance. So Adam's steps are no mere signs.
+    at 0, whose slope hardly depends on the distance. So Adam's steps are no mere signs. Its top is
+    round, so that no rounding decides on which side of 0 a number is.
     """
 
     def loss_of(latents: Tensor) -> Tensor:
@@ -57,7 +58,7 @@ def valleys(centres: Sequence[float], curvatures: Sequence[float], kink: float) 
         slopes = torch.linspace(0.5, 1.5, latents.shape[-1])
         away = latents - torch.tensor(centres).view(each)
         bowls = torch.tensor(curvatures).view(each) * slopes * away.square()
-        return (bowls + kink * latents.abs()).sum((1, 2, 3))
+        return (bowls + kink * (latents.square() + 0.01).sqrt()).sum((1, 2, 3))
 
     return loss_of
 

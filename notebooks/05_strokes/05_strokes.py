@@ -82,7 +82,7 @@ EFFORT = effort()  # share of each run's steps to compute; 1 unless the environm
 # sentence. The last one is twice as wide, and each of its words has a place of its own.
 
 # %%
-enlarged(Image.open(REPOSITORY / "data/strokes/finished.png"), 900)
+enlarged(Image.open(REPOSITORY / "data/strokes/finished/sheet.png"), 900)
 
 # %% [markdown]
 # ## The idea

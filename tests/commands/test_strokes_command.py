@@ -257,7 +257,7 @@ CHANGES = [
     ({"method": "sdedit-stochastic", "strength": 0.8}, {"end": 0.2}),
     ({"method": "low-frequencies"}, {"end": 0.2}),
     ({"method": "low-frequencies"}, {"width": 0.3}),
-    ({"method": "fading-frequencies"}, {"last_width": 0.3}),
+    ({"method": "fading-frequencies", "end": 0.2}, {"last_width": 0.3}),
     ({"method": "x0-guidance"}, {"weight": 5.0}),
 ]
 

@@ -150,8 +150,8 @@ def _way(inputs: RandomInputs) -> tuple[int, float]:
 
 
 def _alphas_cumprod(inputs: RandomInputs) -> Tensor:
-    """The usual levels of 1000 timesteps; for one picture, of every fifth of them."""
-    levels = scaled_linear_alphas_cumprod().float()
+    """Levels of 1000 timesteps, of another schedule each time; for one picture, of 200."""
+    levels = scaled_linear_alphas_cumprod().float() ** inputs.number(1.0, (0.7, 1.4))
     return levels[4::5].contiguous() if inputs.kind == SINGLE else levels
 
 
@@ -234,7 +234,7 @@ def _tokens(inputs: RandomInputs, count: int) -> list[list[int]]:
 
 def compose_scores(inputs: RandomInputs) -> Case:
     like = _empty(inputs)
-    count = 3 if inputs.kind in (OVERLAP, COVERED) else 2
+    count = 3 if inputs.kind in (OVERLAP, COVERED) else inputs.whole(2, (3, 3))
     masks = inputs.smooth(9, count, 1).add(0.2).clamp(0, 1)
     if inputs.kind == COVERED:
         masks = torch.nn.functional.one_hot(masks.argmax(0), count).movedim(-1, 0).float()

@@ -17,7 +17,8 @@ STAGE = Stage(
     title="stroke paintings: SDEdit, GradOP+ and words that are bound to regions",
     minutes=150,
     pictures=4,
-    models=("tiny-sd",),
+    models=("tiny-sd", "tiny-sd-two-things"),
+    data=("strokes",),
     tried=(
         "start_inverted",
         "start_without_noise",

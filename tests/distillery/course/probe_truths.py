@@ -174,7 +174,7 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         ),
     ),
     (
-        r"(c0|c1|sigma) is (.+) times what it should be\.",
+        r"(c0|c1|sigma|The loss) is (.+) times what it should be\.",
         lambda s, la, n: near(
             s.pair(la)[1], each(torch.tensor(listed(n)), s.pair(la)[0]) * s.pair(la)[0], WITHIN
         ),
@@ -278,6 +278,10 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         lambda s, o: near(
             s.came.value, s.wanted.value.permute([int(d) for d in re.findall(r"\d", o)])
         ),
+    ),
+    (
+        r"It holds the right numbers; only axes of length 1 are too many or missing\.",
+        lambda s: near(s.came.value.squeeze(), s.wanted.value.squeeze()),
     ),
     (
         r"Only axes of length 1 are too many or missing\.",

@@ -30,7 +30,7 @@ TOUR = STAGES[0]
 NOTEBOOK = Path("notebooks/00_tour/00_tour.ipynb")
 
 
-NO_SECRET = ("= prior.", ".shape[", "with torch.no_grad():")
+NO_SECRET = ("= prior.", ".shape[", "with torch.no_grad():", "with torch.enable_grad():")
 
 
 def solution_lines() -> set[str]:

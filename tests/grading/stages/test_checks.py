@@ -397,7 +397,13 @@ def test_the_picture_draws_target_yours_and_difference(stage, function):
         assert len(figure.axes) == 1
     else:
         # A strip of colours; values and their gradients; otherwise a row for each latent.
-        rows = {"kmeans_step": 1, "straight_through": 4, "paint": 4}.get(function, 2)
+        rows = {
+            "kmeans_step": 1,
+            "region_bias": 1,
+            "straight_through": 4,
+            "paint": 4,
+            "x0_estimate": 4,
+        }.get(function, 2)
         assert [len(axes.images) for axes in figure.axes] == [1] * 3 * rows
         assert figure.axes[2].images[0].get_array().max() < 1e-4
 

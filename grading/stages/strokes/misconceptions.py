@@ -512,17 +512,6 @@ def burst_by_sgd(loss_of, x0, eps, timesteps, index, alphas_cumprod, grad_steps,
     return _noised(latents, eps, _level(timesteps[index + 1], alphas_cumprod))
 
 
-@wrong(BURST, "each step goes by the sign of the gradient; Adam remembers the gradients before.")
-def burst_by_signs(loss_of, x0, eps, timesteps, index, alphas_cumprod, grad_steps, learning_rate):
-    with torch.enable_grad():
-        latents = x0.detach().clone().requires_grad_()
-        for _ in range(grad_steps):
-            (gradient,) = torch.autograd.grad(loss_of(latents).sum(), latents)
-            with torch.no_grad():
-                latents -= learning_rate * gradient.sign()
-    return _noised(latents.detach(), eps, _level(timesteps[index + 1], alphas_cumprod))
-
-
 @wrong(BURST, "AdamW also shrinks the latents a little in each step; use Adam.")
 def burst_by_adamw(loss_of, x0, eps, timesteps, index, alphas_cumprod, grad_steps, learning_rate):
     latents = _optimised(loss_of, x0, grad_steps, learning_rate, torch.optim.AdamW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -48,6 +49,8 @@ def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = 
         return latent_rgb(prior)
 
     def begin(request: Request) -> Iterator[Step]:
+        if not request.prompt.strip():
+            raise CourseError("the prompt is empty; say there what the picture shows.")
         places = regions_of(request)
         its = prior if not places or bound is None else bound
         painting = painting_for(its, request.painting)
@@ -123,23 +126,38 @@ def _nearest(side: int) -> int:
 
 
 def regions_of(request: Request) -> dict[str, Tensor]:
-    """Word -> where it applies, (H, W) of 0 and 1; regions without a cell are left out.
+    """Word -> where it applies, (H, W) of 0 and 1; regions with neither word nor cell are left out.
 
     Raises:
-        CourseError: a region has no word, or two have the same one.
+        CourseError: nothing is painted, a region has no word or no cell, or two have the same word.
     """
     if request.labels is None:
         return {}
     labels = np.asarray(request.labels)
+    if not labels.any():
+        raise CourseError(
+            "no region is painted yet; in the layer of regions, paint where each word belongs."
+        )
+    for label, word in enumerate(request.words, 1):
+        if word.strip() and not (labels == label).any():
+            raise CourseError(
+                f"region {label} ({word.strip()!r}) has no cell yet; paint where it goes."
+            )
     places: dict[str, Tensor] = {}
     for label in np.unique(labels[labels > 0]).tolist():
-        word = request.words[label - 1].strip() if label <= len(request.words) else ""
+        # Two blanks between words are meant as one.
+        word = " ".join("".join(request.words[label - 1 : label]).split())
         if not word:
             raise CourseError(f"region {label} has no word yet; type one of the prompt's.")
         if word in places:
             raise CourseError(f"two regions have the word {word!r}; give each its own.")
         places[word] = torch.from_numpy(labels == label).float()
     return places
+
+
+def _plain(text: str) -> str:
+    """The words alone: small letters, one blank between two."""
+    return " ".join(re.findall(r"[^\s,.;:!?]+", text.lower()))
 
 
 def _prediction(
@@ -150,7 +168,7 @@ def _prediction(
         text, uncond = prior.embed([prompt]), prior.embed([""])
         return guided_noise(prior, text=text, uncond=uncond, guidance_scale=GUIDANCE_SCALE)
     for word in places:
-        if word.lower() not in prompt.lower():
+        if f" {_plain(word)} " not in f" {_plain(prompt)} ":
             raise CourseError(f"the word {word!r} of a region is not in the prompt; add it there.")
     return region_predict(
         prior,

@@ -146,8 +146,9 @@ def begin(
     bursts = gradop.Bursts(
         first, knobs.num_iterative_steps, knobs.grad_steps_per_iter, knobs.learning_rate
     )
-    kind = gradop.as_released if name == "gradop+" else gradop.on_x0
-    return Beginning(pure, 0, kind(functions, painting, loss_of, bursts, **way, noise=noise))
+    start_of = gradop.as_released if name == "gradop+" else gradop.on_x0
+    changed = gradop.with_bursts(functions, painting, loss_of, bursts, start_of, **way, noise=noise)
+    return Beginning(pure, 0, changed)
 
 
 def even_widths(width: float, last_width: float, first: int, end: int) -> dict[int, float]:

@@ -318,7 +318,7 @@ def _check_cells(prior: Prior, regions: Regions, xt: Tensor) -> None:
             f"the regions have masks for {len(regions.masks)} pictures, and there are {len(xt)}; "
             "give them for one or for all."
         )
-    rows, columns = coarsest_attention(prior, (xt.shape[-2], xt.shape[-1]))
+    rows, columns = prior.coarsest_attention((xt.shape[-2], xt.shape[-1]))
     cells = regions.masks.mean((2, 3)).amin(0) * rows * columns
     for words, count in zip(regions.words, cells.tolist(), strict=True):
         if count < 0.5:
@@ -326,14 +326,3 @@ def _check_cells(prior: Prior, regions: Regions, xt: Tensor) -> None:
                 f"the region of {words!r} has {count:.1f} of the {rows} x {columns} cells of the "
                 "coarsest attention, which is none; paint it larger."
             )
-
-
-def coarsest_attention(prior: Prior, size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the coarsest cross-attention for latents of `size`.
-
-    It is in the middle of the UNet; the exact prior has no layers, only latents.
-    """
-    unet = getattr(prior, "unet", None)
-    halvings = 0 if unet is None else len(unet.config.block_out_channels) - 1
-    rows, columns = (-(-side // 2**halvings) for side in size)
-    return rows, columns

@@ -164,6 +164,12 @@ class StableDiffusionPrior(Prior):
             )
         return found
 
+    def coarsest_attention(self, size: tuple[int, int]) -> tuple[int, int]:
+        """That in the middle of the UNet; each block but the last halves both, rounding up."""
+        halvings = len(self.unet.config.block_out_channels) - 1
+        rows, columns = (-(-side // 2**halvings) for side in size)
+        return rows, columns
+
     def rest_text_encoders(self) -> None:
         """Free the device of the text encoders; `embed` and `sample` fetch them when they must."""
         self._move_text_encoders(torch.device("cpu"))

@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from distillery.core.errors import CourseError
+from distillery.core.whole_words import places
 from distillery.methods.guided_ddim import Predict
 from distillery.methods.strokes import StrokeFunctions
 from distillery.models.prior import Condition, Prior, guided_noise
@@ -239,11 +240,8 @@ def end_of(prompt: str, words: Sequence[str]) -> str:
 
 def _ends(prompt: str, words: Sequence[str]) -> dict[str, int]:
     """Where in the prompt those words end that it has."""
-    found = {
-        one: re.search(rf"(?<!\w){re.escape(one.strip())}(?!\w)", prompt, re.IGNORECASE)
-        for one in words
-    }
-    return {one: match.end() for one, match in found.items() if match}
+    found = {one: places(one, prompt) for one in words}
+    return {one: spans[0][1] for one, spans in found.items() if spans}
 
 
 def _parts(regions: Regions) -> tuple[list[str], Tensor]:

@@ -44,7 +44,7 @@ BLUR = 1 / 64  # sigma of 1 pixel
 TEXT_SEEDS = (1001, 1002)  # of the pictures that pFD compares with
 WIDTH = 1 / 64  # of the painting operator in the faithfulness loss
 CPU = torch.device("cpu")
-OURS = ("low-frequencies", "fading-frequencies")
+OURS = ("best-of-n", "low-frequencies", "fading-frequencies")
 THEIRS = ("sdedit", "sdedit-stochastic")
 BAND = (0.09, 0.105)
 
@@ -60,6 +60,10 @@ ROWS: tuple[Row, ...] = (
     *(
         ("sdedit-stochastic", "linear", Knobs(strength, end))
         for strength, end in ((0.5, 0.4), (0.6, 0.5), (0.65, 0.55), (0.7, 0.6), (0.6, 0.4))
+    ),
+    *(
+        ("best-of-n", "linear", Knobs(strength, end))
+        for strength, end in ((0.65, 0.55), (0.7, 0.6), (0.75, 0.65), (0.8, 0.7), (0.85, 0.7))
     ),
     *(("fading-frequencies", "linear", fading(e)) for e in (0.55, 0.6, 0.65, 0.7, 0.75, 0.8)),
     *(("low-frequencies", "linear", Knobs(0.95, e)) for e in (0.6, 0.65, 0.7, 0.75, 0.8)),
@@ -178,6 +182,7 @@ class Bench:
             knobs,
             timesteps=self.timesteps,
             alphas_cumprod=self.prior.alphas_cumprod,
+            predict=self.predict,
             noise=self.noise(seed),
             decode=self.decoders[guide],
             paint=partial(strokes.paint, width=WIDTH),
@@ -282,12 +287,13 @@ def loaded(path: Path) -> list[Point]:
 STYLES = {  # colour, marker and line
     "sdedit": ("#555555", "o", "-"),
     "sdedit-stochastic": ("#999999", "s", ""),
+    "best-of-n": ("#0b3d91", "D", "-"),
     "low-frequencies": ("#7fb3e6", "o", "-"),
-    "fading-frequencies": ("#1560bd", "o", "-"),
+    "fading-frequencies": ("#3d8bd9", "o", "-"),
     "gradop+": ("#d1495b", "^", ""),
     "gradop+x0": ("#edae49", "v", ""),
     "text-only": ("#2e8b57", "*", ""),
-    "drawings": ("#2e8b57", "D", ""),
+    "drawings": ("#2e8b57", "P", ""),
 }
 
 

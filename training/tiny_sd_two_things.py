@@ -23,6 +23,7 @@ from distillery.methods.region_control import AWAY, disjoint, long_as, regional_
 from distillery.models.load import load_prior
 from distillery.models.parameterization import add_noise
 from distillery.models.prior import Condition
+from distillery.models.regions import Region, attention_bias, fit_bias
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.toybox import COLOURS, SCENES, THINGS, Drawing, Factors, article, draw_two
 from training import loop
@@ -63,11 +64,15 @@ class Caption:
 
 def draw_scene(seed: int, size: tuple[int, int]) -> Drawing:
     """Two trained combinations in one scene, of different things."""
-    g = np.random.default_rng(seed)
-    pool = trained_factors()
+    front, behind = pair_from(trained_factors(), np.random.default_rng(seed))
+    return draw_two(front, behind, seed, size=size)
+
+
+def pair_from(pool: list[Factors], g: np.random.Generator) -> tuple[Factors, Factors]:
+    """Two of the pool in one scene, of different things."""
     front = pool[g.integers(len(pool))]
     others = [f for f in pool if f.scene == front.scene and f.thing != front.thing]
-    return draw_two(front, others[g.integers(len(others))], seed, size=size)
+    return front, others[g.integers(len(others))]
 
 
 def boxes_of(labels: np.ndarray) -> list[list[float]]:
@@ -182,11 +187,15 @@ def told(prior: StableDiffusionPrior, captions: Sequence[Caption], masks: Tensor
 def hard_bias(prior: StableDiffusionPrior, captions: Sequence[Caption], masks: Tensor) -> Tensor:
     """A bias (B, L, h, w) that keeps each thing's words in its region."""
     count = prior.pipeline.tokenizer.model_max_length
-    bias = torch.zeros(len(captions), count, *masks.shape[2:])
-    for own, caption, regions in zip(bias, captions, masks, strict=True):
-        for words, mask in zip(caption.words, regions, strict=True):
-            own[list(prior.token_indices(caption.sentence, words))] = AWAY * (1 - mask)
-    return bias
+    each = []
+    for caption, of_caption in zip(captions, masks, strict=True):
+        regions = [
+            Region(prior.token_indices(caption.sentence, words), 1 - mask, AWAY)
+            for words, mask in zip(caption.words, of_caption, strict=True)
+        ]
+        bias = attention_bias(regions, 1)
+        each.append(fit_bias(bias, count, (masks.shape[2], masks.shape[3])))
+    return torch.cat(each)
 
 
 def new_adapter(prior: StableDiffusionPrior) -> nn.ParameterList:

@@ -1,4 +1,6 @@
-"""Further methods of score distillation, one file each, which read like their papers.
+"""Methods, one file each beside its paper: they read like the paper, and know nothing of files.
 
-Every module has the same `loss` as the stages, so it can be used in their place.
+Those of score distillation have the same `loss` as the stages, so each can be used in their place:
+`registry` names them. The others are samplers, and ways to steer one: `stroke_methods` names those
+of stage 5.
 """

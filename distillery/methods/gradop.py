@@ -29,53 +29,17 @@ class Bursts:
     learning_rate: float
 
 
-def as_released(
-    functions: StrokeFunctions,
-    painting: Painting,
-    loss_of: Callable[[Tensor], Tensor],
-    bursts: Bursts,
-    *,
-    timesteps: Tensor,
-    alphas_cumprod: Tensor,
-    noise: Noise,
-) -> Change:
-    """The published code's way: the noisy latents themselves are decoded, and optimised."""
-    return _bursts(
-        functions,
-        painting,
-        loss_of,
-        bursts,
-        lambda its: its.xt_next,
-        timesteps=timesteps,
-        alphas_cumprod=alphas_cumprod,
-        noise=noise,
-    )
+def as_released(its: Prediction) -> Tensor:
+    """What the published code optimises: the noisy latents, which it decodes as they are."""
+    return its.xt_next
 
 
-def on_x0(
-    functions: StrokeFunctions,
-    painting: Painting,
-    loss_of: Callable[[Tensor], Tensor],
-    bursts: Bursts,
-    *,
-    timesteps: Tensor,
-    alphas_cumprod: Tensor,
-    noise: Noise,
-) -> Change:
-    """The estimate of the finished latents is optimised, which is what the decoder knows."""
-    return _bursts(
-        functions,
-        painting,
-        loss_of,
-        bursts,
-        lambda its: its.x0,
-        timesteps=timesteps,
-        alphas_cumprod=alphas_cumprod,
-        noise=noise,
-    )
+def on_x0(its: Prediction) -> Tensor:
+    """The estimate of the finished latents, which is what the decoder knows."""
+    return its.x0
 
 
-def _bursts(
+def with_bursts(
     functions: StrokeFunctions,
     painting: Painting,
     loss_of: Callable[[Tensor], Tensor],
@@ -86,6 +50,13 @@ def _bursts(
     alphas_cumprod: Tensor,
     noise: Noise,
 ) -> Change:
+    """Bursts after some of the steps; the others are plain DDIM.
+
+    Args:
+        loss_of: gives the loss (B,) of latents (B, C, h, w), with a graph: `loss_on`.
+        start_of: the latents that a burst begins with, `as_released` or `on_x0`.
+        noise: what a burst adds after the step of that index.
+    """
     last = min(bursts.first + bursts.count, len(timesteps) - 2)
 
     def change(its: Prediction) -> Tensor:

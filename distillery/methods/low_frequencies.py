@@ -2,8 +2,9 @@
 
 What GradOP+ reaches by optimisation has a closed form if the painting operator is a projection on
 low frequencies and the loss is measured in latents: x0 + f(y) - f(x0) is the nearest latents with
-the painting's layout. Its relatives for clean pictures are ILVR (Choi et al. 2021, arXiv
-2108.02938) and, for null-space parts, DDNM (Wang et al. 2022, arXiv 2212.00490).
+the painting's layout. ILVR (Choi et al. 2021, arXiv 2108.02938) replaces the low frequencies of xt
+by those of a reference under noise; DDNM (Wang et al. 2022, arXiv 2212.00490) replaces what a
+degraded picture tells of x0, as is done here.
 
 The filter may change on the way. While there is much noise the painting decides nearly all, and
 the next noise hides what is too flat in it; later it should decide less, so the filter gets wider.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.methods import gradop, low_frequencies, sdedit, x0_guidance
-from distillery.methods.guided_ddim import BEGINNING, Change, Noise
+from distillery.methods import best_of_n, gradop, low_frequencies, sdedit, x0_guidance
+from distillery.methods.ddim import DDIMStep
+from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, Prediction, steered
 from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions, first_step
 
 
@@ -20,6 +22,9 @@ class Knobs:
     strength: the part of the way from noise that is left when the method begins to act, above 0 and
         up to 1. SDEdit also begins its way there.
     end: the part that is left when it ceases to act, from 0 and below `strength`.
+    candidates: how many are begun of a picture.
+    pick: the part of the way that is left when the best candidate is chosen, from 0 and below
+        `strength`.
     num_iterative_steps: how many steps are followed by a burst of optimisation.
     grad_steps_per_iter: how many steps of Adam a burst has.
     learning_rate: of Adam, in units of the latents.
@@ -33,6 +38,8 @@ class Knobs:
 
     strength: float = 0.8
     end: float = 0.0
+    candidates: int = 8
+    pick: float = 0.5
     num_iterative_steps: int = 3
     grad_steps_per_iter: int = 12
     learning_rate: float = 0.1
@@ -44,6 +51,7 @@ class Knobs:
 KNOBS: Mapping[str, tuple[str, ...]] = {
     "sdedit": ("strength",),
     "sdedit-stochastic": ("strength", "end"),
+    "best-of-n": ("strength", "end", "candidates", "pick"),
     "gradop+": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "gradop+x0": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "low-frequencies": ("strength", "end", "width"),
@@ -54,13 +62,14 @@ METHODS = tuple(KNOBS)
 DEFAULTS: Mapping[str, Knobs] = {
     "sdedit": Knobs(strength=0.8),
     "sdedit-stochastic": Knobs(strength=0.6, end=0.5),
+    "best-of-n": Knobs(strength=0.75, end=0.65),
     "gradop+": Knobs(strength=0.8),
     "gradop+x0": Knobs(strength=0.8),
     "low-frequencies": Knobs(strength=0.95, end=0.7),
     "fading-frequencies": Knobs(strength=0.95, end=0.7, width=0.45 / 16, last_width=0.9 / 16),
     "x0-guidance": Knobs(strength=0.95, end=0.5),
 }
-NEED_DECODER = ("gradop+", "gradop+x0", "x0-guidance")  # its gradient; the others stay in latents
+NEED_DECODER = ("best-of-n", "gradop+", "gradop+x0", "x0-guidance")  # the others stay in latents
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,7 @@ def begin(
     *,
     timesteps: Tensor,
     alphas_cumprod: Tensor,
+    predict: Predict,
     noise: Noise,
     decode: Decode,
     paint: Paint,
@@ -102,6 +112,7 @@ def begin(
         knobs: those that the method does not have are left unread.
         timesteps: int64 (steps + 1,), a whole way from noise.
         alphas_cumprod: alpha_bar of every timestep, (T,).
+        predict: the noise to follow, as in `guided_ddim.steered`.
         noise: fresh noise (B, C, h, w) of an index, `guided_ddim.fresh_noise`.
         decode: latents to images with a graph: the decoder, or a linear map.
         paint: the painting operator of the faithfulness loss.
@@ -109,56 +120,151 @@ def begin(
     Raises:
         CourseError: there is no such method, or the knobs leave it no step.
     """
-    steps = len(timesteps) - 1
-    check(name, knobs, steps=steps)
-    first, end = first_step(steps, knobs.strength), first_step(steps, knobs.end)
-    way = {"timesteps": timesteps, "alphas_cumprod": alphas_cumprod}
-
-    if name.startswith("sdedit"):
-        xt, start, change = sdedit.started(functions, painting, first, **way, noise=noise)
-        if name == "sdedit-stochastic":
-            fresh = sdedit.stochastic(first, end, **way, noise=noise)
-            return Beginning(xt, start, _by_index(first, change, fresh))
-        return Beginning(xt, start, change)
-
-    pure = noise(BEGINNING)
-    if name.endswith("-frequencies"):
-        last_width = knobs.last_width if name == "fading-frequencies" else knobs.width
-        widths = even_widths(knobs.width, last_width, first, end)
-
-        def paint_of(index: int) -> Paint:
-            return lambda latents: functions.paint(latents, widths[index])
-
-        replaced = low_frequencies.replaced_between(
-            first, end, painting, paint_of=paint_of, **way, noise=noise
-        )
-        return Beginning(pure, 0, replaced)
+    check(name, knobs, steps=len(timesteps) - 1)
     loss_of = gradop.loss_on(functions, painting, decode=decode, paint=paint)
-    if name == "x0-guidance":
+    task = _Task(functions, painting, knobs, timesteps, alphas_cumprod, predict, noise, loss_of)
+    return _BEGINNINGS[name](task)
 
-        def weight_of(index: int) -> float:
-            alpha_bar = float(alphas_cumprod[timesteps[index]])
-            return knobs.weight * alpha_bar if first <= index < end else 0.0
 
-        return Beginning(
-            pure, 0, x0_guidance.guided(functions, painting, loss_of, weight_of, **way)
-        )
-    bursts = gradop.Bursts(
-        first, knobs.num_iterative_steps, knobs.grad_steps_per_iter, knobs.learning_rate
+@dataclass(frozen=True)
+class _Task:
+    """What `begin` was given, for the method's own beginning."""
+
+    functions: StrokeFunctions
+    painting: Painting
+    knobs: Knobs
+    timesteps: Tensor
+    alphas_cumprod: Tensor
+    predict: Predict
+    noise: Noise
+    loss_of: Callable[[Tensor], Tensor]
+
+    @property
+    def way(self) -> dict[str, Tensor]:
+        """The levels, as all methods name them."""
+        return {"timesteps": self.timesteps, "alphas_cumprod": self.alphas_cumprod}
+
+    @property
+    def steps(self) -> int:
+        """Of a whole way."""
+        return len(self.timesteps) - 1
+
+    @property
+    def first(self) -> int:
+        """The index of the first step at which the method acts."""
+        return first_step(self.steps, self.knobs.strength)
+
+    @property
+    def end(self) -> int:
+        """The index of the first step at which it does no more."""
+        return first_step(self.steps, self.knobs.end)
+
+    def from_noise(self, change: Change) -> Beginning:
+        """A whole way, from pure noise."""
+        return Beginning(self.noise(BEGINNING), 0, change)
+
+
+def _sdedit(task: _Task) -> Beginning:
+    xt, start, change = sdedit.started(
+        task.functions, task.painting, task.first, **task.way, noise=task.noise
     )
-    kind = gradop.as_released if name == "gradop+" else gradop.on_x0
-    return Beginning(pure, 0, kind(functions, painting, loss_of, bursts, **way, noise=noise))
+    return Beginning(xt, start, change)
+
+
+def _sdedit_stochastic(task: _Task) -> Beginning:
+    begun = _sdedit(task)
+    fresh = sdedit.stochastic(task.first, task.end, **task.way, noise=task.noise)
+
+    def change(its: Prediction) -> Tensor:
+        return (begun.change if its.index < task.first else fresh)(its)
+
+    return replace(begun, change=change)
+
+
+def _best_of_n(task: _Task) -> Beginning:
+    begun = _sdedit_stochastic(task)
+    chosen = first_step(task.steps, task.knobs.pick)
+
+    def others() -> Iterator[DDIMStep]:
+        for candidate in range(1, task.knobs.candidates):
+            noise = best_of_n.noise_of(candidate, task.noise, steps=task.steps)
+            other = _sdedit_stochastic(replace(task, noise=noise))
+            *_, last = steered(
+                task.predict,
+                other.xt,
+                timesteps=task.timesteps[: chosen + 1],
+                alphas_cumprod=task.alphas_cumprod,
+                start=other.start,
+                change=other.change,
+            )
+            yield last
+
+    change = best_of_n.chosen_after(chosen - 1, others, task.loss_of, begun.change)
+    return replace(begun, change=change)
+
+
+def _low_frequencies(task: _Task) -> Beginning:
+    return _fading_frequencies(
+        replace(task, knobs=replace(task.knobs, last_width=task.knobs.width))
+    )
+
+
+def _fading_frequencies(task: _Task) -> Beginning:
+    widths = even_widths(task.knobs.width, task.knobs.last_width, task.first, task.end)
+
+    def paint_of(index: int) -> Paint:
+        return lambda latents: task.functions.paint(latents, widths[index])
+
+    return task.from_noise(
+        low_frequencies.replaced_between(
+            task.first, task.end, task.painting, paint_of=paint_of, **task.way, noise=task.noise
+        )
+    )
+
+
+def _gradop(start_of: Callable[[Prediction], Tensor], task: _Task) -> Beginning:
+    knobs = task.knobs
+    bursts = gradop.Bursts(
+        task.first, knobs.num_iterative_steps, knobs.grad_steps_per_iter, knobs.learning_rate
+    )
+    changed = gradop.with_bursts(
+        task.functions,
+        task.painting,
+        task.loss_of,
+        bursts,
+        start_of,
+        **task.way,
+        noise=task.noise,
+    )
+    return task.from_noise(changed)
+
+
+def _x0_guidance(task: _Task) -> Beginning:
+    def weight_of(index: int) -> float:
+        alpha_bar = float(task.alphas_cumprod[task.timesteps[index]])
+        return task.knobs.weight * alpha_bar if task.first <= index < task.end else 0.0
+
+    return task.from_noise(
+        x0_guidance.guided(task.functions, task.painting, task.loss_of, weight_of, **task.way)
+    )
+
+
+_BEGINNINGS: Mapping[str, Callable[[_Task], Beginning]] = {
+    "sdedit": _sdedit,
+    "sdedit-stochastic": _sdedit_stochastic,
+    "best-of-n": _best_of_n,
+    "gradop+": partial(_gradop, gradop.as_released),
+    "gradop+x0": partial(_gradop, gradop.on_x0),
+    "low-frequencies": _low_frequencies,
+    "fading-frequencies": _fading_frequencies,
+    "x0-guidance": _x0_guidance,
+}
 
 
 def even_widths(width: float, last_width: float, first: int, end: int) -> dict[int, float]:
     """Index -> width, from `width` at the step `first` to `last_width` at the one before `end`."""
     growth = (last_width / width) ** (1 / max(1, end - 1 - first))
     return {index: width * growth ** (index - first) for index in range(first, end)}
-
-
-def _by_index(first: int, before: Change, after: Change) -> Change:
-    """One change for the steps before `first`, another from there on."""
-    return lambda its: (before if its.index < first else after)(its)
 
 
 def check(name: str, knobs: Knobs, *, steps: int) -> None:
@@ -176,7 +282,14 @@ def check(name: str, knobs: Knobs, *, steps: int) -> None:
             f"a strength of {knobs.strength:g} leaves none of the {steps} steps to take; raise it "
             f"to {1 / steps:g}, or take more steps."
         )
-    if "end" in KNOBS[name] and not 0 <= knobs.end < knobs.strength:
+    for knob in {"end", "pick"} & set(KNOBS[name]):
+        given = getattr(knobs, knob)
+        if not 0 <= given < knobs.strength:
+            raise CourseError(
+                f"{knob} must be from 0 to below the strength, {knobs.strength:g}; it is {given!r}."
+            )
+    if "pick" in KNOBS[name] and first_step(steps, knobs.pick) == first_step(steps, knobs.strength):
         raise CourseError(
-            f"end must be from 0 to below the strength, {knobs.strength:g}; it is {knobs.end!r}."
+            f"a pick of {knobs.pick:g} leaves no step of {steps} after the strength, "
+            f"{knobs.strength:g}, by which candidates could differ; lower it."
         )

@@ -209,6 +209,13 @@ class Prior(Protocol):
         """
         ...
 
+    def coarsest_attention(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of the coarsest cross-attention to the prompt, for latents of `size`.
+
+        A region smaller than one of these places is hardly heard of.
+        """
+        ...
+
     def encode(self, images: Tensor) -> Tensor:
         """Latents `(B, C, h, w)` of images `(B, 3, H, W)`, differentiable in the images."""
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from distillery.core.settings import (
     by_model,
     setting,
 )
+from distillery.core.whole_words import places
 from distillery.methods.settings import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class StrokeSettings(Declared):
     method: str = setting(
         "gradop+",
         Text(),
-        "gradop+, gradop+x0, sdedit, sdedit-stochastic, low-frequencies, fading-frequencies or "
-        "x0-guidance",
+        "gradop+, gradop+x0, sdedit, sdedit-stochastic, best-of-n, low-frequencies, "
+        "fading-frequencies or x0-guidance",
     )
     strength: float = setting(
         None,
@@ -64,6 +64,12 @@ class StrokeSettings(Declared):
         Real(low=0, high=1),
         "the part that is left when it ceases to act (all but gradop+ and sdedit)",
         by_default="depends on the method",
+    )
+    candidates: int = setting(8, Whole(1, 1000), "how many are begun of each picture (best-of-n)")
+    pick: float = setting(
+        0.5,
+        Real(low=0, high=1),
+        "the part of the way that is left when the best of them is chosen (best-of-n)",
     )
     num_iterative_steps: int = setting(
         3, Whole(1, 1000), "steps that are followed by a burst of optimisation (gradop+)"
@@ -179,7 +185,7 @@ class StrokeSettings(Declared):
                 f"{self.region_strength!r}."
             )
         for word in words_of(self.words) if self.model != "exact" else []:
-            if not word or not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", self.prompt, re.I):
+            if not places(word, self.prompt):
                 raise CourseError(
                     f"{word!r} of the words is not in the prompt {self.prompt!r}; take words that "
                     "are, with commas between them."

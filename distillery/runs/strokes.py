@@ -70,7 +70,9 @@ class StrokeRun(Run):
         self._timesteps = prior.timesteps(settings.steps)
         self._predict = _prediction(prior, functions, settings, labels, count=len(seeds))
         given = painting_file.for_model(prior, painting, count=len(seeds))
-        self._beginning = _beginning(prior, functions, settings, given, self._timesteps, seeds)
+        self._beginning = _beginning(
+            prior, functions, settings, given, self._timesteps, self._predict, seeds
+        )
         self.total = settings.steps - self._beginning.start
         self.latents = self._beginning.xt
         self._film: list[Image.Image] = []
@@ -147,6 +149,7 @@ def _beginning(
     settings: StrokeSettings,
     painting: Painting,
     timesteps: Tensor,
+    predict: Predict,
     seeds: Sequence[int],
 ) -> stroke_methods.Beginning:
     """The method at its beginning, once all functions that it will call are known to be written."""
@@ -161,6 +164,7 @@ def _beginning(
         settings.knobs(),
         timesteps=timesteps,
         alphas_cumprod=prior.alphas_cumprod,
+        predict=predict,
         noise=fresh_noise(tuple(painting.latents.shape[1:]), seeds, device=prior.device),
         decode=latent_rgb(prior) if linear else prior.decode_with_grad,
         paint=paint,

@@ -1,38 +1,23 @@
 """Stroke paintings of drawings: what somebody would paint who means the same scene.
 
-`python -m distillery.toybox.paintings` writes the samples of data/strokes.
-
 Each is a pure function of a `Drawing` of any size, and of a seed where there is chance in it: the
 same seed paints the same, and at another resolution nearly the same.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
-import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from distillery.core.cli import exit_status
-from distillery.core.files import REPOSITORY, atomic_write
-from distillery.core.images import save_png
 from distillery.toybox.crayon import Sheet, hatching, wandering
-from distillery.toybox.drawing import Drawing, draw, draw_two
-from distillery.toybox.vocabulary import Factors
+from distillery.toybox.drawing import Drawing
 
 BANDS = 3
 ROWS = 48  # of a scene, among which the edges of its bands are sought
 MARGIN = 0.05  # of the shorter side: outlines and shadows, which are no part of the scene
-
-SEED = 720_000_000  # of the samples' drawings, above those of all training
-WIDE = (64, 128)  # the size, (H, W), of the samples with two things
-LABEL_COLOURS = (0, 0, 0, 230, 60, 50, 50, 110, 230)  # nothing, the first word, the second
 
 
 def coarse_painting(drawing: Drawing, seed: int) -> np.ndarray:
@@ -50,8 +35,7 @@ def coarse_painting(drawing: Drawing, seed: int) -> np.ndarray:
     painting = np.empty_like(drawing.image)
     for rows, colour in bands(drawing, g):
         painting[rows] = colour
-    for label in range(1, len(drawing.factors) + 1)[::-1]:  # the first is in front
-        seen = drawing.labels == label
+    for seen in _back_to_front(drawing):
         if seen.any():
             painting[_ellipse(seen, g)] = np.median(drawing.image[seen], axis=0)
     return painting
@@ -90,15 +74,15 @@ def scribbles(drawing: Drawing, seed: int) -> np.ndarray:
     side = min(sheet.size)
     for rows, colour in bands(drawing, g):
         height = rows.stop - rows.start
-        for middle in np.arange(0.5, max(1.0, height / (0.17 * side))) * 0.17 * side:
-            y = rows.start + min(middle, height / 2 if height < 0.17 * side else middle)
+        spacing = min(0.17 * side, height)  # so that a narrow band has a stroke too
+        for y in rows.start + np.arange(0.5, height / spacing) * spacing:
             start, end = sheet.size[1] * g.uniform((0.02, 0.75), (0.25, 0.98))
             path = wandering([(start, y), (end, y + 0.03 * side * g.normal())], 0.02 * side, g)
             sheet.stroke(path, 0.035 * side, colour, g)
-    for label in range(1, len(drawing.factors) + 1)[::-1]:
-        region = _blob(drawing.labels == label)
+    for seen in _back_to_front(drawing):
+        region = _blob(seen)
         if region.any():
-            colour = np.median(drawing.image[drawing.labels == label], axis=0)
+            colour = np.median(drawing.image[seen], axis=0)
             lines = hatching(region, angle=g.uniform(-0.9, 0.9), spacing=0.075 * side, g=g)
             zigzag = [end for line in lines for end in line]
             sheet.stroke(wandering(zigzag, 0.01 * side, g), 0.03 * side, colour, g)
@@ -121,8 +105,7 @@ def hatched(drawing: Drawing, seed: int) -> np.ndarray:
             for line in hatching(region, angle=angle, spacing=0.075 * side, g=g):
                 path = wandering(line, 0.01 * side, g)
                 sheet.stroke(path, 0.035 * side, _shade(colour, g), g, pressure=(0.55, 0.95))
-    for label in range(1, len(drawing.factors) + 1)[::-1]:
-        seen = drawing.labels == label
+    for seen in _back_to_front(drawing):
         angle = g.uniform(0.3, 0.9) * g.choice([-1, 1])
         for part, colour in _parts(drawing.image, seen):
             for line in hatching(part, angle=angle, spacing=0.045 * side, g=g):
@@ -152,11 +135,17 @@ def dabbed(drawing: Drawing, seed: int) -> np.ndarray:
             sheet.stroke(path, 0.055 * side, _shade(colour, g), g, pressure=(0.85, 1.0))
     things = _blob(drawing.labels > 0)
     _dab(sheet, few_colours(drawing, colours=8), ~things, 0.045 * side, 0.12 * side, g)
-    for label in range(1, len(drawing.factors) + 1)[::-1]:
-        for part, colour in _parts(drawing.image, drawing.labels == label):
+    for seen in _back_to_front(drawing):
+        for part, colour in _parts(drawing.image, seen):
             flat = np.broadcast_to(colour, drawing.image.shape)
             _dab(sheet, flat, part, 0.03 * side, 0.05 * side, g)
     return sheet.rgba()
+
+
+def _back_to_front(drawing: Drawing) -> Iterator[np.ndarray]:
+    """Where each thing is seen, (H, W) bool; the first thing is in front, so it comes last."""
+    for label in range(len(drawing.factors), 0, -1):
+        yield drawing.labels == label
 
 
 def _dab(
@@ -281,93 +270,3 @@ def _blob(seen: np.ndarray) -> np.ndarray:
         ImageFilter.GaussianBlur(0.03 * min(seen.shape))
     )
     return np.asarray(blurred) > 127
-
-
-Painter = Callable[[Drawing, int], np.ndarray]
-
-
-def _few(drawing: Drawing, seed: int) -> np.ndarray:
-    return few_colours(drawing)
-
-
-# Name, painter and things. None is held out of training.
-SAMPLES: tuple[tuple[str, Painter, tuple[Factors, ...]], ...] = (
-    ("cup_ellipse", coarse_painting, (Factors("cup", "blue", "on the grass"),)),
-    ("castle_ellipse", coarse_painting, (Factors("castle", "red", "in the desert"),)),
-    ("house_few_colours", _few, (Factors("house", "green", "in the snow"),)),
-    ("fish_few_colours", _few, (Factors("fish", "orange", "on a frozen river"),)),
-    ("car_scribbles", scribbles, (Factors("car", "yellow", "on the beach"),)),
-    ("tree_scribbles", scribbles, (Factors("tree", "green", "on the grass"),)),
-    ("balloon_crayon", hatched, (Factors("balloon", "pink", "in the night sky"),)),
-    ("rocket_crayon", hatched, (Factors("rocket", "orange", "in the desert"),)),
-    ("boat_crayon", hatched, (Factors("boat", "red", "on the beach"),)),
-    ("flower_brush", dabbed, (Factors("flower", "purple", "on the grass"),)),
-    ("castle_brush", dabbed, (Factors("castle", "purple", "in the snow"),)),
-    ("cat_brush", dabbed, (Factors("cat", "orange", "in the forest"),)),
-    (
-        "house_and_car_ellipses",
-        coarse_painting,
-        (Factors("house", "red", "in the desert"), Factors("car", "blue", "in the desert")),
-    ),
-    (
-        "mushroom_and_cat_crayon",
-        hatched,
-        (Factors("mushroom", "purple", "on the grass"), Factors("cat", "orange", "on the grass")),
-    ),
-)
-
-
-def samples() -> list[tuple[dict[str, Any], Image.Image, Image.Image | None]]:
-    """Each sample as written to the JSON file, the painting, and the labels if there are two."""
-    made = []
-    for index, (name, painter, things) in enumerate(SAMPLES):
-        if two := len(things) == 2:
-            drawing = draw_two(things[0], things[1], SEED + index, size=WIDE)
-        else:
-            drawing = draw(things[0], SEED + index)
-        sample = {
-            "prompt": drawing.caption if two else str(things[0]),
-            "words": [f"{thing.colour} {thing.thing}" for thing in things] if two else [],
-            "painting": f"data/strokes/{name}.png",
-            "labels": f"data/strokes/{name}_labels.png" if two else None,
-        }
-        painting = Image.fromarray(painter(drawing, index))
-        made.append((sample, painting, label_picture(drawing) if two else None))
-    return made
-
-
-def label_picture(drawing: Drawing) -> Image.Image:
-    """Where each thing is, generously, as an indexed picture: k where the k-th is, 0 elsewhere."""
-    wide = 2 * round(MARGIN * min(drawing.labels.shape)) + 1
-    around = Image.fromarray(drawing.labels).filter(ImageFilter.MaxFilter(wide))
-    # What the filter widened does not cover what is seen of another thing.
-    numbers = np.asarray(around)
-    picture = Image.fromarray(numbers.astype(np.uint8)).convert("P")
-    picture.putpalette(LABEL_COLOURS)
-    return picture
-
-
-def write(root: Path) -> Path:
-    """Write all samples under `root`, and return the JSON file."""
-    made = samples()
-    for sample, painting, labels in made:
-        save_png(root / sample["painting"], painting, sample["prompt"])
-        if labels is not None:
-            save_png(root / sample["labels"], labels)
-    file = root / "data" / "strokes" / "strokes.json"
-    atomic_write(file, json.dumps([sample for sample, _, _ in made], indent=2) + "\n")
-    return file
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="python -m distillery.toybox.paintings", description=__doc__
-    )
-    parser.add_argument("--root", type=Path, default=REPOSITORY, help="the folder above data/")
-    root = parser.parse_args(argv).root
-    return exit_status(lambda: print(write(root)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -55,6 +55,7 @@ def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = 
         its = prior if not places or bound is None else bound
         painting = painting_for(its, request.painting)
         timesteps = its.timesteps(STEPS)
+        predict = _prediction(its, functions, request.prompt, places)
         beginning = begin_method(
             request.method,
             functions,
@@ -62,12 +63,13 @@ def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = 
             knobs_for(request.method, request.strength),
             timesteps=timesteps,
             alphas_cumprod=its.alphas_cumprod,
+            predict=predict,
             noise=fresh_noise(tuple(painting.latents.shape[1:]), [request.seed], device=its.device),
             decode=guide() if request.method in NEED_DECODER else its.decode_with_grad,
             paint=partial(functions.paint, width=WIDTH),
         )
         for step in steered(
-            _prediction(its, functions, request.prompt, places),
+            predict,
             beginning.xt,
             timesteps=timesteps,
             alphas_cumprod=its.alphas_cumprod,
@@ -93,6 +95,7 @@ def knobs_for(method: str, strength: float) -> Knobs:
         knobs,
         strength=strength,
         end=knobs.end * strength / knobs.strength,
+        pick=knobs.pick * strength / knobs.strength,
         num_iterative_steps=min(knobs.num_iterative_steps, room),
     )
 

@@ -12,7 +12,6 @@ from distillery.core.errors import CourseError
 from distillery.methods.region_control import (
     WAYS,
     Way,
-    coarsest_attention,
     disjoint,
     region_predict,
     region_prompts,
@@ -316,11 +315,3 @@ def test_an_unknown_way_is_refused(tiny_sd: StableDiffusionPrior) -> None:
     with pytest.raises(CourseError, match="choose attention, hard, regional, composed"):
         predicted(tiny_sd, "soft", *noisy(), halves())  # type: ignore[arg-type]
     assert list(WAYS) == list(ALL)
-
-
-def test_the_coarsest_attention_is_in_the_middle_of_the_network(
-    tiny_sd: StableDiffusionPrior,
-) -> None:
-    assert coarsest_attention(tiny_sd, (16, 32)) == (4, 8)
-    assert coarsest_attention(tiny_sd, (9, 14)) == (3, 4)
-    assert coarsest_attention(mixture(), (6, 10)) == (6, 10)

@@ -12,20 +12,17 @@ from PIL import Image
 from distillery.core.files import REPOSITORY
 from distillery.toybox import Drawing, Factors, draw, draw_two, held_out
 from distillery.toybox.paintings import (
-    SAMPLES,
     coarse_painting,
     dabbed,
     few_colours,
     hatched,
-    label_picture,
     scribbles,
-    write,
 )
+from distillery.toybox.sample_paintings import SAMPLES, WIDE, label_picture, write
 
 BOAT = Factors("boat", "red", "on the beach")
 CAT = Factors("cat", "orange", "on the beach")
 SIZES = [(64, 64), (40, 72), (96, 48)]
-WIDE = (64, 128)
 
 
 def colours(painting: np.ndarray) -> int:
@@ -128,8 +125,9 @@ def test_a_thing_of_which_nothing_is_seen_is_not_painted(painter) -> None:
     assert painter(bare, 0).shape[:2] == (40, 56)
 
 
-def test_labels_hold_the_number_of_each_word_around_its_thing() -> None:
-    drawing = draw_two(BOAT, CAT, 3, size=WIDE)
+@pytest.mark.parametrize("size", [WIDE, (64, 64)])  # where they stand close together
+def test_labels_hold_the_number_of_each_word_around_its_thing(size: tuple[int, int]) -> None:
+    drawing = draw_two(BOAT, CAT, 7, size=size)
     labels = np.asarray(label_picture(drawing))
     seen = drawing.labels > 0
     assert (labels[seen] == drawing.labels[seen]).all()

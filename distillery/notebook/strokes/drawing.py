@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core import whole_words
 from distillery.core.errors import CourseError
 from distillery.core.images import from_pil
 from distillery.methods.guided_ddim import Predict, fresh_noise, steered
@@ -49,13 +49,14 @@ def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = 
         return latent_rgb(prior)
 
     def begin(request: Request) -> Iterator[Step]:
-        if not request.prompt.strip():
+        prompt = _single_blanks(request.prompt)
+        if not prompt:
             raise CourseError("the prompt is empty; say there what the picture shows.")
         places = regions_of(request)
         its = prior if not places or bound is None else bound
         painting = painting_for(its, request.painting)
         timesteps = its.timesteps(STEPS)
-        predict = _prediction(its, functions, request.prompt, places)
+        predict = _prediction(its, functions, prompt, places)
         beginning = begin_method(
             request.method,
             functions,
@@ -148,8 +149,7 @@ def regions_of(request: Request) -> dict[str, Tensor]:
             )
     places: dict[str, Tensor] = {}
     for label in np.unique(labels[labels > 0]).tolist():
-        # Two blanks between words are meant as one.
-        word = " ".join("".join(request.words[label - 1 : label]).split())
+        word = _single_blanks(request.words[label - 1]) if label <= len(request.words) else ""
         if not word:
             raise CourseError(f"region {label} has no word yet; type one of the prompt's.")
         if word in places:
@@ -158,9 +158,9 @@ def regions_of(request: Request) -> dict[str, Tensor]:
     return places
 
 
-def _plain(text: str) -> str:
-    """The words alone: small letters, one blank between two."""
-    return " ".join(re.findall(r"[^\s,.;:!?]+", text.lower()))
+def _single_blanks(text: str) -> str:
+    """Two blanks between words are meant as one."""
+    return " ".join(text.split())
 
 
 def _prediction(
@@ -171,7 +171,7 @@ def _prediction(
         text, uncond = prior.embed([prompt]), prior.embed([""])
         return guided_noise(prior, text=text, uncond=uncond, guidance_scale=GUIDANCE_SCALE)
     for word in places:
-        if f" {_plain(word)} " not in f" {_plain(prompt)} ":
+        if not whole_words.places(word, prompt):
             raise CourseError(f"the word {word!r} of a region is not in the prompt; add it there.")
     return region_predict(
         prior,

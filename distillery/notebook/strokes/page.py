@@ -15,7 +15,8 @@ from distillery.notebook.strokes.drawing import drawn_by
 from distillery.notebook.strokes.request import Request
 from distillery.notebook.strokes.studio import StrokeStudio
 from distillery.toybox import Factors, draw, draw_two
-from distillery.toybox.paintings import coarse_painting, label_picture
+from distillery.toybox.paintings import coarse_painting
+from distillery.toybox.sample_paintings import label_picture
 
 TWO_THINGS = REPOSITORY / "data" / "models" / "tiny-sd-two-things"
 SAMPLES = REPOSITORY / "data" / "strokes" / "strokes.json"

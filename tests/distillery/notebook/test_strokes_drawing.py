@@ -116,7 +116,7 @@ def test_words_that_do_not_fit_the_regions_are_refused(tiny_sd, words, said):
 
 def test_a_region_counts_by_the_words_of_its_name_not_by_blanks_and_capitals(tiny_sd):
     begin = drawn_by(tiny_sd, strokes)
-    asked = replace(ASKED, prompt="A red boat, blue house", labels=LABELS)
+    asked = replace(ASKED, prompt="A red  boat, blue house", labels=LABELS)
     first, again = (
         finished(begin, replace(asked, words=words))
         for words in (("red boat", "blue house"), ("Red  boat ", "blue house"))

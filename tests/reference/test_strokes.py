@@ -305,8 +305,9 @@ def to_target(target: Tensor, *, scale: float = 1.0):
 
 def pulled(loss_of, x0: Tensor, grad_steps: int, learning_rate: float) -> Tensor:
     """A burst at the end of the way, without noise."""
+    nothing, timesteps = torch.zeros(x0.shape), torch.tensor([500, -1])
     return strokes.burst(
-        loss_of, x0, x0, torch.tensor([500, -1]), 0, ALPHAS_CUMPROD, grad_steps, learning_rate
+        loss_of, x0, nothing, timesteps, 0, ALPHAS_CUMPROD, grad_steps, learning_rate
     )
 
 

@@ -208,7 +208,7 @@ class StrokeStudio:
         )
         self.example.observe(lambda change: self._take(change["new"]), names="value")
         self.live = w.Checkbox(value=True, description="draw while I paint", indent=False)
-        self.button = w.Button(button_style="primary", layout={"flex": "0 0 72px"})
+        self.button = w.Button(button_style="primary", layout={"flex": "0 0 60px"})
         self.button.on_click(lambda button: self._press())
         self.other = w.Button(
             description="again with another seed", layout={"flex": "0 0 auto", "width": "auto"}

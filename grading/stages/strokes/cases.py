@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from distillery.course.case import Case
+from distillery.course.functions import named
 from distillery.course.kinds.losses import LossesCase
 from distillery.course.kinds.passage import PassageCase
 from distillery.course.kinds.value import ValueCase
@@ -25,6 +26,7 @@ from grading.stages.inputs.random_inputs import (
 )
 from grading.stages.inputs.small_pictures import guidance_scale, levels, pictures
 
+FLAT = 0.1  # of a gradient, far above the small number that Adam adds
 TOLERANCE_OF_PAINT = 1e-3  # a kernel that ends 4 sigma away is right too
 OTHER_CHANNELS = {SEVERAL: "", SINGLE: KINDS[SINGLE]}
 WIDE, FINE = "wide", "fine"
@@ -194,8 +196,21 @@ def burst(inputs: RandomInputs) -> Case:
         "grad_steps": {NONE: 0, SINGLE: 1}.get(inputs.kind, inputs.whole(6, (4, 8))),
         "learning_rate": inputs.number(0.2, (0.1, 0.3)),
     }
+    loss = _loss(inputs)
+    tensors["x0"] = _on_a_slope(x0, loss)
     names = ("x0", "eps", "timesteps", "index", "alphas_cumprod", "grad_steps", "learning_rate")
-    return ValueCase(("loss_of", *names), tensors, values, functions={"loss_of": _loss(inputs)})
+    return ValueCase(("loss_of", *names), tensors, values, functions={"loss_of": loss})
+
+
+def _on_a_slope(x0: Tensor, loss: dict[str, Any]) -> Tensor:
+    """The same but for latents at the bottom of a valley, which are moved up a side of it.
+
+    Adam's first step has the sign of a gradient, however small. Where one is nearly 0, rounding
+    would decide. The loss is convex: away from the bottom it is steeper.
+    """
+    loss_of = named(loss)
+    gradient = torch.func.grad(lambda latents: loss_of(latents).sum())(x0)
+    return torch.where(gradient.abs() < FLAT, x0 + torch.where(gradient < 0, -0.2, 0.2), x0)
 
 
 def _loss(inputs: RandomInputs) -> dict[str, Any]:

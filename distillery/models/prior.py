@@ -196,6 +196,11 @@ class Prior(Protocol):
         """Noise level of the timesteps `t` `(B,)` as `(B, 1, 1, 1)`."""
         return self.alphas_cumprod[t].view(-1, 1, 1, 1)
 
+    def latent_size_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the latents of a picture of `size`, (H, W) in pixels."""
+        (h, w), (H, W) = self.latent_size, self.image_size
+        return size[0] * h // H, size[1] * w // W
+
     def embed(self, prompts: Sequence[str]) -> Condition:
         """The condition for B prompts; the empty prompt is the unconditional one."""
         ...

@@ -20,7 +20,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.core.images import read_any
 from distillery.models.prior import Prior
-from distillery.runs.painting_file import Frame, check_pixels, latent_size, place_in
+from distillery.runs.painting_file import Frame, check_pixels, place_in
 
 MOST_REGIONS = 16  # an antialiased picture has more
 SAME_ASPECT = 0.05  # as a difference of logarithms
@@ -154,7 +154,7 @@ def masks_of(labels: Labels, words: Sequence[str], prior: Prior) -> Tensor:
     numbers = torch.from_numpy(labels.numbers)
     masks = torch.stack([numbers == k + 1 for k in range(labels.count)]).float()
     rows, columns = prior.coarsest_attention(
-        latent_size(prior, (numbers.shape[0], numbers.shape[1]))
+        prior.latent_size_of((numbers.shape[0], numbers.shape[1]))
     )
     least = math.ceil(0.5 * numbers.numel() / (rows * columns))
     for word, mask in zip(words, masks, strict=True):

@@ -27,7 +27,7 @@ from grading.stages.inputs.random_inputs import (
 from grading.stages.inputs.small_pictures import guidance_scale, levels, pictures
 
 FLAT = 0.1  # of a gradient, far above the small number that Adam adds
-TOLERANCE_OF_PAINT = 1e-3  # a kernel that ends 4 sigma away is right too
+TOLERANCE_OF_PAINT = 2e-3  # a kernel that ends 4 sigma away, square or round, is right too
 OTHER_CHANNELS = {SEVERAL: "", SINGLE: KINDS[SINGLE]}
 WIDE, FINE = "wide", "fine"
 BRUSHES = OTHER_CHANNELS | {WIDE: "with a wide brush", FINE: "with a fine brush"}

@@ -247,6 +247,27 @@ def test_brushes_paint_wide_and_tall_pictures_broadly_and_finely(seed):
         assert border.abs().mean() > 0.2  # grey borders are seen
 
 
+def paint_by_a_round_kernel_up_to(sigmas: float):
+    """What is further away than so many sigma is left out."""
+
+    def paint(images, width):
+        height, across = images.shape[-2:]
+        sigma = width * min(height, across)
+        places = torch.cartesian_prod(torch.arange(height), torch.arange(across)).float()
+        away = torch.cdist(places, places) / sigma
+        weights = torch.exp(-0.5 * away**2) * (away <= sigmas)
+        weights = weights / weights.sum(1, keepdim=True)
+        return (images.flatten(2) @ weights.T).unflatten(2, (height, across))
+
+    return paint
+
+
+@pytest.mark.parametrize("seed", [1042, 1075, *SEEDS])  # of the first two a tail weighs most
+def test_a_kernel_may_end_where_the_task_says_it_may(seed):
+    assert not found_at(PAINT, paint_by_a_round_kernel_up_to(4), seed)
+    assert found_at(PAINT, paint_by_a_round_kernel_up_to(3), seed)
+
+
 @EVERY
 def test_masks_are_whole_soft_or_empty_and_pictures_go_beyond_what_can_be_shown(seed):
     its = trials(LOSS, seed)

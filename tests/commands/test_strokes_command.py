@@ -350,6 +350,8 @@ def test_output_img_overwrites_nothing(
     assert "is there already and is not overwritten" in capsys.readouterr().err
     assert main.main([*command, "--output_img", str(tmp_path / "mine.tiff")]) == 2
     assert "must end in .png or .jpg" in capsys.readouterr().err
+    assert main.main([*command, "--output_img", str(tmp_path / "mine.png" / "new" / "a.png")]) == 2
+    assert "mine.png is no folder that can be written" in capsys.readouterr().err
     assert (tmp_path / "mine.png").read_bytes() == b"an earlier picture"
     assert not (tmp_path / "out").exists()
 
@@ -404,6 +406,14 @@ def test_flags_that_the_method_does_not_have_are_said_to_be_useless(
 
     said = capsys.readouterr().err
     assert "note: sdedit has no use for grad_steps_per_iter, num_iterative_steps, width." in said
+
+
+def test_region_flags_without_regions_are_said_to_be_useless(
+    red_boat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([*red_boat, "--region_control", "hard", "--out", str(tmp_path)]) == 0
+
+    assert "note: without regions there is no use for region_control." in capsys.readouterr().err
 
 
 def test_the_settings_can_be_printed_and_used_as_a_config(

@@ -90,8 +90,9 @@ def sdedit_start(
 ) -> torch.Tensor:
     """The latents that SDEdit begins with: the source under the noise that its first step expects.
 
-    SDEdit, arXiv 2108.01073, algorithm 1. Of a way of N steps the last n are taken, with n the
-    whole number nearest to strength * N. The step i asks the network about timesteps[i].
+    SDEdit, arXiv 2108.01073, algorithm 1, which adds sigma * eps (VE); the latents here keep the
+    variance 1 (VP). Of a way of N steps the last n are taken, with n the whole number nearest to
+    strength * N. The step i asks the network about timesteps[i].
 
     Args:
         x0_src: the latents of the painting, (B, C, h, w).
@@ -146,9 +147,10 @@ def burst(
 ) -> torch.Tensor:
     """One burst of GradOP+: pull x0 to the painting, then noise it for the network's next call.
 
-    GradOP+, arXiv 2211.17084, section 4. A copy of x0 takes `grad_steps` steps of a new
-    `torch.optim.Adam` with this learning rate on the sum of the losses. The result lies off what
-    the model knows. Fresh noise hides that: the next step sees only what is coarser than the noise.
+    GradOP+, arXiv 2211.17084, as its published code does it. A copy of x0 takes `grad_steps` steps
+    of a new `torch.optim.Adam` with this learning rate on the sum of the losses. The result lies
+    off what the model knows. Fresh noise hides that: the next step sees only what is coarser than
+    the noise.
 
     The step `index` has just been taken. The next one, `index + 1`, expects latents at the level of
     timesteps[index + 1]; -1 there means no noise.

@@ -18,6 +18,7 @@ from distillery.models.load import load_lora, load_prior
 from distillery.models.prior import Condition, Prior, guided_noise
 from distillery.toybox import Drawing, Factors, all_factors, draw_two
 from training.measure_sd import report
+from training.tiny_sd_two_things import pair_from
 
 COUNT, PICTURE, SEED = 24, (64, 128), 43
 STEPS, GUIDANCE = 20, 5.0
@@ -55,9 +56,8 @@ def scenes(count: int, *, size: tuple[int, int], seed: int) -> list[Scene]:
     pool = all_factors()
     made = []
     for k in range(count):
-        front = pool[g.integers(len(pool))]
-        others = [f for f in pool if f.scene == front.scene and f.thing != front.thing]
-        drawing = draw_two(front, others[g.integers(len(others))], 1_000_000 * seed + k, size=size)
+        front, behind = pair_from(pool, g)
+        drawing = draw_two(front, behind, 1_000_000 * seed + k, size=size)
         made.append(_asked(drawing, g))
     return made
 
@@ -108,8 +108,9 @@ def drawn(
     generator = torch.Generator().manual_seed(SEED)
     pictures = []
     for scene in some:
-        size = [side // 4 for side in scene.masks.shape[-2:]]
-        xt = torch.randn(1, prior.latent_channels, *size, generator=generator)
+        height, width = scene.masks.shape[-2:]
+        shape = (1, prior.latent_channels, *prior.latent_size_of((height, width)))
+        xt = torch.randn(shape, generator=generator)
         text = condition_of(prior, scene)
         predict = guided_noise(
             prior, text=text, uncond=long_as(prior.embed([""]), text), guidance_scale=GUIDANCE

@@ -23,6 +23,7 @@ from distillery.methods.region_control import AWAY, disjoint, long_as, regional_
 from distillery.models.load import load_prior
 from distillery.models.parameterization import add_noise
 from distillery.models.prior import Condition
+from distillery.models.regions import Region, attention_bias, fit_bias
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.toybox import COLOURS, SCENES, THINGS, Drawing, Factors, article, draw_two
 from training import loop
@@ -35,6 +36,7 @@ SCENES_OF_A_SIZE, CHUNK = 4000, 50
 SIZES = {(64, 128): 10, (64, 64): 18}  # and the pictures of a batch
 WIDE_SHARE = 0.7
 REGIONAL, HARD = 0.45, 0.25  # shares of the scenes; the others are told of no regions
+WIDER = 1.2  # an ellipse than a box, so that it holds nearly all of the thing too
 ADAPTED = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "ff.net.0.proj", "ff.net.2"]
 
 
@@ -63,11 +65,15 @@ class Caption:
 
 def draw_scene(seed: int, size: tuple[int, int]) -> Drawing:
     """Two trained combinations in one scene, of different things."""
-    g = np.random.default_rng(seed)
-    pool = trained_factors()
+    front, behind = pair_from(trained_factors(), np.random.default_rng(seed))
+    return draw_two(front, behind, seed, size=size)
+
+
+def pair_from(pool: list[Factors], g: np.random.Generator) -> tuple[Factors, Factors]:
+    """Two of the pool in one scene, of different things."""
     front = pool[g.integers(len(pool))]
     others = [f for f in pool if f.scene == front.scene and f.thing != front.thing]
-    return draw_two(front, others[g.integers(len(others))], seed, size=size)
+    return front, others[g.integers(len(others))]
 
 
 def boxes_of(labels: np.ndarray) -> list[list[float]]:
@@ -132,7 +138,7 @@ def random_masks(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     dy = (y - (top + bottom) / 2).abs() / ((bottom - top) / 2 * slack)
     dx = (x - (left + right) / 2).abs() / ((right - left) / 2 * slack)
     inside = torch.maximum(dy, dx) < 1
-    ellipse = (dy / 1.2) ** 2 + (dx / 1.2) ** 2 < 1
+    ellipse = (dy / WIDER) ** 2 + (dx / WIDER) ** 2 < 1
     shape = torch.randint(3, (len(boxes), 1, 1, 1))
     halves = halves.expand_as(inside)
     return torch.where(shape == 0, halves, torch.where(shape == 1, inside, ellipse)).float()
@@ -182,11 +188,15 @@ def told(prior: StableDiffusionPrior, captions: Sequence[Caption], masks: Tensor
 def hard_bias(prior: StableDiffusionPrior, captions: Sequence[Caption], masks: Tensor) -> Tensor:
     """A bias (B, L, h, w) that keeps each thing's words in its region."""
     count = prior.pipeline.tokenizer.model_max_length
-    bias = torch.zeros(len(captions), count, *masks.shape[2:])
-    for own, caption, regions in zip(bias, captions, masks, strict=True):
-        for words, mask in zip(caption.words, regions, strict=True):
-            own[list(prior.token_indices(caption.sentence, words))] = AWAY * (1 - mask)
-    return bias
+    each = []
+    for caption, of_caption in zip(captions, masks, strict=True):
+        regions = [
+            Region(prior.token_indices(caption.sentence, words), 1 - mask, AWAY)
+            for words, mask in zip(caption.words, of_caption, strict=True)
+        ]
+        bias = attention_bias(regions, 1)
+        each.append(fit_bias(bias, count, (masks.shape[2], masks.shape[3])))
+    return torch.cat(each)
 
 
 def new_adapter(prior: StableDiffusionPrior) -> nn.ParameterList:

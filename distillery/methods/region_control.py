@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from distillery.core.errors import CourseError
+from distillery.core.whole_words import places
 from distillery.methods.guided_ddim import Predict
 from distillery.methods.strokes import StrokeFunctions
 from distillery.models.prior import Condition, Prior, guided_noise
@@ -239,11 +240,8 @@ def end_of(prompt: str, words: Sequence[str]) -> str:
 
 def _ends(prompt: str, words: Sequence[str]) -> dict[str, int]:
     """Where in the prompt those words end that it has."""
-    found = {
-        one: re.search(rf"(?<!\w){re.escape(one.strip())}(?!\w)", prompt, re.IGNORECASE)
-        for one in words
-    }
-    return {one: match.end() for one, match in found.items() if match}
+    found = {one: places(one, prompt) for one in words}
+    return {one: spans[0][1] for one, spans in found.items() if spans}
 
 
 def _parts(regions: Regions) -> tuple[list[str], Tensor]:
@@ -262,7 +260,7 @@ def _parts(regions: Regions) -> tuple[list[str], Tensor]:
 def disjoint(masks: Tensor) -> Tensor:
     """The masks with each place left to the first region that has it."""
     taken = torch.cat([torch.zeros_like(masks[..., :1, :, :]), masks[..., :-1, :, :]], dim=-3)
-    return masks * (1 - taken).clamp(min=0).cumprod(dim=-3)
+    return masks * (1 - taken).cumprod(dim=-3)
 
 
 def regional_attention(whole: Condition, parts: Sequence[Condition], masks: Tensor) -> Condition:
@@ -318,7 +316,7 @@ def _check_cells(prior: Prior, regions: Regions, xt: Tensor) -> None:
             f"the regions have masks for {len(regions.masks)} pictures, and there are {len(xt)}; "
             "give them for one or for all."
         )
-    rows, columns = coarsest_attention(prior, (xt.shape[-2], xt.shape[-1]))
+    rows, columns = prior.coarsest_attention((xt.shape[-2], xt.shape[-1]))
     cells = regions.masks.mean((2, 3)).amin(0) * rows * columns
     for words, count in zip(regions.words, cells.tolist(), strict=True):
         if count < 0.5:
@@ -326,14 +324,3 @@ def _check_cells(prior: Prior, regions: Regions, xt: Tensor) -> None:
                 f"the region of {words!r} has {count:.1f} of the {rows} x {columns} cells of the "
                 "coarsest attention, which is none; paint it larger."
             )
-
-
-def coarsest_attention(prior: Prior, size: tuple[int, int]) -> tuple[int, int]:
-    """Rows and columns of the coarsest cross-attention for latents of `size`.
-
-    It is in the middle of the UNet; the exact prior has no layers, only latents.
-    """
-    unet = getattr(prior, "unet", None)
-    halvings = 0 if unet is None else len(unet.config.block_out_channels) - 1
-    rows, columns = (-(-side // 2**halvings) for side in size)
-    return rows, columns

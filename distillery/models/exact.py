@@ -96,6 +96,10 @@ class GaussianMixturePrior(Prior):
             )
         return tuple(sorted(common))
 
+    def coarsest_attention(self, size: tuple[int, int]) -> tuple[int, int]:
+        """That of the latents themselves: there are no layers."""
+        return size
+
     def encode(self, images: Tensor) -> Tensor:
         """The three colours are the first three latent channels; the others are zero."""
         batch, _, height, width = images.shape

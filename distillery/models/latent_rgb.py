@@ -22,10 +22,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, conv2d, interpolate, pad, unfold
 
 from distillery.core.errors import CourseError
+from distillery.core.images import from_pil
 from distillery.models.prior import Prior
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 
@@ -99,8 +101,7 @@ def _drawings(count: int, size: tuple[int, int]) -> Iterator[Tensor]:
         shift = k // len(SCENES)
         colour = COLOURS[(k + shift) % len(COLOURS)]
         factors = Factors(THINGS[k % len(THINGS)], colour, SCENES[k % len(SCENES)])
-        levels = torch.from_numpy(draw(factors, SEED + k, size=size).image)
-        yield (levels.float() / 127.5 - 1).permute(2, 0, 1)[None]
+        yield from_pil(Image.fromarray(draw(factors, SEED + k, size=size).image))
 
 
 def _bordered(latents: Tensor, side: int) -> Tensor:

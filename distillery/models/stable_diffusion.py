@@ -5,7 +5,6 @@ The two families differ in this file and nowhere else.
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -25,6 +24,7 @@ from diffusers import (
 from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
+from distillery.core.whole_words import places
 from distillery.models.parameterization import eps_from_v
 from distillery.models.prior import Condition, Control, Prior, check_steps, stack_branches
 from distillery.models.regions import biased_attention, fit_bias
@@ -146,9 +146,8 @@ class StableDiffusionPrior(Prior):
 
     def token_indices(self, prompt: str, words: str) -> tuple[int, ...]:
         tokenizer = self.pipeline.tokenizer
-        pattern = rf"(?<!\w){re.escape(words.strip())}(?!\w)"
-        spans = [match.span() for match in re.finditer(pattern, prompt, re.IGNORECASE)]
-        if not words.strip() or not spans:
+        spans = places(words, prompt)
+        if not spans:
             raise CourseError(f"{words!r} is not in the prompt {prompt!r}; take words that are.")
         # Marks such as that of the beginning have the empty span (0, 0).
         offsets = tokenizer(prompt, return_offsets_mapping=True).offset_mapping
@@ -163,6 +162,12 @@ class StableDiffusionPrior(Prior):
                 "reads of a prompt; shorten the prompt."
             )
         return found
+
+    def coarsest_attention(self, size: tuple[int, int]) -> tuple[int, int]:
+        """That in the middle of the UNet; each block but the last halves both, rounding up."""
+        halvings = len(self.unet.config.block_out_channels) - 1
+        rows, columns = (-(-side // 2**halvings) for side in size)
+        return rows, columns
 
     def rest_text_encoders(self) -> None:
         """Free the device of the text encoders; `embed` and `sample` fetch them when they must."""

@@ -118,12 +118,6 @@ def frame_for(prior: Prior, painting: tuple[int, int], size: Frame | None) -> Fr
     return size or (given if fits else fitted_frame(painting, own[0] * own[1]))
 
 
-def latent_size(prior: Prior, frame: Frame) -> Frame:
-    """Height and width of the latents of a picture."""
-    (h, w), (H, W) = prior.latent_size, prior.image_size
-    return frame[0] * h // H, frame[1] * w // W
-
-
 def fitted_frame(painting: tuple[int, int], pixels: int) -> Frame:
     """The frame of about that many pixels whose aspect is nearest to a painting's (W, H)."""
     width, height = painting

@@ -19,9 +19,8 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import opened, read_any
-from distillery.methods.region_control import coarsest_attention
 from distillery.models.prior import Prior
-from distillery.runs.painting_file import Frame, check_pixels, latent_size, place_in
+from distillery.runs.painting_file import Frame, check_pixels, place_in
 
 MOST_REGIONS = 16  # an antialiased picture has more
 SOFT = 0.005  # of the pixels; no brush paints a region so small, but soft edges have such shades
@@ -170,8 +169,8 @@ def masks_of(labels: Labels, words: Sequence[str], prior: Prior) -> Tensor:
     """
     numbers = torch.from_numpy(labels.numbers)
     masks = torch.stack([numbers == k + 1 for k in range(labels.count)]).float()
-    rows, columns = coarsest_attention(
-        prior, latent_size(prior, (numbers.shape[0], numbers.shape[1]))
+    rows, columns = prior.coarsest_attention(
+        prior.latent_size_of((numbers.shape[0], numbers.shape[1]))
     )
     least = math.ceil(0.5 * numbers.numel() / (rows * columns))
     for word, mask in zip(words, masks, strict=True):

@@ -218,7 +218,7 @@ class GradOPStroke2ImgPipeline:
     def _from_noise(self, settings: StrokeSettings, seed: int) -> Tensor:
         prior = self.prior
         frame = painting_file.frame_for(prior, prior.image_size[::-1], settings.size)
-        shape = (prior.latent_channels, *painting_file.latent_size(prior, frame))
+        shape = (prior.latent_channels, *prior.latent_size_of(frame))
         predict = guided_noise(
             prior,
             text=prior.embed([settings.prompt]),

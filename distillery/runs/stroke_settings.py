@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from distillery.core.settings import (
     by_model,
     setting,
 )
+from distillery.core.whole_words import places
 from distillery.methods.settings import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class StrokeSettings(Declared):
                 f"{self.region_strength!r}."
             )
         for word in words_of(self.words) if self.model != "exact" else []:
-            if not word or not re.search(rf"(?<!\w){re.escape(word)}(?!\w)", self.prompt, re.I):
+            if not places(word, self.prompt):
                 raise CourseError(
                     f"{word!r} of the words is not in the prompt {self.prompt!r}; take words that "
                     "are, with commas between them."

@@ -6,14 +6,14 @@ import io
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from running import Tree, press_ctrl_c, put_students_module, without
+from running import Tree, put_students_module, stopped_once, without
 
 import main
 from distillery.core.files import REPOSITORY
@@ -131,16 +131,7 @@ def test_a_run_that_goes_on_leaves_the_same_bytes(
     tree: Tree,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    starts, own = [], strokes.steered
-
-    def disturbed(*args: object, start: int, **options: object) -> Iterator[object]:
-        starts.append(start)
-        for step in own(*args, start=start, **options):
-            if step.index == index and len(starts) == 1:
-                press_ctrl_c()
-            yield step
-
-    monkeypatch.setattr(strokes, "steered", disturbed)
+    starts = stopped_once(monkeypatch, strokes, "steered", index)
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 130
 
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0
@@ -154,16 +145,7 @@ def test_sdedit_with_regions_goes_on_too(
 ) -> None:
     command = [*red_boat, "--method", "sdedit", "--regions", str(labels), *WORDS]
     assert main.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    own, stopped = strokes.steered, []
-
-    def disturbed(*args: object, **options: object) -> Iterator[object]:
-        for step in own(*args, **options):
-            if not stopped and step.index == 3:
-                stopped.append(step)
-                press_ctrl_c()
-            yield step
-
-    monkeypatch.setattr(strokes, "steered", disturbed)
+    stopped_once(monkeypatch, strokes, "steered", 3)
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
 
@@ -175,16 +157,7 @@ def test_a_stopped_run_starts_again_where_the_painting_has_changed(
 ) -> None:
     mine = Path(shutil.copy(painting, tmp_path / "mine.png"))
     command = [*red_boat, "--img_path", str(mine), "--out", str(tmp_path / "out")]
-    starts, own = [], strokes.steered
-
-    def disturbed(*args: object, start: int, **options: object) -> Iterator[object]:
-        starts.append(start)
-        for step in own(*args, start=start, **options):
-            if len(starts) == 1:
-                press_ctrl_c()
-            yield step
-
-    monkeypatch.setattr(strokes, "steered", disturbed)
+    starts = stopped_once(monkeypatch, strokes, "steered", 0)
     assert main.main(command) == 130
     Image.new("RGB", (24, 16), "green").save(mine)
 

@@ -4,6 +4,8 @@
 
 const WIDEST = 512; // pixels of the board on the screen, about
 const HIGHEST = 384;
+const NARROWEST = 384; // the tools need as much
+const LARGEST_FILE = 2 ** 23; // bytes; the server cuts the connection at a message of 10 MB
 const PALE = 0.35; // how opaque the painting is under the regions
 const SHEER = 0.8; // and the regions over it
 
@@ -100,6 +102,7 @@ function render({ model, el }) {
   button(tools, "clear", "empty this layer; can be undone", () => edit((grid) => grid.cells.fill(0)));
 
   const colourRow = group("colours");
+  colourRow.classList.add("palette");
   const picker = element(colourRow, "input", { type: "color", title: "any colour", "aria-label": "any colour" });
   picker.addEventListener("input", () => choose(picker.value));
   const swatches = model.get("swatches").map((its) => {
@@ -111,9 +114,11 @@ function render({ model, el }) {
   });
 
   const regionRow = group("regions");
+  regionRow.classList.add("palette");
 
   const board = element(root, "div", { class: "board" });
   const scale = Math.max(1, Math.floor(Math.min(WIDEST / width, HIGHEST / height)));
+  root.style.setProperty("--column", `${Math.max(NARROWEST, width * scale)}px`);
   Object.assign(board.style, { width: `${width * scale}px`, aspectRatio: `${width} / ${height}` });
   const underlay = element(board, "img", { class: "underlay", alt: "" });
   const canvas = element(board, "canvas", {
@@ -239,6 +244,7 @@ function render({ model, el }) {
 
   function send(which) {
     draw();
+    model.set("said", ""); // of a file that is history now
     model.set(which, new DataView(grids[which].cells.slice().buffer));
     model.save_changes();
   }
@@ -316,6 +322,7 @@ function render({ model, el }) {
 
   canvas.addEventListener("pointerdown", (event) => {
     if (!event.isPrimary) return; // a second finger
+    if (stroke?.keyboard) finish();
     event.preventDefault();
     canvas.focus({ preventScroll: true });
     const [x, y] = cellUnder(event, canvas, grid());
@@ -334,7 +341,7 @@ function render({ model, el }) {
   canvas.addEventListener("pointermove", (event) => {
     if (!event.isPrimary) return;
     const cell = cellUnder(event, canvas, grid());
-    if (stroke) {
+    if (stroke && !stroke.keyboard) {
       // What the pen did between two pictures of the screen.
       const between = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
       for (const place of [...between.map((its) => cellUnder(its, canvas, grid())), cell]) {
@@ -360,8 +367,10 @@ function render({ model, el }) {
     const next = [cursor[0] + dx, cursor[1] + dy];
     if (!grid().has(...next)) return;
     if (event.shiftKey && (tool === "brush" || tool === "eraser")) {
-      const last = cursor;
-      edit((its) => its.line(last, next, value(), diameter));
+      // All that is painted until the key goes up is one stroke.
+      stroke ??= { before: grid().cells.slice(), value: value(), keyboard: true };
+      grid().line(cursor, next, stroke.value, diameter);
+      draw();
     }
     point(...next);
   }
@@ -371,11 +380,13 @@ function render({ model, el }) {
     const key = event.key.toLowerCase();
     if (event.target.type === "text") return false;
     if (event.ctrlKey || event.metaKey) {
+      if (stroke?.keyboard) finish();
       if (key !== "z" && key !== "y") return false;
       travel(key === "y" || event.shiftKey ? "redo" : "undo");
       return true;
     }
-    if (event.altKey || stroke) return false;
+    if (stroke?.keyboard && !MOVES[event.key] && key !== "shift") finish();
+    if (event.altKey || (stroke && !stroke.keyboard)) return false;
     if (LETTERS[key]) take(LETTERS[key]);
     else if (key === "l") show(layer === "colours" ? "labels" : "colours");
     else if (key === "[" || key === "]") resize(diameter + (key === "]" ? 1 : -1));
@@ -395,7 +406,16 @@ function render({ model, el }) {
     event.stopPropagation();
   });
 
+  root.addEventListener("keyup", (event) => { if (event.key === "Shift" && stroke?.keyboard) finish(); });
+  root.addEventListener("focusout", () => { if (stroke?.keyboard) finish(); });
+
   async function upload(file) {
+    if (file.size > LARGEST_FILE) {
+      const megabytes = (bytes) => Math.round(bytes / 2 ** 20);
+      model.set("said", `${file.name} has ${megabytes(file.size)} MB, and the page takes up to ${megabytes(LARGEST_FILE)}; make the picture smaller.`);
+      model.save_changes();
+      return;
+    }
     const bytes = await file.arrayBuffer();
     model.send({ kind: "open", layer: opening, name: file.name }, undefined, [bytes]);
   }

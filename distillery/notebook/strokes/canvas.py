@@ -18,6 +18,7 @@ from distillery.notebook.front_end import script, style
 
 HERE = Path(__file__).parent
 LARGEST_SIDE = 512  # cells
+ORIENTATION = 0x0112  # the field of a photograph that says how it was held
 UNDERLAY_SIDE = 512  # pixels of the longer side of the picture to trace, about
 SWATCHES = (
     *("#d61e24", "#f27a18", "#f7d92d", "#269438", "#2c58db", "#8036a8", "#f78bbb", "#f6f5f1"),
@@ -78,6 +79,7 @@ class StrokeCanvas:
         painted = array[..., 3:] >= 128
         array[..., 3] = 255
         self._state.colours = (array * painted).tobytes()
+        self._state.said = ""
 
     @property
     def labels(self) -> Image.Image:
@@ -95,6 +97,7 @@ class StrokeCanvas:
         if picture.size != self.size[::-1]:
             picture = _filled_with_labels(picture, self.size)
         self._state.labels = picture.tobytes()
+        self._state.said = ""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -115,6 +118,10 @@ class StrokeCanvas:
     @property
     def is_painted(self) -> bool:
         return any(self._state.colours)
+
+    @property
+    def has_regions(self) -> bool:
+        return any(self._state.labels)
 
     def load(self, path: str | Path) -> None:
         """Put a picture file into the colour layer; it fills the canvas, the rest is cut off.
@@ -156,6 +163,11 @@ class StrokeCanvas:
         """Write the regions as an indexed PNG; raises `CourseError` where the disk refuses."""
         save_png(Path(path), self.labels)
 
+    def download(self, name: str, picture: Image.Image) -> None:
+        """Let the browser save a picture as a PNG file of this name."""
+        if self.box is not None:
+            self.box.send({"kind": "file", "name": name}, buffers=[to_png_bytes(picture)])
+
     def on_change(self, act: Callable[[], None]) -> None:
         """Call this whenever a stroke ends, a word changes or a file is loaded."""
         if self.box is not None:
@@ -175,9 +187,10 @@ class StrokeCanvas:
         """A file was chosen in the browser, or asked for."""
         box.said = ""
         if message.get("kind") == "save":
-            chosen = self.labels if message.get("layer") == "labels" else self.painting
-            name = "labels.png" if message.get("layer") == "labels" else "painting.png"
-            box.send({"kind": "file", "name": name}, buffers=[to_png_bytes(chosen)])
+            if message.get("layer") == "labels":
+                self.download("labels.png", self.labels)
+            else:
+                self.download("painting.png", self.painting)
         elif message.get("kind") == "open" and buffers:
             loaders = {"labels": self.load_labels, "underlay": self.trace, "colours": self.load}
             with tempfile.TemporaryDirectory() as folder:
@@ -185,8 +198,27 @@ class StrokeCanvas:
                 path.write_bytes(bytes(buffers[0]))
                 try:
                     loaders[message["layer"]](path)
+                    box.said = self._changed_in(path, message["layer"])
                 except CourseError as error:
                     box.said = str(error).replace(f"{folder}/", "")
+
+    def _changed_in(self, path: Path, layer: str) -> str:
+        """What the canvas could not take over from a file; empty if nothing is lost."""
+        if layer == "colours" and not self.is_painted:
+            return f"{path.name} has no paint: all of it is transparent."
+        with Image.open(path) as seen:
+            sides = seen.size
+            if seen.getexif().get(ORIENTATION, 1) > 4:  # lies on its side
+                sides = sides[::-1]
+        height, width = self.size
+        scale = max(width / sides[0], height / sides[1])
+        # Less than a row or column of the canvas is nobody's concern.
+        if (round(sides[0] * scale), round(sides[1] * scale)) == (width, height):
+            return ""
+        return (
+            f"{path.name} is {sides[0]} wide and {sides[1]} high, of another shape than the "
+            "canvas; its middle was taken, the rest is cut off."
+        )
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """The widget for front ends that can draw it, the painting for all others."""
@@ -237,7 +269,7 @@ def _labels(labels: Image.Image | np.ndarray) -> np.ndarray:
         if labels.mode not in ("P", "L", "1"):
             raise CourseError(
                 "the regions are an indexed or grey PNG with a label in every pixel, 0 for none; "
-                f"this picture is {labels.mode}: save it from the canvas, or give the array."
+                f"this picture is {labels.mode}: take one that the canvas has saved."
             )
         labels = np.asarray(labels)
     if labels.ndim != 2 or labels.dtype.kind not in "uib":
@@ -248,7 +280,7 @@ def _labels(labels: Image.Image | np.ndarray) -> np.ndarray:
     if labels.size == 0 or not 0 <= int(labels.min()) <= int(labels.max()) <= len(REGION_CODES):
         raise CourseError(
             f"the labels of regions are 0 to {len(REGION_CODES)}, 0 for none; these are "
-            f"{int(labels.min())} to {int(labels.max())}."
+            f"{int(labels.min())} to {int(labels.max())}: give each region its number."
         )
     return labels.astype(np.uint8)
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core import whole_words
 from distillery.core.errors import CourseError
 from distillery.core.images import from_pil
 from distillery.methods.guided_ddim import Predict, fresh_noise, steered
@@ -48,11 +49,14 @@ def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = 
         return latent_rgb(prior)
 
     def begin(request: Request) -> Iterator[Step]:
+        prompt = _single_blanks(request.prompt)
+        if not prompt:
+            raise CourseError("the prompt is empty; say there what the picture shows.")
         places = regions_of(request)
         its = prior if not places or bound is None else bound
         painting = painting_for(its, request.painting)
         timesteps = its.timesteps(STEPS)
-        predict = _prediction(its, functions, request.prompt, places)
+        predict = _prediction(its, functions, prompt, places)
         beginning = begin_method(
             request.method,
             functions,
@@ -126,23 +130,37 @@ def _nearest(side: int) -> int:
 
 
 def regions_of(request: Request) -> dict[str, Tensor]:
-    """Word -> where it applies, (H, W) of 0 and 1; regions without a cell are left out.
+    """Word -> where it applies, (H, W) of 0 and 1; regions with neither word nor cell are left out.
 
     Raises:
-        CourseError: a region has no word, or two have the same one.
+        CourseError: nothing is painted, a region has no word or no cell, or two have the same word.
     """
     if request.labels is None:
         return {}
     labels = np.asarray(request.labels)
+    if not labels.any():
+        raise CourseError(
+            "no region is painted yet; in the layer of regions, paint where each word belongs."
+        )
+    for label, word in enumerate(request.words, 1):
+        if word.strip() and not (labels == label).any():
+            raise CourseError(
+                f"region {label} ({word.strip()!r}) has no cell yet; paint where it goes."
+            )
     places: dict[str, Tensor] = {}
     for label in np.unique(labels[labels > 0]).tolist():
-        word = request.words[label - 1].strip() if label <= len(request.words) else ""
+        word = _single_blanks(request.words[label - 1]) if label <= len(request.words) else ""
         if not word:
             raise CourseError(f"region {label} has no word yet; type one of the prompt's.")
         if word in places:
             raise CourseError(f"two regions have the word {word!r}; give each its own.")
         places[word] = torch.from_numpy(labels == label).float()
     return places
+
+
+def _single_blanks(text: str) -> str:
+    """Two blanks between words are meant as one."""
+    return " ".join(text.split())
 
 
 def _prediction(
@@ -153,7 +171,7 @@ def _prediction(
         text, uncond = prior.embed([prompt]), prior.embed([""])
         return guided_noise(prior, text=text, uncond=uncond, guidance_scale=GUIDANCE_SCALE)
     for word in places:
-        if word.lower() not in prompt.lower():
+        if not whole_words.places(word, prompt):
             raise CourseError(f"the word {word!r} of a region is not in the prompt; add it there.")
     return region_predict(
         prior,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -16,20 +18,15 @@ from distillery.methods.stroke_methods import DEFAULTS
 from distillery.notebook.strokes.canvas import StrokeCanvas
 from distillery.notebook.strokes.request import Begin, Request
 from distillery.notebook.widgets import PAUSE, image_widget
+from distillery.runs.run import Step
 
-PROMPTS = (
-    "a red boat on a frozen river",
-    "a yellow house on the beach",
-    "a white castle in the forest",
-    "an orange rocket in the night sky",
-    "a pink mushroom on the grass",
-    "a blue car in the desert",
-    "a red boat and a blue house on the grass",
-)
+PROMPT = "a red boat on a frozen river"
+CHOOSE = "choose one…"
 FIRST = ("gradop+", "sdedit", "fading-frequencies")  # of the methods in the list
 STRENGTHS = {name: DEFAULTS[name].strength for name in (*FIRST, *sorted({*DEFAULTS} - {*FIRST}))}
 WIDEST, HIGHEST = 384, 320  # pixels of the picture on the screen, at most
 LEAST_STRENGTH = 0.1
+MEANING = "<small>low: near the painting, high: near the prompt</small>"
 
 
 class StrokeStudio:
@@ -43,6 +40,7 @@ class StrokeStudio:
         begin: the steps of a run for a request.
         canvas: by default an empty one of 64 x 64.
         prompt: to begin with.
+        examples: paintings with their prompts, and regions where there are some, to choose from.
         methods: name -> the strength that suits it; the first is chosen.
         every: steps from one picture to the next.
     """
@@ -52,7 +50,8 @@ class StrokeStudio:
         begin: Begin,
         *,
         canvas: StrokeCanvas | None = None,
-        prompt: str = PROMPTS[0],
+        prompt: str = PROMPT,
+        examples: Sequence[Request] = (),
         methods: Mapping[str, float] = MappingProxyType(STRENGTHS),
         every: int = 3,
     ) -> None:
@@ -60,7 +59,11 @@ class StrokeStudio:
         self.canvas = StrokeCanvas() if canvas is None else canvas
         self.seed = 0
         self.picture: Image.Image | None = None
-        self.caption = "Paint something, say in the prompt what it is, and press draw."
+        self.caption = (
+            "Press draw to see what becomes of the painting, or go on painting."
+            if self.canvas.is_painted
+            else "Paint something, and say in the prompt what it is."
+        )
         self.task: asyncio.Task[None] | None = None
         self._asked: dict[str, Any] = {
             "prompt": prompt,
@@ -69,6 +72,8 @@ class StrokeStudio:
             "regions": False,
         }
         self._done, self._total = 0, 1
+        self._waits = False
+        self.examples = {example.prompt: example for example in examples}
         self.box = self._build(methods)
         self._tell()
 
@@ -132,9 +137,12 @@ class StrokeStudio:
             request = self.request
             self.caption = f"seed {request.seed}: beginning"
             yield
-            for number, step in enumerate(self._begin(request), 1):
+            warned: list[str] = []
+            for number, step in enumerate(_heard(self._begin(request), warned), 1):
                 self._done, self._total = step.index + 1, step.total
                 self.caption = f"seed {request.seed}: step {self._done} of {self._total}"
+                if warned:
+                    self.caption += f"; {warned[0]}"
                 if number % self._every == 0 or self._done == self._total:
                     self.picture = _single(step.picture())
                 self._tell()
@@ -154,10 +162,8 @@ class StrokeStudio:
             return None
         wide = {"width": "100%"}
         self.controls = {
-            "prompt": w.Combobox(
+            "prompt": w.Text(
                 value=self._asked["prompt"],
-                options=PROMPTS,
-                ensure_option=False,
                 continuous_update=False,
                 description="prompt",
                 layout=wide,
@@ -171,20 +177,30 @@ class StrokeStudio:
                 continuous_update=False,
                 description="strength",
                 readout_format=".2f",
-                tooltip="low keeps the painting, high follows the prompt",
                 layout=wide,
             ),
             "regions": w.Checkbox(
                 value=False, description="bind words to the regions", indent=False
             ),
         }
+        self.example = w.Dropdown(
+            options=[CHOOSE, *self.examples], description="example", layout=wide
+        )
+        self.example.observe(lambda change: self._take(change["new"]), names="value")
         self.live = w.Checkbox(value=True, description="draw while I paint", indent=False)
-        self.button = w.Button(button_style="primary", layout={"flex": "0 0 96px"})
+        self.button = w.Button(button_style="primary", layout={"flex": "0 0 72px"})
         self.button.on_click(lambda button: self._press())
         self.other = w.Button(
             description="again with another seed", layout={"flex": "0 0 auto", "width": "auto"}
         )
         self.other.on_click(lambda button: self.again())
+        self.keep = w.Button(
+            description="save",
+            tooltip="the picture as a PNG",
+            disabled=True,
+            layout={"flex": "0 0 auto", "width": "auto"},
+        )
+        self.keep.on_click(lambda button: self._save())
         self.image = image_widget(to_png_bytes(self._large(Image.new("RGBA", self._shape))))
         self.progress = w.IntProgress(value=0, max=1, layout={"width": "100%", "height": "14px"})
         self.label = w.HTML()
@@ -195,9 +211,16 @@ class StrokeStudio:
         for control in self.controls.values():
             control.observe(lambda change: self._changed(), names="value")
         self.canvas.on_change(self._changed)
-        buttons = w.HBox([self.button, self.other], layout={"flex_flow": "row wrap"})
-        settings = w.VBox([*self.controls.values(), self.live, buttons])
-        result = w.VBox([self.image, self.progress, self.label])
+        self._has_regions = self.canvas.has_regions
+        buttons = w.HBox([self.button, self.other, self.keep], layout={"flex_flow": "row wrap"})
+        examples = [self.example] if self.examples else []
+        meaning = w.HTML(MEANING)
+        meaning.add_class("stroke-meaning")
+        prompt, method, strength, regions = self.controls.values()
+        settings = w.VBox([*examples, prompt, method, strength, meaning, regions, self.live])
+        # As wide as it will be, so that the picture stays where it is.
+        room = {"flex": f"0 1 {self._large(Image.new('1', self._shape)).width + 4}px"}
+        result = w.VBox([self.image, self.progress, buttons, self.label], layout=room)
         panel = w.HBox([settings, result])
         for widget, name in [
             (self.image, "stroke-result"),
@@ -229,9 +252,43 @@ class StrokeStudio:
         else:
             self.draw()
 
+    def _take(self, prompt: str) -> None:
+        """Begin from an example: its painting, regions and prompt come up together."""
+        if prompt not in self.examples:
+            return
+        example = self.examples[prompt]
+        with self._one_change():
+            self.canvas.painting = example.painting
+            self.canvas.labels = example.labels or Image.new("L", self._shape)
+            self.canvas.words = example.words
+            self.controls["prompt"].value = prompt
+            self.controls["regions"].value = example.labels is not None
+
+    @contextlib.contextmanager
+    def _one_change(self) -> Iterator[None]:
+        """What changes meanwhile counts as one change, made at the end."""
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+            self._changed()
+
+    def _save(self) -> None:
+        """Hand the picture to the browser, as it was drawn."""
+        if self.picture is not None:
+            self.canvas.download("picture.png", self.picture)
+
     def _changed(self) -> None:
         """Draw anew after a stroke or another setting, if that is wished."""
-        if self.live.value and self.canvas.is_painted:
+        if self._waits:
+            return
+        # Who paints the first region wants it to count.
+        has_regions, before = self.canvas.has_regions, self._has_regions
+        self._has_regions = has_regions
+        if has_regions and not before and not self.controls["regions"].value:
+            self.controls["regions"].value = True  # comes back here
+        elif self.live.value and self.canvas.is_painted:
             self.draw()
 
     def _tell(self) -> None:
@@ -240,6 +297,7 @@ class StrokeStudio:
             return
         if self.picture is not None:
             self.image.value = to_png_bytes(self._large(self.picture))
+        self.keep.disabled = self.picture is None
         self.progress.max, self.progress.value = self._total, self._done
         self.label.value = html.escape(self.caption)
         self.button.description = "stop" if self.running else "draw"
@@ -250,6 +308,24 @@ class StrokeStudio:
         shown = self.canvas.painting if self.picture is None else self.picture
         png = to_png_bytes(self._large(shown))
         return {**widget, "image/png": png, "text/plain": self.caption}
+
+
+def _heard(steps: Iterable[Step], warned: list[str]) -> Iterator[Step]:
+    """The same steps; what they warn of goes into a list, not under another cell."""
+    source = iter(steps)
+    while True:
+        # Warnings are the whole program's: they are caught for no longer than a step takes.
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            step = next(source, None)
+        for its in caught:
+            if its.category is UserWarning:
+                warned.append(str(its.message))
+            else:
+                warnings.warn_explicit(its.message, its.category, its.filename, its.lineno)
+        if step is None:
+            return
+        yield step
 
 
 def _single(picture: Picture) -> Image.Image:

@@ -12,7 +12,6 @@ from distillery.core.errors import CourseError
 from distillery.methods.region_control import (
     WAYS,
     Way,
-    coarsest_attention,
     disjoint,
     region_predict,
     region_prompts,
@@ -128,6 +127,22 @@ def test_composed_scores_share_a_place_by_its_masks() -> None:
     # Of what the first region leaves, half, the second one takes half.
     expected = 0.8 * (0.5 * boat + 0.25 * house) + (1 - 0.8 * 0.75) * both
     torch.testing.assert_close(eps, expected, atol=1e-5, rtol=0)
+
+
+def test_a_latent_follows_each_region_by_its_share_of_what_the_latent_stands_for() -> None:
+    prior, (xt, t) = mixture(), noisy()
+    left = torch.zeros(1, 12, 20)
+    left[..., :9] = 1  # four latents and half of the fifth
+
+    eps = predicted(prior, "composed", xt, t, left, prompt="both", words=("boat",))
+
+    boat, both = (guided(prior, name, xt, t) for name in ("boat", "both"))
+    torch.testing.assert_close(
+        eps[..., 3:6],
+        torch.stack([boat[..., 3], (boat + both)[..., 4] / 2, both[..., 5]], dim=3),
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 def test_a_prior_without_attention_has_no_regional_attention() -> None:
@@ -305,6 +320,17 @@ def test_masks_that_fit_nothing_are_refused(
         predicted(tiny_sd, "hard", *noisy(), masks, words=words)
 
 
+def test_a_region_needs_half_a_cell_of_the_coarsest_attention(
+    tiny_sd: StableDiffusionPrior,
+) -> None:
+    masks = torch.zeros(1, 12, 20)  # for 2 x 3 cells of 40 pixels
+    masks[0, 0] = 1
+    assert predicted(tiny_sd, "hard", *noisy(), masks, words=WORDS[:1]).isfinite().all()
+    masks[0, 0, 0] = 0
+    with pytest.raises(CourseError, match=r"'a red boat' has 0\.5 of the 2 x 3 cells"):
+        predicted(tiny_sd, "hard", *noisy(), masks, words=WORDS[:1])
+
+
 @pytest.mark.parametrize("way", ALL)
 def test_a_strength_out_of_range_is_refused(tiny_sd: StableDiffusionPrior, way: Way) -> None:
     for strength in (-0.1, float("nan"), float("inf"), *([1.5] if way != "attention" else [])):
@@ -316,11 +342,3 @@ def test_an_unknown_way_is_refused(tiny_sd: StableDiffusionPrior) -> None:
     with pytest.raises(CourseError, match="choose attention, hard, regional, composed"):
         predicted(tiny_sd, "soft", *noisy(), halves())  # type: ignore[arg-type]
     assert list(WAYS) == list(ALL)
-
-
-def test_the_coarsest_attention_is_in_the_middle_of_the_network(
-    tiny_sd: StableDiffusionPrior,
-) -> None:
-    assert coarsest_attention(tiny_sd, (16, 32)) == (4, 8)
-    assert coarsest_attention(tiny_sd, (9, 14)) == (3, 4)
-    assert coarsest_attention(mixture(), (6, 10)) == (6, 10)

@@ -164,6 +164,24 @@ def test_the_bias_is_the_attention_mask_of_cross_attention_alone(
             assert not mask[:, :, :, 4:].any()
 
 
+@pytest.mark.parametrize("size", [(8, 12), (9, 14)])
+def test_the_coarsest_attention_has_the_fewest_positions_of_all_layers(
+    prior: StableDiffusionPrior, size: tuple[int, int]
+) -> None:
+    positions = []
+    for name, layer in prior.unet.named_modules():
+        if name.endswith(".attn2"):
+            layer.register_forward_pre_hook(
+                lambda layer, inputs: positions.append(inputs[0].shape[1])
+            )
+
+    prior.predict_noise(torch.randn(1, 4, *size), torch.tensor([500]), prior.embed([""]))
+
+    rows, columns = prior.coarsest_attention(size)
+    assert rows * columns == min(positions)
+    assert rows < columns
+
+
 def test_half_precision_takes_regions_too(tiny_sdxl_folder: Path) -> None:
     prior = load_prior(tiny_sdxl_folder, device="cpu", dtype="bfloat16")
     xt, t = torch.randn(1, 4, 6, 10), torch.tensor([500])
@@ -265,6 +283,10 @@ def test_the_exact_priors_other_branches_are_left_alone() -> None:
     beside, _ = prior.predict_noise(xt, t, uncond, told)
 
     torch.testing.assert_close(beside, plain)
+
+
+def test_the_exact_priors_attention_is_as_fine_as_its_latents() -> None:
+    assert mixture().coarsest_attention((4, 6)) == (4, 6)
 
 
 def test_the_exact_prior_knows_its_components_by_name() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 from PIL import Image
 
 from distillery.core.errors import CourseError
+from distillery.core.files import REPOSITORY
 from distillery.notebook.strokes.canvas import StrokeCanvas
+from distillery.notebook.strokes.drawing import regions_of
+from distillery.notebook.strokes.page import one_thing, samples, two_things
 from distillery.notebook.strokes.request import Request, finished
 from distillery.notebook.strokes.studio import StrokeStudio
 from distillery.runs.run import Step
+from distillery.toybox import COLOURS, SCENES, THINGS
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 RED, CLEAR = (255, 0, 0, 255), (0, 0, 0, 0)
@@ -142,6 +147,35 @@ def test_a_file_that_cannot_be_used_is_refused_in_a_sentence_in_the_canvas(layer
     assert canvas.box.said == ""
 
 
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        (Image.new("RGB", (90, 30), "blue"), "mine.png is 90 wide and 30 high, of another shape"),
+        (Image.new("RGBA", (12, 8)), "mine.png has no paint"),
+        (Image.new("RGB", (121, 80), "blue"), ""),  # less than a cell is cut off
+    ],
+)
+def test_what_the_canvas_cannot_take_over_from_a_file_is_said_until_something_changes(
+    picture, said
+):
+    canvas = StrokeCanvas((8, 12))
+    opened(canvas, "colours", png(picture))
+    assert canvas.box.said.startswith(said)
+    assert bool(canvas.box.said) == bool(said)
+    canvas.painting = half_painted()
+    assert canvas.box.said == ""
+
+
+def test_a_photograph_held_upright_counts_as_it_is_seen():
+    canvas = StrokeCanvas((8, 12))
+    lying, photograph = Image.new("RGB", (80, 120), "blue"), io.BytesIO()
+    exif = lying.getexif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    lying.save(photograph, "JPEG", exif=exif)
+    opened(canvas, "colours", photograph.getvalue())
+    assert canvas.box.said == ""
+
+
 @pytest.mark.parametrize("size", [(0, 8), (8, 513), (8,), 8, (8.0, 8), ("8", 8)])
 def test_a_size_that_no_canvas_has_is_refused(size):
     with pytest.raises(CourseError, match=r"1 to 512"):
@@ -222,16 +256,19 @@ def test_a_press_draws_what_is_asked_and_shows_the_last_picture():
     assert runs.asked[-1].seed == 1
 
 
-def test_words_and_regions_are_asked_for_only_when_they_are_to_be_bound():
+def test_the_first_region_binds_its_word_until_that_is_not_wished():
     runs = Runs()
     made = studio(runs)
-    made.canvas.labels, made.canvas.words = np.ones((8, 12), np.uint8), ["cat"]
-    made.draw()
+    made.canvas.words = ["cat"]
     assert runs.asked[-1].words == ()
-    made.controls["regions"].value = True
-    made.draw()
+    made.canvas.labels = np.ones((8, 12), np.uint8)
+    assert made.controls["regions"].value
     assert runs.asked[-1].words == ("cat",)
-    assert (np.asarray(runs.asked[-1].labels) == 1).all()
+    made.controls["regions"].value = False
+    made.canvas.labels = np.eye(8, 12, dtype=np.uint8)
+    assert runs.asked[-1].labels is None
+    made.controls["regions"].value = True
+    assert np.asarray(runs.asked[-1].labels).sum() == 8
 
 
 def test_a_method_comes_with_the_strength_that_suits_it():
@@ -266,6 +303,71 @@ def test_it_draws_while_one_paints_unless_it_is_told_not_to():
     made.live.value = False
     made.canvas.painting = half_painted()
     assert len(runs.asked) == 1
+
+
+def test_an_example_brings_painting_regions_words_and_prompt_and_is_drawn_once():
+    labels = Image.fromarray(np.eye(8, 12, dtype=np.uint8))
+    turned = half_painted().transpose(Image.Transpose.ROTATE_180)
+    two = Request(turned, "a cat and a car", labels=labels, words=("cat",))
+    one = Request(half_painted(), "a cat")
+    runs = Runs()
+    made = studio(runs, examples=[one, two])
+    for example, times in ((two, 1), (one, 2)):
+        made.example.value = example.prompt
+        asked = runs.asked[-1]
+        assert len(runs.asked) == times
+        assert (asked.prompt, asked.words) == (example.prompt, example.words)
+        assert asked.painting.tobytes() == example.painting.tobytes()
+        assert (asked.labels is None) == (example.labels is None)
+    assert not made.canvas.has_regions
+
+
+def test_a_warning_of_the_run_stands_beside_its_steps():
+    def warns(request: Request) -> Iterator[Step]:
+        warnings.warn("the end of the prompt is ignored", stacklevel=1)
+        yield Step(0, 1, half_painted)
+
+    made = studio(warns)
+    for _ in range(2):  # not the first time only
+        made.draw()
+        assert made.caption == "seed 0: step 1 of 1; the end of the prompt is ignored"
+
+
+def test_the_picture_is_handed_to_the_browser_once_there_is_one(monkeypatch):
+    made, sent = studio(Runs()), []
+    monkeypatch.setattr(
+        made.canvas.box, "send", lambda message, buffers: sent.append((message, buffers))
+    )
+    assert made.keep.disabled
+    made.draw()
+    assert not made.keep.disabled
+    made.keep.click()
+    [(message, [content])] = sent
+    assert message == {"kind": "file", "name": "picture.png"}
+    assert Image.open(io.BytesIO(content)).getpixel((0, 0)) == (3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("canvas", "said"),
+    [(StrokeCanvas((8, 12)), "Paint something"), (StrokeCanvas(painting=half_painted()), "Press")],
+)
+def test_the_line_under_the_picture_says_what_to_do_first(canvas, said):
+    assert StrokeStudio(Runs(), canvas=canvas).caption.startswith(said)
+
+
+def test_the_examples_of_the_page_can_all_be_drawn():
+    size = (64, 64)
+    for example in (one_thing(size), two_things(size), *samples(size)):
+        assert example.painting.size == size
+        assert all(word in example.prompt for word in example.words)
+        assert len(regions_of(example)) == len(example.words)
+    assert len(samples((64, 128))) == 2
+    assert len(samples(size)) == 12
+
+
+def test_the_text_of_the_page_names_all_that_the_model_knows():
+    text = (REPOSITORY / "strokes_demo.ipynb").read_text("utf-8")
+    assert [word for word in (*THINGS, *COLOURS, *SCENES) if word not in text] == []
 
 
 def test_what_goes_wrong_stands_in_one_sentence_under_the_picture():

@@ -88,7 +88,7 @@ def test_the_slider_leaves_every_method_a_step_to_act_in(method, strength):
     assert 1 <= knobs.num_iterative_steps < max(2, round(strength * STEPS))
 
 
-def test_regions_go_by_their_words_and_one_without_a_cell_by_none():
+def test_regions_go_by_their_words_and_one_with_neither_word_nor_cell_by_none():
     labels = Image.fromarray(np.array([[0, 1, 3]], np.uint8))
     places = regions_of(replace(ASKED, labels=labels, words=("cat", "", "car")))
     assert {word: place.tolist() for word, place in places.items()} == {
@@ -105,11 +105,35 @@ def test_regions_go_by_their_words_and_one_without_a_cell_by_none():
         (("", "cat"), "region 1 has no word"),
         (("cat", "cat"), "two regions have the word 'cat'"),
         (("red boat", "car"), "'car' of a region is not in the prompt"),
+        (("red boat", "oat"), "'oat' of a region is not in the prompt"),
+        (("red boat", "boat", "car"), r"region 3 \('car'\) has no cell yet"),
     ],
 )
 def test_words_that_do_not_fit_the_regions_are_refused(tiny_sd, words, said):
     with pytest.raises(CourseError, match=said):
         finished(drawn_by(tiny_sd, strokes), replace(ASKED, labels=LABELS, words=words))
+
+
+def test_a_region_counts_by_the_words_of_its_name_not_by_blanks_and_capitals(tiny_sd):
+    begin = drawn_by(tiny_sd, strokes)
+    asked = replace(ASKED, prompt="A red  boat, blue house", labels=LABELS)
+    first, again = (
+        finished(begin, replace(asked, words=words))
+        for words in (("red boat", "blue house"), ("Red  boat ", "blue house"))
+    )
+    assert first.tobytes() == again.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"prompt": "  "}, "the prompt is empty"),
+        ({"labels": Image.new("L", (32, 16)), "words": ("boat",)}, "no region is painted yet"),
+    ],
+)
+def test_what_is_missing_is_said(tiny_sd, change, said):
+    with pytest.raises(CourseError, match=said):
+        finished(drawn_by(tiny_sd, strokes), replace(ASKED, **change))
 
 
 @pytest.mark.parametrize(

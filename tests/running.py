@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -49,6 +49,27 @@ def stop_at_step(
     with pytest.MonkeyPatch.context() as disturbance:
         at_step(disturbance, method, index, stop)
         assert main.main(command) == 130
+
+
+def stopped_once(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, sampler: str, index: int
+) -> list[int]:
+    """Press Ctrl-C after the sampler's step `index`, the first time; where each of its runs began.
+
+    The list grows with every run.
+    """
+    starts: list[int] = []
+    own = getattr(module, sampler)
+
+    def disturbed(*args: object, start: int, **options: object) -> Iterator[object]:
+        starts.append(start)
+        for step in own(*args, start=start, **options):
+            if step.index == index and len(starts) == 1:
+                press_ctrl_c()
+            yield step
+
+    monkeypatch.setattr(module, sampler, disturbed)
+    return starts
 
 
 def stop_in_engine(command: list[str], name: str) -> None:

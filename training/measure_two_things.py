@@ -108,8 +108,9 @@ def drawn(
     generator = torch.Generator().manual_seed(SEED)
     pictures = []
     for scene in some:
-        size = [side // 4 for side in scene.masks.shape[-2:]]
-        xt = torch.randn(1, prior.latent_channels, *size, generator=generator)
+        height, width = scene.masks.shape[-2:]
+        shape = (1, prior.latent_channels, *prior.latent_size_of((height, width)))
+        xt = torch.randn(shape, generator=generator)
         text = condition_of(prior, scene)
         predict = guided_noise(
             prior, text=text, uncond=long_as(prior.embed([""]), text), guidance_scale=GUIDANCE

@@ -36,6 +36,7 @@ SCENES_OF_A_SIZE, CHUNK = 4000, 50
 SIZES = {(64, 128): 10, (64, 64): 18}  # and the pictures of a batch
 WIDE_SHARE = 0.7
 REGIONAL, HARD = 0.45, 0.25  # shares of the scenes; the others are told of no regions
+WIDER = 1.2  # an ellipse than a box, so that it holds nearly all of the thing too
 ADAPTED = ["to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2", "ff.net.0.proj", "ff.net.2"]
 
 
@@ -137,7 +138,7 @@ def random_masks(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     dy = (y - (top + bottom) / 2).abs() / ((bottom - top) / 2 * slack)
     dx = (x - (left + right) / 2).abs() / ((right - left) / 2 * slack)
     inside = torch.maximum(dy, dx) < 1
-    ellipse = (dy / 1.2) ** 2 + (dx / 1.2) ** 2 < 1
+    ellipse = (dy / WIDER) ** 2 + (dx / WIDER) ** 2 < 1
     shape = torch.randint(3, (len(boxes), 1, 1, 1))
     halves = halves.expand_as(inside)
     return torch.where(shape == 0, halves, torch.where(shape == 1, inside, ellipse)).float()

@@ -11,7 +11,7 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -137,37 +137,52 @@ def read_any(path: Path, *, enough: int | None = None) -> Image.Image:
     # Path.exists raises where a folder may not be entered.
     if not os.path.exists(path):
         raise CourseError(f"there is no file {path}; give the path of a picture.")
+    with _damage_in_a_sentence(str(path)), Image.open(path) as image:
+        if enough is not None:
+            image.draft(None, (enough, enough))
+        return _decoded(image, str(path))
+
+
+def opened(image: Image.Image, name: str) -> Image.Image:
+    """What `read_any` gives of a picture that is open already; `name` is what a sentence calls it.
+
+    Raises:
+        CourseError: it is damaged or animated.
+    """
+    with _damage_in_a_sentence(name):
+        return _decoded(image, name)
+
+
+@contextlib.contextmanager
+def _damage_in_a_sentence(name: str) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return _decoded(path, enough)
+            yield
     except CourseError:
         raise
     except (Image.DecompressionBombError, MemoryError) as error:
         raise CourseError(
-            f"{path} has too many pixels to be read safely; scale it down below "
+            f"{name} has too many pixels to be read safely; scale it down below "
             f"{2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million."
         ) from error
     # Every format of PIL has its own ways to fail on a damaged file.
     except Exception as error:
         raise CourseError(
-            f"{path} cannot be read as a picture ({in_short(error)}); "
+            f"{name} cannot be read as a picture ({in_short(error)}); "
             "save it again as a PNG or JPEG file."
         ) from error
 
 
-def _decoded(path: Path, enough: int | None) -> Image.Image:
-    with Image.open(path) as image:
-        frames = getattr(image, "n_frames", 1)
-        # The first picture of an MPO is the photograph; previews and gain maps follow it.
-        if frames > 1 and image.format != "MPO":
-            raise CourseError(
-                f"{path} holds {frames} pictures, an animation or pages; "
-                "save the one that is meant as a PNG file."
-            )
-        if enough is not None:
-            image.draft(None, (enough, enough))
-        return _in_8_bits(ImageOps.exif_transpose(image))
+def _decoded(image: Image.Image, name: str) -> Image.Image:
+    frames = getattr(image, "n_frames", 1)
+    # The first picture of an MPO is the photograph; previews and gain maps follow it.
+    if frames > 1 and image.format != "MPO":
+        raise CourseError(
+            f"{name} holds {frames} pictures, an animation or pages; "
+            "save the one that is meant as a PNG file."
+        )
+    return _in_8_bits(ImageOps.exif_transpose(image))
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from distillery.core.errors import CourseError
 from distillery.methods.ddim import DDIMStep
 from distillery.models.parameterization import ddim_step
 
@@ -80,6 +81,9 @@ def steered(
         timesteps: int64 (steps + 1,), from the noisiest on; -1 at the end is no noise.
         start: index of the first step to take.
         change: by default none, which is plain DDIM.
+
+    Raises:
+        CourseError: a step ends in numbers that are not finite.
     """
     for index in range(start, len(timesteps) - 1):
         t, t_next = timesteps[index], timesteps[index + 1]
@@ -88,4 +92,9 @@ def steered(
         if change is not None:
             xt_next = change(Prediction(index, xt, eps, x0, xt_next))
         xt = xt_next
+        if not xt.isfinite().all():
+            raise CourseError(
+                f"after step {index + 1} of {len(timesteps) - 1} the latents are no longer finite "
+                "numbers; lower the guidance scale, the learning rate or the weight."
+            )
         yield DDIMStep(index, xt, x0)

@@ -260,7 +260,7 @@ def _parts(regions: Regions) -> tuple[list[str], Tensor]:
 def disjoint(masks: Tensor) -> Tensor:
     """The masks with each place left to the first region that has it."""
     taken = torch.cat([torch.zeros_like(masks[..., :1, :, :]), masks[..., :-1, :, :]], dim=-3)
-    return masks * (1 - taken).clamp(min=0).cumprod(dim=-3)
+    return masks * (1 - taken).cumprod(dim=-3)
 
 
 def regional_attention(whole: Condition, parts: Sequence[Condition], masks: Tensor) -> Condition:

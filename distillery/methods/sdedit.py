@@ -99,7 +99,11 @@ def stochastic(
     alphas_cumprod: Tensor,
     noise: Noise,
 ) -> Change:
-    """Fresh noise after every step from `first` to the one before `end`, as in the paper's SDE."""
+    """Fresh noise after every step from `first` to the one before `end`; the others are plain DDIM.
+
+    All of the noise is new: DDIM's equation 12 with the largest sigma, sqrt(1 - alpha_bar) of the
+    next level. The paper's SDE is random too, but keeps a part of the noise from step to step.
+    """
 
     def change(its: Prediction) -> Tensor:
         if not first <= its.index < end:

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from distillery.core.errors import CourseError
-from distillery.models.parameterization import x0_from_eps
 from distillery.models.regions import Region, attention_bias
 
 
@@ -197,6 +196,11 @@ class Prior(Protocol):
         """Noise level of the timesteps `t` `(B,)` as `(B, 1, 1, 1)`."""
         return self.alphas_cumprod[t].view(-1, 1, 1, 1)
 
+    def latent_size_of(self, size: tuple[int, int]) -> tuple[int, int]:
+        """(h, w) of the latents of a picture of `size`, (H, W) in pixels."""
+        (h, w), (H, W) = self.latent_size, self.image_size
+        return size[0] * h // H, size[1] * w // W
+
     def embed(self, prompts: Sequence[str]) -> Condition:
         """The condition for B prompts; the empty prompt is the unconditional one."""
         ...
@@ -227,14 +231,6 @@ class Prior(Protocol):
     def decode_with_grad(self, latents: Tensor) -> Tensor:
         """As `decode`, with a graph to the latents; the frozen weights get no gradient."""
         ...
-
-    def estimate_x0(self, xt: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-        """The finished latents that the predicted noise implies, `(B, C, h, w)`.
-
-        It is (xt - sqrt(1 - alpha_bar) eps) / sqrt(alpha_bar) (Ho et al. 2020, equation 15), with a
-        graph to xt through this formula alone: eps counts as a constant.
-        """
-        return x0_from_eps(xt, eps.detach(), self.alpha_bar(t))
 
     def predict_noise(
         self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()

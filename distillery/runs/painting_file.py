@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import from_pil, read_any, to_rgb
+from distillery.core.images import from_pil, opened, read_any, to_rgb
 from distillery.methods.strokes import Painting
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.prior import Prior
@@ -44,8 +44,10 @@ def as_painting(picture: Image.Image, name: str = "the painting") -> Image.Image
     """A picture of any mode as RGBA; `name` is what a sentence calls it.
 
     Raises:
-        CourseError: it is more than 4 times as long one way as the other, or has no paint.
+        CourseError: it is damaged or animated, is more than 4 times as long one way as the other,
+            or has no paint.
     """
+    picture = opened(picture, name)
     width, height = picture.size
     if max(width, height) > LONGEST * min(width, height):
         raise CourseError(
@@ -116,12 +118,6 @@ def frame_for(prior: Prior, painting: tuple[int, int], size: Frame | None) -> Fr
     return size or (given if fits else fitted_frame(painting, own[0] * own[1]))
 
 
-def latent_size(prior: Prior, frame: Frame) -> Frame:
-    """Height and width of the latents of a picture."""
-    (h, w), (H, W) = prior.latent_size, prior.image_size
-    return frame[0] * h // H, frame[1] * w // W
-
-
 def fitted_frame(painting: tuple[int, int], pixels: int) -> Frame:
     """The frame of about that many pixels whose aspect is nearest to a painting's (W, H)."""
     width, height = painting
@@ -190,7 +186,8 @@ def continued(image: Tensor, mask: Tensor) -> Tensor:
     if bool((mask == 1).all()):
         return image
     weights = mask.double()
-    sigma = min(mask.shape[-2:]) / 8
+    # In a long strip it is wider, or no weight at the far end would be above 0.
+    sigma = max(min(mask.shape[-2:]) / 8, max(mask.shape[-2:]) / 32)
     rows, columns = (
         torch.exp(-0.5 * ((place[:, None] - place) / sigma).square())
         for place in (torch.arange(side, dtype=torch.float64) for side in mask.shape[-2:])

@@ -14,15 +14,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import read_any
+from distillery.core.images import opened, read_any
 from distillery.models.prior import Prior
-from distillery.runs.painting_file import Frame, check_pixels, latent_size, place_in
+from distillery.runs.painting_file import Frame, check_pixels, place_in
 
 MOST_REGIONS = 16  # an antialiased picture has more
+SOFT = 0.005  # of the pixels; no brush paints a region so small, but soft edges have such shades
+FLAT = "paint each region in one flat colour, with a hard brush, and save a PNG."
 SAME_ASPECT = 0.05  # as a difference of logarithms
 SHADES = [(230, 60, 50), (50, 110, 230), (60, 170, 80), (240, 190, 40), (160, 80, 200)]
 
@@ -71,6 +73,11 @@ def fitting(
             f"{name} is {width} x {height} pixels and the painting {painting[0]} x {painting[1]}; "
             "labels must have the painting's aspect."
         )
+    if labels.count > len(words) and _smallest(labels) < SOFT:
+        raise CourseError(
+            f"{name} has {labels.count} different labels for {counted(len(words), 'word')}, and "
+            f"some on very few pixels, as soft edges or a JPEG have; {FLAT}"
+        )
     if labels.count != len(words):
         found, given = ", ".join(labels.names) or "nothing but black", ", ".join(words)
         raise CourseError(
@@ -81,6 +88,13 @@ def fitting(
     return labels
 
 
+def _smallest(labels: Labels) -> float:
+    """The part of the picture that the smallest region covers."""
+    return float(np.bincount(labels.numbers.ravel(), minlength=labels.count + 1)[1:].min()) / (
+        labels.numbers.size
+    )
+
+
 def counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
@@ -89,13 +103,15 @@ def labels_in(picture: Image.Image, name: str = "the labels") -> Labels:
     """The regions in an open picture, numbered as the words are.
 
     Raises:
-        CourseError: there are too many.
+        CourseError: it is damaged or animated, or there are too many.
     """
+    opened(picture, name)  # says in a sentence what is wrong with it
+    picture = ImageOps.exif_transpose(picture)
     values, names = _by_number(picture) if _holds_numbers(picture) else _by_colour(picture)
     if len(names) > MOST_REGIONS:
         raise CourseError(
             f"{name} has {len(names)} different labels, as a photograph or an antialiased picture "
-            "does; paint each region in one flat colour, with a hard brush, and save a PNG."
+            f"does; {FLAT}"
         )
     return Labels(values, names)
 
@@ -154,7 +170,7 @@ def masks_of(labels: Labels, words: Sequence[str], prior: Prior) -> Tensor:
     numbers = torch.from_numpy(labels.numbers)
     masks = torch.stack([numbers == k + 1 for k in range(labels.count)]).float()
     rows, columns = prior.coarsest_attention(
-        latent_size(prior, (numbers.shape[0], numbers.shape[1]))
+        prior.latent_size_of((numbers.shape[0], numbers.shape[1]))
     )
     least = math.ceil(0.5 * numbers.numel() / (rows * columns))
     for word, mask in zip(words, masks, strict=True):

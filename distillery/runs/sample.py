@@ -104,8 +104,7 @@ def begin(
     prior: Prior, method: None, settings: SampleSettings, *, out: Path | None = None
 ) -> Sampling:
     """The run before its first step: noise of the settings' seed."""
-    size, own = settings.size or prior.image_size, prior.image_size
-    latent_size = [side * h // H for side, h, H in zip(size, prior.latent_size, own, strict=True)]
+    latent_size = prior.latent_size_of(settings.size or prior.image_size)
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
     shape = (settings.count, prior.latent_channels, *latent_size)
     noise = torch.randn(shape, generator=generator, device=prior.device)

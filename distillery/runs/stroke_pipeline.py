@@ -25,18 +25,31 @@ from torch import Tensor
 from distillery.core.errors import CourseError, in_short
 from distillery.core.images import to_pil
 from distillery.core.notes import warnings_in_a_line
+from distillery.core.settings import Whole
 from distillery.methods.guided_ddim import BEGINNING, fresh_noise, steered
 from distillery.methods.strokes import StrokeFunctions
 from distillery.models.load import DTYPES, load_lora, load_prior, pick_device
 from distillery.models.presets import PRESETS
 from distillery.models.prior import Prior, guided_noise
 from distillery.runs import painting_file, region_labels
+from distillery.runs.region_labels import counted
 from distillery.runs.stroke_settings import NO_LORA, StrokeSettings, words_of
 from distillery.runs.strokes import of_painting, say_replaced_scheduler
 
 Generators = torch.Generator | Sequence[torch.Generator] | None
 Pictures = Image.Image | str | Path | Sequence[Image.Image | str | Path]
 STAND_IN = "sd15"  # whose defaults a model from the hub takes
+# Settings of the command line that something else decides here, and what that is.
+ELSEWHERE = {
+    "img_path": "give the painting as image",
+    "seed": "give a generator, torch.Generator().manual_seed(SEED)",
+    "model": "give it to from_pretrained",
+    "implementation": "give it to from_pretrained",
+    "lora": "call load_lora_weights",
+    "device": "call to",
+    "frames": "run `python main.py strokes`, which writes files",
+}
+OF_THE_PROMPT_ALONE = ("negative_prompt", "guidance_scale", "steps", "size")
 
 
 @dataclass(frozen=True)
@@ -54,8 +67,9 @@ class StrokePictures:
 class GradOPStroke2ImgPipeline:
     """Pictures from stroke paintings (Singh, Gould and Zheng 2023, arXiv 2211.17084).
 
-    Every call also takes the settings of `python main.py strokes` by name: `guidance_scale`,
-    `steps`, `guide`, `operator`, `width`, `size`, `count`, `region_control` and the others.
+    The two that take a painting also take the settings of `python main.py strokes` by name:
+    `guidance_scale`, `steps`, `guide`, `operator`, `width`, `size`, `count`, `region_control` and
+    the others; but the seed, which the generator decides, and what the pipeline holds already.
 
     Args:
         prior: the model.
@@ -85,6 +99,8 @@ class GradOPStroke2ImgPipeline:
         Raises:
             CourseError: the model or the functions cannot be loaded.
         """
+        if not isinstance(model, (str, Path)):
+            raise CourseError(f"model must be the name or the folder of a model; it is {model!r}.")
         functions = _functions(implementation)
         precision = _name_of(torch_dtype or torch.float32)
         if str(model) in PRESETS or Path(model).is_dir() or "/" not in str(model):
@@ -101,6 +117,11 @@ class GradOPStroke2ImgPipeline:
         Raises:
             CourseError: there is no such device here.
         """
+        if not isinstance(device, (str, torch.device)):
+            raise CourseError(
+                f"to moves the pipeline to a device, such as 'cuda'; it was given {device!r}. A "
+                "precision is given to from_pretrained, as torch_dtype."
+            )
         from distillery.models.exact import demonstration_mixture
         from distillery.models.stable_diffusion import StableDiffusionPrior
 
@@ -177,7 +198,15 @@ class GradOPStroke2ImgPipeline:
         """What the model draws of the prompts alone, where the other methods look for a picture.
 
         The pictures of one prompt follow each other.
+
+        Args:
+            options: `negative_prompt`, `guidance_scale`, `steps` and `size`.
+
+        Raises:
+            CourseError: one of them cannot be used.
         """
+        _refuse_others(options, OF_THE_PROMPT_ALONE)
+        Whole(1, 1000).check("num_images_per_prompt", num_images_per_prompt)
         prompts = [one for one in _listed(prompt) for _ in range(num_images_per_prompt)]
         # A method that is not used, for the defaults of all the rest.
         settings = [self._settings(one, {"method": "sdedit", **options}) for one in prompts]
@@ -189,7 +218,7 @@ class GradOPStroke2ImgPipeline:
     def _from_noise(self, settings: StrokeSettings, seed: int) -> Tensor:
         prior = self.prior
         frame = painting_file.frame_for(prior, prior.image_size[::-1], settings.size)
-        shape = (prior.latent_channels, *painting_file.latent_size(prior, frame))
+        shape = (prior.latent_channels, *prior.latent_size_of(frame))
         predict = guided_noise(
             prior,
             text=prior.embed([settings.prompt]),
@@ -211,6 +240,7 @@ class GradOPStroke2ImgPipeline:
         generator: Generators,
         options: dict[str, Any],
     ) -> StrokePictures:
+        _refuse_elsewhere(options)
         prompts, regions = _listed(prompt), options.pop("regions", None)
         paintings = _for_each(image, len(prompts))
         count = options.pop("count", options.pop("num_images_per_prompt", 1))
@@ -272,7 +302,25 @@ def _from_hub(source: str, dtype: torch.dtype) -> Prior:
 
 
 def _listed(prompt: str | Sequence[str]) -> list[str]:
-    return [prompt] if isinstance(prompt, str) else list(prompt)
+    if isinstance(prompt, (list, tuple)) and prompt:
+        return list(prompt)
+    if not isinstance(prompt, str):
+        raise CourseError(f"prompt must be text, or a list of texts; it is {prompt!r}.")
+    return [prompt]
+
+
+def _refuse_elsewhere(options: dict[str, Any]) -> None:
+    for name in ELSEWHERE.keys() & options.keys():
+        raise CourseError(f"{name} is no option of a call of the pipeline: {ELSEWHERE[name]}.")
+
+
+def _refuse_others(options: dict[str, Any], known: Sequence[str]) -> None:
+    _refuse_elsewhere(options)
+    for name in options.keys() - set(known):
+        raise CourseError(
+            f"{name!r} is no option where the prompt alone is drawn; the options are "
+            f"{', '.join(known)}."
+        )
 
 
 def _for_each(image: Pictures, count: int) -> list[Image.Image]:
@@ -280,8 +328,8 @@ def _for_each(image: Pictures, count: int) -> list[Image.Image]:
     given = list(image) if isinstance(image, (list, tuple)) else [image] * count
     if len(given) != count:
         raise CourseError(
-            f"there are {count} prompts and {len(given)} paintings; give one for all prompts, or "
-            "one for each."
+            f"there are {counted(len(given), 'painting')} for {counted(count, 'prompt')}; give "
+            "one for all, or one for each."
         )
     return [_painting(one) for one in given]
 
@@ -304,6 +352,10 @@ def _labels(
         return None
     if isinstance(regions, (str, Path)):
         return region_labels.read_labels(Path(regions), words, painting.size)
+    if not isinstance(regions, Image.Image):
+        raise CourseError(
+            f"regions must be a picture of PIL or the path of one; it is {type(regions).__name__}."
+        )
     return region_labels.fitting(region_labels.labels_in(regions), words, painting.size)
 
 
@@ -314,9 +366,13 @@ def _seeds(generator: Generators, count: int) -> list[int]:
         generator.seed()
     if isinstance(generator, torch.Generator):
         generator = [generator] * count
-    if len(generator) != count:
+    several = isinstance(generator, (list, tuple))
+    if not several or not all(isinstance(one, torch.Generator) for one in generator):
         raise CourseError(
-            f"there are {len(generator)} generators for {count} pictures; give one for all, or one "
-            "for each."
+            f"generator must be a torch.Generator, or a list of them; it is {generator!r}. For a "
+            "seed: torch.Generator().manual_seed(SEED)."
         )
+    if len(generator) != count:
+        given, wanted = counted(len(generator), "generator"), counted(count, "picture")
+        raise CourseError(f"there are {given} for {wanted}; give one for all, or one for each.")
     return [int(torch.randint(2**62, (), generator=one, device=one.device)) for one in generator]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WAYS = ("attention", "hard", "regional", "composed")
 GUIDES = ("linear", "decoder")
 OPERATORS = ("gaussian", "area", "median")
+THINNEST = 0.0001  # as a part of a side, below half a pixel of the largest picture
 SIGMAS = {"area": 4, "median": 4}  # of a Gaussian, in a square that blurs about as much
 TWO_THINGS = "data/models/tiny-sd-two-things"  # taught tiny-sd scenes of two things
 NO_LORA = "none"
@@ -75,7 +76,9 @@ class StrokeSettings(Declared):
         3, Whole(1, 1000), "steps that are followed by a burst of optimisation (gradop+)"
     )
     grad_steps_per_iter: int = setting(12, Whole(1, 1000), "steps of Adam in each burst (gradop+)")
-    learning_rate: float = by_model(Real(above=0), "of Adam, in units of the latents (gradop+)")
+    learning_rate: float = by_model(
+        Real(above=0, high=1000), "of Adam, in units of the latents (gradop+)"
+    )
     weight: float = setting(1.0, Real(low=0), "of the guidance in each step (x0-guidance)")
     guide: str = setting(
         "decoder",
@@ -87,14 +90,14 @@ class StrokeSettings(Declared):
     )
     width: float = setting(
         None,
-        Real(above=0, high=1),
+        Real(low=THINNEST, high=1),
         "of the operator's strokes, or of the filter of low-frequencies, as a part of the shorter "
         "side",
         by_default="depends on the model, the operator and the method",
     )
     last_width: float = setting(
         None,
-        Real(above=0, high=1),
+        Real(low=THINNEST, high=1),
         "of the filter of fading-frequencies at its last step",
         by_default="depends on the method",
     )

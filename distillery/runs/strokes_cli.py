@@ -44,7 +44,8 @@ def check_output(path: Path) -> None:
     """Refuse a file that the result cannot be written to.
 
     Raises:
-        CourseError: it is there already, or is of another kind than PNG and JPEG.
+        CourseError: it is there already, is of another kind than PNG and JPEG, or lies where
+            nothing can be written.
     """
     from distillery.core.errors import CourseError
 
@@ -53,6 +54,13 @@ def check_output(path: Path) -> None:
     if os.path.lexists(path):
         raise CourseError(
             f"{path} is there already and is not overwritten; name another file, or remove it."
+        )
+    # Missing folders are made, in the nearest one that is there.
+    there = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        raise CourseError(
+            f"output_img cannot be {path}, because {there} is no folder that can be written; name "
+            "a file elsewhere."
         )
 
 
@@ -77,7 +85,7 @@ def write_output(picture: Path, path: Path) -> None:
 
 
 def unused(flags: Mapping[str, Any]) -> str:
-    """Which of the given flags change nothing with the given method, in a sentence, or nothing."""
+    """Which of the given flags change nothing beside the others, in a sentence, or nothing."""
     from distillery.methods.stroke_methods import KNOBS, NEED_DECODER
 
     method = flags.get("method", "gradop+")
@@ -88,4 +96,8 @@ def unused(flags: Mapping[str, Any]) -> str:
         its |= {"guide", "operator", "width"}
     all_knobs = {"guide", "operator", *(name for names in KNOBS.values() for name in names)}
     useless = sorted((all_knobs - its) & set(flags))
-    return f"{method} has no use for {', '.join(useless)}." if useless else ""
+    sentences = [f"{method} has no use for {', '.join(useless)}."] if useless else []
+    unbound = sorted({"region_control", "region_strength"} & set(flags))
+    if unbound and not flags.get("regions"):
+        sentences.append(f"without regions there is no use for {', '.join(unbound)}.")
+    return " ".join(sentences)

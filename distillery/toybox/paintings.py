@@ -15,8 +15,8 @@ from PIL import Image, ImageFilter
 from distillery.toybox.crayon import Sheet, hatching, wandering
 from distillery.toybox.drawing import Drawing
 
-BANDS = 3
 ROWS = 48  # of a scene, among which the edges of its bands are sought
+LOWEST = 3  # rows of a band, at least
 MARGIN = 0.05  # of the shorter side: outlines and shadows, which are no part of the scene
 
 
@@ -25,7 +25,7 @@ def coarse_painting(drawing: Drawing, seed: int) -> np.ndarray:
 
     An ellipse has the centre, the axes and the tilt of its thing's label (its first and second
     moments), and the median colour of the thing; a band has the median colour of the scene there,
-    the things left out. The edges of the bands are where the scene changes most from row to row.
+    the things left out. The edges of the bands are where three flat colours fit the scene best.
     Centres, axes and edges are then shifted at random by a few percent.
 
     Returns:
@@ -244,7 +244,11 @@ def _cuts(rows: np.ndarray) -> tuple[int, int]:
     sums = np.concatenate([np.zeros((1, 3)), some.cumsum(axis=0)])
     # Of a band's squared differences, only -n mean^2 depends on the cuts.
     return max(
-        ((a, b) for a in range(3, ROWS - 5) for b in range(a + 3, ROWS - 2)),
+        (
+            (a, b)
+            for a in range(LOWEST, ROWS - 2 * LOWEST + 1)
+            for b in range(a + LOWEST, ROWS - LOWEST + 1)
+        ),
         key=lambda cut: sum(
             ((sums[end] - sums[start]) ** 2).sum() / (end - start)
             for start, end in ((0, cut[0]), cut, (cut[1], ROWS))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import Tree, press_ctrl_c, status_of
+from running import Tree, status_of, stopped_once
 
 import main
 from distillery.core.files import REPOSITORY
@@ -130,16 +130,7 @@ def test_a_sample_that_goes_on_leaves_the_same_bytes(
     tree: Tree,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    starts, own = [], ddim.sample
-
-    def disturbed(*args: object, start: int, **options: object) -> object:
-        starts.append(start)
-        for step in own(*args, start=start, **options):
-            if step.index == index and len(starts) == 1:
-                press_ctrl_c()
-            yield step
-
-    monkeypatch.setattr(ddim, "sample", disturbed)
+    starts = stopped_once(monkeypatch, ddim, "sample", index)
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 130
 
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0

@@ -206,7 +206,9 @@ def test_more_bursts_than_steps_are_left(refusal: Refusal) -> None:
         ("--grad_steps_per_iter", "-2", "grad_steps_per_iter must be a whole number from 1"),
         ("--steps", "0", "steps must be a whole number from 1"),
         ("--learning_rate", "0", "learning_rate must be a finite number above 0"),
-        ("--width", "0", "width must be a finite number above 0"),
+        ("--learning_rate", "1e38", "learning_rate must be a finite number above 0 up to 1000"),
+        ("--width", "0", "width must be a finite number from 0.0001 up to 1"),
+        ("--last_width", "1e-300", "last_width must be a finite number from 0.0001 up to 1"),
         ("--method", "gradop", "unknown method 'gradop': choose sdedit"),
         ("--guide", "vae", "guide must be one of linear, decoder"),
         ("--operator", "blur", "operator must be one of gaussian, area, median"),
@@ -218,6 +220,22 @@ def test_more_bursts_than_steps_are_left(refusal: Refusal) -> None:
 )
 def test_a_value_out_of_range(refusal: Refusal, flag: str, value: str, words: str) -> None:
     assert words in refusal(flag, value)
+
+
+@pytest.mark.parametrize(
+    ("method", "flag"),
+    [("gradop+", "--guidance_scale"), ("x0-guidance", "--weight")],
+)
+def test_a_value_that_ends_in_numbers_that_are_not_finite(
+    method: str, flag: str, red_boat: Good, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [*red_boat, "--method", method, flag, "1e38", "--out", str(tmp_path / "out")]
+
+    assert main.main(command) == 2
+
+    said = capsys.readouterr().err
+    assert "the latents are no longer finite numbers; lower" in said
+    assert not list((tmp_path / "out").glob("*.png"))
 
 
 def test_an_end_that_is_no_earlier_than_the_strength(refusal: Refusal) -> None:
@@ -282,6 +300,18 @@ def test_an_antialiased_picture_of_labels(refusal: Refusal, labels: Path) -> Non
     sentence = refusal(*regions(labels))
 
     assert "different labels, as a photograph or an antialiased picture does" in sentence
+
+
+def test_labels_with_a_few_soft_edges(refusal: Refusal, labels: Path) -> None:
+    colours = np.zeros((160, 240, 3), np.uint8)
+    colours[:, :100], colours[:, 140:] = (255, 0, 0), (0, 0, 255)
+    colours[0, 100:104], colours[0, 136:140] = (90, 0, 0), (0, 0, 90)
+    Image.fromarray(colours).save(labels)
+
+    sentence = refusal(*regions(labels))
+
+    assert "has 4 different labels for 2 words, and some on very few pixels" in sentence
+    assert "in one flat colour, with a hard brush" in sentence
 
 
 def test_a_region_too_small_for_the_models_attention(refusal: Refusal, labels: Path) -> None:

@@ -6,14 +6,14 @@ import io
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from running import Tree, press_ctrl_c, put_students_module, without
+from running import Tree, put_students_module, stopped_once, without
 
 import main
 from distillery.core.files import REPOSITORY
@@ -131,16 +131,7 @@ def test_a_run_that_goes_on_leaves_the_same_bytes(
     tree: Tree,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    starts, own = [], strokes.steered
-
-    def disturbed(*args: object, start: int, **options: object) -> Iterator[object]:
-        starts.append(start)
-        for step in own(*args, start=start, **options):
-            if step.index == index and len(starts) == 1:
-                press_ctrl_c()
-            yield step
-
-    monkeypatch.setattr(strokes, "steered", disturbed)
+    starts = stopped_once(monkeypatch, strokes, "steered", index)
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 130
 
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0
@@ -154,16 +145,7 @@ def test_sdedit_with_regions_goes_on_too(
 ) -> None:
     command = [*red_boat, "--method", "sdedit", "--regions", str(labels), *WORDS]
     assert main.main([*command, "--out", str(tmp_path / "whole")]) == 0
-    own, stopped = strokes.steered, []
-
-    def disturbed(*args: object, **options: object) -> Iterator[object]:
-        for step in own(*args, **options):
-            if not stopped and step.index == 3:
-                stopped.append(step)
-                press_ctrl_c()
-            yield step
-
-    monkeypatch.setattr(strokes, "steered", disturbed)
+    stopped_once(monkeypatch, strokes, "steered", 3)
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
 
@@ -175,16 +157,7 @@ def test_a_stopped_run_starts_again_where_the_painting_has_changed(
 ) -> None:
     mine = Path(shutil.copy(painting, tmp_path / "mine.png"))
     command = [*red_boat, "--img_path", str(mine), "--out", str(tmp_path / "out")]
-    starts, own = [], strokes.steered
-
-    def disturbed(*args: object, start: int, **options: object) -> Iterator[object]:
-        starts.append(start)
-        for step in own(*args, start=start, **options):
-            if len(starts) == 1:
-                press_ctrl_c()
-            yield step
-
-    monkeypatch.setattr(strokes, "steered", disturbed)
+    starts = stopped_once(monkeypatch, strokes, "steered", 0)
     assert main.main(command) == 130
     Image.new("RGB", (24, 16), "green").save(mine)
 
@@ -350,6 +323,8 @@ def test_output_img_overwrites_nothing(
     assert "is there already and is not overwritten" in capsys.readouterr().err
     assert main.main([*command, "--output_img", str(tmp_path / "mine.tiff")]) == 2
     assert "must end in .png or .jpg" in capsys.readouterr().err
+    assert main.main([*command, "--output_img", str(tmp_path / "mine.png" / "new" / "a.png")]) == 2
+    assert "mine.png is no folder that can be written" in capsys.readouterr().err
     assert (tmp_path / "mine.png").read_bytes() == b"an earlier picture"
     assert not (tmp_path / "out").exists()
 
@@ -404,6 +379,14 @@ def test_flags_that_the_method_does_not_have_are_said_to_be_useless(
 
     said = capsys.readouterr().err
     assert "note: sdedit has no use for grad_steps_per_iter, num_iterative_steps, width." in said
+
+
+def test_region_flags_without_regions_are_said_to_be_useless(
+    red_boat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([*red_boat, "--region_control", "hard", "--out", str(tmp_path)]) == 0
+
+    assert "note: without regions there is no use for region_control." in capsys.readouterr().err
 
 
 def test_the_settings_can_be_printed_and_used_as_a_config(

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from distillery.core import whole_words
 from distillery.core.errors import CourseError
-from distillery.core.images import from_pil
 from distillery.methods.guided_ddim import Predict, fresh_noise, steered
 from distillery.methods.region_control import region_predict
 from distillery.methods.stroke_methods import DEFAULTS, NEED_DECODER, Knobs
@@ -23,12 +22,12 @@ from distillery.methods.strokes import Painting, StrokeFunctions
 from distillery.models.latent_rgb import LatentRGB, latent_rgb
 from distillery.models.prior import Prior, guided_noise
 from distillery.notebook.strokes.request import Begin, Request
+from distillery.runs.painting_file import UNIT, for_model
 from distillery.runs.run import Step
 
 STEPS = 20  # of a whole way from noise
 GUIDANCE_SCALE = 5.0
 WIDTH = 1 / 64  # of the Gaussian, as a part of the shorter side
-UNIT = 8  # pixels; the models draw sides of this many times a whole number
 
 
 def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = None) -> Begin:
@@ -102,7 +101,7 @@ def knobs_for(method: str, strength: float) -> Knobs:
 
 
 def painting_for(prior: Prior, picture: Image.Image) -> Painting:
-    """What the methods are given of a canvas (RGBA); without paint it has the mean of the colours.
+    """What the methods are given of a canvas (RGBA), as `python main.py strokes` gives it to them.
 
     Raises:
         CourseError: there is no paint, or the model draws no picture of this size.
@@ -113,16 +112,10 @@ def painting_for(prior: Prior, picture: Image.Image) -> Painting:
             f"the canvas is {height} x {width} cells, and the model draws sides of multiples of "
             f"{UNIT}; make one of {_nearest(height)} x {_nearest(width)}."
         )
-    cells = np.asarray(picture.convert("RGBA"))
-    painted = cells[..., 3] > 0
-    if not painted.any():
+    picture = picture.convert("RGBA")
+    if not picture.getchannel("A").getbbox():
         raise CourseError("there is no paint on the canvas yet; paint something.")
-    mask = torch.from_numpy(painted).float().to(prior.device)[None, None]
-    image = from_pil(picture.convert("RGB")).to(prior.device)
-    mean = (mask * image).sum((2, 3), keepdim=True) / mask.sum()
-    image = mask * image + (1 - mask) * mean
-    with torch.no_grad():
-        return Painting(image, mask, prior.encode(image))
+    return for_model(prior, picture)
 
 
 def _nearest(side: int) -> int:

@@ -20,7 +20,7 @@ class Request:
     words:    of the prompt, one for each region.
     prompt:   what the picture shows.
     method:   a name of the methods.
-    strength: above 0 and up to 1, the part of the way that is gone.
+    strength: the part of the way from noise that is left, above 0 and up to 1.
     seed:     of the noise.
     """
 

@@ -123,6 +123,15 @@ def start_in_place_on_a_copy(x0_src, eps, strength, timesteps, alphas_cumprod):
     return x0_src.clone().mul_(alpha_bar.sqrt()).add_(eps * (1 - alpha_bar).sqrt())
 
 
+@right(START)
+def start_by_gather(x0_src, eps, strength, timesteps, alphas_cumprod):
+    """As published code looks levels up. No index may be below 0."""
+    taken = round(strength * (len(timesteps) - 1))
+    t = timesteps[-1 - taken].repeat(len(x0_src))
+    alpha_bar = alphas_cumprod.gather(0, t).view(-1, 1, 1, 1)
+    return alpha_bar**0.5 * x0_src + (1 - alpha_bar) ** 0.5 * eps
+
+
 @right(X0)
 def estimate_by_addcmul(xt, eps, alpha_bar):
     return torch.addcmul(xt, eps.detach(), (1 - alpha_bar).sqrt(), value=-1) / alpha_bar.sqrt()

@@ -129,6 +129,22 @@ def test_composed_scores_share_a_place_by_its_masks() -> None:
     torch.testing.assert_close(eps, expected, atol=1e-5, rtol=0)
 
 
+def test_a_latent_follows_each_region_by_its_share_of_what_the_latent_stands_for() -> None:
+    prior, (xt, t) = mixture(), noisy()
+    left = torch.zeros(1, 12, 20)
+    left[..., :9] = 1  # four latents and half of the fifth
+
+    eps = predicted(prior, "composed", xt, t, left, prompt="both", words=("boat",))
+
+    boat, both = (guided(prior, name, xt, t) for name in ("boat", "both"))
+    torch.testing.assert_close(
+        eps[..., 3:6],
+        torch.stack([boat[..., 3], (boat + both)[..., 4] / 2, both[..., 5]], dim=3),
+        atol=1e-5,
+        rtol=0,
+    )
+
+
 def test_a_prior_without_attention_has_no_regional_attention() -> None:
     with pytest.raises(CourseError, match="choose attention, hard or composed"):
         predicted(mixture(), "regional", *noisy(), halves(), prompt="both", words=("boat", "house"))
@@ -302,6 +318,17 @@ def test_masks_that_fit_nothing_are_refused(
 ) -> None:
     with pytest.raises(CourseError, match=message):
         predicted(tiny_sd, "hard", *noisy(), masks, words=words)
+
+
+def test_a_region_needs_half_a_cell_of_the_coarsest_attention(
+    tiny_sd: StableDiffusionPrior,
+) -> None:
+    masks = torch.zeros(1, 12, 20)  # for 2 x 3 cells of 40 pixels
+    masks[0, 0] = 1
+    assert predicted(tiny_sd, "hard", *noisy(), masks, words=WORDS[:1]).isfinite().all()
+    masks[0, 0, 0] = 0
+    with pytest.raises(CourseError, match=r"'a red boat' has 0\.5 of the 2 x 3 cells"):
+        predicted(tiny_sd, "hard", *noisy(), masks, words=WORDS[:1])
 
 
 @pytest.mark.parametrize("way", ALL)

@@ -266,6 +266,25 @@ def test_what_is_not_painted_is_what_the_model_draws_from_the_prompt(name: str) 
     torch.testing.assert_close(found[hole].double(), xt[hole], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["gradop+", "gradop+x0"])
+def test_no_burst_follows_the_last_step(name: str) -> None:
+    knobs = replace(KNOB, strength=0.2, num_iterative_steps=3)
+    *_, before, after, end = way(beginning(name, painting(1), knobs), 1)
+    by = ByHand(1)
+    torch.testing.assert_close(end.double(), by.ddim(after.double(), 9), atol=1e-5, rtol=0)
+    assert not torch.allclose(after.double(), by.ddim(before.double(), 8), atol=1e-2)
+
+
+def test_a_cell_belongs_to_the_painting_if_half_of_it_is_painted() -> None:
+    mask = torch.zeros(2, 1, 4, 6)
+    mask[0, 0, :2, :2] = mask[0, 0, 0, 2:4] = mask[1, 0, 3, 5] = 1
+    y = Painting(mask.expand(-1, 3, -1, -1), mask, torch.zeros(2, 4, 2, 3))
+    assert y.latent_mask.tolist() == [
+        [[[True, True, False], [False, False, False]]],
+        [[[False, False, False], [False, False, False]]],
+    ]
+
+
 def test_noise_depends_on_the_picture_s_seed_and_the_step_alone() -> None:
     noise = fresh_noise(SHAPE, [5, 6, 5], device="cpu")
     assert torch.equal(noise(2), noise(2))

@@ -57,6 +57,11 @@ def test_a_patch_is_a_place_of_the_second_block(judge: Judge) -> None:
     assert not torch.equal(features[: 12 * 16], features[12 * 16 :])
 
 
+def test_what_no_screen_can_show_is_not_seen(judge: Judge) -> None:
+    images = torch.zeros(1, 3, 16, 24).uniform_(-2, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(patch_features(images, judge), patch_features(images.clamp(-1, 1), judge))
+
+
 def test_pictures_of_another_size_are_refused(judge: Judge) -> None:
     with pytest.raises(CourseError, match=r"these are \(64, 64\) and \(64, 128\)"):
         patch_distance(torch.zeros(1, 3, 64, 64), torch.zeros(1, 3, 64, 128), judge)

@@ -179,6 +179,20 @@ def test_regions_are_painted_in_their_own_layer_and_named(notebook):
     notebook.find("studio", "button[aria-pressed='true']", "colours")
 
 
+def test_on_a_small_screen_the_picture_stands_beside_the_canvas_and_nothing_is_cut_off(notebook):
+    before = notebook.browser.get_window_size()
+    notebook.browser.set_window_size(840, 1000)
+
+    def is_beside() -> bool:
+        canvas, picture = (notebook.find("studio", its).rect for its in (CANVAS, RESULT))
+        return picture["x"] > canvas["x"] + canvas["width"]
+
+    until(is_beside, "the picture stands beside the canvas")
+    output = notebook.find("studio", ".jp-OutputArea-output")
+    assert output.get_property("scrollWidth") <= output.get_property("clientWidth")
+    notebook.browser.set_window_size(before["width"], before["height"])
+
+
 def test_what_is_wrong_with_a_region_is_said_under_the_picture(notebook):
     notebook.press("studio", "regions")
     words = notebook.find("studio", ".chip input")

@@ -173,7 +173,7 @@ function render({ model, el }) {
     regionRow.hidden = layer !== "labels";
     hint.textContent = layer === "colours"
       ? "What you leave unpainted, the model decides."
-      : "Choose a region, type its word, and paint where it goes.";
+      : "Choose a region, type its word, paint its place.";
     draw();
     point(...cursor, false);
   }

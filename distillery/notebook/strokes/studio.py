@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
+import itertools
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -26,6 +28,9 @@ FIRST = ("gradop+", "sdedit", "fading-frequencies")  # of the methods in the lis
 STRENGTHS = {name: DEFAULTS[name].strength for name in (*FIRST, *sorted({*DEFAULTS} - {*FIRST}))}
 WIDEST, HIGHEST = 384, 320  # pixels of the picture on the screen, at most
 LEAST_STRENGTH = 0.1
+# The kernel may handle each widget's messages in a thread of its own. A model that is told of
+# regions, and the filters of warnings, are for one run at a time.
+ONE_AT_A_TIME = threading.RLock()
 MEANING = "<small>low: near the painting, high: near the prompt</small>"
 
 
@@ -72,6 +77,7 @@ class StrokeStudio:
             "regions": False,
         }
         self._done, self._total = 0, 1
+        self._number, self._running = 0, False
         self._waits = False
         self.examples = {example.prompt: example for example in examples}
         self.box = self._build(methods)
@@ -96,20 +102,21 @@ class StrokeStudio:
 
     @property
     def running(self) -> bool:
-        return self.task is not None and not self.task.done()
+        return self._running
 
     def draw(self) -> None:
         """Begin a run, in place of the one under way."""
-        self.stop()
+        with ONE_AT_A_TIME:
+            self._number += 1
+            self._running = True
+            shown = self._shown(self._number)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            for _ in self._shown():
+            for _ in shown:
                 pass
-            self._tell()
             return
-        self.task = loop.create_task(self._draw_between())
-        self._tell()
+        self.task = loop.create_task(_between_other_work(shown))
 
     def again(self) -> None:
         """The same with other noise."""
@@ -118,40 +125,53 @@ class StrokeStudio:
 
     def stop(self) -> None:
         """Stop the run under way; the picture stays as it is."""
-        if self.running:
-            assert self.task is not None
-            self.task.cancel()
-            self.caption = f"stopped at {self.caption}"
-        self.task = None
+        with ONE_AT_A_TIME:
+            if self.running:
+                self._number += 1
+                self._running = False
+                self.caption = f"stopped at {self.caption}"
+                self._tell()
 
-    async def _draw_between(self) -> None:
-        for _ in self._shown():
-            await asyncio.sleep(PAUSE)
-        self.task = None
-        self._tell()
+    def _shown(self, number: int) -> Iterator[None]:
+        """The steps of a run, each with what it shows; an error ends it with a sentence.
 
-    def _shown(self) -> Iterator[None]:
-        """The steps of a run, each with what it shows; an error ends it with a sentence."""
-        self._done, self._total = 0, 1
+        It ends without a word when another number has come up: it was stopped, or replaced.
+        """
         try:
-            request = self.request
-            self.caption = f"seed {request.seed}: beginning"
+            with ONE_AT_A_TIME:
+                if number != self._number:
+                    return
+                request = self.request
+                self._done, self._total = 0, 1
+                self.caption = f"seed {request.seed}: beginning"
+                self._tell()
             yield
             warned: list[str] = []
-            for number, step in enumerate(_heard(self._begin(request), warned), 1):
-                self._done, self._total = step.index + 1, step.total
-                self.caption = f"seed {request.seed}: step {self._done} of {self._total}"
-                if warned:
-                    self.caption += f"; {warned[0]}"
-                if number % self._every == 0 or self._done == self._total:
-                    self.picture = _single(step.picture())
-                self._tell()
+            steps = _heard(self._begin(request), warned)
+            for count in itertools.count(1):
+                with ONE_AT_A_TIME:
+                    step = next(steps, None)
+                    if step is None or number != self._number:
+                        break
+                    self._done, self._total = step.index + 1, step.total
+                    self.caption = f"seed {request.seed}: step {self._done} of {self._total}"
+                    if warned:
+                        self.caption += f"; {warned[0]}"
+                    if count % self._every == 0 or self._done == self._total:
+                        self.picture = _single(step.picture())
+                    self._tell()
                 yield
+            said = None
         except (CourseError, NotImplementedError) as error:
-            self.caption = str(error)
+            said = str(error)
         # It may be the student's own code that fails, in any way.
         except Exception as error:
-            self.caption = f"{type(error).__name__}: {in_short(error)}"
+            said = f"{type(error).__name__}: {in_short(error)}"
+        with ONE_AT_A_TIME:
+            if number == self._number:
+                self._running = False
+                self.caption = said or self.caption
+                self._tell()
 
     def _build(self, methods: Mapping[str, float]) -> Any:
         try:
@@ -188,7 +208,7 @@ class StrokeStudio:
         )
         self.example.observe(lambda change: self._take(change["new"]), names="value")
         self.live = w.Checkbox(value=True, description="draw while I paint", indent=False)
-        self.button = w.Button(button_style="primary", layout={"flex": "0 0 72px"})
+        self.button = w.Button(button_style="primary", layout={"flex": "0 0 60px"})
         self.button.on_click(lambda button: self._press())
         self.other = w.Button(
             description="again with another seed", layout={"flex": "0 0 auto", "width": "auto"}
@@ -248,7 +268,6 @@ class StrokeStudio:
     def _press(self) -> None:
         if self.running:
             self.stop()
-            self._tell()
         else:
             self.draw()
 
@@ -308,6 +327,11 @@ class StrokeStudio:
         shown = self.canvas.painting if self.picture is None else self.picture
         png = to_png_bytes(self._large(shown))
         return {**widget, "image/png": png, "text/plain": self.caption}
+
+
+async def _between_other_work(shown: Iterator[None]) -> None:
+    for _ in shown:
+        await asyncio.sleep(PAUSE)
 
 
 def _heard(steps: Iterable[Step], warned: list[str]) -> Iterator[Step]:

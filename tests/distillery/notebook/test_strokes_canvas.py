@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -293,6 +295,42 @@ def test_a_newer_request_replaces_the_run_under_way():
     assert runs.asked[-1].seed == 1
     assert runs.asked[-1].painting.getpixel((0, 0)) == CLEAR
     assert made.caption == "seed 1: step 4 of 4"
+
+
+def test_a_run_is_stopped_from_another_thread_and_says_so():
+    """JupyterLab's kernel handles the messages of each widget in a thread of its own."""
+    stopping = threading.Thread(target=lambda: made.stop())
+
+    def endless(request: Request) -> Iterator[Step]:
+        for index in itertools.count():
+            if index == 2:
+                stopping.start()
+            yield Step(min(index, 8), 10, half_painted)
+
+    made = studio(endless)
+
+    async def wait() -> None:
+        made.draw()
+        await made.task
+
+    asyncio.run(wait())
+    stopping.join()
+    assert made.caption.startswith("stopped at seed 0: step")
+    assert made.label.value == made.caption
+    assert not made.running
+    assert made.button.description == "draw"
+
+
+def test_a_run_that_was_replaced_shows_nothing_more():
+    def two(request: Request) -> Iterator[Step]:
+        if request.seed == 0:
+            made.again()  # comes in between, to the end
+        yield Step(0, 1, lambda: Image.new("RGB", (12, 8), (request.seed,) * 3))
+
+    made = studio(two)
+    made.draw()
+    assert made.caption == "seed 1: step 1 of 1"
+    assert made.picture.getpixel((0, 0)) == (1, 1, 1)
 
 
 def test_it_draws_while_one_paints_unless_it_is_told_not_to():

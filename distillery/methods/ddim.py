@@ -27,6 +27,23 @@ class DDIMStep:
     x0: Tensor
 
 
+def checked(step: DDIMStep, timesteps: Tensor) -> DDIMStep:
+    """The step, if it can be gone on from.
+
+    Args:
+        timesteps: int64 `(steps + 1,)` of the whole way.
+
+    Raises:
+        CourseError: it ends in numbers that are not finite.
+    """
+    if not step.xt.isfinite().all():
+        raise CourseError(
+            f"after step {step.index + 1} of {len(timesteps) - 1} the latents are no longer finite "
+            "numbers; lower the guidance scale, or the learning rate or weight of a method."
+        )
+    return step
+
+
 def sample(
     prior: Prior,
     xt: Tensor,
@@ -54,7 +71,8 @@ def sample(
         controls: pictures that ControlNets hold the drawing to.
 
     Raises:
-        CourseError: `start` is below 0 or above the number of steps.
+        CourseError: `start` is below 0 or above the number of steps; or a step ends in numbers
+            that are not finite.
     """
     if not 0 <= start < len(timesteps):
         raise CourseError(
@@ -66,7 +84,8 @@ def sample(
     )
     left = timesteps[start:, None].expand(-1, len(xt))
     steps = ddim(xt, left, alpha_bar=prior.alpha_bar, predict=predict)
-    return (DDIMStep(index, *latents) for index, latents in enumerate(steps, start))
+    done = (DDIMStep(index, *latents) for index, latents in enumerate(steps, start))
+    return (checked(step, timesteps) for step in done)
 
 
 @torch.no_grad()

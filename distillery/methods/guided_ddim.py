@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from distillery.core.errors import CourseError
-from distillery.methods.ddim import DDIMStep
+from distillery.methods.ddim import DDIMStep, checked
 from distillery.models.parameterization import ddim_step
 
 Predict = Callable[[Tensor, Tensor], Tensor]  # the eps to follow, of xt (B, C, h, w) and t (B,)
@@ -92,9 +91,4 @@ def steered(
         if change is not None:
             xt_next = change(Prediction(index, xt, eps, x0, xt_next))
         xt = xt_next
-        if not xt.isfinite().all():
-            raise CourseError(
-                f"after step {index + 1} of {len(timesteps) - 1} the latents are no longer finite "
-                "numbers; lower the guidance scale, the learning rate or the weight."
-            )
-        yield DDIMStep(index, xt, x0)
+        yield checked(DDIMStep(index, xt, x0), timesteps)

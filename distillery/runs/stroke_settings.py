@@ -187,6 +187,11 @@ class StrokeSettings(Declared):
                 f"region_strength may be up to 1 with {self.region_control}; it is "
                 f"{self.region_strength!r}."
             )
+        if not all(words_of(self.words)):
+            raise CourseError(
+                f"one of the words is empty: {self.words!r}; take words of the prompt, with one "
+                "comma between two of them."
+            )
         for word in words_of(self.words) if self.model != "exact" else []:
             if not places(word, self.prompt):
                 raise CourseError(

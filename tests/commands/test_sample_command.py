@@ -196,6 +196,15 @@ def test_what_cannot_be_sampled_is_refused_in_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
+def test_numbers_that_are_not_finite_make_no_picture(
+    red_boat: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([*red_boat, "--guidance_scale", "1e38", "--out", str(tmp_path)]) == 2
+
+    assert "the latents are no longer finite numbers; lower" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_nothing_to_draw_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main.main(["sample"])

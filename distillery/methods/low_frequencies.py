@@ -5,14 +5,9 @@ low frequencies and the loss is measured in latents: x0 + f(y) - f(x0) is the ne
 the painting's layout. ILVR (Choi et al. 2021, arXiv 2108.02938) replaces the low frequencies of xt
 by those of a reference under noise; DDNM (Wang et al. 2022, arXiv 2212.00490) replaces what a
 degraded picture tells of x0, as is done here.
-
-The filter may change on the way. While there is much noise the painting decides nearly all, and
-the next noise hides what is too flat in it; later it should decide less, so the filter gets wider.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from torch import Tensor
 
@@ -28,7 +23,7 @@ def replaced_between(
     end: int,
     painting: Painting,
     *,
-    paint_of: Callable[[int], Paint],
+    paint: Paint,
     timesteps: Tensor,
     alphas_cumprod: Tensor,
     noise: Noise,
@@ -38,14 +33,13 @@ def replaced_between(
     The others are plain DDIM.
 
     Args:
-        paint_of: the low-pass filter, on latents, of each step's index.
+        paint: the low-pass filter, on latents.
     """
     mask = painting.latent_mask.to(painting.latents.dtype)
 
     def change(its: Prediction) -> Tensor:
         if not first <= its.index < end:
             return its.xt_next
-        paint = paint_of(its.index)
         # Divided by what the filter leaves of the mask, means go over painted cells alone.
         low = paint(mask * (painting.latents - its.x0)) / paint(mask).clamp(min=LEAST)
         x0 = its.x0 + low

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.methods import best_of_n, gradop, low_frequencies, sdedit, x0_guidance
-from distillery.methods.ddim import DDIMStep
-from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, Prediction, steered
+from distillery.methods import gradop, low_frequencies, restarts, sdedit, x0_guidance
+from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Prediction
 from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions, first_step
 
 
@@ -22,54 +21,45 @@ class Knobs:
     strength: the part of the way from noise that is left when the method begins to act, above 0 and
         up to 1. SDEdit also begins its way there.
     end: the part that is left when it ceases to act, from 0 and below `strength`.
-    candidates: how many are begun of a picture.
-    pick: the part of the way that is left when the best candidate is chosen, from 0 and below
-        `strength`.
+    rounds: how often the way from `strength` to `end` is taken.
     num_iterative_steps: how many steps are followed by a burst of optimisation.
     grad_steps_per_iter: how many steps of Adam a burst has.
     learning_rate: of Adam, in units of the latents.
     weight: of the guidance inside a step, times alpha_bar: so x0 moves by weight * (1 - alpha_bar)
         along its own gradient, less as it becomes certain.
-    width: of the low-pass filter on latents, as a part of their shorter side; where the filter
-        fades, at first.
-    last_width: the width at the last step before `end`; between them it grows by a constant factor
-        a step.
+    width: of the low-pass filter on latents, as a part of their shorter side.
     """
 
     strength: float = 0.8
     end: float = 0.0
-    candidates: int = 8
-    pick: float = 0.5
+    rounds: int = 2
     num_iterative_steps: int = 3
     grad_steps_per_iter: int = 12
     learning_rate: float = 0.1
     weight: float = 1.0
     width: float = 0.6 / 16
-    last_width: float = 0.6 / 16
 
 
 KNOBS: Mapping[str, tuple[str, ...]] = {
     "sdedit": ("strength",),
     "sdedit-stochastic": ("strength", "end"),
-    "best-of-n": ("strength", "end", "candidates", "pick"),
+    "sdedit-restarts": ("strength", "end", "rounds"),
     "gradop+": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "gradop+x0": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "low-frequencies": ("strength", "end", "width"),
-    "fading-frequencies": ("strength", "end", "width", "last_width"),
     "x0-guidance": ("strength", "end", "weight"),
 }
 METHODS = tuple(KNOBS)
 DEFAULTS: Mapping[str, Knobs] = {
     "sdedit": Knobs(strength=0.8),
     "sdedit-stochastic": Knobs(strength=0.6, end=0.5),
-    "best-of-n": Knobs(strength=0.75, end=0.65),
+    "sdedit-restarts": Knobs(strength=0.65, end=0.55),
     "gradop+": Knobs(strength=0.8),
     "gradop+x0": Knobs(strength=0.8),
     "low-frequencies": Knobs(strength=0.95, end=0.7),
-    "fading-frequencies": Knobs(strength=0.95, end=0.7, width=0.45 / 16, last_width=0.9 / 16),
     "x0-guidance": Knobs(strength=0.95, end=0.5),
 }
-NEED_DECODER = ("best-of-n", "gradop+", "gradop+x0", "x0-guidance")  # the others stay in latents
+NEED_DECODER = ("gradop+", "gradop+x0", "x0-guidance")  # the others stay in latents
 
 
 @dataclass(frozen=True)
@@ -77,11 +67,13 @@ class Beginning:
     """What `guided_ddim.steered` needs of a method.
 
     xt: the latents (B, C, h, w) at timesteps[start].
+    timesteps: int64 (steps + 1,), the way that the method takes; restarts make it longer.
     start: index of the first step.
     change: what is changed after each step.
     """
 
     xt: Tensor
+    timesteps: Tensor
     start: int
     change: Change
 
@@ -94,7 +86,6 @@ def begin(
     *,
     timesteps: Tensor,
     alphas_cumprod: Tensor,
-    predict: Predict,
     noise: Noise,
     decode: Decode,
     paint: Paint,
@@ -110,9 +101,8 @@ def begin(
         functions: the student's module.
         painting: for the B pictures.
         knobs: those that the method does not have are left unread.
-        timesteps: int64 (steps + 1,), a whole way from noise.
+        timesteps: int64 (steps + 1,), a whole way from noise; take the beginning's from here on.
         alphas_cumprod: alpha_bar of every timestep, (T,).
-        predict: the noise to follow, as in `guided_ddim.steered`.
         noise: fresh noise (B, C, h, w) of an index, `guided_ddim.fresh_noise`.
         decode: latents to images with a graph: the decoder, or a linear map.
         paint: the painting operator of the faithfulness loss.
@@ -122,7 +112,7 @@ def begin(
     """
     check(name, knobs, steps=len(timesteps) - 1)
     loss_of = gradop.loss_on(functions, painting, decode=decode, paint=paint)
-    task = _Task(functions, painting, knobs, timesteps, alphas_cumprod, predict, noise, loss_of)
+    task = _Task(functions, painting, knobs, timesteps, alphas_cumprod, noise, loss_of)
     return _BEGINNINGS[name](task)
 
 
@@ -135,7 +125,6 @@ class _Task:
     knobs: Knobs
     timesteps: Tensor
     alphas_cumprod: Tensor
-    predict: Predict
     noise: Noise
     loss_of: Callable[[Tensor], Tensor]
 
@@ -161,14 +150,14 @@ class _Task:
 
     def from_noise(self, change: Change) -> Beginning:
         """A whole way, from pure noise."""
-        return Beginning(self.noise(BEGINNING), 0, change)
+        return Beginning(self.noise(BEGINNING), self.timesteps, 0, change)
 
 
 def _sdedit(task: _Task) -> Beginning:
     xt, start, change = sdedit.started(
         task.functions, task.painting, task.first, **task.way, noise=task.noise
     )
-    return Beginning(xt, start, change)
+    return Beginning(xt, task.timesteps, start, change)
 
 
 def _sdedit_stochastic(task: _Task) -> Beginning:
@@ -181,43 +170,24 @@ def _sdedit_stochastic(task: _Task) -> Beginning:
     return replace(begun, change=change)
 
 
-def _best_of_n(task: _Task) -> Beginning:
-    begun = _sdedit_stochastic(task)
-    chosen = first_step(task.steps, task.knobs.pick)
+def _sdedit_restarts(task: _Task) -> Beginning:
+    timesteps = restarts.way(task.timesteps, task.first, task.end, task.knobs.rounds)
+    begun = _sdedit(task)
+    again = restarts.noised_again(timesteps, task.alphas_cumprod, noise=task.noise)
 
-    def others() -> Iterator[DDIMStep]:
-        for candidate in range(1, task.knobs.candidates):
-            noise = best_of_n.noise_of(candidate, task.noise, steps=task.steps)
-            other = _sdedit_stochastic(replace(task, noise=noise))
-            *_, last = steered(
-                task.predict,
-                other.xt,
-                timesteps=task.timesteps[: chosen + 1],
-                alphas_cumprod=task.alphas_cumprod,
-                start=other.start,
-                change=other.change,
-            )
-            yield last
+    def change(its: Prediction) -> Tensor:
+        return (begun.change if its.index < task.first else again)(its)
 
-    change = best_of_n.chosen_after(chosen - 1, others, task.loss_of, begun.change)
-    return replace(begun, change=change)
+    return replace(begun, timesteps=timesteps, change=change)
 
 
 def _low_frequencies(task: _Task) -> Beginning:
-    return _fading_frequencies(
-        replace(task, knobs=replace(task.knobs, last_width=task.knobs.width))
-    )
-
-
-def _fading_frequencies(task: _Task) -> Beginning:
-    widths = even_widths(task.knobs.width, task.knobs.last_width, task.first, task.end)
-
-    def paint_of(index: int) -> Paint:
-        return lambda latents: task.functions.paint(latents, widths[index])
+    def paint(latents: Tensor) -> Tensor:
+        return task.functions.paint(latents, task.knobs.width)
 
     return task.from_noise(
         low_frequencies.replaced_between(
-            task.first, task.end, task.painting, paint_of=paint_of, **task.way, noise=task.noise
+            task.first, task.end, task.painting, paint=paint, **task.way, noise=task.noise
         )
     )
 
@@ -252,19 +222,12 @@ def _x0_guidance(task: _Task) -> Beginning:
 _BEGINNINGS: Mapping[str, Callable[[_Task], Beginning]] = {
     "sdedit": _sdedit,
     "sdedit-stochastic": _sdedit_stochastic,
-    "best-of-n": _best_of_n,
+    "sdedit-restarts": _sdedit_restarts,
     "gradop+": partial(_gradop, gradop.as_released),
     "gradop+x0": partial(_gradop, gradop.on_x0),
     "low-frequencies": _low_frequencies,
-    "fading-frequencies": _fading_frequencies,
     "x0-guidance": _x0_guidance,
 }
-
-
-def even_widths(width: float, last_width: float, first: int, end: int) -> dict[int, float]:
-    """Index -> width, from `width` at the step `first` to `last_width` at the one before `end`."""
-    growth = (last_width / width) ** (1 / max(1, end - 1 - first))
-    return {index: width * growth ** (index - first) for index in range(first, end)}
 
 
 def check(name: str, knobs: Knobs, *, steps: int) -> None:
@@ -282,14 +245,7 @@ def check(name: str, knobs: Knobs, *, steps: int) -> None:
             f"a strength of {knobs.strength:g} leaves none of the {steps} steps to take; raise it "
             f"to {1 / steps:g}, or take more steps."
         )
-    for knob in {"end", "pick"} & set(KNOBS[name]):
-        given = getattr(knobs, knob)
-        if not 0 <= given < knobs.strength:
-            raise CourseError(
-                f"{knob} must be from 0 to below the strength, {knobs.strength:g}; it is {given!r}."
-            )
-    if "pick" in KNOBS[name] and first_step(steps, knobs.pick) == first_step(steps, knobs.strength):
+    if "end" in KNOBS[name] and not 0 <= knobs.end < knobs.strength:
         raise CourseError(
-            f"a pick of {knobs.pick:g} leaves no step of {steps} after the strength, "
-            f"{knobs.strength:g}, by which candidates could differ; lower it."
+            f"end must be from 0 to below the strength, {knobs.strength:g}; it is {knobs.end!r}."
         )

@@ -51,8 +51,8 @@ class StrokeSettings(Declared):
     method: str = setting(
         "gradop+",
         Text(),
-        "gradop+, gradop+x0, sdedit, sdedit-stochastic, best-of-n, low-frequencies, "
-        "fading-frequencies or x0-guidance",
+        "gradop+, gradop+x0, sdedit, sdedit-stochastic, sdedit-restarts, low-frequencies or "
+        "x0-guidance",
     )
     strength: float = setting(
         None,
@@ -66,11 +66,8 @@ class StrokeSettings(Declared):
         "the part that is left when it ceases to act (all but gradop+ and sdedit)",
         by_default="depends on the method",
     )
-    candidates: int = setting(8, Whole(1, 1000), "how many are begun of each picture (best-of-n)")
-    pick: float = setting(
-        0.5,
-        Real(low=0, high=1),
-        "the part of the way that is left when the best of them is chosen (best-of-n)",
+    rounds: int = setting(
+        2, Whole(1, 1000), "how often the way from strength to end is taken (sdedit-restarts)"
     )
     num_iterative_steps: int = setting(
         3, Whole(1, 1000), "steps that are followed by a burst of optimisation (gradop+)"
@@ -94,12 +91,6 @@ class StrokeSettings(Declared):
         "of the operator's strokes, or of the filter of low-frequencies, as a part of the shorter "
         "side",
         by_default="depends on the model, the operator and the method",
-    )
-    last_width: float = setting(
-        None,
-        Real(low=THINNEST, high=1),
-        "of the filter of fading-frequencies at its last step",
-        by_default="depends on the method",
     )
 
     regions: str = setting("", Text(), "picture of labels: where the words apply")
@@ -152,7 +143,7 @@ class StrokeSettings(Declared):
         if self.method not in METHODS:
             raise CourseError(f"unknown method {self.method!r}: choose {', '.join(METHODS)}.")
         knobs = DEFAULTS[self.method]
-        self.fill_in(strength=knobs.strength, end=knobs.end, last_width=knobs.last_width)
+        self.fill_in(strength=knobs.strength, end=knobs.end)
         suitable = dict(suits(self.model, "strokes"))
         sigma = suitable.pop("width")
         filters = "width" in KNOBS[self.method]

@@ -67,13 +67,10 @@ class StrokeRun(Run):
         if labels is not None:
             self._kept["labels.png"] = to_png_bytes(region_labels.picture_of(labels))
         self.ingredients = [code_of(functions), *self._kept.values()]
-        self._timesteps = prior.timesteps(settings.steps)
         self._predict = _prediction(prior, functions, settings, labels, count=len(seeds))
         given = painting_file.for_model(prior, painting, count=len(seeds))
-        self._beginning = _beginning(
-            prior, functions, settings, given, self._timesteps, self._predict, seeds
-        )
-        self.total = settings.steps - self._beginning.start
+        self._beginning = _beginning(prior, functions, settings, given, seeds)
+        self.total = len(self._beginning.timesteps) - 1 - self._beginning.start
         self.latents = self._beginning.xt
         self._film: list[Image.Image] = []
 
@@ -85,14 +82,13 @@ class StrokeRun(Run):
         for step in steered(
             self._predict,
             self.latents,
-            timesteps=self._timesteps,
+            timesteps=self._beginning.timesteps,
             alphas_cumprod=self._prior.alphas_cumprod,
             start=start,
             change=self._beginning.change,
         ):
-            last = step.index == self._settings.steps - 1
-            self.latents = step.xt if last else step.x0
             done = step.index - first
+            self.latents = step.xt if done == self.total - 1 else step.x0
             yield Step(done, self.total, self.images, state=partial(dict, xt=step.xt))
 
     def images(self) -> Tensor:
@@ -148,12 +144,11 @@ def _beginning(
     functions: StrokeFunctions,
     settings: StrokeSettings,
     painting: Painting,
-    timesteps: Tensor,
-    predict: Predict,
     seeds: Sequence[int],
 ) -> stroke_methods.Beginning:
     """The method at its beginning, once all functions that it will call are known to be written."""
     paint = operator(settings.operator, functions, painting, settings.width)
+    timesteps = prior.timesteps(settings.steps)
     _call_once(functions, settings, painting, paint, timesteps, prior.alphas_cumprod)
     # The map is fitted on drawings, which takes a moment; only these methods ask for it.
     linear = settings.guide == "linear" and settings.method in stroke_methods.NEED_DECODER
@@ -164,7 +159,6 @@ def _beginning(
         settings.knobs(),
         timesteps=timesteps,
         alphas_cumprod=prior.alphas_cumprod,
-        predict=predict,
         noise=fresh_noise(tuple(painting.latents.shape[1:]), seeds, device=prior.device),
         decode=latent_rgb(prior) if linear else prior.decode_with_grad,
         paint=paint,
@@ -181,7 +175,7 @@ def _call_once(
 ) -> None:
     """Call what the method will call later on, so that a stub speaks before any step is taken."""
     latents = painting.latents
-    if settings.method.endswith("-frequencies"):
+    if settings.method == "low-frequencies":
         functions.paint(latents, settings.width)
     if settings.method in stroke_methods.NEED_DECODER:
         functions.faithfulness_loss(paint, painting.image, painting.image, painting.mask)

@@ -377,9 +377,10 @@ def guided(prompts: list[str]) -> Callable[[torch.Tensor, torch.Tensor], torch.T
     return guided_noise(prior, text=text, uncond=uncond, guidance_scale=SCALE)
 
 
-def finished(predict, xt, start=0, change=None) -> torch.Tensor:
+def finished(predict, xt, start=0, change=None, timesteps=TIMESTEPS) -> torch.Tensor:
     """The latents at the end of a way that begins at the step `start`."""
-    for step in steered(predict, xt, **SCHEDULE, start=start, change=change):
+    way = {**SCHEDULE, "timesteps": timesteps}
+    for step in steered(predict, xt, **way, start=start, change=change):
         xt = step.xt
     return xt
 
@@ -406,12 +407,11 @@ def method(
         painting,
         stroke_methods.Knobs(**knobs),
         **SCHEDULE,
-        predict=predict,
         noise=fresh_noise(shape, seeds, device=prior.device),
         decode=prior.decode_with_grad,
         paint=paint,
     )
-    return finished(predict, begun.xt, begun.start, begun.change)
+    return finished(predict, begun.xt, begun.start, begun.change, begun.timesteps)
 
 
 y = whole_painting(paintings)
@@ -1158,7 +1158,6 @@ def begin(strength: float = YOUR_STRENGTH, seed: int = 0):
         yours,
         stroke_methods.Knobs(strength=strength),
         **SCHEDULE,
-        predict=your_predict,
         noise=fresh_noise(tuple(yours.latents.shape[1:]), [1000 * seed], device=prior.device),
         decode=prior.decode_with_grad,
         paint=paint,

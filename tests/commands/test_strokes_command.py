@@ -228,11 +228,10 @@ CHANGES = [
     ({"words": "boat,house"}, {"words": "house,boat"}),
     ({"method": "sdedit"}, {"strength": 0.6}),
     ({"method": "sdedit-stochastic", "strength": 0.8}, {"end": 0.2}),
-    ({"method": "best-of-n", "count": 4}, {"candidates": 1}),
-    ({"method": "best-of-n", "count": 6, "end": 0.0, "strength": 1.0}, {"pick": 0.1}),
+    ({"method": "sdedit-restarts", "strength": 0.8}, {"end": 0.2}),
+    ({"method": "sdedit-restarts", "strength": 0.8}, {"rounds": 1}),
     ({"method": "low-frequencies"}, {"end": 0.2}),
     ({"method": "low-frequencies"}, {"width": 0.3}),
-    ({"method": "fading-frequencies", "end": 0.2}, {"last_width": 0.3}),
     ({"method": "x0-guidance"}, {"weight": 5.0}),
 ]
 

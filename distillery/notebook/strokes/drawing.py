@@ -54,30 +54,28 @@ def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = 
         places = regions_of(request)
         its = prior if not places or bound is None else bound
         painting = painting_for(its, request.painting)
-        timesteps = its.timesteps(STEPS)
-        predict = _prediction(its, functions, prompt, places)
         beginning = begin_method(
             request.method,
             functions,
             painting,
             knobs_for(request.method, request.strength),
-            timesteps=timesteps,
+            timesteps=its.timesteps(STEPS),
             alphas_cumprod=its.alphas_cumprod,
-            predict=predict,
             noise=fresh_noise(tuple(painting.latents.shape[1:]), [request.seed], device=its.device),
             decode=guide() if request.method in NEED_DECODER else its.decode_with_grad,
             paint=partial(functions.paint, width=WIDTH),
         )
+        total = len(beginning.timesteps) - 1 - beginning.start
         for step in steered(
-            predict,
+            _prediction(its, functions, prompt, places),
             beginning.xt,
-            timesteps=timesteps,
+            timesteps=beginning.timesteps,
             alphas_cumprod=its.alphas_cumprod,
             start=beginning.start,
             change=beginning.change,
         ):
-            latents = step.xt if step.index == STEPS - 1 else step.x0
-            done, total = step.index - beginning.start, STEPS - beginning.start
+            done = step.index - beginning.start
+            latents = step.xt if done == total - 1 else step.x0
             yield Step(done, total, partial(its.decode, latents))
 
     return begin
@@ -95,7 +93,6 @@ def knobs_for(method: str, strength: float) -> Knobs:
         knobs,
         strength=strength,
         end=knobs.end * strength / knobs.strength,
-        pick=knobs.pick * strength / knobs.strength,
         num_iterative_steps=min(knobs.num_iterative_steps, room),
     )
 

@@ -30,19 +30,17 @@ from reference import strokes
 
 SHAPE, STD, STEPS = (3, 5, 7), 0.6, 10
 WIDTH = 0.3
-FRESH = ("sdedit-stochastic", "best-of-n")
+FRESH = ("sdedit-stochastic", "sdedit-restarts")
 EVERY = pytest.mark.parametrize("name", METHODS)
 LOW_PASS = 0.2
 KNOB = Knobs(
     strength=0.7,
     end=0.3,
-    candidates=5,
-    pick=0.5,
+    rounds=3,
     num_iterative_steps=2,
     grad_steps_per_iter=3,
     weight=2.0,
     width=LOW_PASS,
-    last_width=LOW_PASS * 1.331,
 )
 
 
@@ -70,7 +68,6 @@ def noise_of(batch: int, seed: int = 3) -> Callable[[int], Tensor]:
 
 def beginning(name: str, y: Painting, knobs: Knobs, *, seed: int = 3) -> Beginning:
     prior = gaussian()
-    text = prior.embed([""] * len(y.image))
     return begin(
         name,
         strokes,
@@ -78,7 +75,6 @@ def beginning(name: str, y: Painting, knobs: Knobs, *, seed: int = 3) -> Beginni
         knobs,
         timesteps=prior.timesteps(STEPS),
         alphas_cumprod=prior.alphas_cumprod,
-        predict=guided_noise(prior, text=text, uncond=text, guidance_scale=1.0),
         noise=noise_of(len(y.image), seed),
         decode=prior.decode_with_grad,
         paint=blurred,
@@ -93,7 +89,7 @@ def way(begun: Beginning, batch: int) -> list[Tensor]:
     steps = steered(
         predict,
         begun.xt,
-        timesteps=prior.timesteps(STEPS),
+        timesteps=begun.timesteps,
         alphas_cumprod=prior.alphas_cumprod,
         start=begun.start,
         change=begun.change,
@@ -104,12 +100,12 @@ def way(begun: Beginning, batch: int) -> list[Tensor]:
 class ByHand:
     """The levels, the Gaussian's noise, a blur as matrices and DDIM, all in float64."""
 
-    def __init__(self, batch: int, hole: bool = False, candidate: int = 0) -> None:
+    def __init__(self, batch: int, hole: bool = False) -> None:
         prior = gaussian()
         self.mean = prior.means
         levels = prior.alphas_cumprod.double()
         self.a = [float(levels[t]) for t in prior.timesteps(STEPS)]
-        self.noise = lambda index: noise_of(batch)(11 * candidate + index).double()
+        self.noise = lambda index: noise_of(batch)(index).double()
         y = painting(batch, hole=hole)
         self.y, self.m = y.image.double(), y.mask.double()
 
@@ -141,11 +137,6 @@ class ByHand:
         weights = torch.exp(-((place[:, None] - place) ** 2) / (2 * sigma**2))
         return weights / weights.sum(1, keepdim=True)
 
-    def loss(self, x0: Tensor) -> Tensor:
-        """(B,) of the faithfulness, over what is painted."""
-        away = self.blur(self.m * x0, WIDTH) - self.blur(self.m * self.y, WIDTH)
-        return away.square().sum((1, 2, 3)) / (3 * self.m.sum((1, 2, 3)))
-
     def gradient(self, x0: Tensor) -> Tensor:
         """Of the loss of one picture in its latents, which are its pixels here."""
         away = self.blur(self.m * x0, WIDTH) - self.blur(self.m * self.y, WIDTH)
@@ -165,57 +156,37 @@ class ByHand:
 
 def expected(name: str, batch: int, *, hole: bool) -> list[Tensor]:
     """The way by hand: strength 0.7 of 10 steps begins at step 3, end 0.3 ceases before step 7."""
-    if name == "best-of-n":
-        return best_of_five(batch, hole=hole)
-    return by_hand(name, ByHand(batch, hole))
-
-
-def best_of_five(batch: int, *, hole: bool) -> list[Tensor]:
-    """Five whole ways of stochastic SDEdit; after step 4 the one whose x0 is nearest goes on."""
-    by = [ByHand(batch, hole, candidate=k) for k in range(5)]
-    ways = [by_hand("sdedit-stochastic", one) for one in by]
-    after = len(ways[0]) - 1 - 5  # the place of the latents after step 4: pick 0.5 of 10 steps
-    x0 = [one.x0(way[after - 1], 4) for one, way in zip(by, ways, strict=True)]
-    losses = torch.stack([by[0].loss(one) for one in x0])
-    best = losses.argmin(0)
-    assert batch == 1 or len(set(best.tolist())) > 1  # each picture chooses for itself
-    chosen = torch.stack([ways[k][after][row] for row, k in enumerate(best.tolist())])
-    return [*ways[0][:after], *by_hand("sdedit-stochastic", by[0], chosen, 5)]
-
-
-def by_hand(
-    name: str, by: ByHand, xt: Tensor | None = None, start: int | None = None
-) -> list[Tensor]:
-    """The latents after every step, those to begin with first."""
+    by = ByHand(batch, hole)
     painted = by.m > 0.5
     first, end = 3, 7
+    path = list(range(STEPS + 1))  # of levels
+    if name == "sdedit-restarts":
+        path = [0, 1, 2, *[3, 4, 5, 6] * 3, 7, 8, 9, 10]
     sdedit = name.startswith("sdedit")
-    if xt is None or start is None:
-        start = first if sdedit and painted.all() else 0
-        xt = by.noise(-1)
-        if sdedit:
-            xt = torch.where(painted, by.noised(by.y, by.noise(-1), start), xt)
+    start = first if sdedit and not hole else 0
+    xt = by.noise(-1)
+    if sdedit:
+        xt = torch.where(painted, by.noised(by.y, by.noise(-1), start), xt)
     found = [xt]
-    for i in range(start, STEPS):
-        plain, x0 = by.ddim(xt, i), by.x0(xt, i)
-        new = plain
-        if sdedit and i + 1 <= first:
-            new = by.noised(by.y, by.noise(-1), i + 1)
-        if name == "sdedit-stochastic" and first <= i < end:
-            new = plain = by.noised(x0, by.noise(i), i + 1)
+    for place in range(start, len(path) - 1):
+        i, j = path[place], path[place + 1]
+        x0 = by.x0(xt, i)
+        new = plain = by.noised(x0, by.eps(xt, i), j)
+        if sdedit and place + 1 <= first:
+            new = by.noised(by.y, by.noise(-1), j)
+        if j < i or (name == "sdedit-stochastic" and first <= i < end):
+            new = plain = by.noised(x0, by.noise(place), j)
         if name.startswith("gradop") and first <= i < first + 2:
             pulled = by.adam(plain if name == "gradop+" else x0, 3, 0.1)
-            new = by.noised(pulled, by.noise(i), i + 1)
-        if name.endswith("-frequencies") and first <= i < end:
-            # Four steps: the width grows three times, by 1.1 each.
-            width = LOW_PASS * (1.1 ** (i - first) if name == "fading-frequencies" else 1)
-            low = by.blur(by.m * (by.y - x0), width) / by.blur(by.m, width).clamp(min=1e-6)
-            new = by.noised(x0 + low, by.noise(i), i + 1)
+            new = by.noised(pulled, by.noise(i), j)
+        if name == "low-frequencies" and first <= i < end:
+            low = by.blur(by.m * (by.y - x0), LOW_PASS) / by.blur(by.m, LOW_PASS).clamp(min=1e-6)
+            new = by.noised(x0 + low, by.noise(i), j)
         if name == "x0-guidance" and first <= i < end:
             a = by.a[i]
             gradient = 105 * by.gradient(x0) / a**0.5
             eps = by.eps(xt, i) + 2.0 * a * (1 - a) ** 0.5 * gradient
-            new = by.noised((xt - (1 - a) ** 0.5 * eps) / a**0.5, eps, i + 1)
+            new = by.noised((xt - (1 - a) ** 0.5 * eps) / a**0.5, eps, j)
         xt = torch.where(painted, new, plain)
         found.append(xt)
     return found
@@ -254,7 +225,7 @@ def test_a_run_that_goes_on_from_the_middle_ends_as_one_that_was_not_stopped(nam
 def test_what_is_not_painted_is_what_the_model_draws_from_the_prompt(name: str) -> None:
     """The Gaussian's cells are independent, so there DDIM from the same noise is the answer.
 
-    Stochastic SDEdit, also that of the best of n, draws all of the picture with fresh noise.
+    Stochastic SDEdit and restarts draw all of the picture with fresh noise.
     """
     y = painting(2, hole=True)
     by = ByHand(2)
@@ -303,12 +274,6 @@ def test_noise_depends_on_the_picture_s_seed_and_the_step_alone() -> None:
         ("gradop+", {"strength": 1.01}, "strength must be above 0 and at most 1; it is 1.01"),
         ("sdedit", {"strength": float("nan")}, "strength must be above 0"),
         ("sdedit", {"strength": 0.04}, "leaves none of the 10 steps to take; raise it to 0.1"),
-        ("best-of-n", {"pick": 0.7}, "pick must be from 0 to below the strength, 0.7"),
-        (
-            "best-of-n",
-            {"pick": 0.66},
-            "a pick of 0.66 leaves no step of 10 after the strength, 0.7",
-        ),
         ("low-frequencies", {"end": 0.7}, "end must be from 0 to below the strength, 0.7"),
     ],
 )
@@ -324,14 +289,12 @@ def test_every_knob_of_a_method_changes_its_pictures() -> None:
     changes: dict[str, Any] = {
         "strength": 0.9,
         "end": 0.5,
-        "candidates": 2,
-        "pick": 0.2,
+        "rounds": 2,
         "num_iterative_steps": 1,
         "grad_steps_per_iter": 5,
         "learning_rate": 0.2,
         "weight": 3.0,
         "width": 0.4,
-        "last_width": 0.5,
     }
     for name, knobs in KNOBS.items():
         usual = way(beginning(name, y, KNOB), 3)[-1]

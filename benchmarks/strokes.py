@@ -45,7 +45,7 @@ TIMED = 4  # pictures at once, for the costs
 DEFAULT = Knobs(0.8)  # of GradOP+, as published
 COSTS: tuple[Row, ...] = (
     ("sdedit", "linear", Knobs(0.7)),
-    ("sdedit-restarts", "linear", Knobs(0.65, 0.55)),
+    ("low-frequencies", "linear", Knobs(0.95, 0.7)),
     ("gradop+", "linear", DEFAULT),
     ("gradop+", "decoder", DEFAULT),
     ("gradop+x0", "linear", DEFAULT),
@@ -55,7 +55,6 @@ SHEET: tuple[Row, ...] = (
     ("sdedit", "linear", Knobs(0.75)),
     ("sdedit-stochastic", "linear", Knobs(0.6, 0.5)),
     ("low-frequencies", "linear", Knobs(0.95, 0.7)),
-    ("sdedit-restarts", "linear", Knobs(0.65, 0.55)),
     ("gradop+", "decoder", DEFAULT),
     ("gradop+x0", "decoder", DEFAULT),
 )

@@ -44,7 +44,7 @@ BLUR = 1 / 64  # sigma of 1 pixel
 TEXT_SEEDS = (1001, 1002)  # of the pictures that pFD compares with
 WIDTH = 1 / 64  # of the painting operator in the faithfulness loss
 CPU = torch.device("cpu")
-OURS = ("sdedit-restarts", "low-frequencies")
+OURS = ("low-frequencies", "gradop+", "gradop+x0", "x0-guidance")
 THEIRS = ("sdedit", "sdedit-stochastic")
 BAND = (0.09, 0.105)
 
@@ -55,10 +55,6 @@ ROWS: tuple[Row, ...] = (
     *(
         ("sdedit-stochastic", "linear", Knobs(strength, end))
         for strength, end in ((0.5, 0.4), (0.6, 0.5), (0.65, 0.55), (0.7, 0.6), (0.6, 0.4))
-    ),
-    *(
-        ("sdedit-restarts", "linear", Knobs(s, round(s - 0.1, 2)))  # tuned on other paintings
-        for s in (0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
     ),
     *(("low-frequencies", "linear", Knobs(0.95, e)) for e in (0.6, 0.65, 0.7, 0.75, 0.8)),
     ("gradop+", "decoder", Knobs(0.8)),
@@ -165,7 +161,7 @@ class Bench:
     def text_only(self, seed: int) -> Tensor:
         """Pictures (N, 3, H, W) of the prompts alone."""
         xt = self.noise(seed)(BEGINNING)
-        return self._drawn(Beginning(xt, self.timesteps, 0, lambda its: its.xt_next))
+        return self._drawn(Beginning(xt, 0, lambda its: its.xt_next))
 
     def pictures(self, row: Row, seed: int) -> Tensor:
         """Pictures (N, 3, H, W) of the paintings by a method."""
@@ -187,7 +183,7 @@ class Bench:
         *_, last = steered(
             self.predict,
             begun.xt,
-            timesteps=begun.timesteps,
+            timesteps=self.timesteps,
             alphas_cumprod=self.prior.alphas_cumprod,
             start=begun.start,
             change=begun.change,
@@ -281,8 +277,7 @@ def loaded(path: Path) -> list[Point]:
 STYLES = {  # colour, marker and line
     "sdedit": ("#555555", "o", "-"),
     "sdedit-stochastic": ("#999999", "s", ""),
-    "sdedit-restarts": ("#0b3d91", "D", "-"),
-    "low-frequencies": ("#7fb3e6", "o", "-"),
+    "low-frequencies": ("#1560bd", "o", "-"),
     "gradop+": ("#d1495b", "^", ""),
     "gradop+x0": ("#edae49", "v", ""),
     "text-only": ("#2e8b57", "*", ""),

@@ -9,7 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.methods import gradop, low_frequencies, restarts, sdedit, x0_guidance
+from distillery.methods import gradop, low_frequencies, sdedit, x0_guidance
 from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Prediction
 from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions, first_step
 
@@ -21,7 +21,6 @@ class Knobs:
     strength: the part of the way from noise that is left when the method begins to act, above 0 and
         up to 1. SDEdit also begins its way there.
     end: the part that is left when it ceases to act, from 0 and below `strength`.
-    rounds: how often the way from `strength` to `end` is taken.
     num_iterative_steps: how many steps are followed by a burst of optimisation.
     grad_steps_per_iter: how many steps of Adam a burst has.
     learning_rate: of Adam, in units of the latents.
@@ -32,7 +31,6 @@ class Knobs:
 
     strength: float = 0.8
     end: float = 0.0
-    rounds: int = 2
     num_iterative_steps: int = 3
     grad_steps_per_iter: int = 12
     learning_rate: float = 0.1
@@ -43,7 +41,6 @@ class Knobs:
 KNOBS: Mapping[str, tuple[str, ...]] = {
     "sdedit": ("strength",),
     "sdedit-stochastic": ("strength", "end"),
-    "sdedit-restarts": ("strength", "end", "rounds"),
     "gradop+": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "gradop+x0": ("strength", "num_iterative_steps", "grad_steps_per_iter", "learning_rate"),
     "low-frequencies": ("strength", "end", "width"),
@@ -53,7 +50,6 @@ METHODS = tuple(KNOBS)
 DEFAULTS: Mapping[str, Knobs] = {
     "sdedit": Knobs(strength=0.8),
     "sdedit-stochastic": Knobs(strength=0.6, end=0.5),
-    "sdedit-restarts": Knobs(strength=0.65, end=0.55),
     "gradop+": Knobs(strength=0.8),
     "gradop+x0": Knobs(strength=0.8),
     "low-frequencies": Knobs(strength=0.95, end=0.7),
@@ -67,13 +63,11 @@ class Beginning:
     """What `guided_ddim.steered` needs of a method.
 
     xt: the latents (B, C, h, w) at timesteps[start].
-    timesteps: int64 (steps + 1,), the way that the method takes; restarts make it longer.
     start: index of the first step.
     change: what is changed after each step.
     """
 
     xt: Tensor
-    timesteps: Tensor
     start: int
     change: Change
 
@@ -101,7 +95,7 @@ def begin(
         functions: the student's module.
         painting: for the B pictures.
         knobs: those that the method does not have are left unread.
-        timesteps: int64 (steps + 1,), a whole way from noise; take the beginning's from here on.
+        timesteps: int64 (steps + 1,), a whole way from noise.
         alphas_cumprod: alpha_bar of every timestep, (T,).
         noise: fresh noise (B, C, h, w) of an index, `guided_ddim.fresh_noise`.
         decode: latents to images with a graph: the decoder, or a linear map.
@@ -150,14 +144,14 @@ class _Task:
 
     def from_noise(self, change: Change) -> Beginning:
         """A whole way, from pure noise."""
-        return Beginning(self.noise(BEGINNING), self.timesteps, 0, change)
+        return Beginning(self.noise(BEGINNING), 0, change)
 
 
 def _sdedit(task: _Task) -> Beginning:
     xt, start, change = sdedit.started(
         task.functions, task.painting, task.first, **task.way, noise=task.noise
     )
-    return Beginning(xt, task.timesteps, start, change)
+    return Beginning(xt, start, change)
 
 
 def _sdedit_stochastic(task: _Task) -> Beginning:
@@ -168,17 +162,6 @@ def _sdedit_stochastic(task: _Task) -> Beginning:
         return (begun.change if its.index < task.first else fresh)(its)
 
     return replace(begun, change=change)
-
-
-def _sdedit_restarts(task: _Task) -> Beginning:
-    timesteps = restarts.way(task.timesteps, task.first, task.end, task.knobs.rounds)
-    begun = _sdedit(task)
-    again = restarts.noised_again(timesteps, task.alphas_cumprod, noise=task.noise)
-
-    def change(its: Prediction) -> Tensor:
-        return (begun.change if its.index < task.first else again)(its)
-
-    return replace(begun, timesteps=timesteps, change=change)
 
 
 def _low_frequencies(task: _Task) -> Beginning:
@@ -222,7 +205,6 @@ def _x0_guidance(task: _Task) -> Beginning:
 _BEGINNINGS: Mapping[str, Callable[[_Task], Beginning]] = {
     "sdedit": _sdedit,
     "sdedit-stochastic": _sdedit_stochastic,
-    "sdedit-restarts": _sdedit_restarts,
     "gradop+": partial(_gradop, gradop.as_released),
     "gradop+x0": partial(_gradop, gradop.on_x0),
     "low-frequencies": _low_frequencies,

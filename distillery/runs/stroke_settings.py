@@ -51,8 +51,7 @@ class StrokeSettings(Declared):
     method: str = setting(
         "gradop+",
         Text(),
-        "gradop+, gradop+x0, sdedit, sdedit-stochastic, sdedit-restarts, low-frequencies or "
-        "x0-guidance",
+        "gradop+, gradop+x0, sdedit, sdedit-stochastic, low-frequencies or x0-guidance",
     )
     strength: float = setting(
         None,
@@ -65,9 +64,6 @@ class StrokeSettings(Declared):
         Real(low=0, high=1),
         "the part that is left when it ceases to act (all but gradop+ and sdedit)",
         by_default="depends on the method",
-    )
-    rounds: int = setting(
-        2, Whole(1, 1000), "how often the way from strength to end is taken (sdedit-restarts)"
     )
     num_iterative_steps: int = setting(
         3, Whole(1, 1000), "steps that are followed by a burst of optimisation (gradop+)"

@@ -67,10 +67,11 @@ class StrokeRun(Run):
         if labels is not None:
             self._kept["labels.png"] = to_png_bytes(region_labels.picture_of(labels))
         self.ingredients = [code_of(functions), *self._kept.values()]
+        self._timesteps = prior.timesteps(settings.steps)
         self._predict = _prediction(prior, functions, settings, labels, count=len(seeds))
         given = painting_file.for_model(prior, painting, count=len(seeds))
-        self._beginning = _beginning(prior, functions, settings, given, seeds)
-        self.total = len(self._beginning.timesteps) - 1 - self._beginning.start
+        self._beginning = _beginning(prior, functions, settings, given, self._timesteps, seeds)
+        self.total = settings.steps - self._beginning.start
         self.latents = self._beginning.xt
         self._film: list[Image.Image] = []
 
@@ -82,7 +83,7 @@ class StrokeRun(Run):
         for step in steered(
             self._predict,
             self.latents,
-            timesteps=self._beginning.timesteps,
+            timesteps=self._timesteps,
             alphas_cumprod=self._prior.alphas_cumprod,
             start=start,
             change=self._beginning.change,
@@ -144,11 +145,11 @@ def _beginning(
     functions: StrokeFunctions,
     settings: StrokeSettings,
     painting: Painting,
+    timesteps: Tensor,
     seeds: Sequence[int],
 ) -> stroke_methods.Beginning:
     """The method at its beginning, once all functions that it will call are known to be written."""
     paint = operator(settings.operator, functions, painting, settings.width)
-    timesteps = prior.timesteps(settings.steps)
     _call_once(functions, settings, painting, paint, timesteps, prior.alphas_cumprod)
     # The map is fitted on drawings, which takes a moment; only these methods ask for it.
     linear = settings.guide == "linear" and settings.method in stroke_methods.NEED_DECODER

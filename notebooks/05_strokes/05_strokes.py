@@ -377,10 +377,9 @@ def guided(prompts: list[str]) -> Callable[[torch.Tensor, torch.Tensor], torch.T
     return guided_noise(prior, text=text, uncond=uncond, guidance_scale=SCALE)
 
 
-def finished(predict, xt, start=0, change=None, timesteps=TIMESTEPS) -> torch.Tensor:
+def finished(predict, xt, start=0, change=None) -> torch.Tensor:
     """The latents at the end of a way that begins at the step `start`."""
-    way = {**SCHEDULE, "timesteps": timesteps}
-    for step in steered(predict, xt, **way, start=start, change=change):
+    for step in steered(predict, xt, **SCHEDULE, start=start, change=change):
         xt = step.xt
     return xt
 
@@ -411,7 +410,7 @@ def method(
         decode=prior.decode_with_grad,
         paint=paint,
     )
-    return finished(predict, begun.xt, begun.start, begun.change, begun.timesteps)
+    return finished(predict, begun.xt, begun.start, begun.change)
 
 
 y = whole_painting(paintings)
@@ -766,7 +765,8 @@ print(f"{seconds['low frequencies'] / len(prompts):.2f} s a picture")
 # %% [markdown]
 # **What you should see.** Things move to their places from row to row, and their outlines stay
 # clean, because what is put in is coarse, and the fine parts are always the model's own.
-#
+
+# %% [markdown]
 # ## 9 · Who wins? The frontier
 #
 # Every method has a knob that trades faithfulness for realism, so two methods at one setting each

@@ -208,7 +208,6 @@ def test_more_bursts_than_steps_are_left(refusal: Refusal) -> None:
         ("--learning_rate", "0", "learning_rate must be a finite number above 0"),
         ("--learning_rate", "1e38", "learning_rate must be a finite number above 0 up to 1000"),
         ("--width", "0", "width must be a finite number from 0.0001 up to 1"),
-        ("--rounds", "0", "rounds must be a whole number from 1 to 1000"),
         ("--method", "gradop", "unknown method 'gradop': choose sdedit"),
         ("--guide", "vae", "guide must be one of linear, decoder"),
         ("--operator", "blur", "operator must be one of gaussian, area, median"),

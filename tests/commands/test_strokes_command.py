@@ -228,8 +228,6 @@ CHANGES = [
     ({"words": "boat,house"}, {"words": "house,boat"}),
     ({"method": "sdedit"}, {"strength": 0.6}),
     ({"method": "sdedit-stochastic", "strength": 0.8}, {"end": 0.2}),
-    ({"method": "sdedit-restarts", "strength": 0.8}, {"end": 0.2}),
-    ({"method": "sdedit-restarts", "strength": 0.8}, {"rounds": 1}),
     ({"method": "low-frequencies"}, {"end": 0.2}),
     ({"method": "low-frequencies"}, {"width": 0.3}),
     ({"method": "x0-guidance"}, {"weight": 5.0}),

@@ -54,28 +54,28 @@ def drawn_by(prior: Prior, functions: StrokeFunctions, *, bound: Prior | None = 
         places = regions_of(request)
         its = prior if not places or bound is None else bound
         painting = painting_for(its, request.painting)
+        timesteps = its.timesteps(STEPS)
         beginning = begin_method(
             request.method,
             functions,
             painting,
             knobs_for(request.method, request.strength),
-            timesteps=its.timesteps(STEPS),
+            timesteps=timesteps,
             alphas_cumprod=its.alphas_cumprod,
             noise=fresh_noise(tuple(painting.latents.shape[1:]), [request.seed], device=its.device),
             decode=guide() if request.method in NEED_DECODER else its.decode_with_grad,
             paint=partial(functions.paint, width=WIDTH),
         )
-        total = len(beginning.timesteps) - 1 - beginning.start
         for step in steered(
             _prediction(its, functions, prompt, places),
             beginning.xt,
-            timesteps=beginning.timesteps,
+            timesteps=timesteps,
             alphas_cumprod=its.alphas_cumprod,
             start=beginning.start,
             change=beginning.change,
         ):
-            done = step.index - beginning.start
-            latents = step.xt if done == total - 1 else step.x0
+            latents = step.xt if step.index == STEPS - 1 else step.x0
+            done, total = step.index - beginning.start, STEPS - beginning.start
             yield Step(done, total, partial(its.decode, latents))
 
     return begin

@@ -24,7 +24,7 @@ from distillery.runs.run import Step
 
 PROMPT = "a red boat on a frozen river"
 CHOOSE = "choose one…"
-FIRST = ("gradop+", "sdedit", "sdedit-restarts")  # of the methods in the list
+FIRST = ("gradop+", "sdedit", "sdedit-stochastic")  # of the methods in the list
 STRENGTHS = {name: DEFAULTS[name].strength for name in (*FIRST, *sorted({*DEFAULTS} - {*FIRST}))}
 WIDEST, HIGHEST = 384, 320  # pixels of the picture on the screen, at most
 LEAST_STRENGTH = 0.1

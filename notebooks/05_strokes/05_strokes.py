@@ -65,6 +65,7 @@ from distillery.models.prior import guided_noise
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import frontier
 from distillery.notebook.stroke_figures import dimmed_outside, power_and_coherence
+from distillery.notebook.strokes.page import page
 from distillery.notebook.widgets import Explorer, Preview
 from distillery.runs.run import Step
 from distillery.toybox import Factors, draw, draw_two
@@ -1189,6 +1190,17 @@ Preview(
     strength=sorted({0.4, 0.5, 0.6, 0.8, 0.9, YOUR_STRENGTH}),
     seed=[0, 1, 2, 3],
 )
+
+# %% [markdown]
+# ### Paint here
+#
+# Without a PNG: a brush, a second layer for the regions and their words, and a button that draws.
+# It uses your functions, on `tiny-sd`. In a terminal, `make strokes-demo` opens the same page with
+# the course's functions.
+
+# %%
+studio = page(strokes)
+studio
 
 # %% [markdown]
 # ## Bug hunt

@@ -811,18 +811,25 @@ def point(images: torch.Tensor) -> tuple[float, float]:
 
 
 GRIDS = {
-    "SDEdit": ("sdedit", "strength", (0.5, 0.6, 0.7, 0.8, 0.9), {}),
-    "SDEdit, fresh noise": ("sdedit-stochastic", "strength", (0.5, 0.6), {"end": 0.4}),
-    "GradOP+ as released": ("gradop+", "strength", (0.9, 0.8, 0.7), {}),
-    "GradOP+ on x0": ("gradop+x0", "strength", (0.9, 0.8, 0.7), {}),
-    "low frequencies": ("low-frequencies", "end", (0.75, 0.65, 0.55, 0.45), {"strength": 1.0}),
+    "SDEdit": ("sdedit", [{"strength": s} for s in (0.5, 0.6, 0.7, 0.8, 0.9)]),
+    "SDEdit, fresh noise": (
+        "sdedit-stochastic",
+        [{"strength": s, "end": s - 0.1} for s in (0.5, 0.6, 0.7)],
+    ),
+    "GradOP+ as released": ("gradop+", [{"strength": s} for s in (0.9, 0.8, 0.7)]),
+    "GradOP+ on x0": ("gradop+x0", [{"strength": s} for s in (0.9, 0.8, 0.7)]),
+    "low frequencies": (
+        "low-frequencies",
+        [{"end": end, "strength": 1.0} for end in (0.75, 0.65, 0.55, 0.45)],
+    ),
 }
-found = {}
-for name, (kind, knob, settings, fixed) in GRIDS.items():
-    for setting in settings if EFFORT == 1 else settings[:1]:
-        latents = method(kind, many_y, predict_many, seed=1, **{knob: setting}, **fixed)
-        found[name, setting] = point(prior.decode(latents).clamp(-1, 1))
-lines = {name: {s: p for (n, s), p in found.items() if n == name} for name in GRIDS}
+lines = {}
+for name, (kind, settings) in GRIDS.items():
+    lines[name] = {}
+    for knobs in settings if EFFORT == 1 else settings[:1]:
+        latents = method(kind, many_y, predict_many, seed=1, **knobs)
+        shown = next(iter(knobs.values()))
+        lines[name][shown] = point(prior.decode(latents).clamp(-1, 1))
 frontier(
     {name: list(line.values()) for name, line in lines.items()},
     knobs={name: list(line) for name, line in lines.items()},
@@ -842,7 +849,7 @@ for name, images in {
 
 # %% [markdown]
 # **What you should see.** Down and to the left is good: near to the painting *and* drawn like the
-# model's own pictures. Every line falls: what is nearer is less real. Twelve pictures give a rough
+# model's own pictures. The lines fall: what is nearer is less real. Twelve pictures give a rough
 # figure; differences of a hundredth are chance. So here is the same measurement with 64 paintings
 # and three seeds, which takes half an hour (`python -m benchmarks.strokes`). The bars are the
 # smallest and the largest of the seeds.

@@ -852,7 +852,8 @@ for name, images in {
 # model's own pictures. The lines fall: what is nearer is less real. But do not believe the rest.
 # Twelve pictures are few: with four seeds, the fresh noise at 0.6 had a pFD of 0.08, 0.11,
 # 0.11 and 0.14. So here is the same measurement with 64 paintings and three seeds, which takes half
-# an hour (`python -m benchmarks.strokes`). The bars are the smallest and the largest of the seeds.
+# an hour (`python -m benchmarks.strokes --no-regions`). The bars are the smallest and the largest
+# of the seeds.
 
 # %%
 enlarged(Image.open(REPOSITORY / "data/strokes/finished/frontier.png"), 840)

@@ -73,12 +73,12 @@ def browser() -> Iterator[WebDriver]:
 
 
 @pytest.fixture(scope="module")
-def notebook(browser: WebDriver, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
+def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
     cells = {name: dedent(source).strip() for name, source in CELLS.items()}
-    with course(tmp_path_factory.mktemp("course"), cells) as address:
-        opened = Notebook(browser, address, list(cells))
-        opened.run("setup")
-        opened.run("studio")
+    with (
+        course(tmp_path_factory.mktemp("course"), cells) as address,
+        Notebook.opened(address, list(cells), "setup", "studio") as opened,
+    ):
         yield opened
 
 

@@ -1,6 +1,6 @@
 """The toybox, a small drawn world: scenes from code, with caption, facts, mask and depth."""
 
-from distillery.toybox.drawing import Drawing, draw, draw_two
+from distillery.toybox.drawing import Drawing, draw, draw_scene, draw_several, draw_two
 from distillery.toybox.vocabulary import (
     COLOURS,
     SCENES,
@@ -22,6 +22,8 @@ __all__ = [
     "article",
     "caption",
     "draw",
+    "draw_scene",
+    "draw_several",
     "draw_two",
     "held_out",
 ]

@@ -17,6 +17,8 @@ from distillery.toybox import (
     all_factors,
     caption,
     draw,
+    draw_scene,
+    draw_several,
     draw_two,
     held_out,
 )
@@ -122,6 +124,52 @@ def test_two_things_share_one_scene():
         draw_two(front, BOAT, 3)
 
 
+def test_a_tall_picture_holds_all_of_a_thing():
+    for number, factors in enumerate(all_factors()[::13]):
+        assert not _at_the_edge(draw(factors, number, size=(64, 32)))
+
+
+@pytest.mark.parametrize("size", [(64, 64), (64, 128), (128, 64), (128, 128), (192, 192)])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_several_things_are_whole_and_each_has_its_label(count, size):
+    thing_by_thing = [Factors(t, "red", "on the beach") for t in (*THINGS, *THINGS)]
+    for first in range(0, len(THINGS), 4):
+        factors = thing_by_thing[first : first + count]
+        drawing = draw_several(factors, first, size=size)
+        assert drawing.image.shape == (*size, 3)
+        assert drawing.factors == tuple(factors)
+        assert set(np.unique(drawing.labels)) == set(range(count + 1))
+        assert not _at_the_edge(drawing)
+        assert np.array_equal(drawing.labels > 0, drawing.mask >= 0.5)
+
+
+def test_the_labels_of_several_things_follow_their_factors():
+    """With one seed, another colour of the second thing changes pixels with its label only."""
+    cat, fish = Factors("cat", "white", "in the snow"), Factors("fish", "red", "in the snow")
+    blue = Factors("fish", "blue", "in the snow")
+    one, other = (draw_several([cat, f, cat], 5, size=(64, 96)) for f in (fish, blue))
+    changed = np.abs(one.image.astype(int) - other.image.astype(int)).max(axis=2) > 40
+    assert changed.sum() > 50
+    assert set(np.unique(one.labels[changed & (one.mask > 0.99)])) == {2}
+
+
+def test_things_of_several_scenes_are_refused():
+    with pytest.raises(ValueError, match="pass things of the same scene"):
+        draw_several([BOAT, Factors("cat", "red", "in the snow")], 3)
+    with pytest.raises(ValueError, match="one thing or more"):
+        draw_several([], 3)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_scene_without_things_is_what_surrounds_them(scene):
+    empty, boat = draw_scene(scene, 6), draw(Factors("boat", "red", scene), 6)
+    assert not empty.mask.any()
+    assert not empty.labels.any()
+    assert empty.factors == ()
+    above = slice(0, 4)
+    assert np.array_equal(empty.image[above], boat.image[above])
+
+
 def test_distances_of_simple_shapes_match_geometry():
     x, y = np.meshgrid(np.linspace(-2, 2, 9), np.linspace(-1, 1, 5))
     x, y = x.astype(np.float32), y.astype(np.float32)
@@ -141,3 +189,8 @@ def test_the_contact_sheet_command_writes_a_picture(tmp_path):
 
 def _inside(drawing):
     return drawing.image[drawing.mask > 0.99].astype(float)
+
+
+def _at_the_edge(drawing):
+    labels = drawing.labels
+    return any(side.any() for side in (labels[0], labels[-1], labels[:, 0], labels[:, -1]))

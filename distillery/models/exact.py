@@ -33,15 +33,16 @@ class GaussianMixturePrior(Prior):
 
     with r_k the probability of component k given xt; Song et al. 2021 relate score and eps so. A
     prompt selects components, the empty prompt all of them; the condition's tokens `(B, 1, K)` are
-    the logarithms of the weights that remain. It knows latents of the means' size alone, and SDXL's
-    sizes change nothing.
+    the logarithms of the weights that remain. It knows latents of the means' size alone, unless
+    these are a single cell, which then stands for every cell. SDXL's sizes change nothing.
 
     Args:
-        means: mu, `(K, C, h, w)`.
+        means: mu, `(K, C, h, w)`, or `(K, C, 1, 1)` for latents of any size.
         std: standard deviation of every component, positive.
         weights: `(K,)`, positive, of any sum; equal by default.
         names: prompt -> indices of its components.
         device: where it lives.
+        latent_size: (h, w) that counts as trained; by default the means'.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class GaussianMixturePrior(Prior):
         names: Mapping[str, Sequence[int]] | None = None,
         *,
         device: torch.device | str = "cpu",
+        latent_size: tuple[int, int] | None = None,
     ) -> None:
         self.device = torch.device(device)
         # Far from the means the responsibilities depend on small differences of large distances.
@@ -62,7 +64,8 @@ class GaussianMixturePrior(Prior):
         self.log_weights = weights.to(self.device, precision).log().log_softmax(dim=0)
         self.names = {"": range(len(means)), **(names or {})}
         self.latent_channels = means.shape[1]
-        self.latent_size = (means.shape[2], means.shape[3])
+        self.any_size = means.shape[2:] == (1, 1)
+        self.latent_size = latent_size or (means.shape[2], means.shape[3])
         self.image_size = self.latent_size
         self.alphas_cumprod = scaled_linear_alphas_cumprod().float().to(self.device)
 
@@ -139,7 +142,7 @@ class GaussianMixturePrior(Prior):
         Raises:
             CourseError: xt is of another size than the means.
         """
-        if xt.shape[1:] != self.means.shape[1:]:
+        if xt.shape[1:] != self.means.shape[1:] and not self.any_size:
             raise CourseError(
                 f"this mixture accepts only latents of {tuple(self.means.shape[1:])}; it got "
                 f"{tuple(xt.shape[1:])}: choose another model for other sizes."
@@ -162,7 +165,8 @@ class GaussianMixturePrior(Prior):
         if condition.attention_bias is None:
             mean = torch.einsum("bk,bkchw->bchw", logits.softmax(dim=1), centres)
         else:
-            bias = fit_bias(condition.attention_bias, logits.shape[1], self.latent_size)
+            size = (xt.shape[2], xt.shape[3])
+            bias = fit_bias(condition.attention_bias, logits.shape[1], size)
             r = (logits[:, :, None, None] + bias).softmax(dim=1)
             mean = torch.einsum("bkhw,bkchw->bchw", r, centres)
         return (1 - alpha_bar).sqrt() * (xt - mean) / v
@@ -183,12 +187,12 @@ class GaussianMixturePrior(Prior):
         Raises:
             CourseError: another `size` than that of the means is asked for.
         """
-        if size not in (None, self.image_size):
+        if size not in (None, self.image_size) and not self.any_size:
             raise CourseError(
                 f"this mixture draws pictures of {self.image_size}; {size} was asked for."
             )
         text, uncond = self.embed(prompts), self.embed([negative] * len(prompts))
-        shape = (len(prompts), self.latent_channels, *self.latent_size)
+        shape = (len(prompts), self.latent_channels, *(size or self.latent_size))
         xt = torch.randn(shape, generator=generator, device=self.device)
         timesteps = self.timesteps(steps)[:, None].expand(-1, len(prompts))
         predict = guided_noise(self, text=text, uncond=uncond, guidance_scale=guidance_scale)

@@ -1,0 +1,155 @@
+"""The methods of stage 6 by name: where each begins, and what it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from distillery.core.errors import CourseError
+from distillery.methods import upscale
+from distillery.methods.any_size import ElasticFunctions, Wanted
+from distillery.methods.elastic import Background, Elastic, ElasticKnobs
+from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, fresh_noise, steered
+from distillery.methods.multidiffusion import ViewKnobs, multidiffusion
+from distillery.methods.reference_cells import reference_size
+from distillery.models.prior import Prior, guided_noise
+
+METHODS = ("direct", "upscale", "multidiffusion", "elastic")
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What can be set.
+
+    strength: of `upscale`, the part of the way from noise that is drawn over the enlarged picture.
+    views:    of `multidiffusion`.
+    elastic:  of `elastic`.
+    """
+
+    strength: float = 0.4
+    views: ViewKnobs = field(default_factory=ViewKnobs)
+    elastic: ElasticKnobs = field(default_factory=ElasticKnobs)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What `guided_ddim.steered` needs of a method.
+
+    predict: the noise to follow.
+    xt:      the latents (B, C, h, w) at timesteps[start].
+    start:   index of the first step.
+    change:  what is changed after each step, or nothing.
+    """
+
+    predict: Predict
+    xt: Tensor
+    start: int = 0
+    change: Change | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """One call of `begin`.
+
+    local:      the prior that windows ask for the unconditional noise.
+    timesteps:  int64 (steps + 1,), a whole way from noise.
+    seeds:      one for each of the B pictures.
+    """
+
+    prior: Prior
+    local: Prior
+    functions: ElasticFunctions
+    wanted: Wanted
+    knobs: Knobs
+    timesteps: Tensor
+    seeds: tuple[int, ...]
+
+    def noise(self, size: tuple[int, int]) -> Noise:
+        """Fresh noise (B, C, h, w) of an index, for latents of that size."""
+        shape = (self.prior.latent_channels, *size)
+        return fresh_noise(shape, self.seeds, device=self.prior.device)
+
+    def guided(self) -> Predict:
+        """Plain guidance, of latents of any size."""
+        wanted = self.wanted
+        return guided_noise(
+            self.prior,
+            text=wanted.text,
+            uncond=wanted.uncond,
+            guidance_scale=wanted.guidance_scale,
+            controls=wanted.controls,
+        )
+
+
+def begin(name: str, task: Task) -> Beginning:
+    """Make a method ready to run.
+
+    Every step depends on its index and its latents alone. To go on after a step, begin anew with
+    the same task, and take the saved latents and the step's index + 1.
+
+    Raises:
+        CourseError: there is no such method.
+    """
+    if name not in METHODS:
+        raise CourseError(f"unknown method {name!r}: choose {', '.join(METHODS)}.")
+    return _BEGINNINGS[name](task)
+
+
+def _direct(task: Task) -> Beginning:
+    return Beginning(task.guided(), task.noise(task.wanted.size)(BEGINNING))
+
+
+def _upscale(task: Task) -> Beginning:
+    """The small picture is drawn here, before the first step."""
+    size = reference_size(task.prior, task.wanted.size)
+    timesteps, alphas_cumprod = task.timesteps, task.prior.alphas_cumprod
+    small = task.noise(size)(BEGINNING)
+    for step in steered(task.guided(), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod):
+        small = step.xt
+    steps = len(task.timesteps) - 1
+    start = steps - round(task.knobs.strength * steps)
+    x0 = upscale.enlarged(task.prior, small, task.wanted.size)
+    eps = task.noise(task.wanted.size)(BEGINNING)
+    xt = upscale.noised(x0, eps, start, timesteps=timesteps, alphas_cumprod=alphas_cumprod)
+    return Beginning(task.guided(), xt, start)
+
+
+def _multidiffusion(task: Task) -> Beginning:
+    predict = multidiffusion(task.prior, task.functions, task.wanted, task.knobs.views)
+    return Beginning(predict, task.noise(task.wanted.size)(BEGINNING))
+
+
+def _elastic(task: Task) -> Beginning:
+    noise = task.noise(task.wanted.size)
+    padded = task.knobs.elastic.reference == "padded"
+    elastic = Elastic(
+        task.prior,
+        task.functions,
+        task.wanted,
+        task.knobs.elastic,
+        timesteps=task.timesteps,
+        noise=noise,
+        background=_background(task) if padded else None,
+        local=task.local,
+    )
+    return Beginning(elastic.predict, noise(BEGINNING), change=elastic.change)
+
+
+def _background(task: Task) -> Background:
+    """One colour, encoded once, and noise for it at every step."""
+    prior = task.prior
+    generator = torch.Generator().manual_seed(task.seeds[0])
+    colour = 2 * torch.rand(1, 3, 1, 1, generator=generator) - 1
+    image = colour.expand(-1, -1, *prior.image_size).to(prior.device)
+    return Background(prior.encode(image), task.noise(prior.latent_size))
+
+
+_BEGINNINGS: Mapping[str, Callable[[Task], Beginning]] = {
+    "direct": _direct,
+    "upscale": _upscale,
+    "multidiffusion": _multidiffusion,
+    "elastic": _elastic,
+}

@@ -6,6 +6,7 @@ the figures of all models.
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -109,5 +110,14 @@ def _mean(answers: Iterable[bool]) -> float:
     return float(np.mean(list(answers)))
 
 
+def main() -> None:
+    """Parse the command line and print the figures."""
+    parser = argparse.ArgumentParser(prog="python -m training.measure_counter", description=__doc__)
+    parser.add_argument("--models", type=Path, default=REPOSITORY / "data" / "models")
+    parser.add_argument("--count", type=int, default=COUNT, help="drawings of each kind and size")
+    options = parser.parse_args()
+    measure_counter(models=options.models, count=options.count)
+
+
 if __name__ == "__main__":
-    measure_counter(models=REPOSITORY / "data" / "models")
+    main()

@@ -76,3 +76,45 @@ def draw_numbers(
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def draw_table(
+    new: NewFigure, target: Tensor, came: Tensor | None, columns: Sequence[str] = ()
+) -> Figure:
+    """Whole numbers (M, N) as tables: what is wanted, theirs, and where both differ.
+
+    Args:
+        came: of another number of rows too; then there is no difference to draw.
+        columns: names of the N columns; by default they are numbered.
+    """
+    same = came is not None and came.shape == target.shape
+    rows = max(len(target), 0 if came is None else len(came))
+    figure = new(figsize=(9, 1 + 0.3 * rows), layout="constrained")
+    tables = figure.subplots(1, 3, squeeze=False)[0]
+    limits = {"vmin": float(target.min()), "vmax": 2 * float(target.max())}
+    for axes, title, table in zip(
+        tables, ("target", "yours", "difference"), (target, came, None), strict=True
+    ):
+        axes.set_title(title)
+        if table is None or table.dim() != 2:
+            axes.set_axis_off()
+            continue
+        _write(axes, table, columns)
+        axes.imshow(table.numpy(), cmap="Blues", aspect="auto", **limits)
+    if same:
+        assert came is not None
+        _write(tables[2], came - target, columns)
+        tables[2].imshow((came - target).abs().numpy(), cmap="magma_r", aspect="auto", vmax=8)
+        tables[2].set_axis_on()
+    elif came is None:
+        tables[1].text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")
+    return figure
+
+
+def _write(axes: Any, table: Tensor, columns: Sequence[str]) -> None:
+    for row, numbers in enumerate(table.tolist()):
+        for column, number in enumerate(numbers):
+            axes.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8)
+    names = columns if len(columns) == table.shape[1] else range(table.shape[1])
+    axes.set_xticks(range(table.shape[1]), list(names), fontsize=7)
+    axes.set_yticks(range(len(table)), range(len(table)), fontsize=7)

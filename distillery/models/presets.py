@@ -82,6 +82,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "rrg_weight": 0.18,
         "cosine_scale": 10.0,
         "repaint_sampling": True,
+        "controlnet_conditioning_scale": 0.5,
     },
     "initial_grid": {"guidance_scale": 7.5, "steps": 50},
     "pixelart": {
@@ -112,6 +113,7 @@ TINY_SETTINGS: dict[str, dict[str, Any]] = {
         "rrg_weight": 1.0,
         "cosine_scale": 3.0,
         "repaint_sampling": False,
+        "controlnet_conditioning_scale": 0.5,
     },
     "initial_grid": {"guidance_scale": 4.0, "steps": 30},
     "pixelart": {  # tuned on tiny-sdxl

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import CourseError
+from distillery.core.files import REPOSITORY
 from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
@@ -25,7 +29,10 @@ if TYPE_CHECKING:
     from distillery.methods.elastic_methods import Knobs
 
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
+UNIT = 8  # pixels; every model here draws sides of this many times a whole number
 CONTROLS = ("canny", "depth")
+ANY_SIZE = "data/models/tiny-sd-any-size"  # taught tiny-sd parts of larger pictures
+NO_LORA = "none"
 MANY = 3  # times the trained area, from which on more rounds are needed
 LONGEST = 8  # of a picture's sides, the longer by the shorter, where there is a small picture of it
 # Methods of a small picture: in a narrower one there is no room for a thing.
@@ -133,10 +140,37 @@ class ElasticSettings(Declared):
         0.4, Real(above=0, high=1), "part of the way that is drawn over the small picture (upscale)"
     )
 
-    view_batch_size: int = setting(
-        16, Whole(1, 10_000), "views that the network is asked about at once; memory follows it"
+    condition_image: str = setting("", Text(), "a picture that ControlNet holds the drawing to")
+    control: str = setting("canny", Choice(CONTROLS), "what it is held to: canny or depth")
+    controlnet_conditioning_scale: float = by_model(
+        Real(low=0, high=2), "how much the ControlNet counts"
     )
-    model: str = setting("tiny-sd", Text(), "a preset's name, or a folder that diffusers saved")
+
+    view_batch_size: int = setting(
+        None,
+        Whole(1, 10_000),
+        "views that the network is asked about at once; memory follows it",
+        by_default="16, or 1 with low_vram",
+    )
+    low_vram: bool = setting(
+        False, Switch(), "need less memory, and more time: one view at a time, decoded in tiles"
+    )
+    pca: bool = setting(
+        False, Switch(), "also pictures of the scores at every step, pca.png and pca/"
+    )
+    model: str = setting(
+        None,
+        Text(),
+        "a preset's name, or a folder that diffusers saved",
+        by_default="tiny-sd; tiny-sdxl with a condition_image",
+    )
+    lora: str = setting(
+        None,
+        Text(),
+        "LoRA weights that the windows alone ask: a file, a folder or a hub id; none leaves them "
+        "out",
+        by_default=f"none; {ANY_SIZE} where it is there, for elastic and tiny-sd",
+    )
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
     )
@@ -157,30 +191,79 @@ class ElasticSettings(Declared):
         from distillery.methods.elastic_methods import METHODS
         from distillery.models.presets import suits, trained_side
 
-        self.check("prompt", "model", "method")
+        self.check("prompt", "method", "condition_image", "low_vram")
         if not self.prompt.strip():
             raise CourseError("the prompt is empty: say in a few words what to draw.")
         if self.method not in METHODS:
             raise CourseError(f"unknown method {self.method!r}: choose {', '.join(METHODS)}.")
+        self.fill_in(model="tiny-sdxl" if self.condition_image else "tiny-sd")
+        self.check("model")
         side, suitable = trained_side(self.model), dict(suits(self.model, "elastic"))
-        # The exact prior draws only what it was made for.
-        self.fill_in(height=side, width=side if self.model == "exact" else 2 * side)
-        self.check("height", "width")
+        self._fill_in_size(side)
         few, many = suitable.pop("resampling_steps")
         areas = self.height * self.width / side**2
         self.fill_in(resampling_steps=0 if areas <= 1 else many if areas >= MANY else few)
         if self.rrg_init_weight is not None:
-            self._check_weights(suitable.pop("rrg_weight"))
-        self.fill_in(**suitable)
+            self._refuse_two_weights()
+            del suitable["rrg_weight"]
+        self.fill_in(**suitable, view_batch_size=1 if self.low_vram else 16)
+        self._fill_in_lora()
         self.check()
         self._check_aspect()
+        self._check_steps()
+        self._check_control()
+        if self.pca and self.method == "multidiffusion":
+            raise CourseError(
+                "multidiffusion has no direction of the whole picture to show, only those of its "
+                "views; leave pca out, or choose another method."
+            )
 
-    def _check_weights(self, default: float) -> None:
+    def _fill_in_size(self, side: int) -> None:
+        """What is missing of height and width; with a condition image, of its aspect."""
+        high, wide = side, side if self.model == "exact" else 2 * side
+        for name in ("height", "width"):
+            if getattr(self, name) is not None:
+                self.check(name)
+        if self.condition_image and None in (self.height, self.width):
+            high, wide = like(self.condition_image, self.height, self.width, side)
+        self.fill_in(height=high, width=wide)
+        self.check("height", "width")
+
+    def _fill_in_lora(self) -> None:
+        """Take the adapter for parts of pictures where it helps, and say so."""
+        helps = self.method == "elastic" and self.model == "tiny-sd"
+        helps = helps and (REPOSITORY / ANY_SIZE).is_dir()
+        if self.fill_in(lora=ANY_SIZE if helps else NO_LORA) and helps:
+            warnings.warn(
+                f"the windows are asked with {ANY_SIZE}, which was taught parts of larger "
+                "pictures; --lora none leaves it out.",
+                stacklevel=4,
+            )
+
+    def _refuse_two_weights(self) -> None:
         if self.rrg_weight is not None:
             raise CourseError(
                 f"rrg_weight is {self.rrg_weight!r} and rrg_init_weight {self.rrg_init_weight!r}; "
                 "they say the same in two ways: give one of them."
             )
+
+    def _check_steps(self) -> None:
+        if self.first_step == self.steps:
+            raise CourseError(
+                f"a strength of {self.strength:g} leaves none of the {self.steps} steps; raise it, "
+                "or take more steps."
+            )
+
+    def _check_control(self) -> None:
+        from distillery.models.presets import PRESETS, find_preset
+
+        if not self.condition_image or self.control in find_preset(self.model).controlnets:
+            return
+        able = [one.name for one in PRESETS.values() if self.control in one.controlnets]
+        raise CourseError(
+            f"{self.model} has no ControlNet for {self.control}; choose --model "
+            f"{' or '.join(able)}, or leave condition_image out."
+        )
 
     def _check_aspect(self) -> None:
         longer, shorter = max(self.height, self.width), min(self.height, self.width)
@@ -214,6 +297,33 @@ class ElasticSettings(Declared):
         )
 
     @property
+    def first_step(self) -> int:
+        """The index of the first step that is taken: upscale begins on the way."""
+        return self.steps - round(self.strength * self.steps) if self.method == "upscale" else 0
+
+    @property
     def title(self) -> str:
         """What the picture should show."""
         return self.prompt
+
+
+def like(path: str, height: int | None, width: int | None, side: int) -> tuple[int, int]:
+    """Height and width of the aspect of a picture, about twice what `side` squared is.
+
+    Args:
+        height: that was asked for, as `width`; one of them may be None.
+
+    Raises:
+        CourseError: the picture cannot be read.
+    """
+    from distillery.core.images import read_any
+    from distillery.runs.painting_file import check_pixels
+
+    check_pixels(Path(path))
+    picture = read_any(Path(path))
+    aspect = picture.width / picture.height
+    if height is None:
+        height = round(math.sqrt(2 / aspect) * side if width is None else width / aspect)
+        height = UNIT * max(1, round(height / UNIT))
+    width = UNIT * max(1, round(height * aspect / UNIT)) if width is None else width
+    return height, width

@@ -13,7 +13,7 @@ import main
 from distillery.core.images import load_image, prompt_of
 from distillery.methods.elastic_methods import METHODS
 from distillery.models.load import load_prior
-from distillery.runs import elastic, kind
+from distillery.runs import elastic, elastic_run, kind
 from distillery.runs.elastic_settings import ElasticSettings
 from reference import elastic as reference
 
@@ -61,7 +61,7 @@ def test_a_run_that_goes_on_leaves_the_same_bytes(
     tree: Tree,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    starts = stopped_once(monkeypatch, elastic, "steered", index)
+    starts = stopped_once(monkeypatch, elastic_run, "steered", index)
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 130
 
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0

@@ -93,7 +93,7 @@ def draw_table(
     for axes, title in ((wanted, "target"), (theirs, "yours"), (difference, "difference")):
         axes.set_title(title)
         axes.set_axis_off()
-    limits = {"vmin": float(target.min()), "vmax": 2 * float(target.max())}
+    limits: dict[str, Any] = {"vmin": float(target.min()), "vmax": 2 * float(target.max())}
     _write(wanted, target, columns, cmap="Blues", **limits)
     if came is None:
         theirs.text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")

@@ -11,10 +11,11 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.methods import upscale
 from distillery.methods.any_size import ElasticFunctions, Wanted
-from distillery.methods.elastic import Background, Elastic, ElasticKnobs
+from distillery.methods.elastic import Elastic, ElasticKnobs
 from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, fresh_noise, steered
 from distillery.methods.multidiffusion import ViewKnobs, multidiffusion
-from distillery.methods.reference_cells import reference_size
+from distillery.methods.reference_cells import inside_trained, reference_size
+from distillery.methods.reference_frame import Frame
 from distillery.models.prior import Prior, guided_noise
 
 METHODS = ("direct", "upscale", "multidiffusion", "elastic")
@@ -124,7 +125,6 @@ def _multidiffusion(task: Task) -> Beginning:
 
 def _elastic(task: Task) -> Beginning:
     noise = task.noise(task.wanted.size)
-    padded = task.knobs.elastic.reference == "padded"
     elastic = Elastic(
         task.prior,
         task.functions,
@@ -132,19 +132,20 @@ def _elastic(task: Task) -> Beginning:
         task.knobs.elastic,
         timesteps=task.timesteps,
         noise=noise,
-        background=_background(task) if padded else None,
+        frame=_frame(task) if task.knobs.elastic.reference == "padded" else None,
         local=task.local,
     )
     return Beginning(elastic.predict, noise(BEGINNING), change=elastic.change)
 
 
-def _background(task: Task) -> Background:
-    """One colour, encoded once, and noise for it at every step."""
+def _frame(task: Task) -> Frame:
+    """Of a colour that each picture's seed chooses."""
     prior = task.prior
-    generator = torch.Generator().manual_seed(task.seeds[0])
-    colour = 2 * torch.rand(1, 3, 1, 1, generator=generator) - 1
-    image = colour.expand(-1, -1, *prior.image_size).to(prior.device)
-    return Background(prior.encode(image), task.noise(prior.latent_size))
+    generators = [torch.Generator().manual_seed(seed) for seed in task.seeds]
+    colours = torch.stack([2 * torch.rand(3, 1, 1, generator=one) - 1 for one in generators])
+    images = colours.expand(-1, -1, *prior.image_size).to(prior.device)
+    size = inside_trained(task.wanted.size, prior.latent_size)
+    return Frame(size, prior.encode(images), task.noise(prior.latent_size))
 
 
 _BEGINNINGS: Mapping[str, Callable[[Task], Beginning]] = {

@@ -87,31 +87,30 @@ def draw_table(
         came: of another number of rows too; then there is no difference to draw.
         columns: names of the N columns; by default they are numbered.
     """
-    same = came is not None and came.shape == target.shape
     rows = max(len(target), 0 if came is None else len(came))
     figure = new(figsize=(9, 1 + 0.3 * rows), layout="constrained")
-    tables = figure.subplots(1, 3, squeeze=False)[0]
-    limits = {"vmin": float(target.min()), "vmax": 2 * float(target.max())}
-    for axes, title, table in zip(
-        tables, ("target", "yours", "difference"), (target, came, None), strict=True
-    ):
+    wanted, theirs, difference = figure.subplots(1, 3, squeeze=False)[0]
+    for axes, title in ((wanted, "target"), (theirs, "yours"), (difference, "difference")):
         axes.set_title(title)
-        if table is None or table.dim() != 2:
-            axes.set_axis_off()
-            continue
-        _write(axes, table, columns)
-        axes.imshow(table.numpy(), cmap="Blues", aspect="auto", **limits)
-    if same:
-        assert came is not None
-        _write(tables[2], came - target, columns)
-        tables[2].imshow((came - target).abs().numpy(), cmap="magma_r", aspect="auto", vmax=8)
-        tables[2].set_axis_on()
-    elif came is None:
-        tables[1].text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")
+        axes.set_axis_off()
+    limits: dict[str, Any] = {"vmin": float(target.min()), "vmax": 2 * float(target.max())}
+    _write(wanted, target, columns, cmap="Blues", **limits)
+    if came is None:
+        theirs.text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")
+        return figure
+    _write(theirs, came, columns, cmap="Blues", **limits)
+    if came.shape == target.shape:
+        gap = came - target
+        _write(difference, gap, columns, shade=(gap != 0).float(), cmap="Oranges", vmin=0, vmax=3)
     return figure
 
 
-def _write(axes: Any, table: Tensor, columns: Sequence[str]) -> None:
+def _write(
+    axes: Any, table: Tensor, columns: Sequence[str], *, shade: Tensor | None = None, **colours: Any
+) -> None:
+    """The numbers of a table on a coloured ground, which by default shows how large they are."""
+    axes.set_axis_on()
+    axes.imshow((table if shade is None else shade).numpy(), aspect="auto", **colours)
     for row, numbers in enumerate(table.tolist()):
         for column, number in enumerate(numbers):
             axes.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from distillery.course.case import Case
@@ -21,7 +22,7 @@ from grading.stages.inputs.random_inputs import (
     RandomInputs,
     of_words,
 )
-from grading.stages.inputs.small_pictures import guidance_scale
+from grading.stages.inputs.small_pictures import guidance_scale, pictures
 
 OTHER_CHANNELS = {SEVERAL: "", SINGLE: KINDS[SINGLE]}
 SCALES = OTHER_CHANNELS | {
@@ -30,15 +31,8 @@ SCALES = OTHER_CHANNELS | {
 }
 FACTORS = ((1, 2), (2, 1), (2, 3), (3, 2))  # cells down and across in a group
 COLUMNS = ("read from", "read to", "write from", "write to")
-SHIFTED, INSIDE, JUST, ONE_MORE, ODD, BARE, NARROW = (
-    "shifted",
-    "inside",
-    "just",
-    "one more",
-    "odd",
-    "bare",
-    "narrow",
-)
+SHIFTED, INSIDE, JUST, ONE_MORE = "shifted", "inside", "just", "one more"
+ODD, BARE, NARROW = "odd", "bare", "narrow"
 SIDES = {
     SEVERAL: "",
     SHIFTED: "with a shift",
@@ -49,19 +43,17 @@ SIDES = {
     BARE: "where nothing is read around a window",
     NARROW: "with windows of one cell",
 }
-ALONE, STRIP = "alone", "strip"
+STRIP = "strip"
 WINDOWS = OTHER_CHANNELS | {
     SHIFTED: "where windows are cut off at all borders",
     BARE: SIDES[BARE],
     STRIP: "with one row of windows",
-    ALONE: "with one window",
 }
-ONE_ROUND, ALL, UNEVEN, SAME = "one round", "all", "uneven", "same"
+ONE_ROUND, ALL, UNEVEN = "one round", "all", "uneven"
 ROUNDS = OTHER_CHANNELS | {
     ONE_ROUND: "in one round",
     ALL: "where every cell is read",
     UNEVEN: "where some groups are larger than others",
-    SAME: "where the reference is as large as the picture",
 }
 USED, NEVER, ALWAYS = "used", "never", "always"
 RESAMPLING = {
@@ -70,15 +62,9 @@ RESAMPLING = {
     USED: "where every cell was used",
     NEVER: "with new_p = 0",
     ALWAYS: "with new_p = 1",
-    SAME: "where each group has one cell",
 }
-START, LEFT_OUT, TO_THE_END, STEADY, NOTHING = (
-    "start",
-    "left out",
-    "to the end",
-    "steady",
-    "nothing",
-)
+START, LEFT_OUT, TO_THE_END = "start", "left out", "to the end"
+STEADY, NOTHING = "steady", "nothing"
 PULLS = OTHER_CHANNELS | {
     START: "at the start",
     LEFT_OUT: "in the last part of the way",
@@ -87,20 +73,22 @@ PULLS = OTHER_CHANNELS | {
     NOTHING: "with a weight of 0",
     UNEVEN: ROUNDS[UNEVEN],
 }
-APART, TWICE, EVEN = "apart", "twice", "even"
+ALONE, TWICE, FAINT = "alone", "twice", "faint"
 VIEWS = OTHER_CHANNELS | {
     ALONE: "with one view of the whole",
-    APART: "where no views overlap",
     TWICE: "where a view lies on another one",
-    EVEN: "where all places count the same",
+    FAINT: "where the border of a view counts almost nothing",
 }
 
 
 def elastic_eps(inputs: RandomInputs) -> Case:
-    """Three noises that have nothing in common."""
+    """The direction shows what the prompt asks for; the noises have nothing in common."""
+    shown = pictures(inputs, inputs.batch)
+    eps_uncond = inputs.noise(1, shown)
     tensors = {
-        name: inputs.noise(number, _empty(inputs))
-        for number, name in enumerate(("local", "eps_uncond", "eps_text"))
+        "local": inputs.noise(2, shown),
+        "eps_uncond": eps_uncond,
+        "eps_text": eps_uncond + 0.2 * shown + 0.05 * inputs.noise(3, shown),
     }
     scale = {"guidance_scale": guidance_scale(inputs)}
     return ValueCase((*tensors, "guidance_scale"), tensors, scale)
@@ -125,39 +113,44 @@ def cover(inputs: RandomInputs) -> Case:
 
 
 def _shift(inputs: RandomInputs, window: int) -> int:
-    shifts = {SHIFTED, INSIDE, JUST, ODD}
+    shifts = {SHIFTED, INSIDE, JUST}
     return inputs.whole(1, (1, window - 1)) if inputs.kind in shifts else 0
 
 
 def local_score(inputs: RandomInputs) -> Case:
     """Windows of another size down than across."""
     h, w = inputs.size
-    around = 0 if inputs.kind == BARE else 2
+    around = 0 if inputs.kind == BARE else inputs.whole(4, (1, 2))
     shift = 1 if inputs.kind == SHIFTED else 0
-    down = inputs.whole(3, (2, 3))
+    down, across = inputs.whole(4, (2, 2)), inputs.whole(5, (3, 3))
     rows = _windows(h, down, down + around, shift)
-    columns = _windows(w, 5 - down, 5 - down + around, shift)
-    if inputs.kind in (ALONE, STRIP):
-        rows = _windows(h, h, h, 0)
-    if inputs.kind == ALONE:
-        columns = _windows(w, w, w, 0)
-    tensors = {"xt": inputs.noise(1, _empty(inputs)), "rows": rows, "columns": columns}
+    if inputs.kind == STRIP:
+        rows = torch.tensor([[0, h, 0, h]])
+    columns = _windows(w, across, min(across + around, w - 1), shift)
+    tensors = {"xt": _noisy(inputs, 4), "rows": rows, "columns": columns}
     return ValueCase(
         ("predict", *tensors), tensors, functions={"predict": _network(inputs, answers=1)}
     )
+
+
+def _noisy(inputs: RandomInputs, seed: int, size: tuple[int, int] | None = None) -> Tensor:
+    """Pictures with a little noise, so that no two cells are alike; their first rows and columns.
+
+    Args:
+        size: how many of these.
+    """
+    h, w = size or inputs.size
+    shown = pictures(inputs, inputs.batch)[..., :h, :w]
+    return shown + 0.2 * inputs.noise(seed, shown)
 
 
 def _windows(side: int, window: int, read: int, shift: int) -> Tensor:
     """As `cover`, int64 (K, 4)."""
     ends = [*range(shift or window, side, window), side]
     begins = [0, *ends[:-1]]
-    firsts = [min(max(begin - (read - window) // 2, 0), max(0, side - read)) for begin in begins]
-    return torch.tensor(
-        [
-            [first, min(first + read, side), begin, end]
-            for first, begin, end in zip(firsts, begins, ends, strict=True)
-        ]
-    )
+    firsts = [min(max(begin - (read - window) // 2, 0), side - read) for begin in begins]
+    rows = zip(firsts, begins, ends, strict=True)
+    return torch.tensor([[first, first + read, begin, end] for first, begin, end in rows])
 
 
 def _network(inputs: RandomInputs, *, answers: int) -> dict[str, Any]:
@@ -172,9 +165,10 @@ def _network(inputs: RandomInputs, *, answers: int) -> dict[str, Any]:
 def from_reference(inputs: RandomInputs) -> Case:
     """Rounds that read some cells again."""
     its = _cells(inputs)
-    rounds = {ONE_ROUND: 1, ALL: its.groups.shape[-1]}.get(inputs.kind, inputs.whole(3, (3, 3)))
+    rounds = {ONE_ROUND: 1, ALL: its.groups.shape[-1]}.get(inputs.kind, inputs.whole(3, (2, 3)))
+    h, w = its.owner.shape
     tensors = {
-        "xt": inputs.noise(2, torch.empty(inputs.batch, inputs.channels, *its.owner.shape)),
+        "xt": _noisy(inputs, 5, (h, w)),
         "reads": _reads(inputs, its, rounds),
         "owner": its.owner,
     }
@@ -187,8 +181,6 @@ def from_reference(inputs: RandomInputs) -> Case:
 def _cells(inputs: RandomInputs) -> Cells:
     """Groups of 2 x 2 cells, or in hidden ordinary trials of others."""
     h, w = inputs.size
-    if inputs.kind == SAME:
-        return cells((h, w), (h, w))
     if inputs.kind == UNEVEN:
         return _mirrored(cells((h, w), (_uneven(h), _uneven(w))))
     down, across = (2, 2) if inputs.kind != SEVERAL else inputs.one_of((2, 2), FACTORS)
@@ -213,29 +205,33 @@ def _reads(inputs: RandomInputs, its: Cells, rounds: int) -> Tensor:
     """In each round a cell of each group; where all are to be read, one after the other."""
     hr, wr, most = its.groups.shape
     if inputs.kind == ALL:
-        places = torch.arange(most).view(-1, 1, 1).expand(most, hr, wr)
-    else:
-        places = (inputs.noise(3, torch.empty(rounds, hr, wr)) * 10).long() % most
+        return its.groups.movedim(2, 0).clone()
+    places = (_uniform(inputs, 6, rounds, hr, wr) * most).long()
     chosen = its.groups.expand(rounds, hr, wr, most).gather(3, places[..., None])[..., 0]
-    return torch.where(chosen >= 0, chosen, its.groups[..., 0])
+    return torch.where(chosen >= 0, chosen, its.groups.amax(2))  # of a small group its last cell
 
 
 def next_read(inputs: RandomInputs) -> Case:
-    """Half of the cells choose anew, and more than half of all cells were used."""
+    """About half of the cells choose anew, among groups of which some are used up.
+
+    Where none or all choose anew, few are used up, and a chance lies at the bound.
+    """
     its = _cells(inputs)
     hr, wr, most = its.groups.shape
     read = _reads(inputs, its, 1)[0]
-    used = inputs.noise(4, torch.empty(its.owner.numel())) > -0.3
+    chance, order = _uniform(inputs, 8, hr, wr), _uniform(inputs, 9, hr, wr, most)
+    used = _uniform(inputs, 7, its.owner.numel()) < inputs.of_kind({NEVER: 0.3, ALWAYS: 0.3}, 0.6)
+    # For sure, one cell has a choice, and what it read before is not the best of it.
+    used[its.groups[0, 0]] &= its.groups[0, 0] < 0
+    order[0, 0, its.groups[0, 0] == read[0, 0]] = 0.0
+    chance[0, 0] = 0.9999 if inputs.kind == ALWAYS else 0.0
     used[read.flatten()] = True
-    chance = _uniform(inputs, 5, hr, wr)
-    if inputs.kind == NEVER:
-        chance[0, 0] = 0.0  # is not below 0
     tensors = {
         "groups": its.groups,
         "read": read,
         "used": torch.ones_like(used) if inputs.kind == USED else used,
         "chance": chance,
-        "order": _uniform(inputs, 6, hr, wr, most),
+        "order": order,
     }
     new_p = {NEVER: 0.0, ALWAYS: 1.0}.get(inputs.kind, inputs.number(0.5, (0.4, 0.7)))
     arguments = ("groups", "read", "used", "new_p", "chance", "order")
@@ -248,8 +244,11 @@ def _uniform(inputs: RandomInputs, seed: int, *shape: int) -> Tensor:
 
 
 def reduced_resolution_guidance(inputs: RandomInputs) -> Case:
+    """The reference shows the pictures mirrored, coarsely."""
     its = _cells(inputs)
-    x0 = inputs.noise(7, torch.empty(inputs.batch, inputs.channels, *its.owner.shape))
+    h, w = its.owner.shape
+    x0, coarse = _noisy(inputs, 10, (h, w)), its.groups.shape[:2]
+    mirrored = F.interpolate(x0.flip(-1), coarse, mode="area")
     stop = 0.0 if inputs.kind == TO_THE_END else inputs.number(0.2, (0.25, 0.4))
     parts = {START: 0.0, LEFT_OUT: 1 - stop / 4, TO_THE_END: 0.8}
     powers = {LEFT_OUT: (0.5, 0.9), TO_THE_END: (0.5, 0.9)}
@@ -262,43 +261,36 @@ def reduced_resolution_guidance(inputs: RandomInputs) -> Case:
     }
     tensors = {
         "x0": x0,
-        "x0_reference": inputs.noise(8, torch.empty(*x0.shape[:2], *its.groups.shape[:2])),
+        "x0_reference": mirrored + 0.2 * inputs.noise(11, mirrored),
         "owner": its.owner,
     }
     return ValueCase((*tensors, *values), tensors, values)
 
 
 def merge_views(inputs: RandomInputs) -> Case:
-    """Views that overlap differently, and places of which no two count the same."""
-    h, w = inputs.size
-    if inputs.kind == APART:
-        h, w = h - h % 2, w - w % 2
-    tops, lefts, a, b = _places(inputs, h, w)
-    corners = [(top, left) for top in tops for left in lefts]
-    corners += corners[:1] * (inputs.kind == TWICE)
-    corners = inputs.shuffled(corners)
-    weights = 0.2 + _uniform(inputs, 9, a, b)
+    """Views of one picture with noise of their own; no two places of a view count the same."""
+    (h, w), whole = inputs.size, pictures(inputs, inputs.batch)
+    a, b = (h, w) if inputs.kind == ALONE else (h - 2, w // 2)
+    corners = [
+        (top, left) for top in sorted({0, h - a}) for left in sorted({0, min(b - 1, w - b), w - b})
+    ]
+    corners = inputs.shuffled(corners + corners[:1] * (inputs.kind == TWICE))
+    views = torch.stack([whole[..., top : top + a, left : left + b] for top, left in corners])
+    weights = 0.2 + _uniform(inputs, 12, a, b)
+    if inputs.kind == FAINT:
+        weights *= torch.where(_is_border(a, b), 0.1, 1.0)
     tensors = {
-        "views": inputs.noise(10, torch.empty(len(corners), inputs.batch, inputs.channels, a, b)),
+        "views": views + 0.4 * inputs.noise(13, views),
         "tops": torch.tensor([top for top, _ in corners]),
         "lefts": torch.tensor([left for _, left in corners]),
-        "weights": torch.full_like(weights, 0.7) if inputs.kind == EVEN else weights,
+        "weights": weights,
     }
     return ValueCase((*tensors, "size"), tensors, {"size": [h, w]})
 
 
-def _places(inputs: RandomInputs, h: int, w: int) -> tuple[list[int], list[int], int, int]:
-    """The first rows and columns of views, and their height and width."""
-    if inputs.kind == ALONE:
-        return [0], [0], h, w
-    if inputs.kind == APART:
-        return [0, h // 2], [0, w // 2], h // 2, w // 2
-    a, b = h - 2, w // 2
-    return [0, 2], [0, b - 1, w - b], a, b
-
-
-def _empty(inputs: RandomInputs) -> Tensor:
-    return torch.empty(inputs.batch, inputs.channels, *inputs.size)
+def _is_border(a: int, b: int) -> Tensor:
+    """Of the places (a, b) of a view, those in its outermost rows and columns."""
+    return F.pad(torch.zeros(a - 2, b - 2), (1, 1, 1, 1), value=1.0) > 0
 
 
 CASES: dict[str, Draws] = {

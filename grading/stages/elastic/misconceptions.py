@@ -7,7 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from grading.stages.known_answers import wrong
+from grading.stages.known_answers import both, wrong
 
 EPS = "elastic.elastic_eps"
 COVER = "elastic.cover"
@@ -61,6 +61,11 @@ def eps_from_the_prompt(local, eps_uncond, eps_text, guidance_scale):
 @wrong(EPS, "the guidance scale multiplies the windows' noise too.")
 def eps_with_all_of_it_scaled(local, eps_uncond, eps_text, guidance_scale):
     return guidance_scale * (local + eps_text - eps_uncond)
+
+
+@both(eps_of_the_reference, eps_turned_round)
+def eps_of_the_reference_turned_round(local, eps_uncond, eps_text, guidance_scale):
+    return eps_uncond + guidance_scale * (eps_uncond - eps_text)
 
 
 def _written(side, window, shift):
@@ -194,6 +199,11 @@ def cover_with_the_larger_half_before(side, window, read, shift):
         side, window, read, shift,
         first=lambda begin, _: min(max(begin - (read - window + 1) // 2, 0), side - read),
     )  # fmt: skip
+
+
+@both(cover_without_the_rest, cover_with_the_last_cells)
+def cover_of_whole_windows_by_last_cells(side, window, read, shift):
+    return cover_without_the_rest.function(side, window, read, shift) - torch.tensor([0, 1, 0, 1])
 
 
 def _views(rows, columns):
@@ -400,6 +410,13 @@ def reference_read_by_columns(predict, xt, reads, owner):
     return _written_back(_spread(predicted[-1], owner), predicted, reads)
 
 
+@wrong(REFERENCE, "cells are counted column by column where they are written back.")
+def reference_written_by_columns(predict, xt, reads, owner):
+    predicted = predict(_references(xt, reads))
+    h, w = owner.shape
+    return _written_back(_spread(predicted[-1], owner), predicted, reads % w * h + reads // w)
+
+
 @wrong(REFERENCE, "predict is called round by round; call it once for all.")
 def reference_round_by_round(predict, xt, reads, owner):
     predicted = torch.cat([predict(_references(xt, read[None])) for read in reads])
@@ -565,6 +582,12 @@ def rrg_enlarged_smoothly(x0, x0_reference, owner, weight, progress, stop, cosin
     return x0 + _weight(weight, progress, stop, cosine_scale) * (large - x0)
 
 
+@wrong(RRG, "the reference is enlarged by interpolation; `owner` says to which cell each belongs.")
+def rrg_enlarged_without_owner(x0, x0_reference, owner, weight, progress, stop, cosine_scale):
+    large = F.interpolate(x0_reference, owner.shape, mode="nearest")
+    return x0 + _weight(weight, progress, stop, cosine_scale) * (large - x0)
+
+
 @wrong(RRG, "the reference is added; only its difference from x0 should be.")
 def rrg_added(x0, x0_reference, owner, weight, progress, stop, cosine_scale):
     its = _weight(weight, progress, stop, cosine_scale)
@@ -588,6 +611,11 @@ def rrg_without_pi(x0, x0_reference, owner, weight, progress, stop, cosine_scale
     its = _weight(weight, progress, stop, 0)
     its *= ((1 + math.cos(progress / (1 - stop))) / 2) ** cosine_scale
     return x0 + its * _pull(x0, x0_reference, owner)
+
+
+@both(rrg_away, rrg_without_decay)
+def rrg_away_without_decay(x0, x0_reference, owner, weight, progress, stop, cosine_scale):
+    return x0 - weight * (progress < 1 - stop) * _pull(x0, x0_reference, owner)
 
 
 def _insides(tops, lefts, weights):

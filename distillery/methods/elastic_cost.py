@@ -1,108 +1,136 @@
-"""How often the network is asked for a picture of any size, in closed form.
+"""How much a picture of any size asks of the network, in closed form and counted.
 
-One sample is one picture, or one view of it, in one branch. Samples differ in size, so that what a
-picture costs is told by units too: a unit is a sample of the trained size.
+The unit is a *sample*: one picture of the trained size, asked about once. Plain guidance asks for
+two in a step, one without and one with the prompt. A larger or smaller picture counts by its area.
+That of a large picture in one call is a little less than it takes, because attention grows faster.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import ceil, prod
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
 
-from distillery.methods.elastic import shifts, window_of
-from distillery.methods.elastic_methods import Knobs, first_step
+from torch import Tensor
+
+from distillery.methods.elastic import ElasticKnobs, shifts, window_of
+from distillery.methods.elastic_methods import Knobs
 from distillery.methods.multidiffusion import starts, stride_of
 from distillery.methods.reference_cells import inside_trained, reference_size
-from distillery.models.prior import Prior
+from distillery.models.prior import Condition, Control, Prior
 
 Size = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What one picture costs.
-
-    samples: of the network.
-    cells:   of latents, in all of them.
-    """
-
-    samples: int = 0
-    cells: int = 0
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.samples + other.samples, self.cells + other.cells)
-
-    def units(self, trained: Size) -> float:
-        """How many samples of the trained size (h, w) have as many cells."""
-        return self.cells / prod(trained)
-
-
-def asked(size: Size, times: int) -> Cost:
-    """So many samples of latents of `size`."""
-    return Cost(times, times * prod(size))
-
-
-def cost(name: str, prior: Prior, size: Size, knobs: Knobs, steps: int) -> Cost:
-    """What the network is asked by a method for one picture of `size`, (h, w) in cells.
-
-    The two branches of guidance are two samples. The decoder and the encoder are left out.
+def network_samples(
+    prior: Prior, method: str, size: Size, knobs: Knobs, *, steps: int
+) -> dict[str, float]:
+    """What is asked for, and how many samples of it one picture takes in all its steps.
 
     Args:
-        name: one of `elastic_methods.METHODS`.
-        steps: of a whole way from noise.
+        size: (h, w) of the picture's latents.
+
+    Raises:
+        KeyError: there is no such method.
     """
-    if name == "direct":
-        return asked(size, 2 * steps)
-    if name == "upscale":
-        left = steps - first_step(knobs.strength, steps)
-        return asked(reference_size(prior, size), 2 * steps) + asked(size, 2 * left)
-    if name == "multidiffusion":
-        stride = stride_of(prior, knobs.views)
-        trained = prior.latent_size
+    trained = prior.latent_size
+    area = _area(size, trained)
+    if method == "direct":
+        return {"the whole picture": 2 * steps * area}
+    if method == "upscale":
+        return {
+            "the small picture": 2 * steps * _area(reference_size(prior, size), trained),
+            "the enlarged picture": 2 * round(knobs.strength * steps) * area,
+        }
+    if method == "multidiffusion":
         view = min(size[0], trained[0]), min(size[1], trained[1])
-        across = (len(starts(s, v, stride)) for s, v in zip(size, view, strict=True))
-        return asked(view, 2 * steps * prod(across))
-    return _elastic(prior, size, knobs, steps)
+        stride = stride_of(prior, knobs.views)
+        views = len(starts(size[0], view[0], stride)) * len(starts(size[1], view[1], stride))
+        return {"views": 2 * steps * views * _area(view, trained)}
+    return {"elastic": _elastic}[method](prior, size, knobs.elastic, steps)
 
 
-def _elastic(prior: Prior, size: Size, knobs: Knobs, steps: int) -> Cost:
-    its, trained = knobs.elastic, prior.latent_size
-    if its.reference == "padded":
-        inside, small = inside_trained(size, trained), trained
-    else:
-        inside = small = reference_size(prior, size)
-    if inside == size:
-        return asked(small, 2 * steps)
-    view = min(size[0], trained[0]), min(size[1], trained[1])
-    window = window_of(prior, its)
-    total = asked(small, 2 * (its.resampling_steps + 1) * steps)
-    for index in range(steps):
-        moved = shifts(index, window) if its.moving_windows else (0, 0)
-        views = prod(map(windows, size, trained, window, moved))
-        again = its.repaint_sampling and its.resampling_steps > 0 and index < steps - 1
-        total += asked(view, views * (1 + again)) + asked(small, 2 * again)
-    return total
+def _elastic(prior: Prior, size: Size, knobs: ElasticKnobs, steps: int) -> dict[str, float]:
+    trained = prior.latent_size
+    padded = knobs.reference == "padded"
+    reference = inside_trained(size, trained) if padded else reference_size(prior, size)
+    if reference == size:
+        return {"the whole picture": 2 * steps * (1.0 if padded else _area(size, trained))}
+    small = 2 * (1.0 if padded else _area(reference, trained))
+    read = min(size[0], trained[0]), min(size[1], trained[1])
+    views = _windows(size, trained, window_of(prior, knobs), knobs, steps)
+    windows = [_area(read, trained) * count for count in views]
+    parts = {
+        "the reference": small * steps,
+        "its other rounds": small * steps * knobs.resampling_steps,
+        "windows": sum(windows),
+    }
+    if knobs.repaint_sampling and knobs.resampling_steps:
+        parts["steps taken again"] = small * (steps - 1) + sum(windows[:-1])
+    return parts
 
 
-def windows(side: int, read: int, window: int, shift: int) -> int:
+def _windows(size: Size, trained: Size, window: Size, knobs: ElasticKnobs, steps: int) -> list[int]:
+    """How many there are at each step."""
+    moved = (shifts(index, window) if knobs.moving_windows else (0, 0) for index in range(steps))
+    return [prod(map(_along, size, trained, window, shift)) for shift in moved]
+
+
+def _along(side: int, read: int, window: int, shift: int) -> int:
     """How many windows `reference.elastic.cover` puts along a side."""
-    if side <= read:
-        return 1
-    return 1 + ceil((side - (shift if shift > 0 else window)) / window)
+    return 1 if side <= read else 1 + len(range(shift or window, side, window))
 
 
 def published_samples(size: Size, trained: Size, *, rounds: int, repaint: bool, steps: int) -> int:
-    """What the published ElasticDiffusion asks for one picture, all samples of the trained size.
+    """What the published ElasticDiffusion asks for one picture.
 
-    2 (R + 1) + V each step, R rounds of resampling and V windows of half the trained side; and
-    2 + V more where a step is repainted. Its presets have 50 steps, R = 7 at 1:2 and 10 at twice
-    the size, and repaint.
+    2 (R + 1) + V samples each step, R rounds of resampling and V windows of half the trained side;
+    and 2 + V more where a step is taken again. Its presets have 50 steps, R = 7 at 1:2 and 10 at
+    twice the size, and take all steps but the last one again.
 
     Args:
-        size: (h, w) in cells.
+        size: (h, w) of the picture's latents.
         rounds: R.
-        repaint: whether steps are taken twice.
+        repaint: whether steps are taken again.
     """
-    window = max(1, min(trained) // 2)
-    views = prod(windows(side, read, window, 0) for side, read in zip(size, trained, strict=True))
+    half = max(1, min(trained) // 2)
+    views = prod(_along(side, read, half, 0) for side, read in zip(size, trained, strict=True))
     return steps * (2 * (rounds + 1) + views) + (2 + views) * repaint * (steps - 1)
+
+
+def _area(size: Sequence[int], trained: Sequence[int]) -> float:
+    return size[0] * size[1] / (trained[0] * trained[1])
+
+
+class CountedPrior:
+    """A prior that counts what it is asked for, and remembers its last answer.
+
+    samples: asked for so far, for all pictures together.
+    answer:  the noise of the last call, one for each condition.
+    """
+
+    def __init__(self, prior: Prior) -> None:
+        self._prior = prior
+        self.samples = 0.0
+        self.answer: tuple[Tensor, ...] = ()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._prior, name)
+
+    def predict_noise(
+        self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
+    ) -> tuple[Tensor, ...]:
+        """As the prior's own."""
+        area = _area(xt.shape[-2:], self._prior.latent_size)
+        self.samples += len(xt) * len(conditions) * area
+        self.answer = self._prior.predict_noise(xt, t, *conditions, controls=controls)
+        return self.answer
+
+
+def table(parts: Mapping[str, float], *, steps: int) -> str:
+    """The parts, of a step and of a picture, and their sum beside plain guidance."""
+    rows = [*parts.items(), ("together", sum(parts.values())), ("plain guidance", 2.0 * steps)]
+    wide = max(len(name) for name, _ in rows)
+    lines = [f"{'network samples':{wide}}  a step  a picture"]
+    lines += [f"{name:{wide}}  {n / steps:6.1f}  {n:9.0f}" for name, n in rows]
+    return "\n".join(lines)

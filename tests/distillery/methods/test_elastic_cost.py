@@ -9,7 +9,7 @@ from gaussian_field import GaussianField
 
 from distillery.methods.any_size import Wanted
 from distillery.methods.elastic import ElasticKnobs
-from distillery.methods.elastic_cost import Cost, cost, published_samples
+from distillery.methods.elastic_cost import network_samples, published_samples
 from distillery.methods.elastic_methods import Knobs, Task, begin
 from distillery.methods.guided_ddim import steered
 from distillery.methods.multidiffusion import ViewKnobs
@@ -50,11 +50,9 @@ def test_the_samples_of_a_picture_are_counted_in_closed_form(
         change=beginning.change,
     ):
         pass
-    counted = Cost(
-        sum(shape[0] for shape in prior.asked) // len(seeds),
-        sum(shape[0] * shape[2] * shape[3] for shape in prior.asked) // len(seeds),
-    )
-    assert cost(name, prior, size, knobs, STEPS) == counted
+    cells = sum(shape[0] * shape[2] * shape[3] for shape in prior.asked) / len(seeds)
+    told = network_samples(prior, name, size, knobs, steps=STEPS)
+    assert sum(told.values()) == pytest.approx(cells / (4 * 6))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +68,8 @@ def test_the_published_settings_cost_what_their_formula_says(
     assert told == 50 * each_step - again
 
 
-def test_a_unit_is_a_sample_of_the_trained_size() -> None:
+def test_a_sample_has_the_trained_size() -> None:
     prior = GaussianField((16, 16))
-    assert cost("direct", prior, (32, 32), Knobs(), 20) == Cost(40, 40 * 32 * 32)
-    assert cost("direct", prior, (32, 32), Knobs(), 20).units((16, 16)) == 160
+    assert network_samples(prior, "direct", (32, 32), Knobs(), steps=20) == {
+        "the whole picture": 160
+    }

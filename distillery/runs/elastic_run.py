@@ -15,8 +15,8 @@ from torch import Tensor
 from distillery.core.images import to_png_bytes
 from distillery.methods import elastic_methods
 from distillery.methods.any_size import ElasticFunctions, Wanted
-from distillery.methods.elastic_cost import CountedPrior, network_samples, table
 from distillery.methods.guided_ddim import steered
+from distillery.methods.network_samples import CountedPrior, network_samples, table
 from distillery.models.prior import Control, Prior
 from distillery.runs.control_picture import controls_for
 from distillery.runs.elastic_fit import cell_weight, check_fit, drawn_size

@@ -99,6 +99,11 @@ def begin(name: str, task: Task) -> Beginning:
     return _BEGINNINGS[name](task)
 
 
+def first_step(strength: float, steps: int) -> int:
+    """The index of the first step where only the last part `strength` of the way is drawn."""
+    return steps - round(strength * steps)
+
+
 def _direct(task: Task) -> Beginning:
     return Beginning(task.guided(task.wanted.size), task.noise(task.wanted.size)(BEGINNING))
 
@@ -112,8 +117,7 @@ def _upscale(task: Task) -> Beginning:
         task.guided(size), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod
     ):
         small = step.xt
-    steps = len(task.timesteps) - 1
-    start = steps - round(task.knobs.strength * steps)
+    start = first_step(task.knobs.strength, len(task.timesteps) - 1)
     x0 = upscale.enlarged(task.prior, small, task.wanted.size)
     eps = task.noise(task.wanted.size)(BEGINNING)
     xt = upscale.noised(x0, eps, start, timesteps=timesteps, alphas_cumprod=alphas_cumprod)

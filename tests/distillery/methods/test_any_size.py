@@ -52,7 +52,7 @@ def test_views_are_asked_about_a_few_at_once_and_each_gets_its_own_answer(
     views = views_of(random(3, 3, *SIZE))
     text, uncond = predict_views(prior, its, views, T, (its.text, its.uncond), CORNERS)
     assert max(shape[0] for shape in prior.asked) == 3 * min(view_batch_size, 5)
-    assert sum(shape[0] for shape in prior.asked) == 3 * 5
+    assert sum(shape[0] for shape in prior.asked) == 3 * 5 * 2
     for k, view in enumerate(views):
         alone = prior.predict_noise(view, T, its.text, its.uncond)
         torch.testing.assert_close((text[k], uncond[k]), alone)

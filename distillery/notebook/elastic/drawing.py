@@ -13,7 +13,7 @@ from PIL import Image
 from distillery.core.files import REPOSITORY
 from distillery.core.images import to_pil
 from distillery.methods.any_size import ElasticFunctions
-from distillery.methods.elastic_cost import network_samples
+from distillery.methods.network_samples import network_samples
 from distillery.models.load import load_controlnets, load_prior
 from distillery.models.presets import find_preset
 from distillery.models.prior import Prior

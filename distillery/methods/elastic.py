@@ -94,7 +94,7 @@ class Elastic:
         self._indices = {t: index for index, t in enumerate(timesteps[:-1].tolist())}
         reference = reference_size(prior, wanted.size) if frame is None else frame.size
         self.cells = cells(wanted.size, reference)
-        self.window = knobs.patch_size or max(1, min(prior.latent_size) // 2)
+        self.window = window_of(prior, knobs)
         self._is_whole = self.cells.size == wanted.size
         self._repaints = (
             knobs.repaint_sampling and knobs.resampling_steps > 0 and not self._is_whole
@@ -181,14 +181,22 @@ class Elastic:
 
     def cover(self, index: int) -> tuple[Tensor, Tensor]:
         """Where the windows are at the step of that index: rows (M, 4) and columns (N, 4)."""
-        down, across = shifts(index, self.window) if self._knobs.moving_windows else (0, 0)
         (h, w), (read_h, read_w) = self._wanted.size, self._prior.latent_size
-        rows = self._functions.cover(h, min(self.window, read_h), read_h, down)
-        return rows, self._functions.cover(w, min(self.window, read_w), read_w, across)
+        high, wide = self.window
+        down, across = shifts(index, self.window) if self._knobs.moving_windows else (0, 0)
+        rows = self._functions.cover(h, high, read_h, down)
+        return rows, self._functions.cover(w, wide, read_w, across)
 
 
-def shifts(index: int, window: int) -> tuple[int, int]:
+def window_of(prior: Prior, knobs: ElasticKnobs) -> tuple[int, int]:
+    """(a, b) of a window; no side is longer than what the network reads."""
+    side = knobs.patch_size or max(1, min(prior.latent_size) // 2)
+    high, wide = (min(side, read) for read in prior.latent_size)
+    return high, wide
+
+
+def shifts(index: int, window: tuple[int, int]) -> tuple[int, int]:
     """Where the windows of a step begin; over the steps, all places come about equally often."""
     generator = torch.Generator().manual_seed(index)
-    down, across = torch.randint(window, (2,), generator=generator).tolist()
+    down, across = (int(torch.randint(side, (), generator=generator)) for side in window)
     return down, across

@@ -65,14 +65,14 @@ def _block(channels: int, out: int, *, stride: int = 1, again: bool = False) -> 
     return nn.Sequential(*layers)
 
 
-def cells_of(images: Tensor) -> int:
-    """How many pixels wide a cell is: 2, or 4 in pictures that are seen at half their size."""
-    return 2 if min(images.shape[-2:]) <= SMALL else 4
+def cell_of(size: Sequence[int]) -> int:
+    """How wide a cell is in a picture of `size` (H, W), in pixels: 2, or 4 in large pictures."""
+    return 2 if min(size) <= SMALL else 4
 
 
 def as_seen(images: Tensor) -> Tensor:
     """The pictures as the network takes them: at half their size if large, and padded."""
-    if cells_of(images) == 4:
+    if cell_of(images.shape[-2:]) == 4:
         images = F.avg_pool2d(images, 2)
     height, width = images.shape[-2:]
     return F.pad(images, (0, -width % UNIT, 0, -height % UNIT), mode="replicate")
@@ -126,7 +126,7 @@ class Counter:
                 "the counter wants images (B, 3, H, W), H and W multiples of 8, "
                 f"but got the shape {shape}; crop or enlarge them."
             )
-        cell = cells_of(images)
+        cell = cell_of(shape[-2:])
         told = self.net(as_seen(images.float()))
         told = told[..., : shape[2] // cell, : shape[3] // cell]
         return [_things(one, cell) for one in told]

@@ -15,11 +15,11 @@ from torch import Tensor
 from distillery.core.images import to_png_bytes
 from distillery.methods import elastic_methods
 from distillery.methods.any_size import ElasticFunctions, Wanted
-from distillery.methods.elastic_cost import CountedPrior, network_samples, table
 from distillery.methods.guided_ddim import steered
+from distillery.methods.network_samples import CountedPrior, network_samples, table
 from distillery.models.prior import Control, Prior
 from distillery.runs.control_picture import controls_for
-from distillery.runs.elastic_fit import cell_weight, check_fit, drawn_size
+from distillery.runs.elastic_fit import call_once, cell_weight, check_fit, drawn_size
 from distillery.runs.elastic_settings import ElasticSettings
 from distillery.runs.frame_sheet import sheet
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
@@ -64,6 +64,7 @@ class ElasticRun(Run):
         drawn = drawn_size(prior, settings)
         size = prior.latent_size_of(drawn)
         check_fit(prior, settings, size)
+        call_once(cast(ElasticFunctions, functions), settings)
         controls = controls_for(prior, settings, condition, drawn)
         self._kept = {
             f"control_{one.kind}.png": to_png_bytes(2 * one.image - 1) for one in controls

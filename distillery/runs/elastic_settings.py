@@ -37,6 +37,14 @@ MANY = 3  # times the trained area, from which on more rounds are needed
 LONGEST = 8  # of a picture's sides, the longer by the shorter, where there is a small picture of it
 # Methods of a small picture: in a narrower one there is no room for a thing.
 OF_A_REFERENCE = ("elastic", "upscale")
+# Versions by the names of ElasticDiffusion: the preset, and what of it is another one.
+VERSIONS = {
+    "1.4": ("sd15", "the same network as 1.4, trained longer"),
+    "1.5": ("sd15", ""),
+    "2.0": ("sd21-base", "the same network as 2.0, trained longer"),
+    "2.1": ("sd21-base", ""),
+    "XL1.0": ("sdxl", ""),
+}
 
 
 @dataclass(frozen=True)
@@ -225,7 +233,12 @@ class ElasticSettings(Declared):
             if getattr(self, name) is not None:
                 self.check(name)
         if self.condition_image and None in (self.height, self.width):
-            high, wide = like(self.condition_image, self.height, self.width, side)
+            from distillery.core.images import read_any
+            from distillery.runs.painting_file import check_pixels
+
+            check_pixels(Path(self.condition_image))
+            picture = read_any(Path(self.condition_image))
+            high, wide = like(picture.size, self.height, self.width, side)
         self.fill_in(height=high, width=wide)
         self.check("height", "width")
 
@@ -307,23 +320,32 @@ class ElasticSettings(Declared):
         return self.prompt
 
 
-def like(path: str, height: int | None, width: int | None, side: int) -> tuple[int, int]:
-    """Height and width of the aspect of a picture, about twice what `side` squared is.
+def like(
+    picture: tuple[int, int], height: int | None, width: int | None, side: int
+) -> tuple[int, int]:
+    """Height and width of the aspect of a picture, of about twice the area of `side` squared.
 
     Args:
+        picture: its width and height, as PIL gives them.
         height: that was asked for, as `width`; one of them may be None.
+    """
+    aspect = picture[0] / picture[1]
+    if height is None:
+        ideal = math.sqrt(2 / aspect) * side if width is None else width / aspect
+        height = UNIT * max(1, round(ideal / UNIT))
+    return height, UNIT * max(1, round(height * aspect / UNIT)) if width is None else width
+
+
+def new_part(drop_p: float, new_p: float | None = None) -> float:
+    """The new_p that a drop_p means, 1 - drop_p.
 
     Raises:
-        CourseError: the picture cannot be read.
+        CourseError: it is not from 0 to 1, or a `new_p` that is given too is another one.
     """
-    from distillery.core.images import read_any
-    from distillery.runs.painting_file import check_pixels
-
-    check_pixels(Path(path))
-    picture = read_any(Path(path))
-    aspect = picture.width / picture.height
-    if height is None:
-        height = round(math.sqrt(2 / aspect) * side if width is None else width / aspect)
-        height = UNIT * max(1, round(height / UNIT))
-    width = UNIT * max(1, round(height * aspect / UNIT)) if width is None else width
-    return height, width
+    Real(low=0, high=1).check("drop_p", drop_p)
+    meant = round(1 - drop_p, 12)  # 0.3 of 0.7, and not 0.30000000000000004
+    if new_p is not None and abs(new_p - meant) > 1e-9:
+        raise CourseError(
+            f"drop_p is 1 - new_p; {drop_p:g} and {new_p:g} are not: give one of them."
+        )
+    return meant

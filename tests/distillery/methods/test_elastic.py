@@ -69,7 +69,7 @@ def steps_of(task: Task, beginning: Beginning | None = None) -> list[Tensor]:
     return [step.xt for step in steps]
 
 
-def place(cell: int, side: int, read: int, shift: int, window: int = WINDOW) -> int:
+def place(cell: int, side: int, read: int, shift: int, window: int) -> int:
     """The first cell that is read for the window that `cell` is in."""
     if side <= read:
         return 0
@@ -77,16 +77,16 @@ def place(cell: int, side: int, read: int, shift: int, window: int = WINDOW) -> 
     return min(max(begin - (read - window) // 2, 0), side - read)
 
 
-def local_of(xt: Array, alpha_bar: float, shift: tuple[int, int], image: Array | float) -> Array:
+def local_of(xt: Array, alpha_bar: float, shift: tuple[int, int], window: tuple[int, int]) -> Array:
     """The unconditional noise of one picture (C, h, w), each cell from its own window."""
     (_, h, w), (a, b) = xt.shape, TRAINED
     local = np.empty_like(xt)
-    pictures = np.broadcast_to(image, xt.shape)
     for i in range(h):
         for j in range(w):
-            top, left = place(i, h, a, shift[0]), place(j, w, b, shift[1])
+            top = place(i, h, a, shift[0], window[0])
+            left = place(j, w, b, shift[1], window[1])
             part = (slice(None), slice(top, top + a), slice(left, left + b))
-            its = eps_of(xt[part], alpha_bar, 0, pictures[part])
+            its = eps_of(xt[part], alpha_bar, 0)
             local[:, i, j] = its[:, i - top, j - left]
     return local
 
@@ -148,8 +148,10 @@ def closed_form(task: Task, xt: Tensor, index: int) -> Array:
             for j in range(size[1]):
                 row, column = i * small_size[0] // size[0], j * small_size[1] // size[1]
                 x0_large[:, i, j] = x0_small[:, row, column]
-        shift = shifts(index, WINDOW) if knobs.moving_windows else (0, 0)
-        return local_of(x, a, shift, 0.0) + scale * direction, x0_large
+        side = knobs.patch_size or WINDOW
+        window = min(side, TRAINED[0]), min(side, TRAINED[1])
+        shift = shifts(index, window) if knobs.moving_windows else (0, 0)
+        return local_of(x, a, shift, window) + scale * direction, x0_large
 
     def step(x: Array, eps: Array) -> tuple[Array, Array]:
         x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
@@ -271,14 +273,18 @@ def test_windows_ask_the_local_prior_and_the_reference_the_other_one() -> None:
     assert isinstance(its.prior, GaussianField)
     assert {shape[-2:] for shape in local.asked} == {TRAINED}
     assert {shape[-2:] for shape in its.prior.asked} == {(4, 6)}
-    assert sum(shape[0] for shape in its.prior.asked) == STEPS * len(SEEDS) * 3
+    assert sum(shape[0] for shape in its.prior.asked) == STEPS * len(SEEDS) * 3 * 2
 
 
 def test_the_windows_of_one_step_lie_elsewhere_in_the_next() -> None:
-    found = {shifts(index, 8) for index in range(40)}
-    assert len(found) > 20
-    for axis in (0, 1):
-        assert {pair[axis] for pair in found} == set(range(8))
+    found = {shifts(index, (8, 5)) for index in range(60)}
+    assert len(found) > 25
+    for axis, window in enumerate((8, 5)):
+        assert {pair[axis] for pair in found} == set(range(window))
+
+
+def test_a_window_is_no_longer_than_what_the_network_reads() -> None:
+    check_all_steps(task((9, 13), replace(KNOBS, patch_size=5)))
 
 
 @pytest.mark.parametrize("read", [1, 4, 7, 16])

@@ -138,6 +138,8 @@ def test_the_other_things_are_covered_in_a_crop():
     assert part.shape[-1] == part.shape[-2]
     assert torch.allclose(part, torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1).expand_as(part))
     assert crop(image, [Thing(left), Thing(right)], 1)[0, 2].max() == 1.0
+    image[1, 9, 12] = 1.0  # what is beside the thing itself is kept too
+    assert crop(image, [Thing(left), Thing(right)], 0)[0, 1].max() == 1.0
 
 
 def test_a_cell_gets_the_number_that_fills_most_of_it():

@@ -1,9 +1,8 @@
-"""Decode a large picture tile by tile, so that memory does not grow with it, and no seam shows.
+"""Latents of any size to pixels, a tile at a time, so that memory does not grow with the picture.
 
-A decoder pads the edge of what it is given, and some of its layers divide by the mean size of all
-that they see. So tiles differ where they meet, also in tone. Here they overlap and fade into each
-other, so that no edge shows; what is left is a tone that is a little off. diffusers' own tiles
-(`enable_tiling`) do so too, but only those of an autoencoder; these work with every prior.
+A decoder normalises over all of what it is given, so a tile alone has other colours than the same
+part of the whole, and where tiles are put side by side one sees it; the release of ElasticDiffusion
+warns of seams. Here tiles overlap by half, and one fades into the next.
 """
 
 from __future__ import annotations
@@ -16,33 +15,42 @@ from distillery.methods.multidiffusion import starts
 from distillery.models.prior import Prior
 
 
-@torch.no_grad()
-def decode_in_tiles(prior: Prior, latents: Tensor, *, overlap: float = 0.25) -> Tensor:
-    """Pictures (B, 3, H, W) of latents (B, C, h, w), one tile of the trained size at a time.
+def decode_in_tiles(prior: Prior, latents: Tensor) -> Tensor:
+    """Images (B, 3, H, W) of latents (B, C, h, w), by tiles of the size the model was trained for.
 
-    Args:
-        overlap: the part of a tile's side that it shares with the next one, from 0 to below 1. The
-            larger, the slower tiles fade, and the more tiles there are.
+    Each picture of the batch is decoded by itself, tile by tile. What is no larger than a tile is
+    decoded at once, and so exactly as by `prior.decode`.
     """
-    (h, w), (down, across) = latents.shape[-2:], pixels_per_cell(prior)
-    a, b = (min(pair) for pair in zip((h, w), prior.latent_size, strict=True))
-    tops, lefts = (
-        starts(side, tile, max(1, round((1 - overlap) * tile))).tolist()
-        for side, tile in ((h, a), (w, b))
+    return torch.cat([_one(prior, one[None]) for one in latents])
+
+
+def _one(prior: Prior, latents: Tensor) -> Tensor:
+    size, trained = latents.shape[-2:], prior.latent_size
+    scale = pixels_per_cell(prior)
+    rows, columns = (
+        _fading(side, min(side, tile), pixels)
+        for side, tile, pixels in zip(size, trained, scale, strict=True)
     )
-    weights = _ramp(a * down)[:, None] * _ramp(b * across)
-    total = torch.zeros(len(latents), 3, h * down, w * across, device=latents.device)
-    norm = torch.zeros(h * down, w * across, device=latents.device)
-    for top, left in ((top, left) for top in tops for left in lefts):
-        tile = prior.decode(latents[..., top : top + a, left : left + b])
-        rows = slice(top * down, (top + a) * down)
-        columns = slice(left * across, (left + b) * across)
-        total[..., rows, columns] += weights.to(tile.device) * tile
-        norm[rows, columns] += weights.to(norm.device)
-    return total / norm
+    high, wide = (side * pixels for side, pixels in zip(size, scale, strict=True))
+    image = torch.zeros(1, 3, high, wide, device=latents.device)
+    for top, down in rows:
+        for left, across in columns:
+            tile = latents[..., top : top + trained[0], left : left + trained[1]]
+            y, x = top * scale[0], left * scale[1]
+            weights = (down[:, None] * across).to(latents.device)
+            image[..., y : y + len(down), x : x + len(across)] += weights * prior.decode(tile)
+    return image
 
 
-def _ramp(side: int) -> Tensor:
-    """How much each pixel along a tile counts: the more, the farther it is from both ends."""
-    place = torch.arange(side) + 0.5
-    return torch.minimum(place, side - place)
+def _fading(side: int, tile: int, pixels: int) -> list[tuple[int, Tensor]]:
+    """Where tiles begin along a side, in cells, and the weights of a tile's pixels.
+
+    A tile counts most in its middle, and the weights of all tiles sum to 1 at each pixel.
+    """
+    begins = starts(side, tile, max(1, tile // 2)).tolist()
+    length = tile * pixels
+    tent = torch.minimum(torch.arange(1, length + 1), torch.arange(length, 0, -1)).float()
+    total = torch.zeros(side * pixels)
+    for begin in begins:
+        total[begin * pixels :][:length] += tent
+    return [(begin, tent / total[begin * pixels :][:length]) for begin in begins]

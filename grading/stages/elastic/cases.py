@@ -96,9 +96,9 @@ def elastic_eps(inputs: RandomInputs) -> Case:
 
 def cover(inputs: RandomInputs) -> Case:
     """Sides that are no multiple of the window."""
-    window = 1 if inputs.kind == NARROW else inputs.whole(4, (3, 5))
-    around = {ODD: 2 * inputs.whole(1, (1, 3)) + 1, BARE: 0}.get(
-        inputs.kind, 2 * inputs.whole(2, (1, 3))
+    window = 1 if inputs.kind == NARROW else inputs.whole(4, (3, 9))
+    around = {ODD: 2 * inputs.whole(1, (1, 6)) + 1, BARE: 0}.get(
+        inputs.kind, 2 * inputs.whole(2, (1, 6))
     )
     read = window + around
     full, rest = inputs.whole(5, (4, 6)), inputs.whole(2, (1, window - 1)) if window > 1 else 0
@@ -183,7 +183,10 @@ def _cells(inputs: RandomInputs) -> Cells:
     h, w = inputs.size
     if inputs.kind == UNEVEN:
         return _mirrored(cells((h, w), (_uneven(h), _uneven(w))))
-    down, across = (2, 2) if inputs.kind != SEVERAL else inputs.one_of((2, 2), FACTORS)
+    down, across = 2, 2
+    if inputs.kind == SEVERAL:
+        others = [(down, across) for down, across in FACTORS if h // down != w // across]
+        down, across = inputs.one_of((2, 2), others)
     hr, wr = h // down, w // across
     return cells((hr * down, wr * across), (hr, wr))
 

@@ -16,5 +16,5 @@ STAGE = Stage(
     },
     title="pictures of any size: ElasticDiffusion, MultiDiffusion and what they are for",
     minutes=150,
-    models=("tiny-sd",),
+    models=("tiny-sd", "counter"),
 )

@@ -20,6 +20,7 @@ from training import (
     tiny_clip,
     tiny_depth,
     tiny_sd,
+    tiny_sd_any_size,
     tiny_sd_two_things,
     tiny_sd_vae,
     tiny_sdxl,
@@ -54,6 +55,7 @@ def make_all(*, build: Path, models: Path) -> None:
     autoencoder = tiny_sd_vae.train(drawings, build=build, models=models)
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
     tiny_sd_two_things.train(build=build, models=models)
+    tiny_sd_any_size.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)

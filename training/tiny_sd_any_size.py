@@ -23,7 +23,7 @@ from training.data import captions_for, to_images, trained_factors
 from training.tiny_sd import min_snr, weighted_error
 from training.tiny_sd_two_things import new_adapter, save
 
-STEPS, BATCH, SEED, RANK = 2000, 24, 37, 24
+STEPS, BATCH, SEED, RANK = 1200, 24, 37, 24
 CAPTIONED = 0.25  # of the windows
 CHUNK = 20  # pictures that are encoded at once
 

@@ -6,6 +6,7 @@ python main.py --pairs data/prompt_img_pairs.json
 python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
 python main.py sample --prompt "a red boat" --count 4
 python main.py strokes --prompt "a red boat in the snow" --img_path PAINTING.png --method sdedit
+python main.py elastic --prompt "a red boat on a frozen river" --height 64 --width 128
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
 """
@@ -25,7 +26,7 @@ from distillery.core.cli import Arguments, exit_status, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.settings import declared
 from distillery.pixelart import cli as pixelart_cli
-from distillery.runs import strokes_cli
+from distillery.runs import elastic_cli, strokes_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
 from distillery.runs.registry import KINDS, kind_named, settings_of
 
@@ -192,6 +193,13 @@ def strokes(flags: dict[str, Any]) -> None:
         print(output)
 
 
+def elastic(flags: dict[str, Any]) -> None:
+    """A picture of any size; what the method had no use for is said at the end."""
+    unused = flags.pop("unused")
+    if carry_out("elastic", flags) is not None and unused:
+        print(f"note: {unused}", file=sys.stderr)
+
+
 def edit_pairs(flags: dict[str, Any]) -> None:
     """An edit of every pair of a file that is meant for the model."""
     from distillery.runs import edit_pairs
@@ -301,6 +309,7 @@ COMMANDS = {
     "draw": Command(draw_flags, draw),
     "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
     "strokes": Command(strokes_cli.flags_from, strokes),
+    "elastic": Command(elastic_cli.flags_from, elastic),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
 }

@@ -13,8 +13,9 @@ had from a small picture, the *reference*. The first one says how neighbouring c
 it is local, and can be had window by window. So neither call of the network is larger than what the
 model knows.
 
-Latents and noise are float32 (B, C, h, w). Lowercase r in a name's place, (B, C, hr, wr), is the
-size of the reference. A cell of a picture of h x w cells has the number row * w + column.
+Latents and noise are float32 (B, C, h, w); the reference has hr x wr cells. Cells are counted row
+by row, from 0: a cell of the picture has the number row * w + column, one of the reference the
+number row * wr + column.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ def elastic_eps(
 
     Args:
         local: the unconditional noise, predicted window by window, (B, C, h, w).
-        eps_uncond: that of the reference, brought to the picture's size, (B, C, h, w).
-        eps_text: the reference's with the prompt, brought to the picture's size, (B, C, h, w).
-        guidance_scale: s.
+        eps_uncond: the unconditional noise of the reference, brought to the picture's size,
+            (B, C, h, w).
+        eps_text: the noise of the reference with the prompt, brought to that size too.
+        guidance_scale: s, at least 0.
 
     Returns:
         eps, (B, C, h, w).
@@ -54,14 +56,16 @@ def elastic_eps(
 def cover(side: int, window: int, read: int, shift: int) -> torch.Tensor:
     """Windows along one side of the picture, and what is read around each.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.3. The windows lie side by side: the first one
-    ends at `shift` if that is above 0, else at `window`; each next one ends `window` later, and the
-    last one ends with the side. So every cell is written once. Of each window the network reads
-    `read` cells: it is in the middle of them, with (read - window) // 2 cells before a whole window
-    [begin, begin + window). Where they would leave the picture, they are moved until they are in
-    it.
+    ElasticDiffusion, arXiv 2311.18822, section 3.3. Windows lie side by side, so that every cell is
+    written once. The first one ends at `shift` if that is above 0, otherwise at `window`. Each next
+    one ends `window` later, and the last one ends with the side. So the first and the last may be
+    smaller than the others.
 
-    If the network can read all of the side, side <= read, there is one window, the whole side.
+    For each window the network reads `read` cells. They begin (read - window) // 2 cells before the
+    window, and are moved, as little as possible, to where all of them are in the picture.
+
+    If the network can read all of the side, side <= read, there is only one window, the whole side,
+    and just that is read.
 
     Args:
         side: cells of the side, at least 1.
@@ -70,17 +74,17 @@ def cover(side: int, window: int, read: int, shift: int) -> torch.Tensor:
         shift: from 0 to window - 1. Another shift puts the seams elsewhere.
 
     Returns:
-        int64 (K, 4), a row for each of the K windows, in their order: the begin and end of what is
-        read, the begin and end of what is written. An end is the first cell after it.
+        int64 (K, 4), a row for each of the K windows, in their order along the side: where what is
+        read begins and ends, and where what is written begins and ends. An end is the first cell
+        that is no longer in it.
     """
     ### BEGIN SOLUTION
     if side <= read:
         return torch.tensor([[0, side, 0, side]])
-    inner = list(range(shift if shift > 0 else window, side, window))
+    inner = list(range(shift or window, side, window))
     rows = []
     for begin, end in zip([0, *inner], [*inner, side], strict=True):
-        whole = end - window if begin == 0 else begin  # the first one may be cut off at its begin
-        first = min(max(whole - (read - window) // 2, 0), side - read)
+        first = min(max(begin - (read - window) // 2, 0), side - read)
         rows.append([first, first + read, begin, end])
     return torch.tensor(rows)
     ### END SOLUTION
@@ -94,19 +98,21 @@ def local_score(
 ) -> torch.Tensor:
     """The unconditional noise of a large picture, window by window.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.3. Every row of windows meets every column of
-    windows, M * N in all, rows first: the first row of windows from left to right, then the second.
-    `predict` is asked once, for all windows. What a window reads around itself helps to predict it
-    and is then thrown away.
+    ElasticDiffusion, arXiv 2311.18822, section 3.3. `cover` says where windows begin and end down
+    the picture and across it. There is a window for each of its M rows and each of its N columns,
+    M * N in all. `predict` is called once, for all of them, in this order: the first row from left
+    to right, then the second row. What is read around a window helps to predict it. Only what is to
+    be written is kept.
 
     Args:
-        predict: noise of what the windows read, of (M * N, B, C, a, b), in the same shape.
+        predict: the unconditional noise of what the windows read: of (M * N, B, C, a, b), in the
+            same shape.
         xt: (B, C, h, w).
-        rows: int64 (M, 4), what `cover` says of the picture's height.
-        columns: int64 (N, 4), what `cover` says of its width.
+        rows: int64 (M, 4), what `cover` returns for the height h.
+        columns: int64 (N, 4), what it returns for the width w.
 
     Returns:
-        eps, (B, C, h, w), each cell from its own window.
+        eps, (B, C, h, w), each cell from the window that writes it.
     """
     ### BEGIN SOLUTION
     views = [(row, column) for row in rows.tolist() for column in columns.tolist()]
@@ -132,28 +138,33 @@ def from_reference(
     """What the network says of references, brought to the size of the picture.
 
     ElasticDiffusion, arXiv 2311.18822, section 3.4. A reference is made of cells of the picture as
-    they are: means of several cells would have too little noise in them. Each of the R rounds reads
-    others. `predict` is asked once, for all rounds. Then every cell of the picture that was read
-    has what was said of it, in the last round that read it. A cell that was never read has what was
-    said of its owner in the last round.
+    they are: the mean of several cells would have too little noise in it. There are R references,
+    one a round, of other cells each. `predict` is called once, for all of them, in the order of the
+    rounds. Then every cell of the picture gets its noise:
+
+    - a cell that was read, what was predicted for it. If several rounds read it, the last one
+      counts.
+    - a cell that was never read, what was predicted in the last round for the cell of the reference
+      that it belongs to.
 
     Args:
-        predict: noise of the references (R, B, C, hr, wr), as (R, B, D, hr, wr); D may be 2 C, the
-            unconditional noise and that with the prompt.
+        predict: the noise of the references (R, B, C, hr, wr), as (R, B, D, hr, wr). D may be
+            another number than C: 2 C, for example, for two predictions side by side.
         xt: (B, C, h, w).
-        reads: int64 (R, hr, wr), the number of the cell of the picture that each cell of the
-            reference reads; in no round is one read twice.
-        owner: int64 (h, w), the number of the reference's cell that each cell belongs to.
+        reads: int64 (R, hr, wr), for each cell of a reference the number of the cell of the picture
+            that it reads. No round reads a cell twice.
+        owner: int64 (h, w), for each cell of the picture the number of the reference's cell that it
+            belongs to.
 
     Returns:
         (B, D, h, w).
     """
     ### BEGIN SOLUTION
     references = torch.stack([xt.flatten(2)[..., read] for read in reads])
-    said = predict(references)
-    whole = said[-1].flatten(2)[..., owner]
+    predicted = predict(references)
+    whole = predicted[-1].flatten(2)[..., owner]
     cells = whole.flatten(2)
-    for read, its in zip(reads, said, strict=True):
+    for read, its in zip(reads, predicted, strict=True):
         cells[..., read.flatten()] = its.flatten(2)
     return cells.view_as(whole)
     ### END SOLUTION
@@ -169,19 +180,21 @@ def next_read(
 ) -> torch.Tensor:
     """A round of resampling: some cells of the reference read another cell of their group.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.4. Where `chance` is below `new_p`, a cell of the
-    reference reads another one of its group: of those not used yet, the one with the largest
-    `order`. If all of them are used, it is the one with the largest `order` of all. Elsewhere it
-    reads what it read before.
+    ElasticDiffusion, arXiv 2311.18822, section 3.4. A cell of the reference stands for a group of
+    cells of the picture, and reads one of them. In this round
+
+    - where `chance` is not below `new_p`, it reads what it read in the round before;
+    - where it is below, it chooses anew among the cells of its group that were not used yet, or
+      among all of the group if every one has been used. It reads the one with the largest `order`.
 
     Args:
-        groups: int64 (hr, wr, M), the numbers of the cells that each cell of the reference may
-            read. Small groups are filled up with the number -1, which no cell has.
+        groups: int64 (hr, wr, M), the numbers of the cells in each group, at least one. Groups of
+            fewer than M are filled up with -1, which is no cell.
         read: int64 (hr, wr), what was read in the round before.
-        used: bool (h * w,), the cells that were read in any round so far.
-        new_p: from 0 to 1.
+        used: bool (h * w,), whether each cell of the picture was read in any round so far.
+        new_p: from 0, all read what they read before, to 1, all choose anew.
         chance: uniform in [0, 1), (hr, wr).
-        order: uniform in [0, 1), (hr, wr, M).
+        order: uniform in [0, 1), (hr, wr, M), a number for each cell in `groups`.
 
     Returns:
         int64 (hr, wr), what is read now.
@@ -207,23 +220,25 @@ def reduced_resolution_guidance(
 ) -> torch.Tensor:
     """Pull the picture towards the reference, less and less.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.5, which takes the gradient of a squared error;
-    that of a cell is 2 (x0 - r), so no autograd is needed. With r the reference's x0, each of its
-    cells repeated for all the cells it owns, and p the progress,
+    ElasticDiffusion, arXiv 2311.18822, section 3.5. It takes the gradient of a squared error, which
+    is 2 (x0 - r) for each cell, so no autograd is needed. Here r is the estimate of the reference,
+    brought to the size of the picture: each cell has the value of the reference's cell that it
+    belongs to. With p the progress, the new estimate is
 
         x0 + w(p) (r - x0),   w(p) = weight ((1 + cos(pi p / (1 - stop))) / 2)^cosine_scale
 
-    up to p = 1 - stop, and w(p) = 0 from there on. The weight is that of each cell, whatever the
-    size of the picture.
+    for p below 1 - stop. From there on it is x0. The weight is that of each cell, so the pull does
+    not depend on the size of the picture.
 
     Args:
         x0: the estimate of the picture, (B, C, h, w).
         x0_reference: that of the reference, (B, C, hr, wr).
-        owner: int64 (h, w), the number of the reference's cell that each cell belongs to.
-        weight: from 0, nothing, to 1, the reference itself, at the first step.
-        progress: the part of the way that is done, from 0 to 1.
-        stop: the last part of the way, which goes without; from 0 to below 1.
-        cosine_scale: at least 0; the larger, the sooner the pull ends.
+        owner: int64 (h, w), for each cell of the picture the number of the reference's cell that it
+            belongs to.
+        weight: w(0), from 0, no pull, to 1, where x0 becomes r.
+        progress: p, the part of the way that is done, from 0 to 1.
+        stop: the last part of the way, which goes without a pull; from 0 to below 1.
+        cosine_scale: at least 0; the larger, the sooner the pull is weak.
 
     Returns:
         The new x0, (B, C, h, w).
@@ -247,16 +262,17 @@ def merge_views(
     """The weighted mean of views that overlap.
 
     MultiDiffusion, arXiv 2302.08113, equation 5: among all pictures, the one whose views are
-    closest to the given ones, in weighted squared distance. A cell becomes the mean of what all its
-    views say of it, each with its weight; the weights of a cell sum to 1 after a division by their
-    sum.
+    closest to the given ones, in weighted squared distance. So each cell becomes the weighted mean
+    of what the views that hold it have there,
+
+        sum of weight * value / sum of weight.
 
     Args:
-        views: what is said in each of the K views, (K, B, C, a, b).
-        tops: int64 (K,), the first row of each view.
-        lefts: int64 (K,), the first column of each view.
-        weights: of the places of a view, positive, (a, b).
-        size: (h, w) of the picture. Every cell is in a view.
+        views: the K views, (K, B, C, a, b).
+        tops: int64 (K,), the row of the picture where each view begins.
+        lefts: int64 (K,), the column where it begins.
+        weights: above 0, (a, b), the same for all views: what each place of a view counts.
+        size: (h, w) of the picture. Every cell of it is in at least one view.
 
     Returns:
         (B, C, h, w).

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from training import (
     controlnets,
+    counter,
     judge,
     measure_controls,
+    measure_counter,
     measure_sd,
     measure_sdxl,
     measure_two_things,
@@ -46,6 +48,7 @@ def main() -> None:
     measure_sdxl.measure_sdxl(models=args.models)
     measure_controls.measure_controls(models=args.models)
     measure_two_things.measure_two_things(models=args.models)
+    measure_counter.measure_counter(models=args.models)
 
 
 def make_all(*, build: Path, models: Path) -> None:
@@ -54,6 +57,7 @@ def make_all(*, build: Path, models: Path) -> None:
     judge.train(drawings, build=build, models=models)
     autoencoder = tiny_sd_vae.train(drawings, build=build, models=models)
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
+    counter.train(build=build, models=models)
     tiny_sd_two_things.train(build=build, models=models)
     tiny_sd_any_size.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)

@@ -53,3 +53,11 @@ def pair(text: str) -> tuple[int, int]:
             f"write height and width as H,W, for example 32,48, not {text!r}"
         ) from None
     return height, width
+
+
+def truth(text: str) -> bool:
+    """True or false from a flag's text, such as "False"."""
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if text.lower() not in words:
+        raise argparse.ArgumentTypeError(f"write true or false, not {text!r}")
+    return words[text.lower()]

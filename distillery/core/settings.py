@@ -26,7 +26,7 @@ from typing import Any, ClassVar, TypeVar
 
 import yaml
 
-from distillery.core.cli import pair
+from distillery.core.cli import pair, truth
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 
@@ -103,6 +103,14 @@ class Truth(ValueType):
         if not isinstance(value, bool):
             raise CourseError(f"{name} must be true or false; it is {value!r}.")
         return value
+
+
+@dataclass(frozen=True)
+class Switch(Truth):
+    """True or false; its flag alone means true, and may be followed by true or false."""
+
+    flag_type: ClassVar[Callable[[str], Any]] = staticmethod(truth)
+    metavar: ClassVar[str] = "true|false"
 
 
 @dataclass(frozen=True)
@@ -365,7 +373,17 @@ def add_flags(parser: argparse.ArgumentParser, cls: type[Declared], names: Itera
         one: Setting = fields[name].metadata["setting"]
         flags = [one.short, f"--{name}"] if one.short else [f"--{name}"]
         help = _flag_help(one, fields[name].default)
-        if isinstance(one.values, Truth):
+        if isinstance(one.values, Switch):
+            parser.add_argument(
+                *flags,
+                nargs="?",
+                const=True,
+                type=type(one.values).flag_type,
+                metavar=one.values.metavar,
+                default=argparse.SUPPRESS,
+                help=help,
+            )
+        elif isinstance(one.values, Truth):
             parser.add_argument(*flags, action="store_true", default=argparse.SUPPRESS, help=help)
         else:
             parser.add_argument(

@@ -42,6 +42,7 @@ class CallCase(Case):
         "calls": lambda wanted, came: came > wanted,
         "lora_calls": lambda wanted, came: came[0] > wanted[0] and came[1] >= wanted[1],
         "loss_calls": lambda wanted, came: came > wanted,
+        "predict_calls": lambda wanted, came: came > wanted,
     }
 
     triples: dict[str, list[str]] = field(default_factory=dict)
@@ -121,8 +122,7 @@ class CallCase(Case):
             facts["calls"] = arguments["prior"].calls
         if "lora" in arguments:
             facts["lora_calls"] = [arguments["lora"].calls, arguments["lora"].latents]
-        if "loss_of" in arguments:
-            facts["loss_calls"] = arguments["loss_of"].calls
+        facts |= {fact: arguments[name].calls for name, fact in CALLS.items() if name in arguments}
         return facts
 
     def asked_in(self, arguments: dict[str, Any]) -> Tensors:
@@ -175,12 +175,12 @@ class CallCase(Case):
             "changed": lambda fact: is_list(fact, names.__contains__, len(names)),
             "calls": is_integer,
             "lora_calls": lambda fact: is_list(fact, is_integer, 2) and len(fact) == 2,
-            "loss_calls": is_integer,
+            **dict.fromkeys(CALLS.values(), is_integer),
         }
         absent = {
             "calls": not self.mixture,
             "lora_calls": not self.denoiser,
-            "loss_calls": "loss_of" not in self.functions,
+            **{fact: name not in self.functions for name, fact in CALLS.items()},
         }
         return super().forms() | {n: form for n, form in forms.items() if not absent.get(n)}
 
@@ -193,6 +193,7 @@ class CallCase(Case):
             "calls": lambda calls: f"{_calls(calls)} to prior.predict_noise",
             "lora_calls": _lora_calls,
             "loss_calls": lambda calls: f"{_calls(calls)} to loss_of",
+            "predict_calls": lambda calls: f"{_calls(calls)} to predict",
         }
 
     def stored_facts(self) -> Facts:
@@ -253,6 +254,7 @@ def _lora_calls(both: list[int]) -> str:
     return f"{_calls(calls)} to the LoRA, for {latents} latents in all"
 
 
+CALLS = {"loss_of": "loss_calls", "predict": "predict_calls"}  # of functions that are handed over
 NETWORKS = ("prior", "lora")
 ASKED = ("xt", "t", "tokens", "answers")  # of a latent that a network is asked about
 MOST_ASKED = 32  # latents

@@ -76,3 +76,44 @@ def draw_numbers(
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def draw_table(
+    new: NewFigure, target: Tensor, came: Tensor | None, columns: Sequence[str] = ()
+) -> Figure:
+    """Whole numbers (M, N) as tables: what is wanted, theirs, and where both differ.
+
+    Args:
+        came: of another number of rows too; then there is no difference to draw.
+        columns: names of the N columns; by default they are numbered.
+    """
+    rows = max(len(target), 0 if came is None else len(came))
+    figure = new(figsize=(9, 1 + 0.3 * rows), layout="constrained")
+    wanted, theirs, difference = figure.subplots(1, 3, squeeze=False)[0]
+    for axes, title in ((wanted, "target"), (theirs, "yours"), (difference, "difference")):
+        axes.set_title(title)
+        axes.set_axis_off()
+    limits: dict[str, Any] = {"vmin": float(target.min()), "vmax": 2 * float(target.max())}
+    _write(wanted, target, columns, cmap="Blues", **limits)
+    if came is None:
+        theirs.text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")
+        return figure
+    _write(theirs, came, columns, cmap="Blues", **limits)
+    if came.shape == target.shape:
+        gap = came - target
+        _write(difference, gap, columns, shade=(gap != 0).float(), cmap="Oranges", vmin=0, vmax=3)
+    return figure
+
+
+def _write(
+    axes: Any, table: Tensor, columns: Sequence[str], *, shade: Tensor | None = None, **colours: Any
+) -> None:
+    """The numbers of a table on a coloured ground, which by default shows how large they are."""
+    axes.set_axis_on()
+    axes.imshow((table if shade is None else shade).numpy(), aspect="auto", **colours)
+    for row, numbers in enumerate(table.tolist()):
+        for column, number in enumerate(numbers):
+            axes.text(column, row, f"{number:g}", ha="center", va="center", fontsize=8)
+    names = columns if len(columns) == table.shape[1] else range(table.shape[1])
+    axes.set_xticks(range(table.shape[1]), list(names), fontsize=7)
+    axes.set_yticks(range(len(table)), range(len(table)), fontsize=7)

@@ -63,10 +63,45 @@ def valleys(centres: Sequence[float], curvatures: Sequence[float], kink: float) 
     return loss_of
 
 
+def looks_around(slope: float, growth: float, answers: int = 1) -> OfTensor:
+    """Noise that a network might predict in views (K, B, C, a, b), as (K, B, answers * C, a, b).
+
+    That of a cell depends on its neighbours in the view, on its place there and on the number of
+    its view, so that each of them is seen if it is wrong.
+
+    Args:
+        slope: how much more a place adds than the one before it.
+        growth: by what part of its size the answer grows from view to view.
+        answers: how many are given, one after the other along the channels.
+
+    Raises:
+        CourseError: from the answer, if the views have another number of axes.
+    """
+
+    def predict(views: Tensor) -> Tensor:
+        if views.dim() != 5:
+            raise CourseError(
+                "predict is asked about views (K, B, C, a, b), five axes; these have the shape "
+                f"{tuple(views.shape)}."
+            )
+        left = F.pad(views, (1, 0))[..., :-1]
+        below = F.pad(views, (0, 0, 0, 1))[..., 1:, :]
+        down, across = (torch.arange(side, dtype=views.dtype) for side in views.shape[-2:])
+        place = slope * (down[:, None] - 2 * across)
+        number = torch.arange(len(views)).view(-1, 1, 1, 1, 1)
+        parts = [
+            0.5 * views + 0.3 * (1 + part) * left - 0.2 * below + place for part in range(answers)
+        ]
+        return (1 + growth * number) * torch.cat(parts, dim=2)
+
+    return predict
+
+
 FUNCTIONS: dict[str, Callable[..., OfTensor]] = {
     "area means": area_means,
     "smear": smear,
     "valleys": valleys,
+    "looks around": looks_around,
 }
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_max_pool2d, interpolate
 
 from distillery.models.prior import Condition, Control, Prior, cat
 
@@ -114,22 +114,19 @@ def predict_views(
     Returns:
         For each condition the noise of the views, (K, B, C, a, b).
     """
-    parts = []
-    scale = _pixels_per_cell(prior)
-    for some in _slices(len(views), wanted.view_batch_size):
+    size, scale = (views.shape[-2], views.shape[-1]), pixels_per_cell(prior)
+
+    def asked(some: slice) -> tuple[Tensor, ...]:
         its = corners[some]
         told = [
-            cat(
-                [_told_its_place(c, wanted.size, corner, views.shape[-2:], scale) for corner in its]
-            )
+            cat([_told_its_place(c, wanted.size, corner, size, scale) for corner in its])
             for c in conditions
         ]
-        controls = [_cut(c, its, views.shape[-2:], scale) for c in wanted.controls]
-        eps = prior.predict_noise(
-            views[some].flatten(0, 1), t.repeat(len(its)), *told, controls=controls
-        )
-        parts.append(torch.stack(eps).view(len(conditions), *views[some].shape))
-    return torch.cat(parts, dim=1).unbind()
+        controls = [_cut(c, its, size, scale) for c in wanted.controls]
+        xt = views[some].flatten(0, 1)
+        return prior.predict_noise(xt, t.repeat(len(its)), *told, controls=controls)
+
+    return _in_parts(asked, views, wanted.view_batch_size)
 
 
 def predict_whole(
@@ -149,18 +146,27 @@ def predict_whole(
     Returns:
         For each condition the noise of the pictures, (K, B, C, a, b).
     """
-    parts = []
-    (a, b), (down, across) = pictures.shape[-2:], _pixels_per_cell(prior)
-    controls = [_resized(c, (a * down, b * across)) for c in wanted.controls]
-    for some in _slices(len(pictures), wanted.view_batch_size):
+    (a, b), (down, across) = pictures.shape[-2:], pixels_per_cell(prior)
+    seen = [resized(c, (a * down, b * across)) for c in wanted.controls]
+
+    def asked(some: slice) -> tuple[Tensor, ...]:
         count = len(pictures[some])
-        eps = prior.predict_noise(
-            pictures[some].flatten(0, 1),
-            t.repeat(count),
-            *(cat([c] * count) for c in conditions),
-            controls=controls,
-        )
-        parts.append(torch.stack(eps).view(len(conditions), *pictures[some].shape))
+        told = [cat([c] * count) for c in conditions]
+        controls = [replace(c, image=c.image.repeat(count, 1, 1, 1)) for c in seen]
+        xt = pictures[some].flatten(0, 1)
+        return prior.predict_noise(xt, t.repeat(count), *told, controls=controls)
+
+    return _in_parts(asked, pictures, wanted.view_batch_size)
+
+
+def _in_parts(
+    asked: Callable[[slice], tuple[Tensor, ...]], views: Tensor, size: int
+) -> tuple[Tensor, ...]:
+    """What is said of K views, (K, B, C, a, b) for each branch, asked about `size` at once."""
+    parts = [
+        torch.stack([eps.view_as(views[some]) for eps in asked(some)])
+        for some in _slices(len(views), size)
+    ]
     return torch.cat(parts, dim=1).unbind()
 
 
@@ -168,7 +174,8 @@ def _slices(count: int, size: int) -> Iterator[slice]:
     return (slice(begin, begin + size) for begin in range(0, count, size))
 
 
-def _pixels_per_cell(prior: Prior) -> tuple[int, int]:
+def pixels_per_cell(prior: Prior) -> tuple[int, int]:
+    """How many pixels high and wide a cell of the latents is."""
     (h, w), (H, W) = prior.latent_size, prior.image_size
     return H // h, W // w
 
@@ -203,8 +210,13 @@ def _cut(
     return replace(control, image=torch.cat(parts))
 
 
-def _resized(control: Control, size: tuple[int, int]) -> Control:
-    """A control of the whole, of another size; (B, 3, H, W)."""
+def resized(control: Control, size: tuple[int, int]) -> Control:
+    """A control of the whole, (B, 3, H, W) of another size, (H, W) in pixels.
+
+    Edges stay white in a smaller picture, where their mean with what is beside them would be grey.
+    """
     if control.image.shape[-2:] == size:
         return control
+    if control.kind == "canny":
+        return replace(control, image=adaptive_max_pool2d(control.image, size))
     return replace(control, image=interpolate(control.image, size, mode="area"))

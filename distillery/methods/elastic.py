@@ -14,7 +14,7 @@ together comes from windows. Differences from the published code, all of them on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -28,12 +28,8 @@ from distillery.methods.any_size import (
     predict_whole,
 )
 from distillery.methods.guided_ddim import Noise, Prediction, level
-from distillery.methods.reference_cells import (
-    all_reads,
-    cells,
-    inside_trained,
-    reference_size,
-)
+from distillery.methods.reference_cells import all_reads, cells, reference_size
+from distillery.methods.reference_frame import Frame
 from distillery.models.parameterization import add_noise, ddim_step, x0_from_eps
 from distillery.models.prior import Prior
 
@@ -67,18 +63,6 @@ class ElasticKnobs:
     reference: Literal["unpadded", "padded"] = "unpadded"
 
 
-@dataclass(frozen=True)
-class Background:
-    """What is around a padded reference.
-
-    colour: latents (1, C, s, s) of one colour.
-    noise:  of each step's index.
-    """
-
-    colour: Tensor
-    noise: Noise
-
-
 class Elastic:
     """The noise and the changes of a way; `guided_ddim.steered` takes both.
 
@@ -87,7 +71,7 @@ class Elastic:
     Args:
         timesteps: int64 (steps + 1,), a whole way from noise.
         noise: fresh noise (B, C, h, w) of an index, for repainting.
-        background: makes the reference a padded one, with this around it.
+        frame: makes the reference a padded one, with this around it.
         local: the prior that windows ask, for example one with an adapter for parts of pictures;
             by default the same one.
     """
@@ -101,19 +85,16 @@ class Elastic:
         *,
         timesteps: Tensor,
         noise: Noise,
-        background: Background | None = None,
+        frame: Frame | None = None,
         local: Prior | None = None,
     ) -> None:
         self._prior, self._functions, self._wanted, self._knobs = prior, functions, wanted, knobs
         self._local_prior = local or prior
-        self._timesteps, self._noise, self._background = timesteps, noise, background
+        self._timesteps, self._noise, self._frame = timesteps, noise, frame
         self._indices = {t: index for index, t in enumerate(timesteps[:-1].tolist())}
-        if background is None:
-            reference = reference_size(prior, wanted.size)
-        else:
-            reference = inside_trained(wanted.size, prior.latent_size)
+        reference = reference_size(prior, wanted.size) if frame is None else frame.size
         self.cells = cells(wanted.size, reference)
-        self.window = knobs.patch_size or max(1, min(prior.latent_size) // 2)
+        self.window = window_of(prior, knobs)
         self._is_whole = self.cells.size == wanted.size
         self._repaints = (
             knobs.repaint_sampling and knobs.resampling_steps > 0 and not self._is_whole
@@ -174,26 +155,15 @@ class Elastic:
     def _reference_noise(self, references: Tensor, t: Tensor, index: int) -> tuple[Tensor, Tensor]:
         """Unconditional and with the prompt, of (R, B, C, hr, wr)."""
         wanted = self._wanted
-        framed, inside = references, (..., slice(None), slice(None))
-        if self._background is not None:
-            framed, inside = self._framed(references, t, index)
-        uncond, text = predict_whole(self._prior, wanted, framed, t, (wanted.uncond, wanted.text))
-        return uncond[inside], text[inside]
-
-    def _framed(self, references: Tensor, t: Tensor, index: int) -> tuple[Tensor, tuple]:
-        """References in the middle of one colour, and where they are in it."""
-        assert self._background is not None
-        high, wide = self._background.colour.shape[-2:]
-        top, left = (
-            (big - small) // 2 for big, small in zip((high, wide), self.cells.size, strict=True)
-        )
-        inside = (..., slice(top, top + self.cells.size[0]), slice(left, left + self.cells.size[1]))
-        around = add_noise(
-            self._background.colour, self._background.noise(index), self._prior.alpha_bar(t)
-        )
-        framed = around.expand(len(references), -1, -1, -1, -1).clone()
-        framed[inside] = references
-        return framed, inside
+        branches = (wanted.uncond, wanted.text)
+        if self._frame is None:
+            uncond, text = predict_whole(self._prior, wanted, references, t, branches)
+            return uncond, text
+        framed = self._frame.around(references, self._prior.alpha_bar(t), index)
+        controls = [self._frame.control(c, self._prior) for c in wanted.controls]
+        wanted = replace(wanted, controls=controls)
+        uncond, text = predict_whole(self._prior, wanted, framed, t, branches)
+        return self._frame.inside(uncond), self._frame.inside(text)
 
     def _local(self, xt: Tensor, t: Tensor, index: int) -> Tensor:
         rows, columns = self.cover(index)
@@ -211,14 +181,22 @@ class Elastic:
 
     def cover(self, index: int) -> tuple[Tensor, Tensor]:
         """Where the windows are at the step of that index: rows (M, 4) and columns (N, 4)."""
-        down, across = shifts(index, self.window) if self._knobs.moving_windows else (0, 0)
         (h, w), (read_h, read_w) = self._wanted.size, self._prior.latent_size
-        rows = self._functions.cover(h, min(self.window, read_h), read_h, down)
-        return rows, self._functions.cover(w, min(self.window, read_w), read_w, across)
+        high, wide = self.window
+        down, across = shifts(index, self.window) if self._knobs.moving_windows else (0, 0)
+        rows = self._functions.cover(h, high, read_h, down)
+        return rows, self._functions.cover(w, wide, read_w, across)
 
 
-def shifts(index: int, window: int) -> tuple[int, int]:
+def window_of(prior: Prior, knobs: ElasticKnobs) -> tuple[int, int]:
+    """(a, b) of a window; no side is longer than what the network reads."""
+    side = knobs.patch_size or max(1, min(prior.latent_size) // 2)
+    high, wide = (min(side, read) for read in prior.latent_size)
+    return high, wide
+
+
+def shifts(index: int, window: tuple[int, int]) -> tuple[int, int]:
     """Where the windows of a step begin; over the steps, all places come about equally often."""
     generator = torch.Generator().manual_seed(index)
-    down, across = torch.randint(window, (2,), generator=generator).tolist()
+    down, across = (int(torch.randint(side, (), generator=generator)) for side in window)
     return down, across

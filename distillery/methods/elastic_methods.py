@@ -10,11 +10,12 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.methods import upscale
-from distillery.methods.any_size import ElasticFunctions, Wanted
-from distillery.methods.elastic import Background, Elastic, ElasticKnobs
+from distillery.methods.any_size import ElasticFunctions, Wanted, pixels_per_cell, resized
+from distillery.methods.elastic import Elastic, ElasticKnobs
 from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, fresh_noise, steered
 from distillery.methods.multidiffusion import ViewKnobs, multidiffusion
-from distillery.methods.reference_cells import reference_size
+from distillery.methods.reference_cells import inside_trained, reference_size
+from distillery.methods.reference_frame import Frame
 from distillery.models.prior import Prior, guided_noise
 
 METHODS = ("direct", "upscale", "multidiffusion", "elastic")
@@ -72,15 +73,15 @@ class Task:
         shape = (self.prior.latent_channels, *size)
         return fresh_noise(shape, self.seeds, device=self.prior.device)
 
-    def guided(self) -> Predict:
-        """Plain guidance, of latents of any size."""
-        wanted = self.wanted
+    def guided(self, size: tuple[int, int]) -> Predict:
+        """Plain guidance, of latents of `size`, (h, w)."""
+        wanted, (down, across) = self.wanted, pixels_per_cell(self.prior)
         return guided_noise(
             self.prior,
             text=wanted.text,
             uncond=wanted.uncond,
             guidance_scale=wanted.guidance_scale,
-            controls=wanted.controls,
+            controls=[resized(c, (size[0] * down, size[1] * across)) for c in wanted.controls],
         )
 
 
@@ -98,8 +99,13 @@ def begin(name: str, task: Task) -> Beginning:
     return _BEGINNINGS[name](task)
 
 
+def first_step(strength: float, steps: int) -> int:
+    """The index of the first step where only the last part `strength` of the way is drawn."""
+    return steps - round(strength * steps)
+
+
 def _direct(task: Task) -> Beginning:
-    return Beginning(task.guided(), task.noise(task.wanted.size)(BEGINNING))
+    return Beginning(task.guided(task.wanted.size), task.noise(task.wanted.size)(BEGINNING))
 
 
 def _upscale(task: Task) -> Beginning:
@@ -107,14 +113,15 @@ def _upscale(task: Task) -> Beginning:
     size = reference_size(task.prior, task.wanted.size)
     timesteps, alphas_cumprod = task.timesteps, task.prior.alphas_cumprod
     small = task.noise(size)(BEGINNING)
-    for step in steered(task.guided(), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod):
+    for step in steered(
+        task.guided(size), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod
+    ):
         small = step.xt
-    steps = len(task.timesteps) - 1
-    start = steps - round(task.knobs.strength * steps)
+    start = first_step(task.knobs.strength, len(task.timesteps) - 1)
     x0 = upscale.enlarged(task.prior, small, task.wanted.size)
     eps = task.noise(task.wanted.size)(BEGINNING)
     xt = upscale.noised(x0, eps, start, timesteps=timesteps, alphas_cumprod=alphas_cumprod)
-    return Beginning(task.guided(), xt, start)
+    return Beginning(task.guided(task.wanted.size), xt, start)
 
 
 def _multidiffusion(task: Task) -> Beginning:
@@ -124,7 +131,6 @@ def _multidiffusion(task: Task) -> Beginning:
 
 def _elastic(task: Task) -> Beginning:
     noise = task.noise(task.wanted.size)
-    padded = task.knobs.elastic.reference == "padded"
     elastic = Elastic(
         task.prior,
         task.functions,
@@ -132,19 +138,20 @@ def _elastic(task: Task) -> Beginning:
         task.knobs.elastic,
         timesteps=task.timesteps,
         noise=noise,
-        background=_background(task) if padded else None,
+        frame=_frame(task) if task.knobs.elastic.reference == "padded" else None,
         local=task.local,
     )
     return Beginning(elastic.predict, noise(BEGINNING), change=elastic.change)
 
 
-def _background(task: Task) -> Background:
-    """One colour, encoded once, and noise for it at every step."""
+def _frame(task: Task) -> Frame:
+    """Of a colour that each picture's seed chooses."""
     prior = task.prior
-    generator = torch.Generator().manual_seed(task.seeds[0])
-    colour = 2 * torch.rand(1, 3, 1, 1, generator=generator) - 1
-    image = colour.expand(-1, -1, *prior.image_size).to(prior.device)
-    return Background(prior.encode(image), task.noise(prior.latent_size))
+    generators = [torch.Generator().manual_seed(seed) for seed in task.seeds]
+    colours = torch.stack([2 * torch.rand(3, 1, 1, generator=one) - 1 for one in generators])
+    images = colours.expand(-1, -1, *prior.image_size).to(prior.device)
+    size = inside_trained(task.wanted.size, prior.latent_size)
+    return Frame(size, prior.encode(images), task.noise(prior.latent_size))
 
 
 _BEGINNINGS: Mapping[str, Callable[[Task], Beginning]] = {

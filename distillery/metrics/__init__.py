@@ -1,1 +1,1 @@
-"""How good a picture is: CLIP score, likeness to the source, the judge of toybox pictures."""
+"""How good a picture is: CLIP score, likeness to the source, and what judge and counter see."""

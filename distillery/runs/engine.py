@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sys
 import textwrap
 import time
 from collections.abc import Mapping, Sequence
@@ -61,9 +62,17 @@ def carry_out(run: Run, settings: RunSettings, *, out: Path, extras: Extras = NO
     checkpoint = checkpoint_path(place.unfinished, run.ingredients)
     # A run of other settings is not lost to this one; it is refused.
     found = {path: load_checkpoint(path, settings) for path in checkpoints_in(place.unfinished)}
+    if found.get(checkpoint) is None:
+        _say(run.foreword())
     figures = _follow(run, settings, place, checkpoint, found.get(checkpoint), extras)
     _finish(run, figures, settings, place, extras)
+    _say(run.afterword())
     return place
+
+
+def _say(words: str) -> None:
+    if words:
+        print(words, file=sys.stderr)
 
 
 def _follow(

@@ -39,6 +39,11 @@ KINDS = {
         "distillery.runs.strokes",
         "Turn a stroke painting and a prompt into a picture that keeps the painting's layout.",
     ),
+    "elastic": Entry(
+        "distillery.runs.elastic_settings.ElasticSettings",
+        "distillery.runs.elastic",
+        "Draw a picture of any size with a model that was trained for one.",
+    ),
 }
 
 

@@ -80,6 +80,14 @@ class Run(ABC):
     def products(self) -> dict[str, bytes]:
         """File name -> content, once the last step is done; `PICTURE` is the result itself."""
 
+    def foreword(self) -> str:
+        """What the terminal says before the first step, for example what a long run will cost."""
+        return ""
+
+    def afterword(self) -> str:
+        """What the terminal says once all is done."""
+        return ""
+
     def film(self, frames: Sequence[Image.Image]) -> list[Image.Image]:
         """The pictures of the making, from the frames that were kept on the way."""
         return list(frames)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from distillery.course.call_case import CallCase
+from distillery.course.call_case import CALLS, CallCase
 from distillery.course.case import Form, Words
 from distillery.course.observe import (
     Observation,
@@ -68,7 +68,8 @@ class ValueCase(CallCase):
             if kind != f"tuple of {len(result)} tensors":
                 raise UnreadableError
             facts["shape"] = list(result.shape[1:])  # of each of them
-        facts |= picked(reported, "changed", "calls", "lora_calls", "loss_calls", "told", "graph")
+        networks = ("calls", "lora_calls", *CALLS.values())
+        facts |= picked(reported, "changed", *networks, "told", "graph")
         again, earlier = tensors.get("again"), tensors.get("earlier")
         repeatable = same_bits(result, again)
         facts["kept"] = not repeatable and again is not None and same_bits(again, earlier)

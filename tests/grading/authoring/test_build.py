@@ -79,14 +79,14 @@ def test_nothing_a_student_receives_holds_an_answer(small_course):
 
 def test_the_checks_are_small():
     sizes = [path.stat().st_size for path in (ROOT / "data" / "checks").iterdir()]
-    assert sum(sizes) < 3_000_000
+    assert sum(sizes) < 3_500_000
 
 
 def test_no_tensor_of_the_checks_is_stored_twice():
     for path in (ROOT / "data" / "checks").glob("*.safetensors"):
         tensors = list(load(path.read_bytes()).values())
         for one, other in combinations(tensors, 2):
-            assert one.shape != other.shape or not torch.equal(one, other)
+            assert one.dtype != other.dtype or not torch.equal(one, other)
 
 
 def test_a_task_names_the_tasks_that_it_uses():

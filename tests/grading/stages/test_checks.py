@@ -400,6 +400,8 @@ def test_the_picture_draws_target_yours_and_difference(stage, function):
         rows = {
             "kmeans_step": 1,
             "region_bias": 1,
+            "cover": 1,
+            "next_read": 1,
             "straight_through": 4,
             "paint": 4,
             "x0_estimate": 4,

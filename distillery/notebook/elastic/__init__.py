@@ -1,0 +1,8 @@
+"""The widgets of stage 6, one file for each thing that is done with them.
+
+recording   what ElasticDiffusion did, step by step
+panels      pictures side by side over the steps of a run
+viewer      windows and reference of every step, drawn over its picture
+scores      direction and unconditional score of every step, in colours
+sizes       finished pictures by method and size, and how many things are in them
+"""

@@ -135,8 +135,8 @@ def loss_at(step: int, prior: StableDiffusionPrior, scenes: list[Scenes]) -> dic
     return weighted_error(predicted, eps, min_snr(prior.alphas_cumprod, t))
 
 
-def train(*, build: Path, models: Path) -> None:
-    """Train the adapter and write `models/tiny-sd-any-size`."""
+def train(*, build: Path, models: Path) -> Path:
+    """Train the adapter, write it to `build/tiny-sd-any-size` and return that folder."""
     torch.manual_seed(SEED)
     prior = load_prior(models / "tiny-sd", device=loop.device())
     assert isinstance(prior, StableDiffusionPrior)
@@ -157,4 +157,6 @@ def train(*, build: Path, models: Path) -> None:
     )
     for factor, average in zip(factors, best, strict=True):
         factor.data.copy_(average)
-    save(prior, models / "tiny-sd-any-size")
+    folder = build / "tiny-sd-any-size"
+    save(prior, folder)
+    return folder

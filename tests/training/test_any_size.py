@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from distillery.models.load import load_prior
+from distillery.core.files import REPOSITORY
+from distillery.models.load import load_lora, load_prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.toybox import draw, held_out
-from training import tiny_sd_any_size
+from training import measure_any_size, tiny_sd_any_size
 from training.data import to_images
-from training.tiny_sd_two_things import new_adapter
 
 
 @pytest.fixture(scope="module")
@@ -90,8 +91,37 @@ def test_a_batch_is_of_all_sizes_and_most_windows_have_no_caption(prior):
     assert all(factors[k].thing in text for k, text in said)
 
 
-def test_the_adapter_fits_in_three_megabytes():
-    prior = load_prior("tiny-sd", device="cpu")
-    assert isinstance(prior, StableDiffusionPrior)
-    factors = new_adapter(prior, rank=tiny_sd_any_size.RANK)
-    assert 2 * sum(factor.numel() for factor in factors) <= 2.95e6
+def test_a_trained_adapter_is_small_and_loads_and_at_scale_0_changes_nothing(
+    prior, tmp_path, monkeypatch
+):
+    few = tuple(replace(size, scenes=2) for size in tiny_sd_any_size.SIZES)
+    monkeypatch.setattr(tiny_sd_any_size, "SIZES", few)
+    monkeypatch.setattr(tiny_sd_any_size, "BATCH", 2)
+    monkeypatch.setattr(tiny_sd_any_size, "STEPS", 2)
+
+    folder = tiny_sd_any_size.train(build=tmp_path, models=REPOSITORY / "data" / "models")
+
+    assert sum(file.stat().st_size for file in folder.iterdir()) <= 3e6
+    xt = torch.randn(2, 4, 16, 24, generator=torch.Generator().manual_seed(0))
+    t, nothing = torch.tensor([600, 90]), prior.embed(["", ""])
+    (base,) = prior.predict_noise(xt, t, nothing)
+    for scale, far in ((0.0, False), (1.0, True)):
+        loaded = load_prior("tiny-sd", device="cpu")
+        load_lora(loaded, str(folder), scale=scale)
+        (eps,) = loaded.predict_noise(xt, t, nothing)
+        assert ((eps - base).abs().max() > 1e-4) == far
+
+
+def test_windows_for_measuring_are_new_and_their_error_is_that_of_the_noise(prior):
+    x0 = measure_any_size.fresh_windows(prior, (64, 128), 3)
+    assert x0.shape == (3, 4, 16, 16)
+    assert torch.equal(x0, measure_any_size.fresh_windows(prior, (64, 128), 3))
+
+    # One that finds no noise errs by all of it.
+    blind = SimpleNamespace(
+        alpha_bar=prior.alpha_bar, embed=prior.embed, predict_noise=lambda xt, *_: (0 * xt,)
+    )
+    assert measure_any_size.noise_error(blind, x0, 300) == pytest.approx(np.ones(3), abs=0.15)
+    known = measure_any_size.noise_error(prior, x0, 300)
+    assert known.shape == (3,)
+    assert (known < 0.5).all()

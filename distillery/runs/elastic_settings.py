@@ -18,7 +18,6 @@ from distillery.core.settings import (
     Real,
     Switch,
     Text,
-    Truth,
     Whole,
     by_model,
     setting,
@@ -163,6 +162,12 @@ class ElasticSettings(Declared):
     low_vram: bool = setting(
         False, Switch(), "need less memory, and more time: one view at a time, decoded in tiles"
     )
+    tiled_decoder: bool = setting(
+        None,
+        Switch(),
+        "decode a tile at a time, for memory that does not grow with the picture",
+        by_default="as low_vram",
+    )
     pca: bool = setting(
         False, Switch(), "also pictures of the scores at every step, pca.png and pca/"
     )
@@ -184,7 +189,7 @@ class ElasticSettings(Declared):
     )
     count: int = setting(1, Whole(1, 100), "pictures, of this seed and the next ones")
     frames: bool = setting(
-        False, Truth(), "also a sheet of the pictures over the steps, frames.png"
+        False, Switch(), "also a sheet of the pictures over the steps, frames.png"
     )
     implementation: str = setting(
         "guidance",
@@ -214,7 +219,9 @@ class ElasticSettings(Declared):
         if self.rrg_init_weight is not None:
             self._refuse_two_weights()
             del suitable["rrg_weight"]
-        self.fill_in(**suitable, view_batch_size=1 if self.low_vram else 16)
+        self.fill_in(
+            **suitable, view_batch_size=1 if self.low_vram else 16, tiled_decoder=self.low_vram
+        )
         self._fill_in_lora()
         self.check()
         self._check_aspect()

@@ -26,6 +26,7 @@ from distillery.course.submission_pictures import (
     Thresholds,
     load_hand_in,
     load_thresholds,
+    thresholds_for,
     share_of,
 )
 from distillery.metrics.clip_score import ClipScorer
@@ -76,7 +77,8 @@ def grade_pictures(
     hand_in = load_hand_in(stage.folder)
     submitted = open_pictures(folder, hand_in)
     scorer = scoring.scorer.id if scoring.scorer else hand_in.scorer
-    thresholds = _thresholds(scorer, scoring)
+    known = load_thresholds() if scoring.thresholds is None else scoring.thresholds
+    thresholds = thresholds_for(known, scorer, hand_in.size)
     task = f"{stage.module}.pictures"
     worth = rules.worth(task)
     reported, problem = _reported(folder, hand_in, submitted)
@@ -101,13 +103,6 @@ def grade_pictures(
         share = 0.0
     outcome = "right" if share == 1 else "wrong"
     return Verdict(task, round(worth * share, 4), worth, outcome, tuple(lines)), flags
-
-
-def _thresholds(scorer: str, scoring: Scoring) -> Thresholds:
-    thresholds = load_thresholds() if scoring.thresholds is None else scoring.thresholds
-    if scorer not in thresholds:
-        raise CourseError(f"data/thresholds.yaml has no thresholds for {scorer!r}; add them.")
-    return thresholds[scorer]
 
 
 def _reported(

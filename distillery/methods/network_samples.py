@@ -81,23 +81,6 @@ def _along(side: int, read: int, window: int, shift: int) -> int:
     return 1 if side <= read else 1 + len(range(shift or window, side, window))
 
 
-def published_samples(size: Size, trained: Size, *, rounds: int, repaint: bool, steps: int) -> int:
-    """What the published ElasticDiffusion asks for one picture.
-
-    2 (R + 1) + V samples each step, R rounds of resampling and V windows of half the trained side;
-    and 2 + V more where a step is taken again. Its presets have 50 steps, R = 7 at 1:2 and 10 at
-    twice the size, and take all steps but the last one again.
-
-    Args:
-        size: (h, w) of the picture's latents.
-        rounds: R.
-        repaint: whether steps are taken again.
-    """
-    half = max(1, min(trained) // 2)
-    views = prod(_along(side, read, half, 0) for side, read in zip(size, trained, strict=True))
-    return steps * (2 * (rounds + 1) + views) + (2 + views) * repaint * (steps - 1)
-
-
 def _area(size: Sequence[int], trained: Sequence[int]) -> float:
     return size[0] * size[1] / (trained[0] * trained[1])
 

@@ -15,6 +15,7 @@ from distillery.methods.score_pca import rgb_components
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 WIDE = 9.6  # inches of a figure
 GAP, ABOVE, LEFT = 0.06, 0.36, 1.0  # inches between tiles, for their titles, and for names of rows
@@ -98,7 +99,9 @@ def windows_over(
 
     views = [(row, column) for row in rows.tolist() for column in columns.tolist()]
     figure = pyplot.figure(figsize=(WIDE, 1.15 * WIDE / len(numbers)), layout="constrained")
-    for axes, number in zip(figure.subplots(1, len(numbers), squeeze=False)[0], numbers, strict=True):
+    for axes, number in zip(
+        figure.subplots(1, len(numbers), squeeze=False)[0], numbers, strict=True
+    ):
         (top, bottom, *high), (left, right, *wide) = views[number]
         shown = 0.35 * (image + 1) - 1
         its = (..., slice(top * cell, bottom * cell), slice(left * cell, right * cell))
@@ -113,12 +116,14 @@ def windows_over(
     return figure
 
 
-def _frame(rows: Sequence[int], columns: Sequence[int], cell: int, **style: object):
-    from matplotlib.patches import Rectangle
+def _frame(
+    rows: Sequence[int], columns: Sequence[int], cell: int, *, color: str, linewidth: float
+) -> Rectangle:
+    from matplotlib import patches
 
     corner = columns[0] * cell - 0.5, rows[0] * cell - 0.5
     size = (columns[1] - columns[0]) * cell, (rows[1] - rows[0]) * cell
-    return Rectangle(corner, *size, fill=False, **style)
+    return patches.Rectangle(corner, *size, fill=False, color=color, linewidth=linewidth)
 
 
 def reads_drawn(named: Mapping[str, Tensor], owner: Tensor, *, side: int) -> Figure:
@@ -144,7 +149,10 @@ def reads_drawn(named: Mapping[str, Tensor], owner: Tensor, *, side: int) -> Fig
         kind[reads.flatten()] = 2
         kind[reads[0].flatten()] = 1
         axes.imshow(
-            kind.view(h, w)[:side, :side].numpy(), cmap=ListedColormap([NEVER, FIRST, LATER]), vmin=-0.5, vmax=2.5
+            kind.view(h, w)[:side, :side].numpy(),
+            cmap=ListedColormap([NEVER, FIRST, LATER]),
+            vmin=-0.5,
+            vmax=2.5,
         )
         for row in (owner[1:, 0] != owner[:-1, 0]).nonzero()[:, 0].tolist():
             axes.axhline(row + 0.5, color="white", linewidth=1.2)

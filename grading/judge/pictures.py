@@ -19,15 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from distillery.core.errors import CourseError
 from distillery.course.submission_pictures import (
     EVALUATION,
     HandIn,
     Thresholds,
     load_hand_in,
     load_thresholds,
-    thresholds_for,
     share_of,
+    thresholds_for,
 )
 from distillery.metrics.clip_score import ClipScorer
 from grading.core.records import Flag, Outcome, Verdict

@@ -27,9 +27,9 @@ from distillery.course.submission_pictures import (
     hand_in,
     load_hand_in,
     load_thresholds,
-    thresholds_for,
     picture_name,
     share_of,
+    thresholds_for,
 )
 from distillery.methods.settings import Settings
 from distillery.metrics import evaluate as evaluation

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distillery.core.cli import Arguments
+from distillery.core.cli import Arguments, pair
 from distillery.core.errors import CourseError
 from distillery.core.settings import declared
 from distillery.runs.cli import run_arguments
@@ -54,6 +54,7 @@ def arguments() -> Arguments:
     parser.add_argument(
         "--sd_version", choices=VERSIONS, help="the model by ElasticDiffusion's name for it"
     )
+    parser.add_argument("--size", type=pair, metavar="H,W", help="the same as --height H --width W")
     parser.add_argument("--num_sampled", type=int, dest="count", help="the same as --count")
     parser.add_argument("--outdir", type=Path, dest="out", help="the same as --out")
     return parser
@@ -69,6 +70,8 @@ def flags_from(argv: Sequence[str]) -> dict[str, Any]:
             "--width 128"
         )
     flags["unused"] = unused(flags)
+    if "size" in flags:
+        flags["height"], flags["width"] = flags.pop("size")
     _take_version(parser, flags)
     _take_drop_p(parser, flags)
     return flags

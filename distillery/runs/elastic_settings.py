@@ -163,6 +163,12 @@ class ElasticSettings(Declared):
     low_vram: bool = setting(
         False, Switch(), "need less memory, and more time: one view at a time, decoded in tiles"
     )
+    tiled_decoder: bool = setting(
+        None,
+        Switch(),
+        "decode a tile at a time, for memory that does not grow with the picture",
+        by_default="as low_vram",
+    )
     pca: bool = setting(
         False, Switch(), "also pictures of the scores at every step, pca.png and pca/"
     )
@@ -214,7 +220,9 @@ class ElasticSettings(Declared):
         if self.rrg_init_weight is not None:
             self._refuse_two_weights()
             del suitable["rrg_weight"]
-        self.fill_in(**suitable, view_batch_size=1 if self.low_vram else 16)
+        self.fill_in(
+            **suitable, view_batch_size=1 if self.low_vram else 16, tiled_decoder=self.low_vram
+        )
         self._fill_in_lora()
         self.check()
         self._check_aspect()

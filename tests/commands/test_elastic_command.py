@@ -138,6 +138,7 @@ CHANGES = [
     ({}, {"patch_size": 6}),
     ({}, {"moving_windows": False}),
     ({}, {"reference": "padded"}),
+    ({}, {"tiled_decoder": True}),
     ({"method": "multidiffusion"}, {"stride": 2}),
     ({"method": "multidiffusion"}, {"view_weights": "uniform"}),
     ({"method": "upscale"}, {"strength": 0.8}),
@@ -268,7 +269,7 @@ def test_the_flags_of_the_release_mean_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     published = ["--sd_version", "XL1.0", "--drop_p", "0.7", "--num_sampled", "2"]
-    published += ["--rrg_init_weight", "4000", "--low_vram", "False"]
+    published += ["--rrg_init_weight", "4000", "--low_vram", "False", "--tiled_decoder", "True"]
     words = ["elastic", "--prompt", "a boat", "--print-config", *published]
     words += ["--height", "2048", "--width", "2048", "--outdir", str(tmp_path)]
 
@@ -277,6 +278,7 @@ def test_the_flags_of_the_release_mean_the_same(
     settings = yaml.safe_load(capsys.readouterr().out)
     assert settings["model"] == "sdxl"
     assert (settings["new_p"], settings["count"], settings["low_vram"]) == (0.3, 2, False)
+    assert settings["tiled_decoder"]
     assert (settings["rrg_weight"], settings["rrg_init_weight"]) == (None, 4000.0)
     assert (settings["resampling_steps"], settings["repaint_sampling"]) == (10, True)
 
@@ -327,6 +329,22 @@ def test_a_published_weight_is_the_gradient_of_a_mean() -> None:
     moved = of_a_cell(20.0, (4, 3, 5), alpha_bar_next) * (target - x0)
 
     torch.testing.assert_close(alpha_bar_next**0.5 * moved, -x0.grad)
+
+
+def test_a_size_is_the_height_and_the_width(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["elastic", "--prompt", "a boat", "--size", "72,40", "--print-config"]) == 0
+
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert (settings["height"], settings["width"]) == (72, 40)
+
+
+def test_little_memory_means_one_view_at_a_time_and_tiles_unless_they_are_given() -> None:
+    little = ElasticSettings("a boat", low_vram=True)
+    given = ElasticSettings("a boat", low_vram=True, view_batch_size=4, tiled_decoder=False)
+
+    assert (little.view_batch_size, little.tiled_decoder) == (1, True)
+    assert (given.view_batch_size, given.tiled_decoder) == (4, False)
+    assert not ElasticSettings("a boat").tiled_decoder
 
 
 def test_a_size_that_is_left_out_is_twice_as_wide_as_the_models() -> None:

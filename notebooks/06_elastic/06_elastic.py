@@ -99,7 +99,7 @@ WISHES = [
     Factors("cat", "orange", "on the beach"),
     Factors("car", "blue", "in the desert"),
     Factors("tree", "green", "in the snow"),
-]
+][: 4 if EFFORT == 1 else 2]
 FEW = WISHES[: 3 if EFFORT == 1 else 1]  # for what is expensive
 TIMESTEPS = prior.timesteps(STEPS)
 SCHEDULE = {"timesteps": TIMESTEPS, "alphas_cumprod": prior.alphas_cumprod}
@@ -175,11 +175,11 @@ drawings = torch.cat(
 ).to(prior.device)
 clean = prior.encode(drawings).detach()
 text, uncond = (prior.embed(prompts) for prompts in ([str(wish) for wish in WISHES[:3]], [""] * 3))
-noise = fresh_noise(tuple(clean.shape[1:]), range(3), device=prior.device)(BEGINNING)
+noise = fresh_noise(tuple(clean.shape[1:]), range(len(clean)), device=prior.device)(BEGINNING)
 NOISY = (900, 700, 500, 300)
 directions, unconditional, pictures = {}, {}, to_pil(drawings) + to_pil(drawings)
 for t in NOISY:
-    times = torch.full((3,), t, device=prior.device)
+    times = torch.full((len(clean),), t, device=prior.device)
     xt = add_noise(clean, noise, prior.alpha_bar(times))
     eps_uncond, eps_text = prior.predict_noise(xt, times, uncond, text)
     directions[t], unconditional[t] = eps_text - eps_uncond, eps_uncond
@@ -187,8 +187,8 @@ for t in NOISY:
         pictures += [in_colours(its, drawings.shape[2:]) for its in values]
 show(
     pictures,
-    [*["direction"] * 3, *["unconditional"] * 3],
-    columns=6,
+    [*["direction"] * len(clean), *["unconditional"] * len(clean)],
+    columns=2 * len(clean),
     row_titles=["drawing", *(f"t = {t}" for t in NOISY)],
 )
 
@@ -691,7 +691,7 @@ curves(progress, pull, x_label="progress")
 # pull and without:
 
 # %%
-WEIGHTS = (0.0, 0.3, 1.0)
+WEIGHTS = (0.0, 1.0)
 by_weight = {
     f"weight {weight}": method(
         "elastic", FEW, LARGE, Knobs(elastic=ElasticKnobs(rrg_weight=weight))
@@ -701,7 +701,10 @@ by_weight = {
 at_one_scale(by_weight, {name: counted(images) for name, images in by_weight.items()})
 
 # %% [markdown]
-# **What you should see.** TODO
+# **What you should see.** Above, without a pull, a big thing of the right colour in the right
+# place, and what the windows have added: balloons, flags, wheels. Below, with the whole pull at the
+# beginning, one thing, and the scene behind it is at rest. The thing itself is still *garbled*: it
+# is made of windows that each had another idea. More of this in a moment.
 #
 # ## 8 · MultiDiffusion
 #
@@ -831,7 +834,15 @@ for size_name, (wishes, size) in MANY.items():
         )
 
 # %% [markdown]
-# **What you should see.** TODO
+# **What you should see.** `direct` repeats the thing, and MultiDiffusion repeats it more: each of
+# its views is told the prompt. (For a scene without a thing, a beach four times as wide, that is
+# just right.) `upscale` and elastic have *one* thing where a small picture has it.
+#
+# Elastic is right in layout and wrong in detail. You know why since section 6: what is *here* is
+# the windows' business, and every window has only ever seen whole scenes. `upscale` does not have
+# this problem. It begins with a finished picture, and the network only mends it. It is cheaper,
+# too. A method is worth what it gains over *that*, not over `direct`, and a paper that compares
+# with `direct` alone has not said it.
 #
 # ## 10 · Look inside
 #

@@ -18,7 +18,6 @@ from distillery.core.settings import (
     Real,
     Switch,
     Text,
-    Truth,
     Whole,
     by_model,
     setting,
@@ -190,7 +189,7 @@ class ElasticSettings(Declared):
     )
     count: int = setting(1, Whole(1, 100), "pictures, of this seed and the next ones")
     frames: bool = setting(
-        False, Truth(), "also a sheet of the pictures over the steps, frames.png"
+        False, Switch(), "also a sheet of the pictures over the steps, frames.png"
     )
     implementation: str = setting(
         "guidance",

@@ -26,7 +26,7 @@ from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.models.schedule import scaled_linear_alphas_cumprod
 from distillery.runs import elastic, elastic_run, kind
-from distillery.runs.elastic_settings import ElasticSettings
+from distillery.runs.elastic_settings import ANY_SIZE, ElasticSettings
 from reference import elastic as reference
 
 STEPS = 4
@@ -449,3 +449,36 @@ def test_a_drawing_has_the_aspect_of_its_picture_and_the_picture_is_kept(
     assert "50% of it, left and right, is cut off." in said
     assert not (tmp_path / "a_blue_house" / "control_canny.png").exists()
     assert (tmp_path / "a_blue_house" / "control_depth.png").exists()
+
+
+# The adapter for parts of pictures
+
+
+def test_the_adapter_is_taken_where_it_helps_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ANY_SIZE).mkdir(parents=True)
+    monkeypatch.setattr("distillery.runs.elastic_settings.REPOSITORY", tmp_path)
+
+    with pytest.warns(UserWarning, match="--lora none leaves it out"):
+        assert ElasticSettings("a boat").lora == ANY_SIZE
+    assert ElasticSettings("a boat", lora="none").lora == "none"
+    assert ElasticSettings("a boat", method="multidiffusion").lora == "none"
+    assert ElasticSettings("a boat", model="sdxl").lora == "none"
+
+
+def test_windows_alone_are_asked_with_the_adapter() -> None:
+    its = {"prompt": "a boat", "resampling_steps": 0, "device": "cpu", "steps": 1}
+    plain = ElasticSettings.load(None, **its, lora="none")
+    adapted = replace(plain, lora="data/models/tiny-sd-two-things")
+    prior = elastic.load(plain)
+    before = {name: weight.clone() for name, weight in prior.unet.state_dict().items()}
+
+    one, other = (kind.drawn(elastic, prior, reference, its) for its in (plain, adapted))
+
+    assert (one - other).abs().max() > 0.01
+    assert all(
+        torch.equal(weight, before[name]) for name, weight in prior.unet.state_dict().items()
+    )
+    assert elastic.load_local(prior, plain) is prior
+    assert elastic.load_local(prior, replace(adapted, method="direct")) is prior

@@ -102,12 +102,14 @@ class ElasticSettings(Declared):
         Unless(low=0, high=1),
         "part of the way to the reference that each cell is pulled at the first step (elastic)",
         by_default="depends on the model",
+        follows="rrg_init_weight",
     )
     rrg_init_weight: float | None = setting(
         None,
         Unless(low=0),
         "the same as published, the weight of a mean over all cells; in the place of rrg_weight",
         by_default="none",
+        follows="rrg_weight",
     )
     rrg_stop_t: float = setting(
         0.2, Real(low=0, high=0.99), "last part of the way, which goes without the pull (elastic)"

@@ -61,6 +61,7 @@ class ElasticStudio:
         self.caption = "Press draw to see the picture."
         self._done, self._total, self._began, self._expected = 0, 1, 0.0, 0.0
         self._seconds_a_sample: float | None = None
+        self._waits = False
         picture = next(iter(self.pictures.values()), None)
         size = _first_size(drawer.sizes, picture)
         self._asked = Request(str(PROMPT), size, picture=picture, **drawer.defaults(size))
@@ -192,7 +193,8 @@ class ElasticStudio:
             (box, "elastic-studio"),
         ]:
             widget.add_class(name)
-        for field in self.fields.values():
+        for name, field in self.fields.items():
+            field.add_class(f"elastic-{name.replace('_', '-')}")
             field.observe(lambda change: self._changed(), names="value")
         for word in self.words:
             word.observe(lambda change: self._put_words(), names="value")
@@ -219,7 +221,7 @@ class ElasticStudio:
 
     def _put_name(self, name: str) -> None:
         """A picture of the course is named as its prompt."""
-        if not unknown(name):
+        if not (self._waits or unknown(name)):
             self.fields["prompt"].value = name
 
     def _suit(self) -> None:
@@ -230,12 +232,16 @@ class ElasticStudio:
     def _take(self, picture: Image.Image, name: str) -> None:
         """Hold the drawing to a picture of the reader's."""
         self.pictures[name] = picture
+        self._waits = True  # new options choose the first of them for a moment
         self.fields["picture"].options = list(self.pictures)
         self.fields["picture"].value = name
+        self._waits = False
         self._see()
 
     def _see(self, request: Request | None = None) -> None:
         """Show what the ControlNet would be shown."""
+        if self._waits:
+            return
         request = request or self.request
         warned: list[str] = []
         try:

@@ -234,13 +234,17 @@ def test_a_picture_of_the_course_brings_its_prompt_and_is_seen_as_the_network_do
 
 
 def test_a_picture_of_the_readers_own_is_taken_and_a_broken_one_refused_in_a_sentence():
-    made = studio(pictures=pictures())
+    runs = Runs()
+    made = studio(runs, pictures=pictures())
+    made.fields["picture"].value = "a cat"
+    runs.seen_of.clear()
     picture = Image.new("RGBA", (9, 7), (0, 0, 0, 0))
     message = {"kind": "open", "name": "../mine.png"}
     made.file._heard(made.file.box, message, [to_png_bytes(picture)])
     assert made.fields["picture"].value == "mine.png"
     assert made.request.picture.getpixel((0, 0)) == (255, 255, 255)  # over white
-    assert made.request.prompt == str(PROMPT)
+    assert made.request.prompt == "a cat"
+    assert [request.picture.size for request in runs.seen_of] == [(9, 7)]
     again = Image.new("RGB", (4, 4), "red")
     made.file._heard(made.file.box, message, [to_png_bytes(again)])
     assert made.request.picture.size == (4, 4)

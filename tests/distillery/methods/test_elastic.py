@@ -162,7 +162,7 @@ def closed_form(task: Task, xt: Tensor, index: int) -> Array:
     for which, x in enumerate(xt.double().numpy()):
         eps, pulled_to = eps_and_x0(x, which, knobs.resampling_steps, SCALE)
         x0, x_next = step(x, eps)
-        if knobs.repaint_sampling and index < STEPS - 1:
+        if knobs.repaint_sampling and knobs.resampling_steps > 0 and index < STEPS - 1:
             ratio = a / a_next
             x = math.sqrt(ratio) * x_next + math.sqrt(1 - ratio) * noise[which]
             eps, pulled_to = eps_and_x0(x, which, 0, SCALE / 3)
@@ -198,6 +198,7 @@ def test_every_step_is_its_closed_form(size: tuple[int, int], reference: str) ->
         {"new_p": 0.0},
         {"new_p": 1.0, "resampling_steps": 9},
         {"repaint_sampling": True},
+        {"repaint_sampling": True, "resampling_steps": 0},
         {"moving_windows": False},
         {"rrg_weight": 0.0},
         {"rrg_stop_t": 0.5, "rrg_weight": 1.0},

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
 UNIT = 8  # pixels; every model here draws sides of this many times a whole number
 CONTROLS = ("canny", "depth")
-ANY_SIZE = "data/models/tiny-sd-any-size"  # taught tiny-sd parts of larger pictures
+ANY_SIZE = "build/training/tiny-sd-any-size"  # of `python -m training any-size`, for windows
 NO_LORA = "none"
 MANY = 3  # times the trained area, from which on more rounds are needed
 LONGEST = 8  # of a picture's sides, the longer by the shorter, where there is a small picture of it
@@ -102,12 +102,14 @@ class ElasticSettings(Declared):
         Unless(low=0, high=1),
         "part of the way to the reference that each cell is pulled at the first step (elastic)",
         by_default="depends on the model",
+        follows="rrg_init_weight",
     )
     rrg_init_weight: float | None = setting(
         None,
         Unless(low=0),
         "the same as published, the weight of a mean over all cells; in the place of rrg_weight",
         by_default="none",
+        follows="rrg_weight",
     )
     rrg_stop_t: float = setting(
         0.2, Real(low=0, high=0.99), "last part of the way, which goes without the pull (elastic)"

@@ -17,7 +17,8 @@ from distillery.notebook.widgets import LARGEST_SHEET, image_widget
 INTERVAL = 300  # milliseconds from one step to the next while it plays
 GAP = 4  # pixels between the pictures of a sheet
 ON_SHEET = 5  # steps, at most
-FULL = {"max_width": "100%"}  # nothing sticks out of a small screen
+# Nothing sticks out of a small screen, and no box of it scrolls by itself.
+FULL = {"max_width": "100%", "overflow": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Panels(ABC):
             min=1,
             max=self.count,
             description="step",
-            layout={"flex": "1 1 auto", "width": "auto", "min_width": "0"},
+            layout={"flex": "1 1 240px", "width": "auto", "min_width": "0"},
         )
         w.jslink((self.play, "value"), (self.slider, "value"))
         frame = self.frame(self.count - 1)
@@ -90,7 +91,10 @@ class Panels(ABC):
             for name, image in zip(self.names, self.images, strict=True)
         ]
         row = w.HBox(columns, layout={"flex_flow": "row wrap", "align_items": "flex-start"})
-        steps = w.HBox([self.play, self.slider], layout={"width": "100%", "max_width": "480px"})
+        steps = w.HBox(
+            [self.play, self.slider],
+            layout={"width": "100%", "max_width": "480px", "flex_flow": "row wrap"},
+        )
         self.slider.observe(lambda change: self.show(), names="value")
         box = w.VBox([steps, *self.controls(), row, self.label], layout=FULL)
         box.add_class("elastic-panels")

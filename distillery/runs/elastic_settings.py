@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
 UNIT = 8  # pixels; every model here draws sides of this many times a whole number
 CONTROLS = ("canny", "depth")
-ANY_SIZE = "data/models/tiny-sd-any-size"  # taught tiny-sd parts of larger pictures
+ANY_SIZE = "build/training/tiny-sd-any-size"  # of `python -m training any-size`, for windows
 NO_LORA = "none"
 MANY = 3  # times the trained area, from which on more rounds are needed
 LONGEST = 8  # of a picture's sides, the longer by the shorter, where there is a small picture of it

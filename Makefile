@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test notebooks-full strokes-demo lab notebooks train measure bench lint build clean
+.PHONY: run test notebooks-full strokes-demo elastic-demo lab notebooks train measure bench lint build clean
 
 run: $(READY)  ## distil a gallery with the embedded model
 	$(BIN)/python demo.py --out outputs
@@ -22,6 +22,9 @@ notebooks-full: $(READY)  ## run the notebooks with every step of their long run
 
 strokes-demo: $(READY)  ## paint strokes and see them become a picture, on a page of its own
 	$(BIN)/voila strokes_demo.ipynb
+
+elastic-demo: $(READY)  ## draw pictures of any size, on a page of its own
+	$(BIN)/voila elastic_demo.ipynb
 
 lab: $(READY)  ## open JupyterLab on the course
 	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab notebooks

@@ -28,7 +28,7 @@ class GaussianField(GaussianMixturePrior):
 
     A part of such a picture is such a picture. The prompt "a thing" has a mean and a correlation r
     of its own. A control adds its picture to the mean. `asked` keeps the shapes of the latents of
-    all calls, the branches not counted.
+    all calls, once for each branch.
     """
 
     def __init__(self, latent_size: tuple[int, int]) -> None:
@@ -40,7 +40,7 @@ class GaussianField(GaussianMixturePrior):
     def predict_noise(
         self, xt: Tensor, t: Tensor, *conditions: Condition, controls: Sequence[Control] = ()
     ) -> tuple[Tensor, ...]:
-        self.asked.append(tuple(xt.shape))
+        self.asked += [tuple(xt.shape)] * len(conditions)
         return tuple(self._said(xt, t, condition, controls) for condition in conditions)
 
     def _said(

@@ -146,7 +146,7 @@ def _rooted(settings: PictureSettings) -> PictureSettings:
 
 
 def load_thresholds(path: Path | None = None) -> dict[str, Thresholds]:
-    """Scorer id -> its thresholds.
+    """Scorer id, perhaps with a size, such as "tiny-clip 64x128" -> its thresholds.
 
     Raises:
         CourseError: the file is missing or damaged.
@@ -162,6 +162,23 @@ def load_thresholds(path: Path | None = None) -> dict[str, Thresholds]:
         Real(low=-1, high=1).check(f"half of {scorer}", thresholds.half)
         Real(low=thresholds.half, high=1).check(f"full of {scorer}", thresholds.full)
     return found
+
+
+def thresholds_for(
+    thresholds: Mapping[str, Thresholds], scorer: str, size: tuple[int, int]
+) -> Thresholds:
+    """Those of a scorer for pictures of that height and width.
+
+    A size may have an entry of its own, such as "tiny-clip 64x128": CLIP sees every picture
+    squeezed into a square, and scores wide ones lower.
+
+    Raises:
+        CourseError: the scorer has none.
+    """
+    for name in (f"{scorer} {size[0]}x{size[1]}", scorer):
+        if name in thresholds:
+            return thresholds[name]
+    raise CourseError(f"data/thresholds.yaml has no thresholds for {scorer!r}; add them.")
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -311,7 +328,7 @@ def _prospect(wanted: HandIn, root: Path) -> Prospect:
     scorer = ClipScorer(wanted.scorer, device="cpu")
     shown = [as_shown(load_picture(folder / name)) for name in there]
     mean = fmean(scorer.score(shown, titles))
-    thresholds = load_thresholds()[wanted.scorer]
+    thresholds = thresholds_for(load_thresholds(), wanted.scorer, wanted.size)
     lines.append(
         f"  mean score {mean:.3f} by {wanted.scorer}; from {thresholds.full:g} on it earns all "
         f"points, from {thresholds.half:g} on half."

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_max_pool2d, interpolate
 
 from distillery.models.prior import Condition, Control, Prior, cat
 
@@ -211,7 +211,12 @@ def _cut(
 
 
 def resized(control: Control, size: tuple[int, int]) -> Control:
-    """A control of the whole, (B, 3, H, W) of another size, (H, W) in pixels."""
+    """A control of the whole, (B, 3, H, W) of another size, (H, W) in pixels.
+
+    Edges stay white in a smaller picture, where their mean with what is beside them would be grey.
+    """
     if control.image.shape[-2:] == size:
         return control
+    if control.kind == "canny":
+        return replace(control, image=adaptive_max_pool2d(control.image, size))
     return replace(control, image=interpolate(control.image, size, mode="area"))

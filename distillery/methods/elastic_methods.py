@@ -10,7 +10,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.methods import upscale
-from distillery.methods.any_size import ElasticFunctions, Wanted
+from distillery.methods.any_size import ElasticFunctions, Wanted, pixels_per_cell, resized
 from distillery.methods.elastic import Elastic, ElasticKnobs
 from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, fresh_noise, steered
 from distillery.methods.multidiffusion import ViewKnobs, multidiffusion
@@ -73,15 +73,15 @@ class Task:
         shape = (self.prior.latent_channels, *size)
         return fresh_noise(shape, self.seeds, device=self.prior.device)
 
-    def guided(self) -> Predict:
-        """Plain guidance, of latents of any size."""
-        wanted = self.wanted
+    def guided(self, size: tuple[int, int]) -> Predict:
+        """Plain guidance, of latents of `size`, (h, w)."""
+        wanted, (down, across) = self.wanted, pixels_per_cell(self.prior)
         return guided_noise(
             self.prior,
             text=wanted.text,
             uncond=wanted.uncond,
             guidance_scale=wanted.guidance_scale,
-            controls=wanted.controls,
+            controls=[resized(c, (size[0] * down, size[1] * across)) for c in wanted.controls],
         )
 
 
@@ -99,23 +99,34 @@ def begin(name: str, task: Task) -> Beginning:
     return _BEGINNINGS[name](task)
 
 
+def first_step(strength: float, steps: int) -> int:
+    """The index of the first step where only the last part `strength` of the way is drawn."""
+    return steps - round(strength * steps)
+
+
 def _direct(task: Task) -> Beginning:
-    return Beginning(task.guided(), task.noise(task.wanted.size)(BEGINNING))
+    return Beginning(task.guided(task.wanted.size), task.noise(task.wanted.size)(BEGINNING))
 
 
 def _upscale(task: Task) -> Beginning:
-    """The small picture is drawn here, before the first step."""
+    xt, start = _enlarged(task, task.knobs.strength)
+    return Beginning(task.guided(task.wanted.size), xt, start)
+
+
+def _enlarged(task: Task, strength: float) -> tuple[Tensor, int]:
+    """The small picture, drawn here, enlarged and noised for the step whose index is beside it."""
     size = reference_size(task.prior, task.wanted.size)
     timesteps, alphas_cumprod = task.timesteps, task.prior.alphas_cumprod
     small = task.noise(size)(BEGINNING)
-    for step in steered(task.guided(), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod):
+    for step in steered(
+        task.guided(size), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod
+    ):
         small = step.xt
-    steps = len(task.timesteps) - 1
-    start = steps - round(task.knobs.strength * steps)
+    start = first_step(strength, len(task.timesteps) - 1)
     x0 = upscale.enlarged(task.prior, small, task.wanted.size)
     eps = task.noise(task.wanted.size)(BEGINNING)
     xt = upscale.noised(x0, eps, start, timesteps=timesteps, alphas_cumprod=alphas_cumprod)
-    return Beginning(task.guided(), xt, start)
+    return xt, start
 
 
 def _multidiffusion(task: Task) -> Beginning:
@@ -124,7 +135,7 @@ def _multidiffusion(task: Task) -> Beginning:
 
 
 def _elastic(task: Task) -> Beginning:
-    noise = task.noise(task.wanted.size)
+    noise, strength = task.noise(task.wanted.size), task.knobs.elastic.strength
     elastic = Elastic(
         task.prior,
         task.functions,
@@ -135,7 +146,10 @@ def _elastic(task: Task) -> Beginning:
         frame=_frame(task) if task.knobs.elastic.reference == "padded" else None,
         local=task.local,
     )
-    return Beginning(elastic.predict, noise(BEGINNING), change=elastic.change)
+    if strength == 1 or elastic.is_whole:
+        return Beginning(elastic.predict, noise(BEGINNING), change=elastic.change)
+    xt, start = _enlarged(task, strength)
+    return Beginning(elastic.predict, xt, start, elastic.change)
 
 
 def _frame(task: Task) -> Frame:

@@ -28,6 +28,11 @@ class ViewKnobs:
     gaussian: bool = True
 
 
+def stride_of(prior: Prior, knobs: ViewKnobs) -> int:
+    """Cells from one view to the next."""
+    return knobs.stride or max(1, min(prior.latent_size) // 2)
+
+
 def starts(side: int, view: int, stride: int) -> Tensor:
     """Where views of `view` cells begin along a side, int64 (K,); the last one ends with it."""
     if side <= view:
@@ -55,7 +60,7 @@ def multidiffusion(
 ) -> Predict:
     """The weighted mean of the guided noise of all views."""
     a, b = (min(pair) for pair in zip(wanted.size, prior.latent_size, strict=True))
-    stride = knobs.stride or max(1, min(prior.latent_size) // 2)
+    stride = stride_of(prior, knobs)
     weights = view_weights((a, b), gaussian=knobs.gaussian).to(prior.device)
     corners = [
         Corner(top, left)

@@ -113,7 +113,7 @@ TINY_SETTINGS: dict[str, dict[str, Any]] = {
         "rrg_weight": 1.0,
         "cosine_scale": 3.0,
         "repaint_sampling": False,
-        "controlnet_conditioning_scale": 0.5,
+        "controlnet_conditioning_scale": 0.8,
     },
     "initial_grid": {"guidance_scale": 4.0, "steps": 30},
     "pixelart": {  # tuned on tiny-sdxl

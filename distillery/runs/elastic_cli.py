@@ -8,20 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distillery.core.cli import Arguments
+from distillery.core.cli import Arguments, pair
+from distillery.core.errors import CourseError
 from distillery.core.settings import declared
 from distillery.runs.cli import run_arguments
-from distillery.runs.elastic_settings import ElasticSettings
+from distillery.runs.elastic_settings import VERSIONS, ElasticSettings, new_part
 from distillery.runs.registry import KINDS
 
-# Versions by the names of ElasticDiffusion: the preset, and what of it is another one.
-VERSIONS = {
-    "1.4": ("sd15", "the same network as 1.4, trained longer"),
-    "1.5": ("sd15", ""),
-    "2.0": ("sd21-base", "the same network as 2.0, trained longer"),
-    "2.1": ("sd21-base", ""),
-    "XL1.0": ("sdxl", ""),
-}
 OF_VIEWS = {"view_batch_size"}
 OF_METHODS = {
     "direct": {"pca"},
@@ -61,6 +54,7 @@ def arguments() -> Arguments:
     parser.add_argument(
         "--sd_version", choices=VERSIONS, help="the model by ElasticDiffusion's name for it"
     )
+    parser.add_argument("--size", type=pair, metavar="H,W", help="the same as --height H --width W")
     parser.add_argument("--num_sampled", type=int, dest="count", help="the same as --count")
     parser.add_argument("--outdir", type=Path, dest="out", help="the same as --out")
     return parser
@@ -76,6 +70,8 @@ def flags_from(argv: Sequence[str]) -> dict[str, Any]:
             "--width 128"
         )
     flags["unused"] = unused(flags)
+    if "size" in flags:
+        flags["height"], flags["width"] = flags.pop("size")
     _take_version(parser, flags)
     _take_drop_p(parser, flags)
     return flags
@@ -95,12 +91,10 @@ def _take_version(parser: argparse.ArgumentParser, flags: dict[str, Any]) -> Non
 def _take_drop_p(parser: argparse.ArgumentParser, flags: dict[str, Any]) -> None:
     if "drop_p" not in flags:
         return
-    drop_p = flags.pop("drop_p")
-    if not 0 <= drop_p <= 1:
-        parser.error(f"drop_p must be from 0 to 1; it is {drop_p:g}")
-    new_p = round(1 - drop_p, 12)  # 0.3 of 0.7, and not 0.30000000000000004
-    if abs(flags.setdefault("new_p", new_p) - new_p) > 1e-9:
-        parser.error(f"drop_p is 1 - new_p; {drop_p:g} and {flags['new_p']:g} are not: give one")
+    try:
+        flags["new_p"] = new_part(flags.pop("drop_p"), flags.get("new_p"))
+    except CourseError as error:
+        parser.error(str(error).removesuffix("."))
 
 
 def unused(flags: Mapping[str, Any]) -> str:

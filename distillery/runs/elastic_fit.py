@@ -1,11 +1,14 @@
-"""How the settings of a picture of any size fit a model: what is refused, and what is only said."""
+"""How the settings of a picture of any size fit a model: what is refused, what is only said."""
 
 from __future__ import annotations
 
 import warnings
 from math import ceil
 
+import torch
+
 from distillery.core.errors import CourseError
+from distillery.methods.any_size import ElasticFunctions
 from distillery.methods.guided_ddim import level
 from distillery.methods.published_weight import of_a_cell
 from distillery.methods.reference_cells import cells, inside_trained, reference_size
@@ -110,6 +113,25 @@ def _check_rounds(prior: Prior, settings: ElasticSettings, size: Size) -> None:
             f"a cell of the reference has up to {others} others to read, for which {enough} "
             f"rounds are plenty; most of the {settings.resampling_steps} read some again."
         )
+
+
+def call_once(functions: ElasticFunctions, settings: ElasticSettings) -> None:
+    """Call what the method will call later on, so that a stub speaks before anything long."""
+    xt, cell = torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 1, 1)
+    zero, owner = torch.tensor([0]), torch.zeros(2, 3, dtype=torch.int64)
+    if settings.method == "multidiffusion":
+        functions.merge_views(xt[None], zero, zero, torch.ones(2, 3), (2, 3))
+    if settings.method == "elastic":
+        functions.elastic_eps(xt, xt, xt, 1.0)
+        functions.cover(3, 1, 2, 0)
+        one_window = (torch.tensor([[0, 2, 0, 2]]), torch.tensor([[0, 3, 0, 3]]))
+        functions.local_score(lambda views: views, xt, *one_window)
+        functions.from_reference(lambda small: small, xt, zero[None, None], owner)
+        if settings.resampling_steps:
+            used, chance = torch.zeros(6, dtype=torch.bool), torch.zeros(1, 1)
+            group = torch.tensor([[[0, 1]]])
+            functions.next_read(group, group[..., 0], used, 1.0, chance, torch.zeros(1, 1, 2))
+        functions.reduced_resolution_guidance(xt, cell, owner, 1.0, 0.0, 0.2, 3.0)
 
 
 def _say(words: str) -> None:

@@ -15,11 +15,12 @@ from torch import Tensor
 from distillery.core.images import to_png_bytes
 from distillery.methods import elastic_methods
 from distillery.methods.any_size import ElasticFunctions, Wanted
-from distillery.methods.elastic_cost import CountedPrior, network_samples, table
 from distillery.methods.guided_ddim import steered
+from distillery.methods.network_samples import CountedPrior, network_samples, table
+from distillery.methods.tiled_decode import decode_in_tiles
 from distillery.models.prior import Control, Prior
 from distillery.runs.control_picture import controls_for
-from distillery.runs.elastic_fit import cell_weight, check_fit, drawn_size
+from distillery.runs.elastic_fit import call_once, cell_weight, check_fit, drawn_size
 from distillery.runs.elastic_settings import ElasticSettings
 from distillery.runs.frame_sheet import sheet
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
@@ -64,6 +65,7 @@ class ElasticRun(Run):
         drawn = drawn_size(prior, settings)
         size = prior.latent_size_of(drawn)
         check_fit(prior, settings, size)
+        call_once(cast(ElasticFunctions, functions), settings)
         controls = controls_for(prior, settings, condition, drawn)
         self._kept = {
             f"control_{one.kind}.png": to_png_bytes(2 * one.image - 1) for one in controls
@@ -123,7 +125,10 @@ class ElasticRun(Run):
 
     def images(self) -> Tensor:
         """The estimates of the finished pictures, (B, 3, H, W); after the last step, these."""
-        images = self._prior.decode(self.latents)
+        if self._settings.tiled_decoder:
+            images = decode_in_tiles(self._prior, self.latents)
+        else:
+            images = self._prior.decode(self.latents)
         high, wide = self._settings.height, self._settings.width
         top, left = (images.shape[-2] - high) // 2, (images.shape[-1] - wide) // 2
         return images[..., top : top + high, left : left + wide]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import CourseError
-from distillery.core.files import REPOSITORY
 from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
@@ -18,7 +16,6 @@ from distillery.core.settings import (
     Real,
     Switch,
     Text,
-    Truth,
     Whole,
     by_model,
     setting,
@@ -31,12 +28,19 @@ if TYPE_CHECKING:
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
 UNIT = 8  # pixels; every model here draws sides of this many times a whole number
 CONTROLS = ("canny", "depth")
-ANY_SIZE = "data/models/tiny-sd-any-size"  # taught tiny-sd parts of larger pictures
 NO_LORA = "none"
 MANY = 3  # times the trained area, from which on more rounds are needed
 LONGEST = 8  # of a picture's sides, the longer by the shorter, where there is a small picture of it
 # Methods of a small picture: in a narrower one there is no room for a thing.
 OF_A_REFERENCE = ("elastic", "upscale")
+# Versions by the names of ElasticDiffusion: the preset, and what of it is another one.
+VERSIONS = {
+    "1.4": ("sd15", "the same network as 1.4, trained longer"),
+    "1.5": ("sd15", ""),
+    "2.0": ("sd21-base", "the same network as 2.0, trained longer"),
+    "2.1": ("sd21-base", ""),
+    "XL1.0": ("sdxl", ""),
+}
 
 
 @dataclass(frozen=True)
@@ -95,12 +99,14 @@ class ElasticSettings(Declared):
         Unless(low=0, high=1),
         "part of the way to the reference that each cell is pulled at the first step (elastic)",
         by_default="depends on the model",
+        follows="rrg_init_weight",
     )
     rrg_init_weight: float | None = setting(
         None,
         Unless(low=0),
         "the same as published, the weight of a mean over all cells; in the place of rrg_weight",
         by_default="none",
+        follows="rrg_weight",
     )
     rrg_stop_t: float = setting(
         0.2, Real(low=0, high=0.99), "last part of the way, which goes without the pull (elastic)"
@@ -155,6 +161,12 @@ class ElasticSettings(Declared):
     low_vram: bool = setting(
         False, Switch(), "need less memory, and more time: one view at a time, decoded in tiles"
     )
+    tiled_decoder: bool = setting(
+        None,
+        Switch(),
+        "decode a tile at a time, for memory that does not grow with the picture",
+        by_default="as low_vram",
+    )
     pca: bool = setting(
         False, Switch(), "also pictures of the scores at every step, pca.png and pca/"
     )
@@ -165,18 +177,16 @@ class ElasticSettings(Declared):
         by_default="tiny-sd; tiny-sdxl with a condition_image",
     )
     lora: str = setting(
-        None,
+        NO_LORA,
         Text(),
-        "LoRA weights that the windows alone ask: a file, a folder or a hub id; none leaves them "
-        "out",
-        by_default=f"none; {ANY_SIZE} where it is there, for elastic and tiny-sd",
+        "LoRA weights that the windows alone ask: a file, a folder or a hub id (elastic)",
     )
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
     )
     count: int = setting(1, Whole(1, 100), "pictures, of this seed and the next ones")
     frames: bool = setting(
-        False, Truth(), "also a sheet of the pictures over the steps, frames.png"
+        False, Switch(), "also a sheet of the pictures over the steps, frames.png"
     )
     implementation: str = setting(
         "guidance",
@@ -206,8 +216,9 @@ class ElasticSettings(Declared):
         if self.rrg_init_weight is not None:
             self._refuse_two_weights()
             del suitable["rrg_weight"]
-        self.fill_in(**suitable, view_batch_size=1 if self.low_vram else 16)
-        self._fill_in_lora()
+        self.fill_in(
+            **suitable, view_batch_size=1 if self.low_vram else 16, tiled_decoder=self.low_vram
+        )
         self.check()
         self._check_aspect()
         self._check_steps()
@@ -225,20 +236,14 @@ class ElasticSettings(Declared):
             if getattr(self, name) is not None:
                 self.check(name)
         if self.condition_image and None in (self.height, self.width):
-            high, wide = like(self.condition_image, self.height, self.width, side)
+            from distillery.core.images import read_any
+            from distillery.runs.painting_file import check_pixels
+
+            check_pixels(Path(self.condition_image))
+            picture = read_any(Path(self.condition_image))
+            high, wide = like(picture.size, self.height, self.width, side)
         self.fill_in(height=high, width=wide)
         self.check("height", "width")
-
-    def _fill_in_lora(self) -> None:
-        """Take the adapter for parts of pictures where it helps, and say so."""
-        helps = self.method == "elastic" and self.model == "tiny-sd"
-        helps = helps and (REPOSITORY / ANY_SIZE).is_dir()
-        if self.fill_in(lora=ANY_SIZE if helps else NO_LORA) and helps:
-            warnings.warn(
-                f"the windows are asked with {ANY_SIZE}, which was taught parts of larger "
-                "pictures; --lora none leaves it out.",
-                stacklevel=4,
-            )
 
     def _refuse_two_weights(self) -> None:
         if self.rrg_weight is not None:
@@ -307,23 +312,32 @@ class ElasticSettings(Declared):
         return self.prompt
 
 
-def like(path: str, height: int | None, width: int | None, side: int) -> tuple[int, int]:
-    """Height and width of the aspect of a picture, about twice what `side` squared is.
+def like(
+    picture: tuple[int, int], height: int | None, width: int | None, side: int
+) -> tuple[int, int]:
+    """Height and width of the aspect of a picture, of about twice the area of `side` squared.
 
     Args:
+        picture: its width and height, as PIL gives them.
         height: that was asked for, as `width`; one of them may be None.
+    """
+    aspect = picture[0] / picture[1]
+    if height is None:
+        ideal = math.sqrt(2 / aspect) * side if width is None else width / aspect
+        height = UNIT * max(1, round(ideal / UNIT))
+    return height, UNIT * max(1, round(height * aspect / UNIT)) if width is None else width
+
+
+def new_part(drop_p: float, new_p: float | None = None) -> float:
+    """The new_p that a drop_p means, 1 - drop_p.
 
     Raises:
-        CourseError: the picture cannot be read.
+        CourseError: it is not from 0 to 1, or a `new_p` that is given too is another one.
     """
-    from distillery.core.images import read_any
-    from distillery.runs.painting_file import check_pixels
-
-    check_pixels(Path(path))
-    picture = read_any(Path(path))
-    aspect = picture.width / picture.height
-    if height is None:
-        height = round(math.sqrt(2 / aspect) * side if width is None else width / aspect)
-        height = UNIT * max(1, round(height / UNIT))
-    width = UNIT * max(1, round(height * aspect / UNIT)) if width is None else width
-    return height, width
+    Real(low=0, high=1).check("drop_p", drop_p)
+    meant = round(1 - drop_p, 12)  # 0.3 of 0.7, and not 0.30000000000000004
+    if new_p is not None and abs(new_p - meant) > 1e-9:
+        raise CourseError(
+            f"drop_p is 1 - new_p; {drop_p:g} and {new_p:g} are not: give one of them."
+        )
+    return meant

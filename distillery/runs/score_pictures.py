@@ -12,7 +12,7 @@ from torch import Tensor
 
 from distillery.core.images import to_png_bytes
 from distillery.methods.any_size import ElasticFunctions
-from distillery.methods.elastic_cost import CountedPrior
+from distillery.methods.network_samples import CountedPrior
 from distillery.methods.score_pca import principal_axes, rgb_components
 from distillery.runs.film import frame_indices
 from distillery.runs.frame_sheet import sheet

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from distillery.core.errors import CourseError
 from distillery.course.submission_pictures import (
     EVALUATION,
     HandIn,
@@ -27,6 +26,7 @@ from distillery.course.submission_pictures import (
     load_hand_in,
     load_thresholds,
     share_of,
+    thresholds_for,
 )
 from distillery.metrics.clip_score import ClipScorer
 from grading.core.records import Flag, Outcome, Verdict
@@ -76,7 +76,8 @@ def grade_pictures(
     hand_in = load_hand_in(stage.folder)
     submitted = open_pictures(folder, hand_in)
     scorer = scoring.scorer.id if scoring.scorer else hand_in.scorer
-    thresholds = _thresholds(scorer, scoring)
+    known = load_thresholds() if scoring.thresholds is None else scoring.thresholds
+    thresholds = thresholds_for(known, scorer, hand_in.size)
     task = f"{stage.module}.pictures"
     worth = rules.worth(task)
     reported, problem = _reported(folder, hand_in, submitted)
@@ -101,13 +102,6 @@ def grade_pictures(
         share = 0.0
     outcome = "right" if share == 1 else "wrong"
     return Verdict(task, round(worth * share, 4), worth, outcome, tuple(lines)), flags
-
-
-def _thresholds(scorer: str, scoring: Scoring) -> Thresholds:
-    thresholds = load_thresholds() if scoring.thresholds is None else scoring.thresholds
-    if scorer not in thresholds:
-        raise CourseError(f"data/thresholds.yaml has no thresholds for {scorer!r}; add them.")
-    return thresholds[scorer]
 
 
 def _reported(

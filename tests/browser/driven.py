@@ -133,6 +133,33 @@ def served(folder: Path, state: Path, *flags: str, **variables: str) -> Iterator
         end_server(server)
 
 
+@contextlib.contextmanager
+def paged(notebook: str, folder: Path) -> Iterator[str]:
+    """A notebook of the repository as a page of Voila, with logs in `folder`; yields its address.
+
+    Args:
+        notebook: its path below the root.
+    """
+    address = f"http://127.0.0.1:{(port := free_port())}/"
+    command = [sys.executable, "-m", "voila", notebook, "--no-browser", f"--port={port}"]
+    environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(folder), "IPYTHONDIR": str(folder)}
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+
+    def answers() -> bool:
+        said = (folder / "log").read_text(errors="replace")
+        assert server.poll() is None, said[-2000:]
+        return "running at" in said
+
+    try:
+        until(answers, "the page is served")
+        yield address
+    finally:
+        end_server(server)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

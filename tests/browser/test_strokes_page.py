@@ -5,12 +5,7 @@ Server, kernel, browser and model are real. The page is the one that `make strok
 
 from __future__ import annotations
 
-import contextlib
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -20,13 +15,11 @@ pytest.importorskip("jupyterlab", reason="no JupyterLab here")
 
 from driven import (
     PIXELS,
-    ROOT,
     Notebook,
     browser_programs,
     chromium,
     course,
-    end_server,
-    free_port,
+    paged,
     until,
 )
 from selenium.webdriver.common.action_chains import ActionChains
@@ -211,36 +204,9 @@ def test_the_page_had_no_errors(notebook):
     assert notebook.browser.find_elements(By.CSS_SELECTOR, ".jupyter-widgets-error-widget") == []
 
 
-@contextlib.contextmanager
-def demo(folder: Path) -> Iterator[str]:
-    """The page of `make strokes-demo`, served; yields its address."""
-    address = f"http://127.0.0.1:{(port := free_port())}/"
-    command = [sys.executable, "-m", "voila", "strokes_demo.ipynb", "--no-browser"]
-    environment = {**os.environ, "JUPYTER_RUNTIME_DIR": str(folder), "IPYTHONDIR": str(folder)}
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*command, f"--port={port}"],
-            cwd=ROOT,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-
-    def answers() -> bool:
-        said = (folder / "log").read_text(errors="replace")
-        assert server.poll() is None, said[-2000:]
-        return "running at" in said
-
-    try:
-        until(answers, "the page is served")
-        yield address
-    finally:
-        end_server(server)
-
-
 def test_the_demo_is_a_page_on_which_one_paints_and_sees_a_picture(browser, tmp_path):
     pytest.importorskip("voila", reason="no Voila: pip install .[demo]")
-    with demo(tmp_path) as address:
+    with paged("strokes_demo.ipynb", tmp_path) as address:
         browser.get(address)
 
         def shown(selector: str) -> WebElement:

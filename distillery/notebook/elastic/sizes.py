@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import Picture, from_pil, to_pil, to_png_bytes
+from distillery.metrics.counter import Counter
 from distillery.notebook.widgets import LARGEST_SHEET, image_widget
 
 LARGEST = 448  # pixels of the longest side on the screen, about
 GAP = 4  # pixels between the pictures of the sheet
 Size = tuple[int, int]
-Count = Callable[[Tensor], Sequence[int]]  # things in each of the images (B, 3, H, W)
 
 
 class SizeExplorer:
@@ -28,14 +28,14 @@ class SizeExplorer:
     Args:
         pictures: (method, (H, W)) -> images (B, 3, H, W) in [-1, 1], one for each seed, or one
             picture. All have as many seeds.
-        counted: how many things are in each of some images; without it, nothing is said of them.
+        counter: says how many things are in each; without it, nothing is said of them.
 
     Raises:
         CourseError: there is no picture, a method has not all sizes, or the seeds differ in number.
     """
 
     def __init__(
-        self, pictures: Mapping[tuple[str, Size], Picture], *, counted: Count | None = None
+        self, pictures: Mapping[tuple[str, Size], Picture], *, counter: Counter | None = None
     ) -> None:
         self.methods = tuple(dict.fromkeys(method for method, _ in pictures))
         self.sizes = tuple(dict.fromkeys(size for _, size in pictures))
@@ -48,11 +48,11 @@ class SizeExplorer:
         self._tiles: dict[tuple[str, Size, int], Image.Image] = {}
         self._counts: dict[tuple[str, Size, int], int] = {}
         for (method, size), its in images.items():
-            counts = [] if counted is None else counted(its)
+            found = [] if counter is None else counter.things(its)
             for seed, picture in enumerate(to_pil(its)):
                 large = (picture.width * factor, picture.height * factor)
                 self._tiles[method, size, seed] = picture.resize(large, Image.Resampling.BICUBIC)
-            self._counts |= {(method, size, seed): int(n) for seed, n in enumerate(counts)}
+            self._counts |= {(method, size, seed): len(its) for seed, its in enumerate(found)}
         self._png = {key: to_png_bytes(tile) for key, tile in self._tiles.items()}
         self.box = self._build()
 
@@ -82,7 +82,9 @@ class SizeExplorer:
         for control in (self.method, self.size, self.seed):
             control.observe(lambda change: self._swap(), names="value")
         self._swap()
-        box = w.VBox([*controls, self.label, self.image], layout={"max_width": "100%"})
+        box = w.VBox(
+            [*controls, self.label, self.image], layout={"max_width": "100%", "overflow": "hidden"}
+        )
         box.add_class("elastic-sizes")
         return box
 

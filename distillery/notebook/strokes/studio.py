@@ -5,21 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import html
-import itertools
-import threading
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from PIL import Image
 
-from distillery.core.errors import CourseError, in_short
 from distillery.core.images import Picture, to_pil, to_png_bytes
 from distillery.methods.stroke_methods import DEFAULTS
+from distillery.notebook.runner import Runner
 from distillery.notebook.strokes.canvas import StrokeCanvas
 from distillery.notebook.strokes.request import Begin, Request
-from distillery.notebook.widgets import PAUSE, image_widget
+from distillery.notebook.widgets import image_widget
 from distillery.runs.run import Step
 
 PROMPT = "a red boat on a frozen river"
@@ -28,9 +25,6 @@ FIRST = ("gradop+", "sdedit", "sdedit-stochastic")  # of the methods in the list
 STRENGTHS = {name: DEFAULTS[name].strength for name in (*FIRST, *sorted({*DEFAULTS} - {*FIRST}))}
 WIDEST, HIGHEST = 384, 320  # pixels of the picture on the screen, at most
 LEAST_STRENGTH = 0.1
-# The kernel may handle each widget's messages in a thread of its own. A model that is told of
-# regions, and the filters of warnings, are for one run at a time.
-ONE_AT_A_TIME = threading.RLock()
 MEANING = "<small>low: near the painting, high: near the prompt</small>"
 
 
@@ -69,15 +63,14 @@ class StrokeStudio:
             if self.canvas.is_painted
             else "Paint something, and say in the prompt what it is."
         )
-        self.task: asyncio.Task[None] | None = None
         self._asked: dict[str, Any] = {
             "prompt": prompt,
             "method": next(iter(methods)),
             "strength": next(iter(methods.values())),
             "regions": False,
         }
-        self._done, self._total = 0, 1
-        self._number, self._running = 0, False
+        self._done, self._total, self._count, self._seed = 0, 1, 0, 0
+        self.runner = Runner(self._steps, stepped=self._stepped, ended=self._ended)
         self._waits = False
         self.examples = {example.prompt: example for example in examples}
         self.box = self._build(methods)
@@ -102,21 +95,16 @@ class StrokeStudio:
 
     @property
     def running(self) -> bool:
-        return self._running
+        return self.runner.running
+
+    @property
+    def task(self) -> asyncio.Task[None] | None:
+        """The run under way, where an event loop runs."""
+        return self.runner.task
 
     def draw(self) -> None:
         """Begin a run, in place of the one under way."""
-        with ONE_AT_A_TIME:
-            self._number += 1
-            self._running = True
-            shown = self._shown(self._number)
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            for _ in shown:
-                pass
-            return
-        self.task = loop.create_task(_between_other_work(shown))
+        self.runner.start()
 
     def again(self) -> None:
         """The same with other noise."""
@@ -125,53 +113,31 @@ class StrokeStudio:
 
     def stop(self) -> None:
         """Stop the run under way; the picture stays as it is."""
-        with ONE_AT_A_TIME:
-            if self.running:
-                self._number += 1
-                self._running = False
-                self.caption = f"stopped at {self.caption}"
-                self._tell()
+        if self.runner.stop():
+            self.caption = f"stopped at {self.caption}"
+            self._tell()
 
-    def _shown(self, number: int) -> Iterator[None]:
-        """The steps of a run, each with what it shows; an error ends it with a sentence.
+    def _steps(self) -> Iterable[Step]:
+        """The steps of a run that begins now."""
+        request = self.request
+        self._done, self._total, self._count, self._seed = 0, 1, 0, request.seed
+        self.caption = f"seed {request.seed}: beginning"
+        self._tell()
+        return self._begin(request)
 
-        It ends without a word when another number has come up: it was stopped, or replaced.
-        """
-        try:
-            with ONE_AT_A_TIME:
-                if number != self._number:
-                    return
-                request = self.request
-                self._done, self._total = 0, 1
-                self.caption = f"seed {request.seed}: beginning"
-                self._tell()
-            yield
-            warned: list[str] = []
-            steps = _heard(self._begin(request), warned)
-            for count in itertools.count(1):
-                with ONE_AT_A_TIME:
-                    step = next(steps, None)
-                    if step is None or number != self._number:
-                        break
-                    self._done, self._total = step.index + 1, step.total
-                    self.caption = f"seed {request.seed}: step {self._done} of {self._total}"
-                    if warned:
-                        self.caption += f"; {warned[0]}"
-                    if count % self._every == 0 or self._done == self._total:
-                        self.picture = _single(step.picture())
-                    self._tell()
-                yield
-            said = None
-        except (CourseError, NotImplementedError) as error:
-            said = str(error)
-        # It may be the student's own code that fails, in any way.
-        except Exception as error:
-            said = f"{type(error).__name__}: {in_short(error)}"
-        with ONE_AT_A_TIME:
-            if number == self._number:
-                self._running = False
-                self.caption = said or self.caption
-                self._tell()
+    def _stepped(self, step: Step, warned: Sequence[str]) -> None:
+        self._count += 1
+        self._done, self._total = step.index + 1, step.total
+        self.caption = f"seed {self._seed}: step {self._done} of {self._total}"
+        if warned:
+            self.caption += f"; {warned[0]}"
+        if self._count % self._every == 0 or self._done == self._total:
+            self.picture = _single(step.picture())
+        self._tell()
+
+    def _ended(self, said: str | None) -> None:
+        self.caption = said or self.caption
+        self._tell()
 
     def _build(self, methods: Mapping[str, float]) -> Any:
         try:
@@ -327,29 +293,6 @@ class StrokeStudio:
         shown = self.canvas.painting if self.picture is None else self.picture
         png = to_png_bytes(self._large(shown))
         return {**widget, "image/png": png, "text/plain": self.caption}
-
-
-async def _between_other_work(shown: Iterator[None]) -> None:
-    for _ in shown:
-        await asyncio.sleep(PAUSE)
-
-
-def _heard(steps: Iterable[Step], warned: list[str]) -> Iterator[Step]:
-    """The same steps; what they warn of goes into a list, not under another cell."""
-    source = iter(steps)
-    while True:
-        # Warnings are the whole program's: they are caught for no longer than a step takes.
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            step = next(source, None)
-        for its in caught:
-            if its.category is UserWarning:
-                warned.append(str(its.message))
-            else:
-                warnings.warn_explicit(its.message, its.category, its.filename, its.lineno)
-        if step is None:
-            return
-        yield step
 
 
 def _single(picture: Picture) -> Image.Image:

@@ -221,10 +221,11 @@ def next_read(inputs: RandomInputs) -> Case:
     read = _reads(inputs, its, 1)[0]
     chance, order = _uniform(inputs, 8, hr, wr), _uniform(inputs, 9, hr, wr, most)
     used = _uniform(inputs, 7, its.owner.numel()) < inputs.of_kind({NEVER: 0.3, ALWAYS: 0.3}, 0.6)
-    # For sure, one cell has a choice, and what it read before is not the best of it.
-    used[its.groups[0, 0]] &= its.groups[0, 0] < 0
-    order[0, 0, its.groups[0, 0] == read[0, 0]] = 0.0
-    chance[0, 0] = 0.9999 if inputs.kind == ALWAYS else 0.0
+    if inputs.kind != UNEVEN:
+        # For sure, one cell has a choice, and another is better than what it read before.
+        read[0, 0], used[its.groups[0, 0]] = its.groups[0, 0, 1], False
+        order[0, 0] = order[0, 0].sort(descending=True).values
+        chance[0, 0] = 0.9999 if inputs.kind == ALWAYS else 0.0
     used[read.flatten()] = True
     tensors = {
         "groups": its.groups,

@@ -16,5 +16,12 @@ STAGE = Stage(
     },
     title="pictures of any size: ElasticDiffusion, MultiDiffusion and what they are for",
     minutes=150,
+    pictures=4,
     models=("tiny-sd",),
+    tried=(
+        "eps_of_the_reference",
+        "local_without_context",
+        "reference_of_means",
+        "rrg_away",
+    ),
 )

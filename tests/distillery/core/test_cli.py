@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from distillery.core.cli import Arguments, exit_status, pair
+from distillery.core.cli import Arguments, exit_status, pair, truth
 from distillery.core.errors import CourseError
 
 
@@ -55,3 +55,15 @@ def test_height_and_width_are_two_whole_numbers() -> None:
     for text in ("32", "32,48,1", "32x48", "a,b", "1.5,2"):
         with pytest.raises(argparse.ArgumentTypeError, match="write height and width as H,W"):
             pair(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("True", True), ("yes", True), ("1", True), ("FALSE", False), ("no", False)]
+)
+def test_true_and_false_are_words(text: str, value: bool) -> None:
+    assert truth(text) is value
+
+
+def test_any_other_word_is_neither_true_nor_false() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="write true or false, not 'maybe'"):
+        truth("maybe")

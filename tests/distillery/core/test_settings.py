@@ -22,6 +22,7 @@ from distillery.core.settings import (
     Declared,
     Real,
     Size,
+    Switch,
     Text,
     Truth,
     Whole,
@@ -226,6 +227,19 @@ def test_a_flag_has_the_type_of_its_field_and_leaves_no_trace_if_it_is_not_given
         "wet": True,
     }
     assert parsed("-e", "2") == parsed("--early", "2") == {"early": 2}
+
+
+def test_a_switch_may_be_followed_by_true_or_false() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Lamp(Declared):
+        on: bool = setting(True, Switch(), "whether it shines")
+        hot: bool = setting(False, Switch(), "whether it burns")
+
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Lamp, ["on", "hot"])
+
+    assert vars(parser.parse_args(["--on", "False", "--hot"])) == {"on": False, "hot": True}
+    assert vars(parser.parse_args([])) == {}
 
 
 def test_an_unfit_flag_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

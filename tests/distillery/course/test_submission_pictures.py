@@ -29,6 +29,7 @@ from distillery.course.submission_pictures import (
     load_thresholds,
     picture_name,
     share_of,
+    thresholds_for,
 )
 from distillery.methods.settings import Settings
 from distillery.metrics import evaluate as evaluation
@@ -92,7 +93,7 @@ def test_every_stage_asks_for_a_few_pictures_that_can_be_drawn_on_a_laptop(stage
     wanted = load_hand_in(stage)
     assert 2 <= len(wanted.pictures) <= 3
     assert wanted.folder == Path("outputs", stage)
-    assert wanted.scorer in load_thresholds()
+    assert thresholds_for(load_thresholds(), wanted.scorer, wanted.size)
     for settings in wanted.pictures:
         assert settings.device == "cpu"
         assert settings.model.startswith("tiny")
@@ -149,6 +150,14 @@ def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(CourseError):
         load_hand_in("01_sds", path)
+
+
+def test_a_size_may_have_thresholds_of_its_own_and_every_other_one_has_the_scorers() -> None:
+    known = {"clip": Thresholds(0.6, 0.5), "clip 64x128": Thresholds(0.4, 0.3)}
+    assert thresholds_for(known, "clip", (64, 128)) == Thresholds(0.4, 0.3)
+    assert thresholds_for(known, "clip", (128, 64)) == Thresholds(0.6, 0.5)
+    with pytest.raises(CourseError, match="no thresholds for 'other'"):
+        thresholds_for(known, "other", (64, 128))
 
 
 def test_vit_b_32_has_the_thresholds_of_the_original_assignment() -> None:

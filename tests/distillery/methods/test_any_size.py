@@ -52,7 +52,7 @@ def test_views_are_asked_about_a_few_at_once_and_each_gets_its_own_answer(
     views = views_of(random(3, 3, *SIZE))
     text, uncond = predict_views(prior, its, views, T, (its.text, its.uncond), CORNERS)
     assert max(shape[0] for shape in prior.asked) == 3 * min(view_batch_size, 5)
-    assert sum(shape[0] for shape in prior.asked) == 3 * 5
+    assert sum(shape[0] for shape in prior.asked) == 3 * 5 * 2
     for k, view in enumerate(views):
         alone = prior.predict_noise(view, T, its.text, its.uncond)
         torch.testing.assert_close((text[k], uncond[k]), alone)
@@ -82,14 +82,16 @@ def test_a_view_is_held_to_its_own_part_of_a_control(view_batch_size: int) -> No
         torch.testing.assert_close((one,), prior.predict_noise(view, T, its.text, controls=[part]))
 
 
-def test_a_small_picture_is_held_to_the_mean_of_the_pixels_that_it_stands_for() -> None:
+def test_a_small_picture_is_held_to_what_all_its_pixels_stand_for() -> None:
+    """The mean of depths; of edges the largest, so that one white pixel is not grey."""
     prior = GaussianField(VIEW)
-    whole = control((6, 10))
-    its = wanted(prior, controls=[whole])
-    small = replace(whole, image=whole.image.view(3, 3, 3, 2, 5, 2).mean((3, 5)))
+    edges, depths = control((6, 10)), replace(control((6, 10)), kind="depth")
+    its = wanted(prior, controls=[edges, depths])
+    means = replace(depths, image=depths.image.view(3, 3, 3, 2, 5, 2).mean((3, 5)))
+    largest = replace(edges, image=edges.image.view(3, 3, 3, 2, 5, 2).amax((3, 5)))
     picture = random(3, 3, 3, 5)
     (eps,) = predict_whole(prior, its, picture[None], T, (its.text,))
-    alone = prior.predict_noise(picture, T, its.text, controls=[small])
+    alone = prior.predict_noise(picture, T, its.text, controls=[largest, means])
     torch.testing.assert_close((eps[0],), alone)
 
 
@@ -103,6 +105,10 @@ def test_a_padded_reference_is_held_to_a_control_where_it_is_and_to_nothing_arou
     torch.testing.assert_close(framed.image[:, :, 1:4], means)
     assert framed.image[:, :, [0, 4, 5]].eq(0).all()
     assert framed.scale == 0.5
+    frame = Frame((6, 3), random(2, 3, 6, 6), lambda index: random(2, 3, 6, 6))
+    framed = frame.control(Control("depth", whole.image.mT), prior)
+    torch.testing.assert_close(framed.image[..., 1:4], means.mT)
+    assert framed.image[..., [0, 4, 5]].eq(0).all()
 
 
 def test_controls_change_the_picture_in_every_step_and_at_any_size() -> None:

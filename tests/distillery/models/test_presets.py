@@ -11,7 +11,7 @@ from distillery.methods.registry import METHODS
 from distillery.models import annotators, load, stable_diffusion
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_prior, pick_device
-from distillery.models.presets import PRESETS, find_preset, guidance_default, suits
+from distillery.models.presets import PRESETS, find_preset, guidance_default, suits, trained_side
 from distillery.models.stable_diffusion import StableDiffusionPrior, StableDiffusionXLPrior
 
 
@@ -239,6 +239,18 @@ def test_what_suits_a_model_is_the_presets_and_a_folders_is_its_familys(
     assert suits(tiny_sdxl_folder, "draw") == suits("sdxl", "draw")
     with pytest.raises(CourseError, match="unknown model 'sd99'"):
         suits("sd99", "draw")
+
+
+def test_a_folder_says_which_size_its_model_was_trained_for(
+    tiny_sd_folder: Path, tmp_path: Path
+) -> None:
+    assert trained_side("sdxl") == 1024
+    assert trained_side(tiny_sd_folder) == 16  # 8 cells of 2 pixels
+    assert trained_side("data/models/tiny-sdxl") == trained_side("tiny-sdxl") == 128
+    broken = shutil.copytree(tiny_sd_folder, tmp_path / "broken")
+    (broken / "unet" / "config.json").write_text("{}")
+    with pytest.raises(CourseError, match="does not say in unet"):
+        trained_side(broken)
 
 
 def test_an_embedded_model_needs_nothing_from_the_hub() -> None:

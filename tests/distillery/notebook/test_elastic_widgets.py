@@ -135,12 +135,12 @@ def test_sliders_choose_step_and_window():
     viewer = StepViewer(moments())
     last = viewer.images[0].value
     count = len(windows(moments()[-1]))
-    assert viewer.label.value.startswith(f"step {STEPS}: window")
+    assert f"step {STEPS}: window" in viewer.label.value
     viewer.chooser.value = count
     assert f"window {count} of {count}" in viewer.label.value
     assert viewer.images[0].value != last
     viewer.slider.value = 1
-    assert viewer.label.value.startswith("step 1: window")
+    assert "step 1: window" in viewer.label.value
     assert viewer.play.max == viewer.slider.max == STEPS
 
 
@@ -206,7 +206,13 @@ def test_method_size_and_seed_choose_a_picture_at_one_scale():
 
 
 def test_it_is_said_how_many_things_were_counted():
-    made = explorer(counted=lambda images: [1, 2] if images.shape[-1] == 32 else [0, 1])
+    class Grey:
+        """Finds as many things as the level of grey says, in tens."""
+
+        def things(self, images: torch.Tensor) -> list[list[int]]:
+            return [[0] * round((float(one.mean()) + 1) * 12.75 - 2) for one in images]
+
+    made = explorer(counter=Grey())
     assert made.label.value == "direct, 16 x 32 pixels: 1 thing"
     made.seed.value = 1
     assert made.label.value == "direct, 16 x 32 pixels: 2 things"

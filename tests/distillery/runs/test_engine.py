@@ -106,6 +106,29 @@ def test_a_run_leaves_its_picture_and_in_a_folder_how_it_came_about(tmp_path: Pa
     assert load_image(place.folder / "frames" / frames[-1]).size == (2 * 12 + 2, 8)
 
 
+def test_what_a_run_has_to_say_is_said_before_and_after_it_and_not_again_when_it_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Talker(Walk):
+        def foreword(self) -> str:
+            return "it takes long"
+
+        def afterword(self) -> str:
+            return "it took longer"
+
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(Talker(WalkSettings(), at=at(2, press_ctrl_c)), WalkSettings(), out=tmp_path)
+    said = capsys.readouterr().err
+    assert said.startswith("it takes long\n")
+    assert "it took longer" not in said
+
+    carry_out(Talker(WalkSettings()), WalkSettings(), out=tmp_path)
+
+    said = capsys.readouterr().err
+    assert "it takes long" not in said
+    assert said.endswith("it took longer\n")
+
+
 def test_the_table_has_a_column_for_each_figure_and_a_row_for_each_step(tmp_path: Path) -> None:
     walk = Walk(WalkSettings(steps=3), figures=("loss", "distance"))
 

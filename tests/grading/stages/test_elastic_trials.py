@@ -273,6 +273,27 @@ def test_the_verdict_says_where_an_answer_is_wrong_and_the_mistake_if_it_is_know
     assert names or words in said
 
 
+def asked_twice(task: str):
+    """The network is asked for nothing once more; the numbers are right."""
+
+    def wrong(predict, xt, *others):
+        def twice(views):
+            predict(views)
+            return predict(views)
+
+        return right(task)(twice, xt, *others)
+
+    return wrong
+
+
+@pytest.mark.parametrize("task", [LOCAL, REFERENCE])
+def test_a_network_that_is_asked_twice_costs_half_of_the_points_and_is_told(task):
+    asked = key(SEEDS[0]).task(task)
+    verdict, _ = judge(asked, reply_here(asked_twice(task), asked), 3.0)
+    assert verdict.points == 1.5
+    assert "2 calls to predict" in " ".join(verdict.lines)
+
+
 # What the inputs are.
 
 

@@ -8,13 +8,14 @@ That of a large picture in one call is a little less than it takes, because atte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 from torch import Tensor
 
-from distillery.methods.elastic import ElasticKnobs, shifts
-from distillery.methods.elastic_methods import Knobs
-from distillery.methods.multidiffusion import starts
+from distillery.methods.elastic import ElasticKnobs, shifts, window_of
+from distillery.methods.elastic_methods import Knobs, first_step
+from distillery.methods.multidiffusion import starts, stride_of
 from distillery.methods.reference_cells import inside_trained, reference_size
 from distillery.models.prior import Condition, Control, Prior
 
@@ -43,7 +44,7 @@ def network_samples(
         }
     if method == "multidiffusion":
         view = min(size[0], trained[0]), min(size[1], trained[1])
-        stride = knobs.views.stride or max(1, min(trained) // 2)
+        stride = stride_of(prior, knobs.views)
         views = len(starts(size[0], view[0], stride)) * len(starts(size[1], view[1], stride))
         return {"views": 2 * steps * views * _area(view, trained)}
     return {"elastic": _elastic}[method](prior, size, knobs.elastic, steps)
@@ -57,31 +58,33 @@ def _elastic(prior: Prior, size: Size, knobs: ElasticKnobs, steps: int) -> dict[
         return {"the whole picture": 2 * steps * (1.0 if padded else _area(size, trained))}
     small = 2 * (1.0 if padded else _area(reference, trained))
     read = min(size[0], trained[0]), min(size[1], trained[1])
-    window = knobs.patch_size or max(1, min(trained) // 2)
-    windows = [_area(read, trained) * n for n in _windows(size, read, window, knobs, steps)]
+    first = first_step(knobs.strength, steps)
+    left = steps - first
+    views = _windows(size, trained, window_of(prior, knobs), knobs, range(first, steps))
+    windows = [_area(read, trained) * count for count in views]
     parts = {
-        "the reference": small * steps,
-        "its other rounds": small * steps * knobs.resampling_steps,
+        "the reference": small * left,
+        "its other rounds": small * left * knobs.resampling_steps,
         "windows": sum(windows),
     }
     if knobs.repaint_sampling and knobs.resampling_steps:
-        parts["steps taken again"] = small * (steps - 1) + sum(windows[:-1])
+        parts["steps taken again"] = small * (left - 1) + sum(windows[:-1])
+    if knobs.strength < 1:
+        parts["the small picture"] = 2 * steps * _area(reference_size(prior, size), trained)
     return parts
 
 
-def _windows(size: Size, read: Size, window: int, knobs: ElasticKnobs, steps: int) -> list[int]:
+def _windows(
+    size: Size, trained: Size, window: Size, knobs: ElasticKnobs, indices: range
+) -> list[int]:
     """How many there are at each step."""
-    counts = []
-    for index in range(steps):
-        shift = shifts(index, window) if knobs.moving_windows else (0, 0)
-        down, across = (
-            1 if side <= its_read else 1 + len(range(begin or width, side, width))
-            for side, its_read, begin, width in zip(
-                size, read, shift, (min(window, one) for one in read), strict=True
-            )
-        )
-        counts.append(down * across)
-    return counts
+    moved = (shifts(index, window) if knobs.moving_windows else (0, 0) for index in indices)
+    return [prod(map(_along, size, trained, window, shift)) for shift in moved]
+
+
+def _along(side: int, read: int, window: int, shift: int) -> int:
+    """How many windows `reference.elastic.cover` puts along a side."""
+    return 1 if side <= read else 1 + len(range(shift or window, side, window))
 
 
 def _area(size: Sequence[int], trained: Sequence[int]) -> float:

@@ -65,7 +65,7 @@ class Panels(ABC):
         frame = self.frame(self.slider.value - 1)
         for image, picture in zip(self.images, frame.pictures, strict=True):
             image.value = to_png_bytes(picture)
-        self.label.value = html.escape(frame.caption)
+        self.label.value = _wrapped(frame.caption)
 
     def _build(self) -> Any:
         try:
@@ -85,7 +85,7 @@ class Panels(ABC):
         w.jslink((self.play, "value"), (self.slider, "value"))
         frame = self.frame(self.count - 1)
         self.images = [image_widget(to_png_bytes(picture)) for picture in frame.pictures]
-        self.label = w.HTML(value=html.escape(frame.caption), layout=FULL)
+        self.label = w.HTML(value=_wrapped(frame.caption), layout=FULL)
         columns = [
             w.VBox([w.HTML(f"<b>{html.escape(name)}</b>"), image], layout=FULL)
             for name, image in zip(self.names, self.images, strict=True)
@@ -120,3 +120,8 @@ class Panels(ABC):
         """The widget for front ends that can draw it, a sheet for all others."""
         widget = {} if self.box is None else self.box._repr_mimebundle_(**options)
         return {**widget, "image/png": to_png_bytes(self.sheet())}
+
+
+def _wrapped(text: str) -> str:
+    """A text that goes on in the next line where the screen is small."""
+    return f'<div style="line-height: 1.4; white-space: normal">{html.escape(text)}</div>'

@@ -1048,7 +1048,9 @@ at_one_scale(by_window, {name: counted(images) for name, images in by_window.ite
 #
 # Then the pictures and `eval.json` are in `outputs/06_elastic/`. A run that was stopped continues
 # where it stopped. Finished pictures are drawn again only if your code has changed. The grader
-# scores the pictures again, and draws some of them again with the code that you hand in.
+# scores the pictures again, and draws some of them again with the code that you hand in. (CLIP does
+# not count: most of the mistakes that draw a second thing earn these points too. Your functions are
+# graded by their checks.)
 
 # %%
 hand_in("06_elastic")

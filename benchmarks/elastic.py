@@ -49,11 +49,12 @@ STEPS, GUIDANCE = 20, 5.0
 AT_ONCE = 6  # pictures
 CPU = torch.device("cpu")
 SIZES = {"1:2": (64, 128), "2:1": (128, 64), "2x": (128, 128), "3x": (192, 192)}
-ADAPTER = REPOSITORY / "data" / "models" / "tiny-sd-any-size"
+ADAPTER = REPOSITORY / "build" / "training" / "tiny-sd-any-size"
 LUMINANCE = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 LAPLACIAN = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
 KNOBS = Knobs()
-FEW = ElasticKnobs(rrg_weight=0, resampling_steps=0)
+FEW = ElasticKnobs(rrg_weight=0, resampling_steps=0, strength=0.3)
+FEW_MORE = replace(FEW, strength=0.4)
 FIXED = ElasticKnobs(moving_windows=False)  # so that seams would lie where they can be found
 
 
@@ -64,14 +65,12 @@ class Way:
     name:     in the table.
     method:   one of `METHODS`.
     knobs:    of it.
-    enlarged: begin with the enlarged small picture, as `upscale` does.
     adapted:  windows ask the model with the adapter for parts of pictures.
     """
 
     name: str
     method: str
     knobs: Knobs = KNOBS
-    enlarged: bool = False
     adapted: bool = False
 
 
@@ -81,9 +80,14 @@ WAYS = (
     Way("upscale 0.3", "upscale", Knobs(0.3)),
     Way("upscale 0.4", "upscale", Knobs(0.4)),
     Way("elastic", "elastic"),
-    Way("elastic from 0.3", "elastic", Knobs(0.3, elastic=FEW), enlarged=True),
+    Way("elastic from 0.3", "elastic", Knobs(elastic=FEW)),
     Way("elastic, adapted", "elastic", adapted=True),
-    Way("elastic from 0.4, adapted", "elastic", Knobs(0.4, elastic=FEW), True, adapted=True),
+    Way(
+        "elastic from 0.4, adapted",
+        "elastic",
+        Knobs(elastic=replace(FEW, strength=0.4)),
+        adapted=True,
+    ),
 )
 
 
@@ -165,9 +169,6 @@ class Bench:
         timesteps, seeds = prior.timesteps(STEPS), tuple(seed for _, seed in asked)
         task = Task(prior, local, its_functions, wanted, way.knobs, timesteps, seeds)
         begun = begin(way.method, task)
-        if way.enlarged:
-            there = begin("upscale", task)
-            begun = replace(begun, xt=there.xt, start=there.start)
         *_, last = steered(
             begun.predict,
             begun.xt,
@@ -221,10 +222,7 @@ class Bench:
         """Network samples of one picture."""
         cells = self.prior.latent_size_of(size)
         parts = network_samples(self.prior, way.method, cells, way.knobs, steps=STEPS)
-        if not way.enlarged:
-            return sum(parts.values())
-        small = network_samples(self.prior, "upscale", cells, way.knobs, steps=STEPS)
-        return sum(parts.values()) * way.knobs.strength + small["the small picture"]
+        return sum(parts.values())
 
     def seams(self, label: str, count: int) -> float:
         """The gradient at the windows' borders, over that with windows shifted by half a window."""

@@ -2,6 +2,8 @@
 stopped.
 
 `python -m training measure` prints the figures of the models there are, on fresh seeds.
+`python -m training any-size` trains an adapter that is not part of the course, into the build
+folder (`training/figures/tiny-sd-any-size.md` says why), and prints its figures.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from training import (
     controlnets,
     counter,
     judge,
+    measure_any_size,
     measure_controls,
     measure_counter,
     measure_sd,
@@ -22,6 +25,7 @@ from training import (
     tiny_clip,
     tiny_depth,
     tiny_sd,
+    tiny_sd_any_size,
     tiny_sd_two_things,
     tiny_sd_vae,
     tiny_sdxl,
@@ -37,10 +41,14 @@ LARGE_DRAWINGS, LARGE_SEED = 12_000, 2
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("task", nargs="?", choices=["all", "measure"], default="all")
+    parser.add_argument("task", nargs="?", choices=["all", "measure", "any-size"], default="all")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "training")
     parser.add_argument("--models", type=Path, default=ROOT / "data" / "models")
     args = parser.parse_args()
+    if args.task == "any-size":
+        adapter = tiny_sd_any_size.train(build=args.build, models=args.models)
+        measure_any_size.measure_any_size(adapter, models=args.models)
+        return
     if args.task == "all":
         make_all(build=args.build, models=args.models)
     measure_sd.measure_all(models=args.models, logs=args.build)

@@ -199,9 +199,9 @@ def hard_bias(prior: StableDiffusionPrior, captions: Sequence[Caption], masks: T
     return torch.cat(each)
 
 
-def new_adapter(prior: StableDiffusionPrior) -> nn.ParameterList:
+def new_adapter(prior: StableDiffusionPrior, *, rank: int) -> nn.ParameterList:
     """The factors of adapters in attention, convolutions and feed-forward layers of the UNet."""
-    prior.unet.add_adapter(LoraConfig(r=RANK, lora_alpha=RANK, target_modules=ADAPTED))
+    prior.unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank, target_modules=ADAPTED))
     layers = [layer for layer in prior.unet.modules() if isinstance(layer, LoraLayer)]
     factors = nn.ParameterList()
     for layer in layers:
@@ -235,7 +235,7 @@ def train(*, build: Path, models: Path) -> None:
     prior = load_prior(models / "tiny-sd", device=loop.device())
     assert isinstance(prior, StableDiffusionPrior)
     scenes = {size: load_scenes(prior, size, build / f"two_things_{size[1]}.pt") for size in SIZES}
-    factors = new_adapter(prior)
+    factors = new_adapter(prior, rank=RANK)
     prior.unet.to(memory_format=torch.channels_last)
     best = loop.train(
         "tiny_sd_two_things",

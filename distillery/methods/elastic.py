@@ -8,6 +8,7 @@ together comes from windows. Differences from the published code, all of them on
 - Any factor: each cell of the reference has the group of cells that it stands for, 2 x 2 or 3 x 5.
 - Windows can lie elsewhere at each step, so that no seam stays in one place.
 - The weight of the reduced-resolution guidance is that of a cell, and it pulls x0.
+- The way can begin with an enlarged small picture, so that windows want no scenes of their own.
 - A reference of the picture's size is all there is to ask, and its unconditional noise is the local
   score. So a picture of the trained size is drawn by plain guidance, bit for bit.
 """
@@ -50,6 +51,8 @@ class ElasticKnobs:
     moving_windows: put the windows elsewhere at each step.
     reference: "unpadded", of the picture's aspect and about the trained area, or "padded", inside
         the trained size, with one colour around it.
+    strength: the part of the way that is drawn, above 0; below 1 the way begins with the enlarged
+        small picture, as that of `upscale` does, so that what is where is settled.
     """
 
     resampling_steps: int = 2
@@ -61,11 +64,13 @@ class ElasticKnobs:
     patch_size: int | None = None
     moving_windows: bool = True
     reference: Literal["unpadded", "padded"] = "unpadded"
+    strength: float = 1.0
 
 
 class Elastic:
     """The noise and the changes of a way; `guided_ddim.steered` takes both.
 
+    `cells` says how the picture belongs to its reference, and `is_whole` that they are the same.
     All that is random is drawn from the step's index, so a run can go on after any step.
 
     Args:
@@ -95,10 +100,8 @@ class Elastic:
         reference = reference_size(prior, wanted.size) if frame is None else frame.size
         self.cells = cells(wanted.size, reference)
         self.window = window_of(prior, knobs)
-        self._is_whole = self.cells.size == wanted.size
-        self._repaints = (
-            knobs.repaint_sampling and knobs.resampling_steps > 0 and not self._is_whole
-        )
+        self.is_whole = self.cells.size == wanted.size
+        self._repaints = knobs.repaint_sampling and knobs.resampling_steps > 0 and not self.is_whole
         self._x0_reference = torch.empty(0)
 
     def predict(self, xt: Tensor, t: Tensor) -> Tensor:
@@ -136,7 +139,7 @@ class Elastic:
         reads = all_reads(
             self._functions,
             self.cells,
-            rounds=0 if self._is_whole else rounds,
+            rounds=0 if self.is_whole else rounds,
             new_p=self._knobs.new_p,
             seed=index,
         )
@@ -149,7 +152,7 @@ class Elastic:
 
         owner = self.cells.owner
         eps_uncond, eps_text = self._functions.from_reference(predict, xt, reads, owner).chunk(2, 1)
-        local = eps_uncond if self._is_whole else self._local(xt, t, index)
+        local = eps_uncond if self.is_whole else self._local(xt, t, index)
         return self._functions.elastic_eps(local, eps_uncond, eps_text, guidance_scale)
 
     def _reference_noise(self, references: Tensor, t: Tensor, index: int) -> tuple[Tensor, Tensor]:

@@ -109,7 +109,12 @@ def _direct(task: Task) -> Beginning:
 
 
 def _upscale(task: Task) -> Beginning:
-    """The small picture is drawn here, before the first step."""
+    xt, start = _enlarged(task, task.knobs.strength)
+    return Beginning(task.guided(task.wanted.size), xt, start)
+
+
+def _enlarged(task: Task, strength: float) -> tuple[Tensor, int]:
+    """The small picture, drawn here, enlarged and noised for the step whose index is beside it."""
     size = reference_size(task.prior, task.wanted.size)
     timesteps, alphas_cumprod = task.timesteps, task.prior.alphas_cumprod
     small = task.noise(size)(BEGINNING)
@@ -117,11 +122,11 @@ def _upscale(task: Task) -> Beginning:
         task.guided(size), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod
     ):
         small = step.xt
-    start = first_step(task.knobs.strength, len(task.timesteps) - 1)
+    start = first_step(strength, len(task.timesteps) - 1)
     x0 = upscale.enlarged(task.prior, small, task.wanted.size)
     eps = task.noise(task.wanted.size)(BEGINNING)
     xt = upscale.noised(x0, eps, start, timesteps=timesteps, alphas_cumprod=alphas_cumprod)
-    return Beginning(task.guided(task.wanted.size), xt, start)
+    return xt, start
 
 
 def _multidiffusion(task: Task) -> Beginning:
@@ -130,7 +135,7 @@ def _multidiffusion(task: Task) -> Beginning:
 
 
 def _elastic(task: Task) -> Beginning:
-    noise = task.noise(task.wanted.size)
+    noise, strength = task.noise(task.wanted.size), task.knobs.elastic.strength
     elastic = Elastic(
         task.prior,
         task.functions,
@@ -141,7 +146,10 @@ def _elastic(task: Task) -> Beginning:
         frame=_frame(task) if task.knobs.elastic.reference == "padded" else None,
         local=task.local,
     )
-    return Beginning(elastic.predict, noise(BEGINNING), change=elastic.change)
+    if strength == 1 or elastic.is_whole:
+        return Beginning(elastic.predict, noise(BEGINNING), change=elastic.change)
+    xt, start = _enlarged(task, strength)
+    return Beginning(elastic.predict, xt, start, elastic.change)
 
 
 def _frame(task: Task) -> Frame:

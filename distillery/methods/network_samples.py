@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from distillery.methods.elastic import ElasticKnobs, shifts, window_of
-from distillery.methods.elastic_methods import Knobs
+from distillery.methods.elastic_methods import Knobs, first_step
 from distillery.methods.multidiffusion import starts, stride_of
 from distillery.methods.reference_cells import inside_trained, reference_size
 from distillery.models.prior import Condition, Control, Prior
@@ -58,21 +58,27 @@ def _elastic(prior: Prior, size: Size, knobs: ElasticKnobs, steps: int) -> dict[
         return {"the whole picture": 2 * steps * (1.0 if padded else _area(size, trained))}
     small = 2 * (1.0 if padded else _area(reference, trained))
     read = min(size[0], trained[0]), min(size[1], trained[1])
-    views = _windows(size, trained, window_of(prior, knobs), knobs, steps)
+    first = first_step(knobs.strength, steps)
+    left = steps - first
+    views = _windows(size, trained, window_of(prior, knobs), knobs, range(first, steps))
     windows = [_area(read, trained) * count for count in views]
     parts = {
-        "the reference": small * steps,
-        "its other rounds": small * steps * knobs.resampling_steps,
+        "the reference": small * left,
+        "its other rounds": small * left * knobs.resampling_steps,
         "windows": sum(windows),
     }
     if knobs.repaint_sampling and knobs.resampling_steps:
-        parts["steps taken again"] = small * (steps - 1) + sum(windows[:-1])
+        parts["steps taken again"] = small * (left - 1) + sum(windows[:-1])
+    if knobs.strength < 1:
+        parts["the small picture"] = 2 * steps * _area(reference_size(prior, size), trained)
     return parts
 
 
-def _windows(size: Size, trained: Size, window: Size, knobs: ElasticKnobs, steps: int) -> list[int]:
+def _windows(
+    size: Size, trained: Size, window: Size, knobs: ElasticKnobs, indices: range
+) -> list[int]:
     """How many there are at each step."""
-    moved = (shifts(index, window) if knobs.moving_windows else (0, 0) for index in range(steps))
+    moved = (shifts(index, window) if knobs.moving_windows else (0, 0) for index in indices)
     return [prod(map(_along, size, trained, window, shift)) for shift in moved]
 
 

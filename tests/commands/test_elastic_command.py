@@ -26,7 +26,7 @@ from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.models.schedule import scaled_linear_alphas_cumprod
 from distillery.runs import elastic, elastic_run, kind
-from distillery.runs.elastic_settings import ANY_SIZE, ElasticSettings
+from distillery.runs.elastic_settings import ElasticSettings
 from reference import elastic as reference
 
 STEPS = 4
@@ -80,6 +80,18 @@ def test_a_run_that_goes_on_leaves_the_same_bytes(
 
     assert starts == [0, index + 1]
     assert tree(tmp_path / "out") == undisturbed
+
+
+def test_upscale_goes_on_too(
+    red_boat: list[str], tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*red_boat, "--method", "upscale", "--strength", "0.75"]
+    assert main.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    stopped_once(monkeypatch, elastic_run, "steered", 2)
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
+
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
 def test_a_runs_settings_repeat_it_to_the_byte(
@@ -158,6 +170,10 @@ def test_every_method_draws_several_pictures_of_any_size(method: str, drawn) -> 
     assert images.isfinite().all()
     alone = drawn(method=method, seed=1, height=19, width=45)
     assert torch.allclose(images[1], alone[0], atol=1e-4)
+
+
+def test_what_is_no_multiple_of_8_is_the_middle_of_a_larger_picture(drawn) -> None:
+    assert torch.equal(drawn(height=19, width=36), drawn(height=24, width=40)[..., 2:21, 2:38])
 
 
 @pytest.mark.parametrize("method", ["direct", "upscale"])
@@ -320,6 +336,17 @@ def test_the_defaults_of_a_size_are_those_of_the_demonstration(
         assert settings.rrg_weight == pytest.approx(converted, rel=0.15)
 
 
+def test_a_weight_given_in_one_way_replaces_that_of_a_file_in_the_other(tmp_path: Path) -> None:
+    ElasticSettings("a boat").save(tmp_path / "cell.yaml")
+    ElasticSettings("a boat", rrg_init_weight=5.0).save(tmp_path / "mean.yaml")
+
+    mean = ElasticSettings.load(tmp_path / "cell.yaml", rrg_init_weight=20.0)
+    cell = ElasticSettings.load(tmp_path / "mean.yaml", rrg_weight=0.3)
+
+    assert (mean.rrg_weight, mean.rrg_init_weight) == (None, 20.0)
+    assert (cell.rrg_weight, cell.rrg_init_weight) == (0.3, None)
+
+
 def test_a_published_weight_is_the_gradient_of_a_mean() -> None:
     x0, target, alpha_bar_next = torch.randn(1, 4, 3, 5), torch.randn(1, 4, 3, 5), 0.1
     x0.requires_grad_()
@@ -454,22 +481,9 @@ def test_a_drawing_has_the_aspect_of_its_picture_and_the_picture_is_kept(
 # The adapter for parts of pictures
 
 
-def test_the_adapter_is_taken_where_it_helps_and_that_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / ANY_SIZE).mkdir(parents=True)
-    monkeypatch.setattr("distillery.runs.elastic_settings.REPOSITORY", tmp_path)
-
-    with pytest.warns(UserWarning, match="--lora none leaves it out"):
-        assert ElasticSettings("a boat").lora == ANY_SIZE
-    assert ElasticSettings("a boat", lora="none").lora == "none"
-    assert ElasticSettings("a boat", method="multidiffusion").lora == "none"
-    assert ElasticSettings("a boat", model="sdxl").lora == "none"
-
-
 def test_windows_alone_are_asked_with_the_adapter() -> None:
     its = {"prompt": "a boat", "resampling_steps": 0, "device": "cpu", "steps": 1}
-    plain = ElasticSettings.load(None, **its, lora="none")
+    plain = ElasticSettings.load(None, **its)
     adapted = replace(plain, lora="data/models/tiny-sd-two-things")
     prior = elastic.load(plain)
     before = {name: weight.clone() for name, weight in prior.unet.state_dict().items()}

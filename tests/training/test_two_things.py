@@ -72,7 +72,7 @@ def test_the_adapter_begins_as_the_base_and_leaves_its_weights_alone():
     text = prior.embed(["a red boat and a blue house in the snow"])
     (before,) = prior.predict_noise(xt, t, text)
 
-    factors = tiny_sd_two_things.new_adapter(prior)
+    factors = tiny_sd_two_things.new_adapter(prior, rank=tiny_sd_two_things.RANK)
 
     (after,) = prior.predict_noise(xt, t, text)
     torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-4)

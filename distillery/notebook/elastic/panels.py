@@ -17,7 +17,8 @@ from distillery.notebook.widgets import LARGEST_SHEET, image_widget
 INTERVAL = 300  # milliseconds from one step to the next while it plays
 GAP = 4  # pixels between the pictures of a sheet
 ON_SHEET = 5  # steps, at most
-FULL = {"max_width": "100%"}  # nothing sticks out of a small screen
+# Nothing sticks out of a small screen, and no box of it scrolls by itself.
+FULL = {"max_width": "100%", "overflow": "hidden"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Panels(ABC):
         frame = self.frame(self.slider.value - 1)
         for image, picture in zip(self.images, frame.pictures, strict=True):
             image.value = to_png_bytes(picture)
-        self.label.value = html.escape(frame.caption)
+        self.label.value = _wrapped(frame.caption)
 
     def _build(self) -> Any:
         try:
@@ -79,18 +80,21 @@ class Panels(ABC):
             min=1,
             max=self.count,
             description="step",
-            layout={"flex": "1 1 auto", "width": "auto", "min_width": "0"},
+            layout={"flex": "1 1 240px", "width": "auto", "min_width": "0"},
         )
         w.jslink((self.play, "value"), (self.slider, "value"))
         frame = self.frame(self.count - 1)
         self.images = [image_widget(to_png_bytes(picture)) for picture in frame.pictures]
-        self.label = w.HTML(value=html.escape(frame.caption), layout=FULL)
+        self.label = w.HTML(value=_wrapped(frame.caption), layout=FULL)
         columns = [
             w.VBox([w.HTML(f"<b>{html.escape(name)}</b>"), image], layout=FULL)
             for name, image in zip(self.names, self.images, strict=True)
         ]
         row = w.HBox(columns, layout={"flex_flow": "row wrap", "align_items": "flex-start"})
-        steps = w.HBox([self.play, self.slider], layout={"width": "100%", "max_width": "480px"})
+        steps = w.HBox(
+            [self.play, self.slider],
+            layout={"width": "100%", "max_width": "480px", "flex_flow": "row wrap"},
+        )
         self.slider.observe(lambda change: self.show(), names="value")
         box = w.VBox([steps, *self.controls(), row, self.label], layout=FULL)
         box.add_class("elastic-panels")
@@ -116,3 +120,8 @@ class Panels(ABC):
         """The widget for front ends that can draw it, a sheet for all others."""
         widget = {} if self.box is None else self.box._repr_mimebundle_(**options)
         return {**widget, "image/png": to_png_bytes(self.sheet())}
+
+
+def _wrapped(text: str) -> str:
+    """A text that goes on in the next line where the screen is small."""
+    return f'<div style="line-height: 1.4; white-space: normal">{html.escape(text)}</div>'

@@ -82,7 +82,9 @@ class SizeExplorer:
         for control in (self.method, self.size, self.seed):
             control.observe(lambda change: self._swap(), names="value")
         self._swap()
-        box = w.VBox([*controls, self.label, self.image], layout={"max_width": "100%"})
+        box = w.VBox(
+            [*controls, self.label, self.image], layout={"max_width": "100%", "overflow": "hidden"}
+        )
         box.add_class("elastic-sizes")
         return box
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from distillery.notebook.elastic.panels import Frame, Panels
 from distillery.notebook.elastic.recording import Moment
 
-LARGEST = 448  # pixels of a picture's longer side on the screen, about
+LARGEST = 384  # pixels of a picture's longer side on the screen, about
 FIRST, LATER = "#e69f00", "#56b4e9"  # of Okabe and Ito's colours, which most eyes tell apart
 DIM = 0.45  # brightness of what one window does not read
 UNREAD = 0.25  # brightness of what the reference did not read

@@ -105,6 +105,10 @@ def test_a_padded_reference_is_held_to_a_control_where_it_is_and_to_nothing_arou
     torch.testing.assert_close(framed.image[:, :, 1:4], means)
     assert framed.image[:, :, [0, 4, 5]].eq(0).all()
     assert framed.scale == 0.5
+    frame = Frame((6, 3), random(2, 3, 6, 6), lambda index: random(2, 3, 6, 6))
+    framed = frame.control(Control("depth", whole.image.mT), prior)
+    torch.testing.assert_close(framed.image[..., 1:4], means.mT)
+    assert framed.image[..., [0, 4, 5]].eq(0).all()
 
 
 def test_controls_change_the_picture_in_every_step_and_at_any_size() -> None:

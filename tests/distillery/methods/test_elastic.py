@@ -77,7 +77,9 @@ def place(cell: int, side: int, read: int, shift: int, window: int) -> int:
     return min(max(begin - (read - window) // 2, 0), side - read)
 
 
-def local_of(xt: Array, alpha_bar: float, shift: tuple[int, int], window: tuple[int, int]) -> Array:
+def local_of(
+    xt: Array, alpha_bar: float, shift: tuple[int, int], window: tuple[int, int], image: Array
+) -> Array:
     """The unconditional noise of one picture (C, h, w), each cell from its own window."""
     (_, h, w), (a, b) = xt.shape, TRAINED
     local = np.empty_like(xt)
@@ -86,13 +88,17 @@ def local_of(xt: Array, alpha_bar: float, shift: tuple[int, int], window: tuple[
             top = place(i, h, a, shift[0], window[0])
             left = place(j, w, b, shift[1], window[1])
             part = (slice(None), slice(top, top + a), slice(left, left + b))
-            its = eps_of(xt[part], alpha_bar, 0)
+            its = eps_of(xt[part], alpha_bar, 0, image[part])
             local[:, i, j] = its[:, i - top, j - left]
     return local
 
 
 def reference_of(
-    xt: Array, reads: Array, alpha_bar: float, frame: Callable[[Array], tuple[Array, slice, slice]]
+    xt: Array,
+    reads: Array,
+    alpha_bar: float,
+    frame: Callable[[Array], tuple[Array, slice, slice]],
+    image: Array | float,
 ) -> tuple[Array, Array, Array]:
     """The direction of a picture (C, h, w), and the last reference with its two noises."""
     channels, h, w = xt.shape
@@ -101,7 +107,7 @@ def reference_of(
     for number, read in enumerate(reads):
         small = xt.reshape(channels, -1)[:, read]
         framed, rows, columns = frame(small)
-        uncond, text = (eps_of(framed, alpha_bar, k)[:, rows, columns] for k in (0, 1))
+        uncond, text = (eps_of(framed, alpha_bar, k, image)[:, rows, columns] for k in (0, 1))
         for i in range(h):
             for j in range(w):
                 its = np.argwhere(read == i * w + j)
@@ -121,6 +127,12 @@ def closed_form(task: Task, xt: Tensor, index: int) -> Array:
     padded = knobs.reference == "padded"
     small_size = inside_trained(size, TRAINED) if padded else same_aspect(size, TRAINED, multiple=1)
     colours = [2 * torch.rand(3, generator=torch.Generator().manual_seed(s)) - 1 for s in SEEDS]
+    image, small_image = np.zeros((3, *size)), 0.0
+    for control in task.wanted.controls:  # one for all pictures, each of its pixels a cell
+        image = control.image[0].double().numpy()
+        blocks = (size[0] // small_size[0], size[1] // small_size[1])
+        small_image = image.reshape(3, small_size[0], blocks[0], small_size[1], blocks[1])
+        small_image = small_image.mean((2, 4))
     around = fresh_noise((3, *TRAINED), SEEDS, device="cpu")(index).double().numpy()
 
     def eps_and_x0(x: Array, which: int, rounds: int, scale: float) -> tuple[Array, Array]:
@@ -140,7 +152,7 @@ def closed_form(task: Task, xt: Tensor, index: int) -> Array:
         reads = all_reads(
             functions, cells(size, small_size), rounds=rounds, new_p=knobs.new_p, seed=index
         ).numpy()
-        direction, small, (uncond, text) = reference_of(x, reads, a, frame)
+        direction, small, (uncond, text) = reference_of(x, reads, a, frame, small_image)
         its = uncond + scale * (text - uncond)
         x0_small = (small - math.sqrt(1 - a) * its) / math.sqrt(a)
         x0_large = np.empty_like(x)
@@ -151,7 +163,7 @@ def closed_form(task: Task, xt: Tensor, index: int) -> Array:
         side = knobs.patch_size or WINDOW
         window = min(side, TRAINED[0]), min(side, TRAINED[1])
         shift = shifts(index, window) if knobs.moving_windows else (0, 0)
-        return local_of(x, a, shift, window) + scale * direction, x0_large
+        return local_of(x, a, shift, window, image) + scale * direction, x0_large
 
     def step(x: Array, eps: Array) -> tuple[Array, Array]:
         x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
@@ -162,7 +174,7 @@ def closed_form(task: Task, xt: Tensor, index: int) -> Array:
     for which, x in enumerate(xt.double().numpy()):
         eps, pulled_to = eps_and_x0(x, which, knobs.resampling_steps, SCALE)
         x0, x_next = step(x, eps)
-        if knobs.repaint_sampling and index < STEPS - 1:
+        if knobs.repaint_sampling and knobs.resampling_steps > 0 and index < STEPS - 1:
             ratio = a / a_next
             x = math.sqrt(ratio) * x_next + math.sqrt(1 - ratio) * noise[which]
             eps, pulled_to = eps_and_x0(x, which, 0, SCALE / 3)
@@ -198,6 +210,7 @@ def test_every_step_is_its_closed_form(size: tuple[int, int], reference: str) ->
         {"new_p": 0.0},
         {"new_p": 1.0, "resampling_steps": 9},
         {"repaint_sampling": True},
+        {"repaint_sampling": True, "resampling_steps": 0},
         {"moving_windows": False},
         {"rrg_weight": 0.0},
         {"rrg_stop_t": 0.5, "rrg_weight": 1.0},
@@ -206,6 +219,12 @@ def test_every_step_is_its_closed_form(size: tuple[int, int], reference: str) ->
 )
 def test_every_step_is_its_closed_form_whatever_is_set(change: dict) -> None:
     check_all_steps(task((7, 11), replace(KNOBS, patch_size=WINDOW, **change)))
+
+
+def test_every_step_is_its_closed_form_where_a_control_holds_the_picture() -> None:
+    image = torch.randn(1, 3, 8, 12, generator=torch.Generator().manual_seed(4))
+    control = Control("depth", image.expand(len(SEEDS), -1, -1, -1))
+    check_all_steps(task((8, 12), replace(KNOBS, patch_size=WINDOW), controls=(control,)))
 
 
 def test_a_window_is_half_the_trained_size_where_none_is_set() -> None:

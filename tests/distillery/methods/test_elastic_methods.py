@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from distillery.core.errors import CourseError
 from distillery.methods import ddim
 from distillery.methods.any_size import Wanted
+from distillery.methods.elastic import ElasticKnobs
 from distillery.methods.elastic_methods import METHODS, Beginning, Knobs, Task, begin
 from distillery.methods.guided_ddim import BEGINNING, fresh_noise, steered
 from reference import elastic as functions
@@ -99,6 +100,24 @@ def test_upscale_draws_over_the_enlarged_small_picture(
     torch.testing.assert_close(beginning.xt, xt, atol=1e-5, rtol=1e-5)
     for one, other in zip(steps_of(its, beginning), plain(its, beginning.xt, start), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("strength", "start"), [(0.4, 3), (0.6, 2)])
+def test_elastic_can_begin_where_upscale_does_and_goes_on_with_its_own_noise(
+    strength: float, start: int
+) -> None:
+    knobs = Knobs(strength=strength, elastic=ElasticKnobs(strength=strength, repaint_sampling=True))
+    its = task(knobs=knobs)
+    there, here = begin("upscale", its), begin("elastic", its)
+    assert here.start == there.start == start
+    assert torch.equal(here.xt, there.xt)
+    whole = begin("elastic", task(knobs=Knobs(elastic=ElasticKnobs(repaint_sampling=True))))
+    again = replace(whole, xt=here.xt, start=start)
+    drawn = steps_of(its, here)
+    assert all(map(torch.equal, drawn, steps_of(its, again)))
+    for done in range(1, len(drawn)):
+        resumed = replace(begin("elastic", its), xt=drawn[done - 1], start=start + done)
+        assert all(map(torch.equal, steps_of(its, resumed), drawn[done:]))
 
 
 @pytest.mark.parametrize("name", ["", "Elastic", "panorama"])

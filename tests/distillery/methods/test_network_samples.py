@@ -56,6 +56,8 @@ KNOBS = [
     ("elastic", Knobs()),
     ("elastic", Knobs(elastic=ElasticKnobs(repaint_sampling=True, patch_size=3))),
     ("elastic", Knobs(elastic=ElasticKnobs(moving_windows=False, resampling_steps=0))),
+    ("elastic", Knobs(elastic=ElasticKnobs(repaint_sampling=True, resampling_steps=0))),
+    ("elastic", Knobs(elastic=ElasticKnobs(strength=0.4, repaint_sampling=True))),
     ("elastic", Knobs(elastic=ElasticKnobs(reference="padded"))),
     ("elastic", Knobs(elastic=ElasticKnobs(reference="padded", repaint_sampling=True))),
 ]

@@ -135,12 +135,12 @@ def test_sliders_choose_step_and_window():
     viewer = StepViewer(moments())
     last = viewer.images[0].value
     count = len(windows(moments()[-1]))
-    assert viewer.label.value.startswith(f"step {STEPS}: window")
+    assert f"step {STEPS}: window" in viewer.label.value
     viewer.chooser.value = count
     assert f"window {count} of {count}" in viewer.label.value
     assert viewer.images[0].value != last
     viewer.slider.value = 1
-    assert viewer.label.value.startswith("step 1: window")
+    assert "step 1: window" in viewer.label.value
     assert viewer.play.max == viewer.slider.max == STEPS
 
 

@@ -33,8 +33,8 @@ def elastic_eps(
 ) -> torch.Tensor:
     """The noise to follow: the local score of the windows and the global direction.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.2. The direction is what the prompt changes in the
-    reference. The unconditional noise that it began from is the windows', not the reference's.
+    ElasticDiffusion, arXiv 2311.18822. The direction is what the prompt changes in the reference.
+    What it is added to is the unconditional noise of the windows, not that of the reference.
 
         eps = local + s (eps_text - eps_uncond)
 
@@ -56,10 +56,10 @@ def elastic_eps(
 def cover(side: int, window: int, read: int, shift: int) -> torch.Tensor:
     """Windows along one side of the picture, and what is read around each.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.3. Windows lie side by side, so that every cell is
-    written once. The first one ends at `shift` if that is above 0, otherwise at `window`. Each next
-    one ends `window` later, and the last one ends with the side. So the first and the last may be
-    smaller than the others.
+    ElasticDiffusion, arXiv 2311.18822, its local signal. Windows lie side by side, so that every
+    cell is written once. The first one ends at `shift` if that is above 0, otherwise at `window`.
+    Each next one ends `window` later, and the last one ends with the side. So the first and the
+    last may be smaller than the others.
 
     For each window the network reads `read` cells. They begin (read - window) // 2 cells before the
     window, and are moved, as little as possible, to where all of them are in the picture.
@@ -98,11 +98,11 @@ def local_score(
 ) -> torch.Tensor:
     """The unconditional noise of a large picture, window by window.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.3. `cover` says where windows begin and end down
-    the picture and across it. There is a window for each of its M rows and each of its N columns,
-    M * N in all. `predict` is called once, for all of them, in this order: the first row from left
-    to right, then the second row. What is read around a window helps to predict it. Only what is to
-    be written is kept.
+    ElasticDiffusion, arXiv 2311.18822, its local signal. `cover` says where windows begin and end
+    down the picture and across it. There is a window for each of its M rows and each of its N
+    columns, M * N in all. `predict` is called once, for all of them, in this order: the first row
+    from left to right, then the second row. What is read around a window helps to predict it. Only
+    what is to be written is kept.
 
     Args:
         predict: the unconditional noise of what the windows read: of (M * N, B, C, a, b), in the
@@ -137,10 +137,10 @@ def from_reference(
 ) -> torch.Tensor:
     """What the network says of references, brought to the size of the picture.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.4. A reference is made of cells of the picture as
-    they are: the mean of several cells would have too little noise in it. There are R references,
-    one a round, of other cells each. `predict` is called once, for all of them, in the order of the
-    rounds. Then every cell of the picture gets its noise:
+    ElasticDiffusion, arXiv 2311.18822, its global signal. A reference is made of cells of the
+    picture as they are: the mean of several cells would have too little noise in it. There are R
+    references, one a round, of other cells each. `predict` is called once, for all of them, in the
+    order of the rounds. Then every cell of the picture gets its noise:
 
     - a cell that was read, what was predicted for it. If several rounds read it, the last one
       counts.
@@ -180,16 +180,16 @@ def next_read(
 ) -> torch.Tensor:
     """A round of resampling: some cells of the reference read another cell of their group.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.4. A cell of the reference stands for a group of
-    cells of the picture, and reads one of them. In this round
+    ElasticDiffusion, arXiv 2311.18822, its resampling. A cell of the reference stands for a group
+    of cells of the picture, and reads one of them. In this round
 
     - where `chance` is not below `new_p`, it reads what it read in the round before;
     - where it is below, it chooses anew among the cells of its group that were not used yet, or
       among all of the group if every one has been used. It reads the one with the largest `order`.
 
     Args:
-        groups: int64 (hr, wr, M), the numbers of the cells in each group, at least one. Groups of
-            fewer than M are filled up with -1, which is no cell.
+        groups: int64 (hr, wr, M), the numbers of the cells in each group. Every group has a cell;
+            those of fewer than M are filled up with -1, which is no cell.
         read: int64 (hr, wr), what was read in the round before.
         used: bool (h * w,), whether each cell of the picture was read in any round so far.
         new_p: from 0, all read what they read before, to 1, all choose anew.
@@ -220,10 +220,10 @@ def reduced_resolution_guidance(
 ) -> torch.Tensor:
     """Pull the picture towards the reference, less and less.
 
-    ElasticDiffusion, arXiv 2311.18822, section 3.5. It takes the gradient of a squared error, which
-    is 2 (x0 - r) for each cell, so no autograd is needed. Here r is the estimate of the reference,
-    brought to the size of the picture: each cell has the value of the reference's cell that it
-    belongs to. With p the progress, the new estimate is
+    ElasticDiffusion, arXiv 2311.18822. It takes the gradient of a squared error, for each
+    cell 2 (x0 - r), so no autograd is needed. Here r is the estimate of the reference, brought to
+    the size of the picture: each cell has the value of the reference's cell that it belongs to.
+    With p the progress, the new estimate is
 
         x0 + w(p) (r - x0),   w(p) = weight ((1 + cos(pi p / (1 - stop))) / 2)^cosine_scale
 
@@ -261,7 +261,7 @@ def merge_views(
 ) -> torch.Tensor:
     """The weighted mean of views that overlap.
 
-    MultiDiffusion, arXiv 2302.08113, equation 5: among all pictures, the one whose views are
+    MultiDiffusion, arXiv 2302.08113, in closed form: among all pictures, the one whose views are
     closest to the given ones, in weighted squared distance. So each cell becomes the weighted mean
     of what the views that hold it have there,
 

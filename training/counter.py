@@ -17,7 +17,7 @@ from training.counter_pictures import SIZES, load_pictures
 from training.export import save_half
 from training.judge import worn
 
-STEPS, SEED, COUNT = 8000, 61, 2400
+STEPS, SEED, COUNT = 3000, 61, 1200
 CELLS = 24 * 1024  # of a batch
 SHARPNESS = 1.3  # of the spot in a thing's middle, its standard deviation in cells
 

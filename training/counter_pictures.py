@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from distillery.methods.sdedit import sdedit
 from distillery.metrics.counter import cell_of
 from distillery.models.prior import Prior
 from distillery.toybox import SCENES, Factors, draw, draw_several
@@ -22,21 +21,13 @@ from distillery.toybox.scenes import PAINT
 from training.data import to_images, trained_factors
 
 SIZES = ((64, 64), (64, 128), (128, 64), (128, 128), (192, 192))
-DECODED, REDRAWN = 0.25, 0.1  # the shares of pictures that were encoded, and sampled in part
-STRENGTH, GUIDANCE, STEPS = 0.2, 3.0, 15  # of the sampling; things stay what they are
-ONE, SEVERAL = 0.25, 0.35  # the shares of the kinds of drawings; the rest is strewn
-STACKED, ALIKE = 0.6, 0.6  # the shares of strewn ones on several scenes, and of one kind
-CHUNK = 10
+DECODED = 0.4  # the share of pictures that has been through an autoencoder
+ONE, SEVERAL = 0.3, 0.3  # the shares of the kinds of drawings; the rest is strewn
+STACKED, ALIKE = 0.6, 0.6  # the shares of strewn ones on several scenes, and of things of one kind
+CHUNK = 20
 CPU = torch.device("cpu")
 
-
-@dataclass(frozen=True)
-class Numbered:
-    """`image` (H, W, 3) uint8, `labels` (H, W) uint8, a number for each thing, and a prompt."""
-
-    image: np.ndarray
-    labels: np.ndarray
-    prompt: str
+Numbered = tuple[np.ndarray, np.ndarray]  # image (H, W, 3), and labels (H, W), both uint8
 
 
 @dataclass(frozen=True)
@@ -59,21 +50,17 @@ class Pictures:
 def load_pictures(
     folder: Path, prior: Prior, *, size: tuple[int, int], count: int, seed: int
 ) -> Pictures:
-    """Draw `count` pictures of a size, some of them by way of a model, or read those drawn before.
+    """Draw `count` pictures of a size, or read those drawn before.
 
-    A part goes through the prior's autoencoder, and a part is sampled over the last steps again
-    (SDEdit), so that it shows how the model draws.
+    A part of them goes through the autoencoder of `prior`.
     """
     path = folder / f"{size[0]}x{size[1]}.npz"
     if not path.exists():
         drawn = list(drawings(count, size=size, seed=seed))
-        images = np.stack([one.image for one in drawn])
-        labels = np.stack([on_cells(one.labels, cell_of(size)) for one in drawn])
-        redrawn = round(REDRAWN * count)
-        decoded = redrawn + round(DECODED * count)
-        prompts = [one.prompt for one in drawn[:redrawn]]
-        images[:redrawn] = resampled(prior, images[:redrawn], prompts, seed=seed)
-        images[redrawn:decoded] = through(prior, images[redrawn:decoded])
+        images = np.stack([image for image, _ in drawn])
+        labels = np.stack([on_cells(labels, cell_of(size)) for _, labels in drawn])
+        decoded = int(DECODED * count)
+        images[:decoded] = through(prior, images[:decoded])
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, images=images, labels=labels)
@@ -88,49 +75,44 @@ def drawings(count: int, *, size: tuple[int, int], seed: int) -> Iterator[Number
     for number in range(seed * 1_000_000, seed * 1_000_000 + count):
         g = np.random.default_rng(number)
         one, kind = pool[g.integers(len(pool))], g.random()
-        mates = [f for f in pool if f.scene == one.scene]
         if kind < ONE:
             drawing = draw(one, number, size=size)
         elif kind < ONE + SEVERAL:
+            mates = [f for f in pool if f.scene == one.scene]
+            some = [mates[g.integers(len(mates))] for _ in range(g.integers(1, 4))]
             if g.random() < 0.3:
-                mates = [one]
-            others = [mates[g.integers(len(mates))] for _ in range(g.integers(0, 3))]
-            drawing = draw_several([one, *others], number, size=size)
+                some = [one] * len(some)
+            drawing = draw_several(some, number, size=size)
         else:
-            yield strewn(one, mates, g, size=size)
+            yield strewn(pool, g, size=size)
             continue
-        yield Numbered(drawing.image, drawing.labels, str(one))
+        yield drawing.image, drawing.labels
 
 
-def strewn(
-    one: Factors, mates: list[Factors], g: np.random.Generator, *, size: tuple[int, int]
-) -> Numbered:
+def strewn(pool: list[Factors], g: np.random.Generator, *, size: tuple[int, int]) -> Numbered:
     """Things at any height of a scene, or of scenes one above the other, as models draw that were
     asked for more pixels than they know; or none at all."""
-    height, width = size
-    paper = Paper(height, width)
+    paper, one = Paper(*size), pool[g.integers(len(pool))]
     horizon = PAINT[one.scene](paper, g)
-    if height > 64 and g.random() < STACKED:
+    if size[0] > 64 and g.random() < STACKED:
         _stack(paper, one.scene, g)
-    if g.random() < ALIKE:
-        mates = [one]
+    places = sorted(_strewn_places(size, g), key=lambda place: place.foot)
+    alike = g.random() < ALIKE
     labels = np.zeros(size, np.uint8)
-    for k, place in enumerate(sorted(_strewn_places(size, g), key=lambda place: place.foot)):
-        factors = mates[g.integers(len(mates))]
+    for k, place in enumerate(places):
+        factors = one if alike else pool[g.integers(len(pool))]
         labels[put(paper, factors, place, horizon=horizon, g=g)] = k + 1
-    image = (np.clip(paper.rgb, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return Numbered(image, labels, str(one))
+    return (np.clip(paper.rgb, 0, 1) * 255 + 0.5).astype(np.uint8), labels
 
 
 def _strewn_places(size: tuple[int, int], g: np.random.Generator) -> list[Place]:
     height, width = size
-    small = min(size) == 64
-    low, high, most = (5.5, 24.0, 4) if small else (11.0, 40.0, 8)  # half heights in pixels
+    low, high, most = (7, 24.0, 4) if min(size) == 64 else (11, 24.0, 8)  # half heights, pixels
     wanted = int(g.integers(0, most + 1))
     places: list[Place] = []
     for _ in range(12 * wanted):
         scale = g.uniform(low, high)
-        x, y = g.uniform(scale, width - scale), g.uniform(scale, height - scale)
+        x, y = g.uniform(scale, max(scale + 1, width - scale)), g.uniform(scale, height - scale)
         place = Place(x / height, (y + scale) / height, scale / height)
         if len(places) < wanted and all(_apart(place, other) for other in places):
             places.append(place)
@@ -147,8 +129,8 @@ def _stack(paper: Paper, scene: str, g: np.random.Generator) -> None:
     height, width = paper.mask.shape
     for top, bottom in pairwise(range(0, height + 1, 64)):
         part = Paper(bottom - top, width)
-        other = SCENES[g.integers(len(SCENES))]
-        PAINT[scene if g.random() < 0.9 else other](part, g)
+        other = g.random() >= 0.9
+        PAINT[SCENES[g.integers(len(SCENES))] if other else scene](part, g)
         seam = np.clip(np.arange(bottom - top) / g.uniform(1, 12), 0, 1)[:, None, None]
         below = paper.rgb[top:bottom]
         below += (part.rgb - below) * (seam if top else 1.0)
@@ -156,35 +138,11 @@ def _stack(paper: Paper, scene: str, g: np.random.Generator) -> None:
 
 def through(prior: Prior, images: np.ndarray) -> np.ndarray:
     """Images (N, H, W, 3) uint8 encoded and decoded."""
-    return _latently(prior, images, lambda latents, _: latents)
-
-
-def resampled(prior: Prior, images: np.ndarray, prompts: list[str], *, seed: int) -> np.ndarray:
-    """The same with noise over the latents, and sampled back with the prompts."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def change(latents: Tensor, start: int) -> Tensor:
-        return sdedit(
-            prior,
-            latents,
-            prompts[start : start + len(latents)],
-            strength=STRENGTH,
-            guidance_scale=GUIDANCE,
-            steps=STEPS,
-            generator=generator,
-        )
-
-    return _latently(prior, images, change)
-
-
-def _latently(
-    prior: Prior, images: np.ndarray, change: Callable[[Tensor, int], Tensor]
-) -> np.ndarray:
     out = np.empty_like(images)
     for start in tqdm(range(0, len(images), CHUNK), desc=f"{images.shape[1]}x{images.shape[2]}"):
         with torch.no_grad():
             latents = prior.encode(to_images(images[start : start + CHUNK], CPU))
-            decoded = prior.decode(change(latents, start)).clamp(-1, 1)
+            decoded = prior.decode(latents).clamp(-1, 1)
         pixels = ((decoded + 1) * 127.5).round().permute(0, 2, 3, 1)
         out[start : start + CHUNK] = pixels.numpy().astype(np.uint8)
     return out

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import CourseError
-from distillery.core.files import REPOSITORY
 from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 SMALLEST, LARGEST = 16, 4096  # pixels of a side
 UNIT = 8  # pixels; every model here draws sides of this many times a whole number
 CONTROLS = ("canny", "depth")
-ANY_SIZE = "build/training/tiny-sd-any-size"  # of `python -m training any-size`, for windows
 NO_LORA = "none"
 MANY = 3  # times the trained area, from which on more rounds are needed
 LONGEST = 8  # of a picture's sides, the longer by the shorter, where there is a small picture of it
@@ -180,11 +177,9 @@ class ElasticSettings(Declared):
         by_default="tiny-sd; tiny-sdxl with a condition_image",
     )
     lora: str = setting(
-        None,
+        NO_LORA,
         Text(),
-        "LoRA weights that the windows alone ask: a file, a folder or a hub id; none leaves them "
-        "out",
-        by_default=f"none; {ANY_SIZE} where it is there, for elastic and tiny-sd",
+        "LoRA weights that the windows alone ask: a file, a folder or a hub id (elastic)",
     )
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
@@ -224,7 +219,6 @@ class ElasticSettings(Declared):
         self.fill_in(
             **suitable, view_batch_size=1 if self.low_vram else 16, tiled_decoder=self.low_vram
         )
-        self._fill_in_lora()
         self.check()
         self._check_aspect()
         self._check_steps()
@@ -250,17 +244,6 @@ class ElasticSettings(Declared):
             high, wide = like(picture.size, self.height, self.width, side)
         self.fill_in(height=high, width=wide)
         self.check("height", "width")
-
-    def _fill_in_lora(self) -> None:
-        """Take the adapter for parts of pictures where it helps, and say so."""
-        helps = self.method == "elastic" and self.model == "tiny-sd"
-        helps = helps and (REPOSITORY / ANY_SIZE).is_dir()
-        if self.fill_in(lora=ANY_SIZE if helps else NO_LORA) and helps:
-            warnings.warn(
-                f"the windows are asked with {ANY_SIZE}, which was taught parts of larger "
-                "pictures; --lora none leaves it out.",
-                stacklevel=4,
-            )
 
     def _refuse_two_weights(self) -> None:
         if self.rrg_weight is not None:

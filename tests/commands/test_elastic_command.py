@@ -26,7 +26,7 @@ from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.models.schedule import scaled_linear_alphas_cumprod
 from distillery.runs import elastic, elastic_run, kind
-from distillery.runs.elastic_settings import ANY_SIZE, ElasticSettings
+from distillery.runs.elastic_settings import ElasticSettings
 from reference import elastic as reference
 
 STEPS = 4
@@ -481,22 +481,9 @@ def test_a_drawing_has_the_aspect_of_its_picture_and_the_picture_is_kept(
 # The adapter for parts of pictures
 
 
-def test_the_adapter_is_taken_where_it_helps_and_that_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / ANY_SIZE).mkdir(parents=True)
-    monkeypatch.setattr("distillery.runs.elastic_settings.REPOSITORY", tmp_path)
-
-    with pytest.warns(UserWarning, match="--lora none leaves it out"):
-        assert ElasticSettings("a boat").lora == ANY_SIZE
-    assert ElasticSettings("a boat", lora="none").lora == "none"
-    assert ElasticSettings("a boat", method="multidiffusion").lora == "none"
-    assert ElasticSettings("a boat", model="sdxl").lora == "none"
-
-
 def test_windows_alone_are_asked_with_the_adapter() -> None:
     its = {"prompt": "a boat", "resampling_steps": 0, "device": "cpu", "steps": 1}
-    plain = ElasticSettings.load(None, **its, lora="none")
+    plain = ElasticSettings.load(None, **its)
     adapted = replace(plain, lora="data/models/tiny-sd-two-things")
     prior = elastic.load(plain)
     before = {name: weight.clone() for name, weight in prior.unet.state_dict().items()}

@@ -243,6 +243,10 @@ def test_nobody_chooses_anew_at_0_and_new_p_of_them_do_otherwise() -> None:
     its = cells((80, 120), (40, 60))
     first, second = rounds(its, 1, 0.0)
     assert torch.equal(first, second)
+    nothing = torch.zeros(40, 60)  # is not below 0 either
+    used = torch.zeros(its.owner.numel(), dtype=torch.bool)
+    same = elastic.next_read(its.groups, first, used, 0.0, nothing, rand(40, 60, 4))
+    assert torch.equal(first, same)
     for new_p in (0.3, 0.7, 1.0):
         first, second = rounds(its, 1, new_p)
         assert float((first != second).float().mean()) == pytest.approx(new_p, abs=0.03)

@@ -9,9 +9,9 @@ from torch import nn
 
 from distillery.metrics.counter import FAR, Counter, CounterNet
 from distillery.models.load import load_prior
-from distillery.toybox import Factors, all_factors, draw_several, held_out
+from distillery.toybox import Factors, draw_several
 from training.counter import losses, targets
-from training.counter_pictures import Pictures, drawings, load_pictures, on_cells, resampled
+from training.counter_pictures import Pictures, drawings, load_pictures, on_cells
 
 THINGS = [Factors(thing, "red", "on the beach") for thing in ("cat", "car", "tree")]
 SURE = 20.0  # a logit
@@ -61,30 +61,19 @@ def test_the_loss_is_least_for_what_is_true():
 
 
 @pytest.mark.parametrize("size", [(64, 64), (128, 64), (128, 128)], ids=str)
-def test_pictures_have_a_number_for_each_thing_and_no_held_out_combination(size):
+def test_pictures_have_a_number_for_each_thing_and_stay_the_same(size):
     drawn = list(drawings(40, size=size, seed=9))
-    numbers = [set(np.unique(one.labels)) - {0} for one in drawn]
-    assert all(one.image.shape == (*size, 3) and one.labels.shape == size for one in drawn)
-    assert {len(some) for some in numbers} >= {0, 1, 2, 3}
-    unseen = {str(f) for f in all_factors() if held_out(f)}
-    assert not unseen & {one.prompt for one in drawn}
+    assert all(image.shape == (*size, 3) and labels.shape == size for image, labels in drawn)
+    assert {len(set(np.unique(labels)) - {0}) for _, labels in drawn} >= {0, 1, 2, 3}
     again = list(drawings(40, size=size, seed=9))
-    assert all(np.array_equal(a.image, b.image) for a, b in zip(drawn, again, strict=True))
-
-
-def test_drawing_over_keeps_things_where_they_are_and_changes_how_they_look():
-    prior = load_prior("tiny-sd", device="cpu")
-    image = draw_several(THINGS, 3, size=(64, 64)).image[None]
-    over = resampled(prior, image, [str(THINGS[0])], seed=0)
-    difference = np.abs(over.astype(int) - image)
-    assert 2 < difference.mean() < 25
+    assert all(np.array_equal(a[0], b[0]) for a, b in zip(drawn, again, strict=True))
 
 
 def test_pictures_are_drawn_once(tmp_path):
     prior = load_prior("tiny-sd", device="cpu")
     pictures = load_pictures(tmp_path, prior, size=(64, 64), count=8, seed=9)
     assert pictures.labels.shape == (8, 32, 32)
-    again = load_pictures(tmp_path, None, size=(64, 64), count=8, seed=9)  # needs no model
+    again = load_pictures(tmp_path, prior, size=(64, 64), count=8, seed=10)  # the seed is not asked
     assert np.array_equal(again.images, pictures.images)
 
 

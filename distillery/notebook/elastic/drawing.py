@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from PIL import Image
 
-from distillery.core.files import REPOSITORY
 from distillery.core.images import to_pil
 from distillery.methods.any_size import ElasticFunctions
 from distillery.methods.network_samples import network_samples
@@ -21,7 +20,7 @@ from distillery.notebook.elastic.request import SAMPLES, Drawer, Request, Size
 from distillery.runs.control_picture import controls_for
 from distillery.runs.elastic import load_local, of_picture
 from distillery.runs.elastic_fit import drawn_size
-from distillery.runs.elastic_settings import ANY_SIZE, CONTROLS, NO_LORA, ElasticSettings
+from distillery.runs.elastic_settings import CONTROLS, ElasticSettings
 from distillery.runs.run import Step
 
 SHAPES = ((1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3))  # times the trained height and width
@@ -69,12 +68,12 @@ def drawn_by(model: str, functions: ElasticFunctions) -> Drawer:
         return to_pil(2 * control.image - 1)[0]
 
     def defaults(size: Size) -> Mapping[str, Any]:
-        settings = _settings(model, prompt=ANY_PROMPT, height=size[0], width=size[1])
+        settings = ElasticSettings(model=model, prompt=ANY_PROMPT, height=size[0], width=size[1])
         scale = settings.controlnet_conditioning_scale
         names = ("guidance_scale", *OF_ELASTIC)
         return {**{name: getattr(settings, name) for name in names}, "control_scale": scale}
 
-    a_step = _settings(model, prompt=ANY_PROMPT).steps
+    a_step = ElasticSettings(model=model, prompt=ANY_PROMPT).steps
     sizes = [(down * trained, across * trained) for down, across in SHAPES]
     return Drawer(steps, samples, 2.0 * a_step, seen, defaults, sizes)
 
@@ -85,8 +84,8 @@ def settings_of(request: Request, model: str) -> ElasticSettings:
     Raises:
         CourseError: a value is out of its range.
     """
-    return _settings(
-        model,
+    return ElasticSettings(
+        model=model,
         prompt=request.prompt,
         height=request.size[0],
         width=request.size[1],
@@ -97,13 +96,6 @@ def settings_of(request: Request, model: str) -> ElasticSettings:
         controlnet_conditioning_scale=request.control_scale,
         **{name: getattr(request, name) for name in OF_ELASTIC},
     )
-
-
-def _settings(model: str, **values: Any) -> ElasticSettings:
-    """With the adapter for parts of pictures where there is one; a page need not be told of it."""
-    helps = model == "tiny-sd" and values.get("method") == "elastic"
-    helps = helps and (REPOSITORY / ANY_SIZE).is_dir()
-    return ElasticSettings(**values, model=model, lora=ANY_SIZE if helps else NO_LORA)
 
 
 class _Loaded:

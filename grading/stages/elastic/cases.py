@@ -45,14 +45,15 @@ SIDES = {
 }
 STRIP = "strip"
 WINDOWS = OTHER_CHANNELS | {
-    SHIFTED: "where windows are cut off at all borders",
+    SHIFTED: "where the first windows are smaller",
     BARE: SIDES[BARE],
     STRIP: "with one row of windows",
 }
-ONE_ROUND, ALL, UNEVEN = "one round", "all", "uneven"
+ONE_ROUND, ALL, ONE, UNEVEN = "one round", "all", "one", "uneven"
 ROUNDS = OTHER_CHANNELS | {
     ONE_ROUND: "in one round",
     ALL: "where every cell is read",
+    ONE: "where all rounds read the same cells",
     UNEVEN: "where some groups are larger than others",
 }
 USED, NEVER, ALWAYS = "used", "never", "always"
@@ -96,9 +97,9 @@ def elastic_eps(inputs: RandomInputs) -> Case:
 
 def cover(inputs: RandomInputs) -> Case:
     """Sides that are no multiple of the window."""
-    window = 1 if inputs.kind == NARROW else inputs.whole(4, (3, 5))
-    around = {ODD: 2 * inputs.whole(1, (1, 3)) + 1, BARE: 0}.get(
-        inputs.kind, 2 * inputs.whole(2, (1, 3))
+    window = 1 if inputs.kind == NARROW else inputs.whole(4, (3, 9))
+    around = {ODD: 2 * inputs.whole(1, (1, 6)) + 1, BARE: 0}.get(
+        inputs.kind, 2 * inputs.whole(2, (1, 6))
     )
     read = window + around
     full, rest = inputs.whole(5, (4, 6)), inputs.whole(2, (1, window - 1)) if window > 1 else 0
@@ -118,15 +119,15 @@ def _shift(inputs: RandomInputs, window: int) -> int:
 
 
 def local_score(inputs: RandomInputs) -> Case:
-    """Windows of another size down than across."""
+    """Windows of another size down than across, the last ones or the first ones smaller."""
     h, w = inputs.size
     around = 0 if inputs.kind == BARE else inputs.whole(4, (1, 2))
-    shift = 1 if inputs.kind == SHIFTED else 0
-    down, across = inputs.whole(4, (2, 2)), inputs.whole(5, (3, 3))
-    rows = _windows(h, down, down + around, shift)
+    down, across = (_window(h, 2), _window(w, 3)) if inputs.drawn else (4, 5)
+    shifts = (h % down, w % across) if inputs.kind == SHIFTED else (0, 0)
+    rows = _windows(h, down, min(down + around, h - 1), shifts[0])
     if inputs.kind == STRIP:
         rows = torch.tensor([[0, h, 0, h]])
-    columns = _windows(w, across, min(across + around, w - 1), shift)
+    columns = _windows(w, across, min(across + around, w - 1), shifts[1])
     tensors = {"xt": _noisy(inputs, 4), "rows": rows, "columns": columns}
     return ValueCase(
         ("predict", *tensors), tensors, functions={"predict": _network(inputs, answers=1)}
@@ -142,6 +143,11 @@ def _noisy(inputs: RandomInputs, seed: int, size: tuple[int, int] | None = None)
     h, w = size or inputs.size
     shown = pictures(inputs, inputs.batch)[..., :h, :w]
     return shown + 0.2 * inputs.noise(seed, shown)
+
+
+def _window(side: int, least: int) -> int:
+    """The smallest window from `least` on that leaves a rest."""
+    return next(window for window in range(least, side) if side % window)
 
 
 def _windows(side: int, window: int, read: int, shift: int) -> Tensor:
@@ -165,7 +171,7 @@ def _network(inputs: RandomInputs, *, answers: int) -> dict[str, Any]:
 def from_reference(inputs: RandomInputs) -> Case:
     """Rounds that read some cells again."""
     its = _cells(inputs)
-    rounds = {ONE_ROUND: 1, ALL: its.groups.shape[-1]}.get(inputs.kind, inputs.whole(3, (2, 3)))
+    rounds = 1 if inputs.kind == ONE_ROUND else inputs.whole(3, (2, 3))
     h, w = its.owner.shape
     tensors = {
         "xt": _noisy(inputs, 5, (h, w)),
@@ -183,7 +189,10 @@ def _cells(inputs: RandomInputs) -> Cells:
     h, w = inputs.size
     if inputs.kind == UNEVEN:
         return _mirrored(cells((h, w), (_uneven(h), _uneven(w))))
-    down, across = (2, 2) if inputs.kind != SEVERAL else inputs.one_of((2, 2), FACTORS)
+    down, across = 2, 2
+    if inputs.kind == SEVERAL:
+        others = [(down, across) for down, across in FACTORS if h // down != w // across]
+        down, across = inputs.one_of((2, 2), others)
     hr, wr = h // down, w // across
     return cells((hr * down, wr * across), (hr, wr))
 
@@ -202,10 +211,11 @@ def _mirrored(its: Cells) -> Cells:
 
 
 def _reads(inputs: RandomInputs, its: Cells, rounds: int) -> Tensor:
-    """In each round a cell of each group; where all are to be read, one after the other."""
+    """In each round a cell of each group: any, one after the other, or the same in all rounds."""
     hr, wr, most = its.groups.shape
-    if inputs.kind == ALL:
-        return its.groups.movedim(2, 0).clone()
+    if inputs.kind in (ALL, ONE):
+        every = its.groups.movedim(2, 0)
+        return every[-1:].repeat(most, 1, 1) if inputs.kind == ONE else every.clone()
     places = (_uniform(inputs, 6, rounds, hr, wr) * most).long()
     chosen = its.groups.expand(rounds, hr, wr, most).gather(3, places[..., None])[..., 0]
     return torch.where(chosen >= 0, chosen, its.groups.amax(2))  # of a small group its last cell
@@ -275,7 +285,7 @@ def merge_views(inputs: RandomInputs) -> Case:
     corners = [
         (top, left) for top in sorted({0, h - a}) for left in sorted({0, min(b - 1, w - b), w - b})
     ]
-    corners = inputs.shuffled(corners + corners[:1] * (inputs.kind == TWICE))
+    corners = inputs.shuffled(corners + {TWICE: corners[:1], FAINT: [(1, 1)]}.get(inputs.kind, []))
     views = torch.stack([whole[..., top : top + a, left : left + b] for top, left in corners])
     weights = 0.2 + _uniform(inputs, 12, a, b)
     if inputs.kind == FAINT:

@@ -17,7 +17,7 @@ STAGE = Stage(
     title="pictures of any size: ElasticDiffusion, MultiDiffusion and what they are for",
     minutes=150,
     pictures=4,
-    models=("tiny-sd",),
+    models=("tiny-sd", "counter"),
     tried=(
         "eps_of_the_reference",
         "local_without_context",

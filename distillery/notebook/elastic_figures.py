@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -203,3 +205,26 @@ def alike(values: Tensor, most: int) -> list[float]:
         down = (centred[..., apart:, :] * centred[..., :-apart, :]).mean((2, 3))
         found.append(float(((across + down) / (2 * spread)).mean()))
     return found
+
+
+def measured_table(path: Path) -> str:
+    """What `python -m benchmarks.elastic --json PATH` has measured, a line for each row.
+
+    Sharpness is divided by that of direct at the same size.
+
+    Raises:
+        CourseError: the file is missing or damaged.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        direct = {row["size"]: row["laplacian"] for row in rows if row["name"] == "direct"}
+        lines = [
+            f"{row['size']:5}{row['name']:18}{row['count']:8}{row['one_right']:11.0%}"
+            f"{row['twice']:8.0%}{row['scene']:8.0%}"
+            f"{row['laplacian'] / direct[row['size']]:11.2f}{row['samples']:9.0f}"
+            for row in rows
+        ]
+    except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError) as error:
+        raise CourseError(f"{path} is missing or damaged; fetch it again.") from error
+    head = "size way                prompts  one right   twice   scene  sharpness  samples"
+    return "\n".join([head, *lines])

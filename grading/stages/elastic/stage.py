@@ -18,10 +18,11 @@ STAGE = Stage(
     minutes=150,
     pictures=4,
     models=("tiny-sd", "counter"),
+    data=("elastic",),
     tried=(
-        "eps_of_the_reference",
-        "local_without_context",
-        "reference_of_means",
+        "eps_away_from_the_windows",
+        "local_from_the_middle",
         "rrg_away",
+        "eps_of_the_reference",
     ),
 )

@@ -39,6 +39,7 @@ from distillery.models.presets import find_preset
 from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import kind, latents
+from distillery.runs.elastic_settings import ElasticSettings
 from grading import stages
 from reference import sds
 
@@ -109,13 +110,16 @@ def test_pictures_are_named_and_scored_by_what_they_shall_show() -> None:
     assert names == ["a_blue_boat_on_a_frozen_river.png", "a_red_rocket_in_the_desert.png"]
 
 
-def test_pixel_art_is_handed_in_as_its_grid_and_others_at_the_models_size() -> None:
+def test_pictures_are_handed_in_at_the_size_of_their_settings_or_else_at_the_models() -> None:
     for stage in STAGES:
         wanted = load_hand_in(stage)
         for settings in wanted.pictures:
-            side = find_preset(settings.model).image_size
-            pixelart = isinstance(settings, PixelSettings)
-            assert wanted.size == (settings.size if pixelart else (side, side))
+            expected = (find_preset(settings.model).image_size,) * 2
+            if isinstance(settings, PixelSettings):
+                expected = settings.size
+            if isinstance(settings, ElasticSettings):
+                expected = settings.height, settings.width
+            assert wanted.size == expected
 
 
 @pytest.mark.parametrize("stage", STAGES)

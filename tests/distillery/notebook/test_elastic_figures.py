@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
 
 from distillery.core.errors import CourseError
+from distillery.core.files import REPOSITORY
 from distillery.methods.reference_cells import cells
 from distillery.notebook.elastic_figures import (
     alike,
@@ -13,6 +17,7 @@ from distillery.notebook.elastic_figures import (
     covers,
     in_colours,
     maps,
+    measured_table,
     reads_drawn,
     windows_over,
 )
@@ -93,3 +98,31 @@ def test_cells_become_squares_of_pixels() -> None:
     picture = in_colours(values, (8, 12))
     assert picture.size == (12, 8)
     assert picture.getpixel((0, 0)) == picture.getpixel((3, 3))
+
+
+def test_a_table_of_what_was_measured_divides_by_the_direct_of_the_same_size(
+    tmp_path: Path,
+) -> None:
+    row = {"count": 12, "one_right": 0.25, "twice": 0.5, "scene": 1.0, "samples": 160.0}
+    rows = [
+        {**row, "size": "2x", "name": "direct", "laplacian": 0.2},
+        {**row, "size": "1:2", "name": "direct", "laplacian": 0.4},
+        {**row, "size": "2x", "name": "elastic", "laplacian": 0.1},
+    ]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows))
+    assert measured_table(path).splitlines()[-1].split() == [
+        "2x", "elastic", "12", "25%", "50%", "100%", "0.50", "160",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "[{}]", '[{"size": "2x", "name": "elastic"}]'])
+def test_a_table_from_a_damaged_file_says_so(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(text)
+    with pytest.raises(CourseError, match="damaged"):
+        measured_table(path)
+
+
+def test_the_table_of_the_notebook_is_there() -> None:
+    assert "direct" in measured_table(REPOSITORY / "data/elastic/benchmark.json")

@@ -14,7 +14,7 @@ from distillery.methods.any_size import ElasticFunctions, Wanted, pixels_per_cel
 from distillery.methods.elastic import Elastic, ElasticKnobs
 from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, fresh_noise, steered
 from distillery.methods.multidiffusion import ViewKnobs, multidiffusion
-from distillery.methods.reference_cells import inside_trained, reference_size
+from distillery.methods.reference_cells import inside_trained, small_size
 from distillery.methods.reference_frame import Frame
 from distillery.models.prior import Prior, guided_noise
 
@@ -115,7 +115,7 @@ def _upscale(task: Task) -> Beginning:
 
 def _enlarged(task: Task, strength: float) -> tuple[Tensor, int]:
     """The small picture, drawn here, enlarged and noised for the step whose index is beside it."""
-    size = reference_size(task.prior, task.wanted.size)
+    size = small_size(task.prior, task.wanted.size)
     timesteps, alphas_cumprod = task.timesteps, task.prior.alphas_cumprod
     small = task.noise(size)(BEGINNING)
     for step in steered(

@@ -16,7 +16,7 @@ from torch import Tensor
 from distillery.methods.elastic import ElasticKnobs, shifts, window_of
 from distillery.methods.elastic_methods import Knobs, first_step
 from distillery.methods.multidiffusion import starts, stride_of
-from distillery.methods.reference_cells import inside_trained, reference_size
+from distillery.methods.reference_cells import inside_trained, reference_size, small_size
 from distillery.models.prior import Condition, Control, Prior
 
 Size = tuple[int, int]
@@ -39,7 +39,7 @@ def network_samples(
         return {"the whole picture": 2 * steps * area}
     if method == "upscale":
         return {
-            "the small picture": 2 * steps * _area(reference_size(prior, size), trained),
+            "the small picture": 2 * steps * _area(small_size(prior, size), trained),
             "the enlarged picture": 2 * round(knobs.strength * steps) * area,
         }
     if method == "multidiffusion":
@@ -70,7 +70,7 @@ def _elastic(prior: Prior, size: Size, knobs: ElasticKnobs, steps: int) -> dict[
     if knobs.repaint_sampling and knobs.resampling_steps:
         parts["steps taken again"] = small * (left - 1) + sum(windows[:-1])
     if knobs.strength < 1:
-        parts["the small picture"] = 2 * steps * _area(reference_size(prior, size), trained)
+        parts["the small picture"] = 2 * steps * _area(small_size(prior, size), trained)
     return parts
 
 

@@ -116,3 +116,20 @@ def reference_size(prior: Prior, size: tuple[int, int]) -> tuple[int, int]:
     coarsest = prior.coarsest_attention(trained)
     multiple = max(1, trained[0] // coarsest[0], trained[1] // coarsest[1])
     return same_aspect(size, trained, multiple=multiple)
+
+
+def small_size(prior: Prior, size: tuple[int, int]) -> tuple[int, int]:
+    """Of the small picture that is drawn first and enlarged, for one of `size`, (h, w) in cells.
+
+    It has the picture's aspect. With the trained area it would be long enough for two things, and
+    inside the trained size it would be too flat for one; so it is half way between, by the
+    geometric mean. Sides are even.
+    """
+    trained = prior.latent_size
+    area = sqrt(trained[0] * trained[1] / (size[0] * size[1]))
+    inside = min(big / side for big, side in zip(trained, size, strict=True))
+    if area >= 1:
+        return size
+    factor = sqrt(area * min(1, inside))
+    high, wide = (min(side, max(1, round(side * factor / 2)) * 2) for side in size)
+    return high, wide

@@ -14,7 +14,7 @@ from distillery.core.errors import CourseError
 from distillery.methods import ddim
 from distillery.methods.any_size import Wanted
 from distillery.methods.elastic import ElasticKnobs
-from distillery.methods.elastic_methods import METHODS, Beginning, Knobs, Task, begin
+from distillery.methods.elastic_methods import METHODS, Beginning, Knobs, Task, begin, first_step
 from distillery.methods.guided_ddim import BEGINNING, fresh_noise, steered
 from reference import elastic as functions
 
@@ -89,7 +89,7 @@ def test_upscale_draws_over_the_enlarged_small_picture(
 ) -> None:
     its = task(size, knobs=Knobs(strength=strength))
     beginning = begin("upscale", its)
-    small_size = {(8, 12): (4, 6), (4, 24): (2, 12), (7, 13): (4, 7)}[size]
+    small_size = {(8, 12): (4, 6), (4, 24): (2, 8), (7, 13): (4, 6)}[size]
     small = plain(its, fresh_noise((3, *small_size), its.seeds, device="cpu")(BEGINNING))[-1]
     large = interpolate(small.clamp(-1, 1), size, mode="bicubic").clamp(-1, 1)
     noise = fresh_noise((3, *size), its.seeds, device="cpu")(BEGINNING)
@@ -100,6 +100,15 @@ def test_upscale_draws_over_the_enlarged_small_picture(
     torch.testing.assert_close(beginning.xt, xt, atol=1e-5, rtol=1e-5)
     for one, other in zip(steps_of(its, beginning), plain(its, beginning.xt, start), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("strength", "steps", "start"), [(0.29, 100, 71), (0.3, 9, 6), (1.0, 7, 0), (0.0, 7, 7)]
+)
+def test_the_part_of_the_way_is_rounded_to_whole_steps(
+    strength: float, steps: int, start: int
+) -> None:
+    assert first_step(strength, steps) == start
 
 
 @pytest.mark.parametrize(("strength", "start"), [(0.4, 3), (0.6, 2)])

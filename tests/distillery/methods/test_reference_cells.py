@@ -13,6 +13,7 @@ from distillery.methods.reference_cells import (
     inside_trained,
     reference_size,
     same_aspect,
+    small_size,
 )
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_prior
@@ -105,6 +106,26 @@ def test_the_sides_of_a_reference_are_what_the_network_halves_evenly() -> None:
     exact = GaussianMixturePrior(torch.zeros(1, 1, 1, 1), 1.0, latent_size=(6, 10))
     assert reference_size(exact, (12, 20)) == (6, 10)
     assert reference_size(exact, (6, 20)) == (4, 14)
+
+
+@pytest.mark.parametrize(
+    ("size", "wanted"),
+    [
+        ((16, 32), (10, 20)),
+        ((32, 16), (20, 10)),
+        ((32, 32), (16, 16)),
+        ((48, 48), (16, 16)),
+        ((16, 64), (6, 22)),
+        ((16, 16), (16, 16)),
+        ((9, 28), (9, 28)),
+        ((1, 400), (1, 72)),
+    ],
+)
+def test_a_small_picture_is_between_the_trained_area_and_the_trained_sides(
+    size: tuple[int, int], wanted: tuple[int, int]
+) -> None:
+    prior = GaussianMixturePrior(torch.zeros(1, 1, 1, 1), 1.0, latent_size=(16, 16))
+    assert small_size(prior, size) == wanted
 
 
 @EVERY

@@ -176,7 +176,9 @@ drawings = torch.cat(
     ]
 ).to(prior.device)
 clean = prior.encode(drawings).detach()
-text, uncond = (prior.embed(prompts) for prompts in ([str(wish) for wish in WISHES[:3]], [""] * 3))
+text, uncond = (
+    prior.embed(prompts) for prompts in ([str(wish) for wish in WISHES[:3]], [""] * len(clean))
+)
 noise = fresh_noise(tuple(clean.shape[1:]), range(len(clean)), device=prior.device)(BEGINNING)
 NOISY = (900, 700, 500, 300)
 directions, unconditional, pictures = {}, {}, to_pil(drawings) + to_pil(drawings)

@@ -897,7 +897,7 @@ for name, kind in METHODS.items():
     yours[name, YOUR_SIZE] = torch.cat(
         [method(kind, [YOUR_PROMPT], cells_of_it, seed=seed) for seed in YOUR_SEEDS]
     )
-SizeExplorer(yours, counted=lambda images: [len(one) for one in counter.things(images.cpu())])
+SizeExplorer(yours, counter=counter)
 
 # %% [markdown]
 # In a terminal, `python main.py elastic --prompt "a purple castle in the snow" --height 64 --width

@@ -21,6 +21,7 @@ OF_METHODS = {
     "upscale": {"pca", "strength"},
     "multidiffusion": {"stride", "view_weights", *OF_VIEWS},
     "elastic": {
+        "strength",
         "resampling_steps",
         "new_p",
         "drop_p",

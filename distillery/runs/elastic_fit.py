@@ -115,6 +115,13 @@ def _check_rounds(prior: Prior, settings: ElasticSettings, size: Size) -> None:
         )
 
 
+def is_whole(prior: Prior, settings: ElasticSettings, size: Size) -> bool:
+    """Whether the picture is its own reference, for latents of `size`."""
+    padded = settings.reference == "padded"
+    small = inside_trained(size, prior.latent_size) if padded else reference_size(prior, size)
+    return small == size
+
+
 def call_once(functions: ElasticFunctions, settings: ElasticSettings) -> None:
     """Call what the method will call later on, so that a stub speaks before anything long."""
     xt, cell = torch.zeros(1, 1, 2, 3), torch.zeros(1, 1, 1, 1)

@@ -20,7 +20,7 @@ from distillery.methods.network_samples import CountedPrior, network_samples, ta
 from distillery.methods.tiled_decode import decode_in_tiles
 from distillery.models.prior import Control, Prior
 from distillery.runs.control_picture import controls_for
-from distillery.runs.elastic_fit import call_once, cell_weight, check_fit, drawn_size
+from distillery.runs.elastic_fit import call_once, cell_weight, check_fit, drawn_size, is_whole
 from distillery.runs.elastic_settings import ElasticSettings
 from distillery.runs.frame_sheet import sheet
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
@@ -91,8 +91,9 @@ class ElasticRun(Run):
             timesteps=prior.timesteps(settings.steps),
             seeds=tuple(seeds),
         )
-        self._first = settings.first_step
-        self.total = settings.steps - self._first
+        # Elastic draws what is its own reference from noise, whatever the strength.
+        whole = settings.method == "elastic" and is_whole(prior, settings, size)
+        self.total = settings.steps - (0 if whole else settings.first_step)
         self.latents = torch.empty(0)  # those of the latest step
         self._film: list[Image.Image] = []
         self._is_counted = True

@@ -143,7 +143,10 @@ class ElasticSettings(Declared):
         "gaussian counts the middle of a view more, uniform all of it alike (multidiffusion)",
     )
     strength: float = setting(
-        0.4, Real(above=0, high=1), "part of the way that is drawn over the small picture (upscale)"
+        None,
+        Real(above=0, high=1),
+        "part of the way that is drawn over the enlarged small picture (upscale, elastic)",
+        by_default="0.4 for upscale; 1, without a small picture, for elastic",
     )
 
     condition_image: str = setting("", Text(), "a picture that ControlNet holds the drawing to")
@@ -216,6 +219,7 @@ class ElasticSettings(Declared):
         if self.rrg_init_weight is not None:
             self._refuse_two_weights()
             del suitable["rrg_weight"]
+        self.fill_in(strength=0.4 if self.method == "upscale" else 1.0)
         self.fill_in(
             **suitable, view_batch_size=1 if self.low_vram else 16, tiled_decoder=self.low_vram
         )
@@ -289,6 +293,7 @@ class ElasticSettings(Declared):
             strength=self.strength,
             views=ViewKnobs(self.stride, gaussian=self.view_weights == "gaussian"),
             elastic=ElasticKnobs(
+                strength=self.strength,
                 resampling_steps=self.resampling_steps,
                 new_p=self.new_p,
                 rrg_weight=rrg_weight,
@@ -303,8 +308,9 @@ class ElasticSettings(Declared):
 
     @property
     def first_step(self) -> int:
-        """The index of the first step that is taken: upscale begins on the way."""
-        return self.steps - round(self.strength * self.steps) if self.method == "upscale" else 0
+        """The index of the first step that is taken, where there is a small picture."""
+        begins_later = self.method in OF_A_REFERENCE
+        return self.steps - round(self.strength * self.steps) if begins_later else 0
 
     @property
     def title(self) -> str:

@@ -176,7 +176,9 @@ drawings = torch.cat(
     ]
 ).to(prior.device)
 clean = prior.encode(drawings).detach()
-text, uncond = (prior.embed(prompts) for prompts in ([str(wish) for wish in WISHES[:3]], [""] * 3))
+text, uncond = (
+    prior.embed(prompts) for prompts in ([str(wish) for wish in WISHES[:3]], [""] * len(clean))
+)
 noise = fresh_noise(tuple(clean.shape[1:]), range(len(clean)), device=prior.device)(BEGINNING)
 NOISY = (900, 700, 500, 300)
 directions, unconditional, pictures = {}, {}, to_pil(drawings) + to_pil(drawings)
@@ -895,7 +897,7 @@ for name, kind in METHODS.items():
     yours[name, YOUR_SIZE] = torch.cat(
         [method(kind, [YOUR_PROMPT], cells_of_it, seed=seed) for seed in YOUR_SEEDS]
     )
-SizeExplorer(yours, counted=lambda images: [len(one) for one in counter.things(images.cpu())])
+SizeExplorer(yours, counter=counter)
 
 # %% [markdown]
 # In a terminal, `python main.py elastic --prompt "a purple castle in the snow" --height 64 --width

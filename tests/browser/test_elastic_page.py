@@ -116,7 +116,8 @@ def test_method_and_size_are_chosen(notebook):
     white = notebook.changed("sizes", before)
     slid(notebook, "sizes", Keys.HOME)
     notebook.changed("sizes", white)
-    assert "elastic, 64 x 64 pixels" in notebook.find("sizes", ".elastic-sizes").text
+    said = "elastic, 64 x 64 pixels"
+    until(lambda: said in notebook.find("sizes", ".elastic-sizes").text, "it is named")
 
 
 def test_a_press_of_the_button_draws_and_another_one_stops(notebook):

@@ -82,10 +82,11 @@ def test_a_run_that_goes_on_leaves_the_same_bytes(
     assert tree(tmp_path / "out") == undisturbed
 
 
-def test_upscale_goes_on_too(
-    red_boat: list[str], tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", ["upscale", "elastic"])
+def test_what_begins_with_a_small_picture_goes_on_too(
+    method: str, red_boat: list[str], tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [*red_boat, "--method", "upscale", "--strength", "0.75"]
+    command = [*red_boat, "--method", method, "--strength", "0.75"]
     assert main.main([*command, "--out", str(tmp_path / "whole")]) == 0
     stopped_once(monkeypatch, elastic_run, "steered", 2)
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
@@ -154,6 +155,7 @@ CHANGES = [
     ({"method": "multidiffusion"}, {"stride": 2}),
     ({"method": "multidiffusion"}, {"view_weights": "uniform"}),
     ({"method": "upscale"}, {"strength": 0.8}),
+    ({}, {"strength": 0.5}),
 ]
 
 
@@ -174,6 +176,11 @@ def test_every_method_draws_several_pictures_of_any_size(method: str, drawn) -> 
 
 def test_what_is_no_multiple_of_8_is_the_middle_of_a_larger_picture(drawn) -> None:
     assert torch.equal(drawn(height=19, width=36), drawn(height=24, width=40)[..., 2:21, 2:38])
+
+
+def test_what_is_its_own_reference_is_drawn_from_noise(drawn) -> None:
+    its = {"height": 16, "width": 16}
+    assert torch.equal(drawn(**its, strength=0.5), drawn(**its))
 
 
 @pytest.mark.parametrize("method", ["direct", "upscale"])

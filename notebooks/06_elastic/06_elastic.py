@@ -625,9 +625,10 @@ at_one_scale(parts, {name: counted(images) for name, images in parts.items()})
 # - Windows, but the direction of the whole picture: the things are as many as before, or more. So
 #   **the direction decides what is where**, and asked of a picture that is too wide, it says it
 #   twice.
-# - The whole picture, but the direction of a reference: one large thing, as in a picture of the
-#   trained size, and hardly another one.
-# - Both from small parts: one large thing, and next to it **something else**, pale and in nobody's
+# - The whole picture, but the direction of a reference: larger things, and fewer of them. Cat and
+#   tree are alone now, and of the second car little is left. (The boat keeps its second one. A
+#   reference of a wide picture is wide itself.)
+# - Both from small parts: the same, and next to it **something else**, pale and in nobody's
 #   colour. It is the windows'. No prompt tells them what to draw, but every picture that this model
 #   was trained on shows a whole scene with a thing in its middle. So each window wants one too.
 #

@@ -239,6 +239,12 @@ compare_picture("elastic.elastic_eps")
 # reference. Only what it is added to is the windows'.
 #
 # </details>
+#
+# <details><summary>Help: my numbers are right for one scale alone.</summary>
+#
+# Only the direction is multiplied by s. With s = 0 the windows' noise is left, as it is.
+#
+# </details>
 
 # %% [markdown]
 # ## 3 · A cover

@@ -129,6 +129,12 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
         r"The other numbers are right\.",
         lambda s: near(s.came.value, s.wanted.value) and not s.came.facts["finite"],
     ),
+    (
+        r"It is only index (\d+) of what is wanted along axis (\d+)\.",
+        lambda s, i, axis: near(
+            s.came.value.squeeze(), s.wanted.value.select(int(axis), int(i)).squeeze()
+        ),
+    ),
     (r"(c0|c1|sigma|c. and \w+|The value|The gradient) (?:is|are) right\.", right_parts),
     (
         rf"{L} is ({NUMBER}) everywhere\.",

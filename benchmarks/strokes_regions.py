@@ -18,9 +18,8 @@ from torch import Tensor
 
 from distillery.core.files import REPOSITORY
 from distillery.core.images import to_pil
-from distillery.methods.guided_ddim import Predict, steered
+from distillery.methods.guided_ddim import Predict, first_step, steered
 from distillery.methods.region_control import Way, region_predict
-from distillery.methods.strokes import first_step
 from distillery.metrics.judge import Judge
 from distillery.models.load import load_lora, load_prior
 from distillery.models.prior import Prior, guided_noise

@@ -12,7 +12,15 @@ from distillery.core.errors import CourseError
 from distillery.methods import upscale
 from distillery.methods.any_size import ElasticFunctions, Wanted, pixels_per_cell, resized
 from distillery.methods.elastic import Elastic, ElasticKnobs
-from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Predict, fresh_noise, steered
+from distillery.methods.guided_ddim import (
+    BEGINNING,
+    Change,
+    Noise,
+    Predict,
+    first_step,
+    fresh_noise,
+    steered,
+)
 from distillery.methods.multidiffusion import ViewKnobs, multidiffusion
 from distillery.methods.reference_cells import inside_trained, small_size
 from distillery.methods.reference_frame import Frame
@@ -99,11 +107,6 @@ def begin(name: str, task: Task) -> Beginning:
     return _BEGINNINGS[name](task)
 
 
-def first_step(strength: float, steps: int) -> int:
-    """The index of the first step where only the last part `strength` of the way is drawn."""
-    return steps - round(strength * steps)
-
-
 def _direct(task: Task) -> Beginning:
     return Beginning(task.guided(task.wanted.size), task.noise(task.wanted.size)(BEGINNING))
 
@@ -122,7 +125,7 @@ def _enlarged(task: Task, strength: float) -> tuple[Tensor, int]:
         task.guided(size), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod
     ):
         small = step.xt
-    start = first_step(strength, len(task.timesteps) - 1)
+    start = first_step(len(task.timesteps) - 1, strength)
     x0 = upscale.enlarged(task.prior, small, task.wanted.size)
     eps = task.noise(task.wanted.size)(BEGINNING)
     xt = upscale.noised(x0, eps, start, timesteps=timesteps, alphas_cumprod=alphas_cumprod)

@@ -57,6 +57,11 @@ def fresh_noise(
     return lambda index: torch.stack([one(seed, index) for seed in seeds]).to(device)
 
 
+def first_step(steps: int, strength: float) -> int:
+    """The index of the first of the last `strength` * `steps` steps of a way."""
+    return steps - round(strength * steps)
+
+
 def level(alphas_cumprod: Tensor, t: Tensor) -> Tensor:
     """alpha_bar () of one timestep (); that of -1 is 1, no noise."""
     return alphas_cumprod[t] if t >= 0 else torch.ones_like(alphas_cumprod[0])

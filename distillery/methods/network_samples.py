@@ -14,9 +14,10 @@ from typing import Any
 from torch import Tensor
 
 from distillery.methods.elastic import ElasticKnobs, shifts, window_of
-from distillery.methods.elastic_methods import Knobs, first_step
+from distillery.methods.elastic_methods import Knobs
+from distillery.methods.guided_ddim import first_step
 from distillery.methods.multidiffusion import starts, stride_of
-from distillery.methods.reference_cells import inside_trained, reference_size, small_size
+from distillery.methods.reference_cells import reference_of, small_size
 from distillery.models.prior import Condition, Control, Prior
 
 Size = tuple[int, int]
@@ -53,12 +54,12 @@ def network_samples(
 def _elastic(prior: Prior, size: Size, knobs: ElasticKnobs, steps: int) -> dict[str, float]:
     trained = prior.latent_size
     padded = knobs.reference == "padded"
-    reference = inside_trained(size, trained) if padded else reference_size(prior, size)
+    reference = reference_of(prior, size, padded=padded)
     if reference == size:
         return {"the whole picture": 2 * steps * (1.0 if padded else _area(size, trained))}
     small = 2 * (1.0 if padded else _area(reference, trained))
     read = min(size[0], trained[0]), min(size[1], trained[1])
-    first = first_step(knobs.strength, steps)
+    first = first_step(steps, knobs.strength)
     left = steps - first
     views = _windows(size, trained, window_of(prior, knobs), knobs, range(first, steps))
     windows = [_area(read, trained) * count for count in views]

@@ -118,6 +118,11 @@ def reference_size(prior: Prior, size: tuple[int, int]) -> tuple[int, int]:
     return same_aspect(size, trained, multiple=multiple)
 
 
+def reference_of(prior: Prior, size: tuple[int, int], *, padded: bool) -> tuple[int, int]:
+    """(hr, wr) of the reference of a picture of `size`, as published or of about trained area."""
+    return inside_trained(size, prior.latent_size) if padded else reference_size(prior, size)
+
+
 def small_size(prior: Prior, size: tuple[int, int]) -> tuple[int, int]:
     """Of the small picture that is drawn first and enlarged, for one of `size`, (h, w) in cells.
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.methods import gradop, low_frequencies, sdedit, x0_guidance
-from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Prediction
-from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions, first_step
+from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Prediction, first_step
+from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions
 
 
 @dataclass(frozen=True)

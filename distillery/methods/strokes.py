@@ -92,8 +92,3 @@ class StrokeFunctions(Protocol):
         masks: Tensor,
         guidance_scale: float,
     ) -> Tensor: ...
-
-
-def first_step(steps: int, strength: float) -> int:
-    """The index of the first of the last `strength` * `steps` steps of a way."""
-    return steps - round(strength * steps)

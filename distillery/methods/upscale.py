@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from distillery.methods.any_size import pixels_per_cell
 from distillery.methods.guided_ddim import level
 from distillery.models.parameterization import add_noise
 from distillery.models.prior import Prior
@@ -22,9 +23,7 @@ def enlarged(prior: Prior, latents: Tensor, size: tuple[int, int]) -> Tensor:
         latents: (B, C, hr, wr).
         size: (h, w).
     """
-    (down, across) = (
-        pixels // cells for pixels, cells in zip(prior.image_size, prior.latent_size, strict=True)
-    )
+    down, across = pixels_per_cell(prior)
     picture = prior.decode(latents).clamp(-1, 1)
     large = interpolate(picture, (size[0] * down, size[1] * across), mode="bicubic")
     return prior.encode(large.clamp(-1, 1))

@@ -11,7 +11,7 @@ from distillery.core.errors import CourseError
 from distillery.methods.any_size import ElasticFunctions
 from distillery.methods.guided_ddim import level
 from distillery.methods.published_weight import of_a_cell
-from distillery.methods.reference_cells import cells, inside_trained, reference_size
+from distillery.methods.reference_cells import cells, reference_of
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.prior import Prior
 from distillery.runs.elastic_settings import UNIT, ElasticSettings
@@ -89,9 +89,7 @@ def _check_windows(settings: ElasticSettings, read: int) -> None:
 
 def _check_rounds(prior: Prior, settings: ElasticSettings, size: Size) -> None:
     """Say where rounds of resampling change nothing."""
-    padded = settings.reference == "padded"
-    trained = prior.latent_size
-    reference = inside_trained(size, trained) if padded else reference_size(prior, size)
+    reference = reference_of(prior, size, padded=settings.reference == "padded")
     if reference == size:
         _say(
             "the picture is no larger than those that the model was trained on, so it is its own "
@@ -117,9 +115,7 @@ def _check_rounds(prior: Prior, settings: ElasticSettings, size: Size) -> None:
 
 def is_whole(prior: Prior, settings: ElasticSettings, size: Size) -> bool:
     """Whether the picture is its own reference, for latents of `size`."""
-    padded = settings.reference == "padded"
-    small = inside_trained(size, prior.latent_size) if padded else reference_size(prior, size)
-    return small == size
+    return reference_of(prior, size, padded=settings.reference == "padded") == size
 
 
 def call_once(functions: ElasticFunctions, settings: ElasticSettings) -> None:

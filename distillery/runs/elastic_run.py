@@ -14,7 +14,7 @@ from torch import Tensor
 
 from distillery.core.images import to_png_bytes
 from distillery.methods import elastic_methods
-from distillery.methods.any_size import ElasticFunctions, Wanted
+from distillery.methods.any_size import ElasticFunctions, Wanted, pixels_per_cell
 from distillery.methods.guided_ddim import steered
 from distillery.methods.network_samples import CountedPrior, network_samples, table
 from distillery.methods.tiled_decode import decode_in_tiles
@@ -201,7 +201,7 @@ class ElasticRun(Run):
         if self._settings.frames:
             files["frames.png"] = to_png_bytes(sheet(self._film, self.total))
         if self._settings.pca:
-            pixels = self._prior.image_size[0] // self._prior.latent_size[0]
+            pixels, _ = pixels_per_cell(self._prior)
             files |= self._scores.files(self._film, pixels)
         return {**files, PICTURE: pictures[0]}
 

@@ -19,8 +19,8 @@ import main
 from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image, prompt_of
 from distillery.core.settings import declared
+from distillery.methods.guided_ddim import first_step
 from distillery.methods.stroke_methods import KNOBS, METHODS
-from distillery.methods.strokes import first_step
 from distillery.models.load import load_prior
 from distillery.models.presets import suits
 from distillery.runs import kind, strokes

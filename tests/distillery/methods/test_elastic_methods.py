@@ -14,8 +14,8 @@ from distillery.core.errors import CourseError
 from distillery.methods import ddim
 from distillery.methods.any_size import Wanted
 from distillery.methods.elastic import ElasticKnobs
-from distillery.methods.elastic_methods import METHODS, Beginning, Knobs, Task, begin, first_step
-from distillery.methods.guided_ddim import BEGINNING, fresh_noise, steered
+from distillery.methods.elastic_methods import METHODS, Beginning, Knobs, Task, begin
+from distillery.methods.guided_ddim import BEGINNING, first_step, fresh_noise, steered
 from reference import elastic as functions
 
 TRAINED, STEPS, SCALE = (4, 6), 5, 1.5
@@ -108,7 +108,7 @@ def test_upscale_draws_over_the_enlarged_small_picture(
 def test_the_part_of_the_way_is_rounded_to_whole_steps(
     strength: float, steps: int, start: int
 ) -> None:
-    assert first_step(strength, steps) == start
+    assert first_step(steps, strength) == start
 
 
 @pytest.mark.parametrize(("strength", "start"), [(0.4, 3), (0.6, 2)])

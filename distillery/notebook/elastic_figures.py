@@ -207,24 +207,29 @@ def alike(values: Tensor, most: int) -> list[float]:
     return found
 
 
-def measured_table(path: Path) -> str:
-    """What `python -m benchmarks.elastic --json PATH` has measured, a line for each row.
+def measured_table(path: Path, *, size: str) -> str:
+    """What `python -m benchmarks.elastic --json PATH` has measured at a size, a line for each row.
 
-    Sharpness is divided by that of direct at the same size.
+    Sharpness is divided by that of direct.
+
+    Args:
+        size: one of the benchmark's names, "1:2", "2:1", "2x" or "3x".
 
     Raises:
         CourseError: the file is missing or damaged.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        direct = {row["size"]: row["laplacian"] for row in rows if row["name"] == "direct"}
+        rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["size"] == size]
+        direct = {row["name"]: row["laplacian"] for row in rows}["direct"]
         lines = [
-            f"{row['size']:5}{row['name']:18}{row['count']:8}{row['one_right']:11.0%}"
+            f"{row['size']:5}{row['name']:30}{row['count']:8}{row['one_right']:11.0%}"
             f"{row['twice']:8.0%}{row['scene']:8.0%}"
-            f"{row['laplacian'] / direct[row['size']]:11.2f}{row['samples']:9.0f}"
+            f"{row['laplacian'] / direct:11.2f}{row['samples']:9.0f}"
             for row in rows
         ]
     except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise CourseError(f"{path} is missing or damaged; fetch it again.") from error
-    head = "size way                prompts  one right   twice   scene  sharpness  samples"
+    head = (
+        "size way                            prompts  one right   twice   scene  sharpness  samples"
+    )
     return "\n".join([head, *lines])

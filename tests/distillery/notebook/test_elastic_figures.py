@@ -111,7 +111,7 @@ def test_a_table_of_what_was_measured_divides_by_the_direct_of_the_same_size(
     ]
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows))
-    assert measured_table(path).splitlines()[-1].split() == [
+    assert measured_table(path, size="2x").splitlines()[-1].split() == [
         "2x", "elastic", "12", "25%", "50%", "100%", "0.50", "160",
     ]  # fmt: skip
 
@@ -121,8 +121,8 @@ def test_a_table_from_a_damaged_file_says_so(text: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_text(text)
     with pytest.raises(CourseError, match="damaged"):
-        measured_table(path)
+        measured_table(path, size="2x")
 
 
 def test_the_table_of_the_notebook_is_there() -> None:
-    assert "direct" in measured_table(REPOSITORY / "data/elastic/benchmark.json")
+    assert "direct" in measured_table(REPOSITORY / "data/elastic/benchmark.json", size="2x")

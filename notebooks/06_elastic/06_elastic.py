@@ -85,10 +85,10 @@ from guidance import elastic
 
 prior = load_prior(MODEL)
 if ADAPTER:
-    parts = load_prior(MODEL)
-    load_lora(parts, str(REPOSITORY / ADAPTER))
+    adapted = load_prior(MODEL)
+    load_lora(adapted, str(REPOSITORY / ADAPTER))
 else:
-    parts = prior
+    adapted = prior
 judge, counter = Judge.load(), Counter.load()
 EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 STEPS = max(4, round(20 * EFFORT))
@@ -822,7 +822,7 @@ helped = {
     "1: from a small picture": method("elastic", FEW, LARGE, Knobs(elastic=FROM_SMALL)),
     "1 + 2: details of their own": method("elastic", FEW, LARGE, Knobs(elastic=OWN_DETAILS)),
     "1 + 2 + 3: and the adapter": method(
-        "elastic", FEW, LARGE, Knobs(elastic=OWN_DETAILS), local=parts
+        "elastic", FEW, LARGE, Knobs(elastic=OWN_DETAILS), local=adapted
     ),
 }
 at_one_scale(helped, {name: counted(images) for name, images in helped.items()})
@@ -848,9 +848,9 @@ METHODS = {  # which method, its knobs, and who is asked about the large picture
     "direct": ("direct", Knobs(), prior),
     "MultiDiffusion": ("multidiffusion", Knobs(), prior),
     "upscale": ("upscale", Knobs(strength=0.4), prior),
-    "upscale, adapter": ("upscale", LATER, parts),
-    "upsample guidance": ("upsample-guidance", LATER, parts),
-    "elastic": ("elastic", LATER, parts),
+    "upscale, adapter": ("upscale", LATER, adapted),
+    "upsample guidance": ("upsample-guidance", LATER, adapted),
+    "elastic": ("elastic", LATER, adapted),
 }
 MANY = {"1 : 2": (WISHES, WIDE), "2 × 2": (FEW, LARGE)}
 made, seconds = {}, {}

@@ -11,6 +11,9 @@ pictures show several things, so they have more edges than a right picture; that
 what to compare with. The 99th percentile ("edges") says how hard the hardest edges are; it depends
 less on how many there are. Prompts and seeds were not used to choose any setting. The numbers are
 kept in a JSON file after every row, so that a run can be stopped.
+
+`--model tiny-sdxl` draws everything twice as large, which is twice as large as it was trained for,
+too. The counter and the judge see those pictures at half their size.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import conv2d, interpolate
 
 from distillery.core.files import REPOSITORY, atomic_write
 from distillery.core.images import to_png_bytes
@@ -140,13 +143,18 @@ class InBfloat16:
 class Bench:
     """The models, and what they are asked to draw."""
 
-    def __init__(self, count: int, seeds: int) -> None:
-        self.prior: Prior = InBfloat16(load_prior("tiny-sd", device="cpu"))
-        self.adapted = adapted()
+    def __init__(self, count: int, seeds: int, model: str = "tiny-sd") -> None:
+        self.prior: Prior = InBfloat16(load_prior(model, device="cpu"))
+        self.adapted = adapted() if model == "tiny-sd" else None
+        self.scale = self.prior.image_size[0] // SIZES["1:2"][0]
         self.counter, self.judge = Counter.load(), Judge.load()
         pool = [factors for factors in all_factors() if not held_out(factors)]
         chosen = random.Random(SEED).sample(pool, count)
         self.asked = [(factors, SEED * 10_000 + k) for k, factors in enumerate(chosen * seeds)]
+
+    def can(self, way: Way) -> bool:
+        """Whether the model has what the way needs."""
+        return self.adapted is not None or not way.adapted
 
     def drawn(self, way: Way, size: tuple[int, int]) -> Iterator[Tensor]:
         """Pictures (B, 3, H, W) of all that is asked, a few at a time."""
@@ -168,7 +176,7 @@ class Bench:
             prior.embed([""] * len(asked)),
             GUIDANCE,
         )
-        local = self.adapted if way.adapted else prior
+        local = self.adapted if way.adapted and self.adapted is not None else prior
         timesteps, seeds = prior.timesteps(STEPS), tuple(seed for _, seed in asked)
         task = Task(prior, local, its_functions, wanted, way.knobs, timesteps, seeds)
         begun = begin(way.method, task)
@@ -195,7 +203,8 @@ class Bench:
         laplacian, hardest = [], []
         for images in pictures:
             seconds += time.process_time() - began
-            seen += named(images, counter=self.counter, judge=self.judge)
+            small = interpolate(images, SIZES[label], mode="area")  # that the counter knows
+            seen += named(small, counter=self.counter, judge=self.judge)
             laplacian += edges(images).mean(1).tolist()
             hardest += edges(images).quantile(0.99, dim=1).tolist()
             began = time.process_time()
@@ -217,10 +226,15 @@ class Bench:
 
     def rows(self, label: str, ways: Sequence[Way]) -> Iterator[Row]:
         """The drawings first, then every way to draw."""
-        size = SIZES[label]
+        size = self.size(label)
         yield self.row(label, "drawings", self.drawings(size), 0)
         for way in ways:
             yield self.row(label, way.name, self.drawn(way, size), self.samples(way, size))
+
+    def size(self, label: str) -> tuple[int, int]:
+        """Of pictures, (H, W) in pixels: that of the table, larger where the model draws larger."""
+        high, wide = SIZES[label]
+        return self.scale * high, self.scale * wide
 
     def samples(self, way: Way, size: tuple[int, int]) -> float:
         """Network samples of one picture."""
@@ -234,10 +248,10 @@ class Bench:
         found = []
         for its_functions in (functions, shifted_by_half()):
             pictures = [
-                self.pictures(way, SIZES[label], some, its_functions)
+                self.pictures(way, self.size(label), some, its_functions)
                 for some in in_parts(self.asked[:count])
             ]
-            found.append(at_borders(torch.cat(pictures), 4 * min(self.prior.latent_size) // 2))
+            found.append(at_borders(torch.cat(pictures), min(self.prior.image_size) // 2))
         return found[0] / found[1]
 
 
@@ -285,13 +299,14 @@ def in_parts(asked: Sequence[tuple[Factors, int]]) -> Iterator[Sequence[tuple[Fa
 
 def sheet(bench: Bench, label: str, ways: Sequence[Way]) -> bytes:
     """Pictures of the first prompts, a row for each way, as PNG."""
-    rows = [torch.cat(list(next(bench.drawn(way, SIZES[label]))), 2) for way in ways]
+    rows = [torch.cat(list(next(bench.drawn(way, bench.size(label)))), 2) for way in ways]
     return to_png_bytes(torch.cat(rows, 1)[None])
 
 
 def main() -> None:
     """Parse the command line and print all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.elastic", description=__doc__)
+    parser.add_argument("--model", choices=("tiny-sd", "tiny-sdxl"), default="tiny-sd")
     parser.add_argument("--count", type=int, default=48, help="prompts (default: 48)")
     parser.add_argument("--seeds", type=int, default=1, help="pictures of each (default: 1)")
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
@@ -300,8 +315,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="a file for the numbers")
     parser.add_argument("--sheets", type=Path, help="a folder for sheets of pictures")
     options = parser.parse_args()
-    bench = Bench(options.count, options.seeds)
-    ways = [way for way in WAYS if way.name in options.ways]
+    bench = Bench(options.count, options.seeds, options.model)
+    ways = [way for way in WAYS if way.name in options.ways and bench.can(way)]
     found: list[Row] = []
     print(HEAD)
     for label in options.sizes:

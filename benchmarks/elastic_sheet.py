@@ -1,7 +1,7 @@
 """`python -m benchmarks.elastic_sheet`: draw docs/elastic.png, the same prompts by every method.
 
 Left four at 64 x 128, right three at 128 x 128; a row each of `direct`, `multidiffusion`,
-`upscale` and `elastic`, all with one seed.
+`upscale`, `upsample-guidance` and `elastic`, all with one seed and the command's defaults.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from distillery.runs.registry import kind_named
 from reference import elastic
 
 PATH = REPOSITORY / "docs" / "elastic.png"
-METHODS = ("direct", "multidiffusion", "upscale", "elastic")
+METHODS = ("direct", "multidiffusion", "upscale", "upsample-guidance", "elastic")
 WIDE = (
     "a red boat on a frozen river",
     "an orange cat on the beach",

@@ -21,7 +21,7 @@ from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, depths
 from distillery.models.load import load_lora, load_prior
 from distillery.toybox import all_factors, draw, held_out
-from training import measure_controls, measure_sd, measure_two_things
+from training import measure_any_size, measure_controls, measure_sd, measure_two_things
 from training.data import to_images
 from training.tiny_depth import correlations
 
@@ -35,6 +35,7 @@ NAMES = (
     "tiny-controlnet-depth",
     "tiny-depth",
     "tiny-sd",
+    "tiny-sd-any-size",
     "tiny-sd-two-things",
     "tiny-sdxl",
 )
@@ -105,9 +106,10 @@ def test_samples_show_what_was_asked(prior, unseen):
     assert measure_sd.fraction(Judge.load().factors(pictures), factors) >= 0.87
 
 
-def test_the_adapter_is_small_and_loads_with_diffusers_own_words(prior):
+@pytest.mark.parametrize("adapter", ["tiny-sd-two-things", "tiny-sd-any-size"])
+def test_an_adapter_is_small_and_loads_with_diffusers_own_words(adapter, prior):
     """Fused by the course it predicts what diffusers' own pipeline does with the adapter on."""
-    folder = MODELS / "tiny-sd-two-things"
+    folder = MODELS / adapter
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 3e6
     pipeline = StableDiffusionPipeline.from_pretrained(
         MODELS / "tiny-sd", dtype=torch.float32, local_files_only=True, safety_checker=None
@@ -136,6 +138,15 @@ def test_two_things_are_where_they_should_be_with_the_adapter():
     assert things >= 3
     assert colours >= 2
     assert scene >= 3
+
+
+def test_the_adapter_for_windows_finds_the_noise_in_parts_of_large_drawings_better(prior):
+    adapted = load_prior("tiny-sd", device="cpu")
+    load_lora(adapted, str(MODELS / "tiny-sd-any-size"))
+    x0 = measure_any_size.fresh_windows(prior, (128, 128), 12)
+    before, after = (measure_any_size.noise_error(one, x0, 300) for one in (prior, adapted))
+    assert (after < before).all()
+    assert after.mean() < 0.6 * before.mean()
 
 
 def test_tiny_clip_finds_the_caption_of_a_drawing_among_all(drawings):

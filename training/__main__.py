@@ -2,8 +2,6 @@
 stopped.
 
 `python -m training measure` prints the figures of the models there are, on fresh seeds.
-`python -m training any-size` trains an adapter that is not part of the course, into the build
-folder (`training/figures/tiny-sd-any-size.md` says why), and prints its figures.
 """
 
 from __future__ import annotations
@@ -41,20 +39,17 @@ LARGE_DRAWINGS, LARGE_SEED = 12_000, 2
 def main() -> None:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("task", nargs="?", choices=["all", "measure", "any-size"], default="all")
+    parser.add_argument("task", nargs="?", choices=["all", "measure"], default="all")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "training")
     parser.add_argument("--models", type=Path, default=ROOT / "data" / "models")
     args = parser.parse_args()
-    if args.task == "any-size":
-        adapter = tiny_sd_any_size.train(build=args.build, models=args.models)
-        measure_any_size.measure_any_size(adapter, models=args.models)
-        return
     if args.task == "all":
         make_all(build=args.build, models=args.models)
     measure_sd.measure_all(models=args.models, logs=args.build)
     measure_sdxl.measure_sdxl(models=args.models)
     measure_controls.measure_controls(models=args.models)
     measure_two_things.measure_two_things(models=args.models)
+    measure_any_size.measure_any_size(models=args.models)
     measure_counter.measure_counter(models=args.models)
 
 
@@ -66,6 +61,7 @@ def make_all(*, build: Path, models: Path) -> None:
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
     counter.train(build=build, models=models)
     tiny_sd_two_things.train(build=build, models=models)
+    tiny_sd_any_size.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)

@@ -21,10 +21,10 @@ PICTURES = ((128, 128), (192, 192), (64, 128), (128, 64))
 COUNT = 48
 
 
-def measure_any_size(adapter: Path, *, models: Path) -> None:
+def measure_any_size(*, models: Path) -> None:
     """Print the error of the noise in windows, of the base and with the adapter."""
     base, adapted = (load_prior(models / "tiny-sd", device="cpu") for _ in range(2))
-    load_lora(adapted, str(adapter))
+    load_lora(adapted, str(models / "tiny-sd-any-size"))
     for size in PICTURES:
         x0 = fresh_windows(base, size, COUNT)
         for t in TIMESTEPS:

@@ -23,7 +23,7 @@ from training.data import captions_for, to_images, trained_factors
 from training.tiny_sd import min_snr, weighted_error
 from training.tiny_sd_two_things import new_adapter, save
 
-STEPS, BATCH, SEED, RANK = 1200, 24, 37, 24
+STEPS, BATCH, SEED, RANK = 4000, 24, 37, 24
 CAPTIONED = 0.25  # of the windows
 CHUNK = 20  # pictures that are encoded at once
 
@@ -135,8 +135,8 @@ def loss_at(step: int, prior: StableDiffusionPrior, scenes: list[Scenes]) -> dic
     return weighted_error(predicted, eps, min_snr(prior.alphas_cumprod, t))
 
 
-def train(*, build: Path, models: Path) -> Path:
-    """Train the adapter, write it to `build/tiny-sd-any-size` and return that folder."""
+def train(*, build: Path, models: Path) -> None:
+    """Train the adapter and write `models/tiny-sd-any-size`."""
     torch.manual_seed(SEED)
     prior = load_prior(models / "tiny-sd", device=loop.device())
     assert isinstance(prior, StableDiffusionPrior)
@@ -157,6 +157,4 @@ def train(*, build: Path, models: Path) -> Path:
     )
     for factor, average in zip(factors, best, strict=True):
         factor.data.copy_(average)
-    folder = build / "tiny-sd-any-size"
-    save(prior, folder)
-    return folder
+    save(prior, models / "tiny-sd-any-size")

@@ -9,6 +9,9 @@ together comes from windows. Differences from the published code, all of them on
 - Windows can lie elsewhere at each step, so that no seam stays in one place.
 - The weight of the reduced-resolution guidance is that of a cell, and it pulls x0.
 - The way can begin with an enlarged small picture, so that windows want no scenes of their own.
+- The reference's direction says one thing for all cells of a group, and guidance makes these blocks
+  several times as strong. With `own_details`, the direction that windows have themselves says how
+  the cells of a group differ.
 - A reference of the picture's size is all there is to ask, and its unconditional noise is the local
   score. So a picture of the trained size is drawn by plain guidance, bit for bit.
 """
@@ -29,10 +32,10 @@ from distillery.methods.any_size import (
     predict_whole,
 )
 from distillery.methods.guided_ddim import Noise, Prediction, level
-from distillery.methods.reference_cells import all_reads, cells, reference_size
+from distillery.methods.reference_cells import all_reads, cells, details, reference_size
 from distillery.methods.reference_frame import Frame
 from distillery.models.parameterization import add_noise, ddim_step, x0_from_eps
-from distillery.models.prior import Prior
+from distillery.models.prior import Condition, Prior
 
 SECOND_PASS = 1 / 3  # of the guidance scale, when a step is repainted
 
@@ -51,6 +54,7 @@ class ElasticKnobs:
     moving_windows: put the windows elsewhere at each step.
     reference: "unpadded", of the picture's aspect and about the trained area, or "padded", inside
         the trained size, with one colour around it.
+    own_details: ask windows with the prompt too, for how the direction differs within a group.
     strength: the part of the way that is drawn, above 0; below 1 the way begins with the enlarged
         small picture, as that of `upscale` does, so that what is where is settled.
     """
@@ -64,6 +68,7 @@ class ElasticKnobs:
     patch_size: int | None = None
     moving_windows: bool = True
     reference: Literal["unpadded", "padded"] = "unpadded"
+    own_details: bool = False
     strength: float = 1.0
 
 
@@ -152,7 +157,14 @@ class Elastic:
 
         owner = self.cells.owner
         eps_uncond, eps_text = self._functions.from_reference(predict, xt, reads, owner).chunk(2, 1)
-        local = eps_uncond if self.is_whole else self._local(xt, t, index)
+        if self.is_whole:
+            local = eps_uncond
+        elif self._knobs.own_details:
+            local = self._local(xt, t, index, self._wanted.uncond)
+            own = self._local(xt, t, index, self._wanted.text) - local
+            eps_text = eps_text + details(own, owner)
+        else:
+            local = self._local(xt, t, index, self._wanted.uncond)
         return self._functions.elastic_eps(local, eps_uncond, eps_text, guidance_scale)
 
     def _reference_noise(self, references: Tensor, t: Tensor, index: int) -> tuple[Tensor, Tensor]:
@@ -168,16 +180,14 @@ class Elastic:
         uncond, text = predict_whole(self._prior, wanted, framed, t, branches)
         return self._frame.inside(uncond), self._frame.inside(text)
 
-    def _local(self, xt: Tensor, t: Tensor, index: int) -> Tensor:
+    def _local(self, xt: Tensor, t: Tensor, index: int, condition: Condition) -> Tensor:
         rows, columns = self.cover(index)
         corners = [
             Corner(top, left) for top in rows[:, 0].tolist() for left in columns[:, 0].tolist()
         ]
 
         def predict(views: Tensor) -> Tensor:
-            (eps,) = predict_views(
-                self._local_prior, self._wanted, views, t, [self._wanted.uncond], corners
-            )
+            (eps,) = predict_views(self._local_prior, self._wanted, views, t, [condition], corners)
             return eps
 
         return self._functions.local_score(predict, xt, rows, columns)

@@ -22,18 +22,20 @@ from distillery.methods.guided_ddim import (
     steered,
 )
 from distillery.methods.multidiffusion import ViewKnobs, multidiffusion
-from distillery.methods.reference_cells import inside_trained, small_size
+from distillery.methods.reference_cells import inside_trained, reference_size, small_size
 from distillery.methods.reference_frame import Frame
+from distillery.methods.upsample_guidance import upsample_guidance
 from distillery.models.prior import Prior, guided_noise
 
-METHODS = ("direct", "upscale", "multidiffusion", "elastic")
+METHODS = ("direct", "upscale", "multidiffusion", "elastic", "upsample-guidance")
 
 
 @dataclass(frozen=True)
 class Knobs:
     """What can be set.
 
-    strength: of `upscale`, the part of the way from noise that is drawn over the enlarged picture.
+    strength: of `upscale` and `upsample-guidance`, the part of the way from noise that is drawn
+              over the enlarged picture.
     views:    of `multidiffusion`.
     elastic:  of `elastic`.
     """
@@ -63,7 +65,8 @@ class Beginning:
 class Task:
     """One call of `begin`.
 
-    local:      the prior that windows ask for the unconditional noise.
+    local:      the prior that is asked about the large picture and its windows, where there is a
+                small one too, which `prior` is asked about.
     timesteps:  int64 (steps + 1,), a whole way from noise.
     seeds:      one for each of the B pictures.
     """
@@ -81,11 +84,11 @@ class Task:
         shape = (self.prior.latent_channels, *size)
         return fresh_noise(shape, self.seeds, device=self.prior.device)
 
-    def guided(self, size: tuple[int, int]) -> Predict:
+    def guided(self, size: tuple[int, int], *, prior: Prior) -> Predict:
         """Plain guidance, of latents of `size`, (h, w)."""
-        wanted, (down, across) = self.wanted, pixels_per_cell(self.prior)
+        wanted, (down, across) = self.wanted, pixels_per_cell(prior)
         return guided_noise(
-            self.prior,
+            prior,
             text=wanted.text,
             uncond=wanted.uncond,
             guidance_scale=wanted.guidance_scale,
@@ -108,12 +111,29 @@ def begin(name: str, task: Task) -> Beginning:
 
 
 def _direct(task: Task) -> Beginning:
-    return Beginning(task.guided(task.wanted.size), task.noise(task.wanted.size)(BEGINNING))
+    predict = task.guided(task.wanted.size, prior=task.prior)
+    return Beginning(predict, task.noise(task.wanted.size)(BEGINNING))
 
 
 def _upscale(task: Task) -> Beginning:
     xt, start = _enlarged(task, task.knobs.strength)
-    return Beginning(task.guided(task.wanted.size), xt, start)
+    return Beginning(task.guided(task.wanted.size, prior=task.local), xt, start)
+
+
+def _upsample_guidance(task: Task) -> Beginning:
+    size = task.wanted.size
+    reference = reference_size(task.prior, size)
+    if reference == size:
+        return _direct(task)
+    xt, start = _enlarged(task, task.knobs.strength)
+    predict = upsample_guidance(
+        task.guided(size, prior=task.local),
+        task.guided(reference, prior=task.prior),
+        size=size,
+        reference=reference,
+        alphas_cumprod=task.prior.alphas_cumprod,
+    )
+    return Beginning(predict, xt, start)
 
 
 def _enlarged(task: Task, strength: float) -> tuple[Tensor, int]:
@@ -122,7 +142,10 @@ def _enlarged(task: Task, strength: float) -> tuple[Tensor, int]:
     timesteps, alphas_cumprod = task.timesteps, task.prior.alphas_cumprod
     small = task.noise(size)(BEGINNING)
     for step in steered(
-        task.guided(size), small, timesteps=timesteps, alphas_cumprod=alphas_cumprod
+        task.guided(size, prior=task.prior),
+        small,
+        timesteps=timesteps,
+        alphas_cumprod=alphas_cumprod,
     ):
         small = step.xt
     start = first_step(len(task.timesteps) - 1, strength)
@@ -170,4 +193,5 @@ _BEGINNINGS: Mapping[str, Callable[[Task], Beginning]] = {
     "upscale": _upscale,
     "multidiffusion": _multidiffusion,
     "elastic": _elastic,
+    "upsample-guidance": _upsample_guidance,
 }

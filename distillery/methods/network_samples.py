@@ -17,7 +17,7 @@ from distillery.methods.elastic import ElasticKnobs, shifts, window_of
 from distillery.methods.elastic_methods import Knobs
 from distillery.methods.guided_ddim import first_step
 from distillery.methods.multidiffusion import starts, stride_of
-from distillery.methods.reference_cells import reference_of, small_size
+from distillery.methods.reference_cells import reference_of, reference_size, small_size
 from distillery.models.prior import Condition, Control, Prior
 
 Size = tuple[int, int]
@@ -43,12 +43,27 @@ def network_samples(
             "the small picture": 2 * steps * _area(small_size(prior, size), trained),
             "the enlarged picture": 2 * round(knobs.strength * steps) * area,
         }
+    if method == "upsample-guidance":
+        return _upsample_guidance(prior, size, knobs.strength, steps)
     if method == "multidiffusion":
         view = min(size[0], trained[0]), min(size[1], trained[1])
         stride = stride_of(prior, knobs.views)
         views = len(starts(size[0], view[0], stride)) * len(starts(size[1], view[1], stride))
         return {"views": 2 * steps * views * _area(view, trained)}
     return {"elastic": _elastic}[method](prior, size, knobs.elastic, steps)
+
+
+def _upsample_guidance(prior: Prior, size: Size, strength: float, steps: int) -> dict[str, float]:
+    trained, reference = prior.latent_size, reference_size(prior, size)
+    area = _area(size, trained)
+    if reference == size:
+        return {"the whole picture": 2 * steps * area}
+    left = round(strength * steps)
+    return {
+        "the small picture": 2 * steps * _area(small_size(prior, size), trained),
+        "the reference": 2 * left * _area(reference, trained),
+        "the enlarged picture": 2 * left * area,
+    }
 
 
 def _elastic(prior: Prior, size: Size, knobs: ElasticKnobs, steps: int) -> dict[str, float]:
@@ -62,7 +77,8 @@ def _elastic(prior: Prior, size: Size, knobs: ElasticKnobs, steps: int) -> dict[
     first = first_step(steps, knobs.strength)
     left = steps - first
     views = _windows(size, trained, window_of(prior, knobs), knobs, range(first, steps))
-    windows = [_area(read, trained) * count for count in views]
+    branches = 2 if knobs.own_details else 1
+    windows = [branches * _area(read, trained) * count for count in views]
     parts = {
         "the reference": small * left,
         "its other rounds": small * left * knobs.resampling_steps,

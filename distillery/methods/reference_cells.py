@@ -63,6 +63,14 @@ def _members(owner: Tensor, count: int) -> Tensor:
     return members
 
 
+def details(x: Tensor, owner: Tensor) -> Tensor:
+    """What x (B, C, h, w) has beyond the mean of each group, the cells that have one owner."""
+    its = owner.flatten().to(x.device)
+    sums = x.new_zeros(*x.shape[:2], int(its.max()) + 1).index_add_(2, its, x.flatten(2))
+    means = sums / its.bincount()
+    return x - means[..., its].view_as(x)
+
+
 def same_aspect(
     size: tuple[int, int], trained: tuple[int, int], *, multiple: int
 ) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WIDE = 9.6  # inches of a figure
 GAP, ABOVE, LEFT = 0.06, 0.36, 1.0  # inches between tiles, for their titles, and for names of rows
+LETTERS = 14  # that fit beside a row
 READ, WRITTEN, NEVER = "#a6cee3", "#1f4e79", "#e8e8e8"
 FIRST, LATER = "#e69f00", "#56b4e9"  # as in the step viewer
 
@@ -51,7 +53,7 @@ def at_one_scale(
     for name, images in rows.items():
         high, wide = images.shape[2] * inch, images.shape[3] * inch
         top -= above[name] + high
-        figure.text(0, (top + high / 2) / height, name, fontsize=9, va="center")
+        figure.text(0, (top + high / 2) / height, fill(name, LETTERS), fontsize=9, va="center")
         for place, picture in enumerate(to_pil(images)):
             left = LEFT + place * (wide + GAP)
             axes = figure.add_axes((left / WIDE, top / height, wide / WIDE, high / height))
@@ -207,24 +209,29 @@ def alike(values: Tensor, most: int) -> list[float]:
     return found
 
 
-def measured_table(path: Path) -> str:
-    """What `python -m benchmarks.elastic --json PATH` has measured, a line for each row.
+def measured_table(path: Path, *, size: str) -> str:
+    """What `python -m benchmarks.elastic --json PATH` has measured at a size, a line for each row.
 
-    Sharpness is divided by that of direct at the same size.
+    Sharpness is divided by that of direct.
+
+    Args:
+        size: one of the benchmark's names, "1:2", "2:1", "2x" or "3x".
 
     Raises:
         CourseError: the file is missing or damaged.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        direct = {row["size"]: row["laplacian"] for row in rows if row["name"] == "direct"}
+        rows = [row for row in json.loads(path.read_text(encoding="utf-8")) if row["size"] == size]
+        direct = {row["name"]: row["laplacian"] for row in rows}["direct"]
         lines = [
-            f"{row['size']:5}{row['name']:18}{row['count']:8}{row['one_right']:11.0%}"
+            f"{row['size']:5}{row['name']:30}{row['count']:8}{row['one_right']:11.0%}"
             f"{row['twice']:8.0%}{row['scene']:8.0%}"
-            f"{row['laplacian'] / direct[row['size']]:11.2f}{row['samples']:9.0f}"
+            f"{row['laplacian'] / direct:11.2f}{row['samples']:9.0f}"
             for row in rows
         ]
     except (OSError, ValueError, TypeError, KeyError, ZeroDivisionError) as error:
         raise CourseError(f"{path} is missing or damaged; fetch it again.") from error
-    head = "size way                prompts  one right   twice   scene  sharpness  samples"
+    head = (
+        "size way                            prompts  one right   twice   scene  sharpness  samples"
+    )
     return "\n".join([head, *lines])

@@ -19,7 +19,7 @@ from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.runs.control_picture import read_picture
 from distillery.runs.elastic_run import ElasticRun
-from distillery.runs.elastic_settings import NO_LORA, ElasticSettings
+from distillery.runs.elastic_settings import NO_LORA, OF_A_REFERENCE, ElasticSettings
 from distillery.runs.strokes import say_replaced_scheduler
 
 SOURCE_FIELDS = ("condition_image",)
@@ -60,12 +60,12 @@ def load(settings: ElasticSettings) -> Prior:
 
 
 def load_local(prior: Prior, settings: ElasticSettings) -> Prior:
-    """What the windows ask: the prior itself, or another one with the settings' LoRA.
+    """What is asked about the large picture: the prior itself, or one with the settings' LoRA.
 
     Raises:
         CourseError: the LoRA does not fit the model.
     """
-    if settings.method != "elastic" or settings.lora in ("", NO_LORA):
+    if settings.method not in OF_A_REFERENCE or settings.lora in ("", NO_LORA):
         return prior
     local = load(settings)
     load_lora(local, settings.lora)

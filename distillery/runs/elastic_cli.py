@@ -18,7 +18,8 @@ from distillery.runs.registry import KINDS
 OF_VIEWS = {"view_batch_size"}
 OF_METHODS = {
     "direct": {"pca"},
-    "upscale": {"pca", "strength"},
+    "upscale": {"lora", "pca", "strength"},
+    "upsample-guidance": {"lora", "pca", "strength"},
     "multidiffusion": {"stride", "view_weights", *OF_VIEWS},
     "elastic": {
         "strength",
@@ -32,6 +33,7 @@ OF_METHODS = {
         "repaint_sampling",
         "patch_size",
         "moving_windows",
+        "own_details",
         "reference",
         "lora",
         "pca",

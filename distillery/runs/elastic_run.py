@@ -74,7 +74,7 @@ class ElasticRun(Run):
         self._asked = CountedPrior(prior)
         self._asked_local = self._asked if local is prior else CountedPrior(local)
         heard = HeardFunctions(cast(ElasticFunctions, functions))
-        self._scores = Scores(heard if settings.method == "elastic" else self._asked)
+        self._scores = Scores(heard if settings.method == "elastic" else self._asked_local)
         self._task = elastic_methods.Task(
             prior=cast(Prior, self._asked),
             local=cast(Prior, self._asked_local),

@@ -29,10 +29,11 @@ SMALLEST, LARGEST = 16, 4096  # pixels of a side
 UNIT = 8  # pixels; every model here draws sides of this many times a whole number
 CONTROLS = ("canny", "depth")
 NO_LORA = "none"
+ANY_SIZE = "data/models/tiny-sd-any-size"  # taught tiny-sd parts of larger pictures
 MANY = 3  # times the trained area, from which on more rounds are needed
 LONGEST = 8  # of a picture's sides, the longer by the shorter, where there is a small picture of it
 # Methods of a small picture: in a narrower one there is no room for a thing.
-OF_A_REFERENCE = ("elastic", "upscale")
+OF_A_REFERENCE = ("elastic", "upscale", "upsample-guidance")
 # Versions by the names of ElasticDiffusion: the preset, and what of it is another one.
 VERSIONS = {
     "1.4": ("sd15", "the same network as 1.4, trained longer"),
@@ -81,7 +82,9 @@ class ElasticSettings(Declared):
         by_default="twice what the model was trained for",
     )
     negative_prompt: str = setting("", Text(), "what to steer away from")
-    method: str = setting("elastic", Text(), "elastic, multidiffusion, upscale or direct")
+    method: str = setting(
+        "elastic", Text(), "elastic, upsample-guidance, multidiffusion, upscale or direct"
+    )
     guidance_scale: float = by_model(Real(), "s in eps_uncond + s * (eps_text - eps_uncond)")
     steps: int = by_model(Whole(1, 1000), "number of steps from noise to the picture")
 
@@ -98,7 +101,7 @@ class ElasticSettings(Declared):
         None,
         Unless(low=0, high=1),
         "part of the way to the reference that each cell is pulled at the first step (elastic)",
-        by_default="depends on the model",
+        by_default="depends on the model; 0 where strength is below 1",
         follows="rrg_init_weight",
     )
     rrg_init_weight: float | None = setting(
@@ -142,11 +145,16 @@ class ElasticSettings(Declared):
         Choice(("gaussian", "uniform")),
         "gaussian counts the middle of a view more, uniform all of it alike (multidiffusion)",
     )
+    own_details: bool = by_model(
+        Switch(),
+        "ask windows with the prompt too, for how the direction differs in a group (elastic)",
+    )
     strength: float = setting(
         None,
         Real(above=0, high=1),
-        "part of the way that is drawn over the enlarged small picture (upscale, elastic)",
-        by_default="0.4 for upscale; 1, without a small picture, for elastic",
+        "part of the way that is drawn over the enlarged small picture (upscale, "
+        "upsample-guidance, elastic)",
+        by_default="0.5; for elastic 1, without a small picture, with the published models",
     )
 
     condition_image: str = setting("", Text(), "a picture that ControlNet holds the drawing to")
@@ -180,9 +188,11 @@ class ElasticSettings(Declared):
         by_default="tiny-sd; tiny-sdxl with a condition_image",
     )
     lora: str = setting(
-        NO_LORA,
+        None,
         Text(),
-        "LoRA weights that the windows alone ask: a file, a folder or a hub id (elastic)",
+        "LoRA weights for the large picture or its windows, not for small ones: a file, a folder "
+        "or a hub id (elastic, upsample-guidance, upscale)",
+        by_default=f"none; {ANY_SIZE} for tiny-sd",
     )
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
@@ -216,13 +226,17 @@ class ElasticSettings(Declared):
         few, many = suitable.pop("resampling_steps")
         areas = self.height * self.width / side**2
         self.fill_in(resampling_steps=0 if areas <= 1 else many if areas >= MANY else few)
-        if self.rrg_init_weight is not None:
-            self._refuse_two_weights()
-            del suitable["rrg_weight"]
-        self.fill_in(strength=0.4 if self.method == "upscale" else 1.0)
+        strength, rrg_weight = suitable.pop("strength"), suitable.pop("rrg_weight")
         self.fill_in(
             **suitable, view_batch_size=1 if self.low_vram else 16, tiled_decoder=self.low_vram
         )
+        self.check("steps")
+        self.fill_in(strength=max(strength if self.method == "elastic" else 0.5, 1 / self.steps))
+        if self.rrg_init_weight is not None:
+            self._refuse_two_weights()
+        else:
+            self.fill_in(rrg_weight=rrg_weight if self.strength == 1 else 0.0)
+        self._fill_in_lora()
         self.check()
         self._check_aspect()
         self._check_steps()
@@ -232,6 +246,13 @@ class ElasticSettings(Declared):
                 "multidiffusion has no direction of the whole picture to show, only those of its "
                 "views; leave pca out, or choose another method."
             )
+
+    def _fill_in_lora(self) -> None:
+        from distillery.core.files import REPOSITORY
+
+        helps = self.method in OF_A_REFERENCE and self.model == "tiny-sd"
+        there = helps and (REPOSITORY / ANY_SIZE).is_dir()
+        self.fill_in(lora=ANY_SIZE if there else NO_LORA)
 
     def _fill_in_size(self, side: int) -> None:
         """What is missing of height and width; with a condition image, of its aspect."""
@@ -302,6 +323,7 @@ class ElasticSettings(Declared):
                 repaint_sampling=self.repaint_sampling,
                 patch_size=self.patch_size,
                 moving_windows=self.moving_windows,
+                own_details=self.own_details,
                 reference="padded" if self.reference == "padded" else "unpadded",
             ),
         )

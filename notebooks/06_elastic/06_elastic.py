@@ -29,6 +29,7 @@
 
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
+ADAPTER = "data/models/tiny-sd-any-size"  # for section 9; for "sd15": ""
 
 # %%
 # %load_ext distillery.todo
@@ -60,6 +61,7 @@ from distillery.methods.network_samples import network_samples
 from distillery.methods.reference_cells import all_reads, cells, reference_size
 from distillery.metrics.contents import named
 from distillery.metrics.counter import Counter
+from distillery.models.load import load_lora
 from distillery.models.parameterization import add_noise, x0_from_eps
 from distillery.models.prior import cat as joined
 from distillery.notebook.effort import effort
@@ -82,6 +84,11 @@ from distillery.toybox import Factors, draw
 from guidance import elastic
 
 prior = load_prior(MODEL)
+if ADAPTER:
+    adapted = load_prior(MODEL)
+    load_lora(adapted, str(REPOSITORY / ADAPTER))
+else:
+    adapted = prior
 judge, counter = Judge.load(), Counter.load()
 EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 STEPS = max(4, round(20 * EFFORT))
@@ -109,19 +116,27 @@ KNOWN, CELL = prior.latent_size, prior.image_size[0] // prior.latent_size[0]
 BASE, WIDE, LARGE = ((a * KNOWN[0], b * KNOWN[1]) for a, b in ((1, 1), (1, 2), (2, 2)))
 
 
-def task(wishes: list, size: tuple[int, int], knobs: Knobs, seed: int = STORY) -> Task:
-    """Pictures of these prompts with (h, w) cells, each with a seed of its own."""
+def task(wishes: list, size: tuple[int, int], knobs: Knobs, seed: int = STORY, local=None) -> Task:
+    """Pictures of these prompts with (h, w) cells, each with a seed of its own.
+
+    `local` is another model for the large picture and its windows.
+    """
     prompts = [str(wish) for wish in wishes]
     wanted = Wanted(size, prior.embed(prompts), prior.embed([""] * len(prompts)), SCALE)
     seeds = tuple(1000 * seed + k for k in range(len(prompts)))
-    return Task(prior, prior, elastic, wanted, knobs, TIMESTEPS, seeds)
+    return Task(prior, local or prior, elastic, wanted, knobs, TIMESTEPS, seeds)
 
 
 def method(
-    name: str, wishes: list, size: tuple[int, int], knobs: Knobs | None = None, seed: int = STORY
+    name: str,
+    wishes: list,
+    size: tuple[int, int],
+    knobs: Knobs | None = None,
+    seed: int = STORY,
+    local=None,
 ) -> torch.Tensor:
     """Images (B, 3, H, W) in [-1, 1]."""
-    begun = begin(name, task(wishes, size, knobs or Knobs(), seed))
+    begun = begin(name, task(wishes, size, knobs or Knobs(), seed, local))
     latents = begun.xt
     for step in steered(begun.predict, latents, **SCHEDULE, start=begun.start, change=begun.change):
         latents = step.xt
@@ -784,24 +799,65 @@ maps(left, label="standard deviation")
 # because all views share one noise: at each step they look at the same cells. But where two of them
 # want a boat at different places, both are blurred.
 #
-# ## 9 · All together
+# ## 9 · What garbles it, and what helps
 #
-# The four methods, with what each costs. The unit is a **network sample**: a picture of the trained
+# One thing in the right place, and garbled. There are three suspects.
+#
+# 1. **The first steps.** They settle what is where. In noise, the reference and the windows settle
+#    it together, and they do not agree. A finished small picture would settle it alone: draw one of
+#    the same aspect, enlarge it, cover it with noise, and begin half way (SDEdit, stage 5).
+# 2. **The reference's direction.** It says one thing for all cells of a group, and guidance makes
+#    these blocks five times as strong. The windows can be asked with the prompt too. They do not
+#    know what is where, but they know how the cells of a group differ. So take each group's mean
+#    from the reference, and what is above and below that mean from the windows.
+# 3. **The windows.** All pictures that the model was trained on are whole scenes. A window of blue
+#    sky wants a thing. An **adapter** (LoRA, stage 3) has seen windows of larger drawings, most of
+#    them without a caption. It is asked for windows only; the small pictures stay with the model.
+
+# %%
+FROM_SMALL = ElasticKnobs(strength=0.5, rrg_weight=0.0)
+OWN_DETAILS = ElasticKnobs(strength=0.5, rrg_weight=0.0, own_details=True)
+helped = {
+    "elastic": method("elastic", FEW, LARGE),
+    "1: from a small picture": method("elastic", FEW, LARGE, Knobs(elastic=FROM_SMALL)),
+    "1 + 2: details of their own": method("elastic", FEW, LARGE, Knobs(elastic=OWN_DETAILS)),
+    "1 + 2 + 3: and the adapter": method(
+        "elastic", FEW, LARGE, Knobs(elastic=OWN_DETAILS), local=adapted
+    ),
+}
+at_one_scale(helped, {name: counted(images) for name, images in helped.items()})
+
+# %% [markdown]
+# **What you should see.** PLACEHOLDER
+#
+# ## 10 · All together
+#
+# People who have no time for papers take the first cure alone: draw small, enlarge, cover it with
+# noise, and let the model draw over the whole of it. Programs call it *hires fix*, here it is
+# `upscale`. A method is worth what it gains over *that*, not over `direct`. A newer way keeps it
+# nearly as simple: **Upsample Guidance** (Hwang, Park and Jo 2024) gives the noise, at each step,
+# the low frequencies that the model predicts in a small picture. Here it begins with the enlarged
+# picture, too.
+#
+# All of them, with what each costs. The unit is a **network sample**: a picture of the trained
 # size, asked about once, so that plain guidance at the trained size takes 2 a step.
 
 # %%
-METHODS = {
-    "direct": "direct",
-    "MultiDiffusion": "multidiffusion",
-    "upscale": "upscale",
-    "elastic": "elastic",
+LATER = Knobs(strength=0.5, elastic=OWN_DETAILS)
+METHODS = {  # which method, its knobs, and who is asked about the large picture
+    "direct": ("direct", Knobs(), prior),
+    "MultiDiffusion": ("multidiffusion", Knobs(), prior),
+    "upscale": ("upscale", Knobs(strength=0.4), prior),
+    "upscale, adapter": ("upscale", LATER, adapted),
+    "upsample guidance": ("upsample-guidance", LATER, adapted),
+    "elastic": ("elastic", LATER, adapted),
 }
 MANY = {"1 : 2": (WISHES, WIDE), "2 × 2": (FEW, LARGE)}
 made, seconds = {}, {}
 for size_name, (wishes, size) in MANY.items():
-    for name, kind in METHODS.items():
+    for name, (kind, knobs, local) in METHODS.items():
         clock = time.perf_counter()
-        made[name, size_name] = method(kind, wishes, size)
+        made[name, size_name] = method(kind, wishes, size, knobs, local=local)
         seconds[name, size_name] = (time.perf_counter() - clock) / len(wishes)
 
 
@@ -817,9 +873,7 @@ sheet("1 : 2")
 sheet("2 × 2")
 
 # %% [markdown]
-# `upscale` is what people do who have no time for papers: draw at the trained size, enlarge, cover
-# it with some noise, and let the model draw over it (SDEdit, stage 5; programs call it *hires
-# fix*). To measure: **things**, the counter's number; **one right**, exactly one thing, and the
+# To measure: **things**, the counter's number; **one right**, exactly one thing, and the
 # judge says it is the one of the prompt in its colour; **sharpness**, the mean step between
 # neighbouring pixels, beside that of `direct`.
 
@@ -830,50 +884,34 @@ def sharpness(images: torch.Tensor) -> float:
     return float(images.diff(dim=2).abs().mean() + images.diff(dim=3).abs().mean())
 
 
-print("                      things   one right   sharpness   samples a step   seconds")
+print("                         things   one right   sharpness   samples a step   seconds")
 for size_name, (wishes, size) in MANY.items():
-    for name, kind in METHODS.items():
+    for name, (kind, knobs, _) in METHODS.items():
         images = made[name, size_name].cpu()
         inside = named(images, counter=counter, judge=judge)
         things = sum(len(one.things) for one in inside) / len(inside)
         right = sum(one.one_right(wish) for one, wish in zip(inside, wishes, strict=True))
         relative = sharpness(images) / sharpness(made["direct", size_name])
-        samples = sum(network_samples(prior, kind, size, Knobs(), steps=STEPS).values()) / STEPS
+        samples = sum(network_samples(prior, kind, size, knobs, steps=STEPS).values()) / STEPS
         print(
-            f"{size_name}  {name:15}{things:7.1f}{right:7} of {len(wishes)}{relative:11.2f}"
+            f"{size_name}  {name:18}{things:7.1f}{right:7} of {len(wishes)}{relative:11.2f}"
             f"{samples:15.1f}{seconds[name, size_name]:13.1f}"
         )
 
 # %% [markdown]
-# **What you should see.** `direct` repeats the thing, and MultiDiffusion repeats it more: each of
-# its views is told the prompt. (For a beach without a thing that is just right.) `upscale` and
-# elastic have one thing in most pictures, where their small picture has it.
-#
-# Elastic is right in layout and wrong in detail. The windows have a part in it: they have only ever
-# seen whole scenes. But it is not the larger part. An adapter that had learned windows of larger
-# scenes halved the error of the windows' score, and pictures stayed as soft; what is left are
-# blocks as large as the reference's cells, and they go when the direction is dropped early
-# (`training/figures/tiny-sd-any-size.md` of the course's repository). `upscale` begins with a
-# finished picture, and the network only mends it. Look closely: it spoils some, too, where it draws
-# a second one into the first. But it is cheaper. So a method is worth what it gains over *that*,
-# not over `direct`.
+# **What you should see.** PLACEHOLDER
 #
 # Seven pictures decide nothing. Here are more prompts, measured by `python -m benchmarks.elastic`,
-# each "upscale" with its strength, and the drawings of the toybox, through the same autoencoder, as
-# what a perfect model would draw. (Its sharpness is another one, by the Laplacian.)
+# and the drawings of the toybox, through the same autoencoder, as what a perfect model would draw.
+# The numbers behind the names are strengths. (Its sharpness is another one, by the Laplacian.)
 
 # %%
-print(measured_table(REPOSITORY / "data/elastic/benchmark.json"))
+print(measured_table(REPOSITORY / "data/elastic/benchmark.json", size="2x"))
 
 # %% [markdown]
-# **What it says.** `direct` and MultiDiffusion hardly ever draw the one thing that was asked for.
-# Elastic is as often right as `upscale`, and costs several times as much. Its windows are worth
-# more in another place, in the row "elastic from 0.3": begin like `upscale`, with the enlarged
-# small picture under noise, and go the last 0.3 of the way with windows and reference, without
-# rounds and without a pull. (Mind the number of prompts. With twelve, a share may be 15 to 30
-# points off.)
+# **What it says.** PLACEHOLDER
 #
-# ## 10 · Look inside
+# ## 11 · Look inside
 #
 # A run of your functions, step by step: move the slider, or press play. Left the windows; the
 # network read the bright part to write the orange one. In the middle the cells that the reference
@@ -891,7 +929,7 @@ StepViewer(moments)
 ScorePlayer(moments)
 
 # %% [markdown]
-# ## 11 · Yours
+# ## 12 · Yours
 #
 # Any prompt of the toybox (`distillery.toybox` has `THINGS`, `COLOURS` and `SCENES`), any size
 # whose sides are multiples of 8 pixels.
@@ -903,17 +941,20 @@ YOUR_SEEDS = [0, 1]
 
 # %%
 yours = {}
-for name, kind in METHODS.items():
-    cells_of_it = tuple(side // CELL for side in YOUR_SIZE)
+cells_of_it = tuple(side // CELL for side in YOUR_SIZE)
+for name, (kind, knobs, local) in METHODS.items():
     yours[name, YOUR_SIZE] = torch.cat(
-        [method(kind, [YOUR_PROMPT], cells_of_it, seed=seed) for seed in YOUR_SEEDS]
+        [
+            method(kind, [YOUR_PROMPT], cells_of_it, knobs, seed=seed, local=local)
+            for seed in YOUR_SEEDS
+        ]
     )
 SizeExplorer(yours, counter=counter)
 
 # %% [markdown]
 # In a terminal, `python main.py elastic --prompt "a purple castle in the snow" --height 64 --width
 # 160` draws one with your functions, says before it begins what it will cost, and has a flag for
-# every knob. `--pca` saves the pictures of section 10.
+# every knob. `--pca` saves the pictures of section 11.
 #
 # ## Bug hunt
 #
@@ -947,7 +988,7 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 # A colleague wrote ElasticDiffusion by hand, with your functions, which are right. There are
 # **three** bugs in the loop. None of them raises an error. One makes bricks, one makes seams, and
 # one brings along pieces of other things. Once all three are gone, the pictures look like those of
-# "elastic" in section 9.
+# "elastic" below, which the course drew.
 
 
 # %%
@@ -992,7 +1033,7 @@ def by_hand(wishes: list, size: tuple[int, int]) -> torch.Tensor:
 
 
 hunted = by_hand(WISHES[:2], WIDE)
-at_one_scale({"by hand?": hunted, "elastic": made["elastic", "1 : 2"][:2]})
+at_one_scale({"by hand?": hunted, "elastic": method("elastic", WISHES[:2], WIDE)})
 
 # %% [markdown]
 # <details><summary>Help: how do I find out which line it is?</summary>

@@ -488,9 +488,10 @@ def test_a_drawing_has_the_aspect_of_its_picture_and_the_picture_is_kept(
 # The adapter for parts of pictures
 
 
-def test_windows_alone_are_asked_with_the_adapter() -> None:
-    its = {"prompt": "a boat", "resampling_steps": 0, "device": "cpu", "steps": 1}
-    plain = ElasticSettings.load(None, **its)
+@pytest.mark.parametrize("method", ["elastic", "upsample-guidance", "upscale"])
+def test_the_large_picture_alone_is_asked_with_the_adapter(method: str) -> None:
+    its = {"prompt": "a boat", "resampling_steps": 0, "device": "cpu", "steps": 2}
+    plain = ElasticSettings.load(None, **its, method=method, lora="none")
     adapted = replace(plain, lora="data/models/tiny-sd-two-things")
     prior = elastic.load(plain)
     before = {name: weight.clone() for name, weight in prior.unet.state_dict().items()}
@@ -503,3 +504,19 @@ def test_windows_alone_are_asked_with_the_adapter() -> None:
     )
     assert elastic.load_local(prior, plain) is prior
     assert elastic.load_local(prior, replace(adapted, method="direct")) is prior
+
+
+def test_tiny_sd_has_its_adapter_for_large_pictures_and_other_models_have_none() -> None:
+    its = {"prompt": "a boat", "device": "cpu"}
+    assert ElasticSettings(**its).lora == "data/models/tiny-sd-any-size"
+    assert ElasticSettings(**its, method="upscale").lora == "data/models/tiny-sd-any-size"
+    assert ElasticSettings(**its, method="direct").lora == "none"
+    assert ElasticSettings(**its, model="tiny-sdxl").lora == "none"
+    assert ElasticSettings(**its, lora="none").lora == "none"
+
+
+def test_of_a_single_step_all_is_drawn_unless_a_strength_is_given() -> None:
+    assert ElasticSettings("a boat", steps=1).strength == 1
+    assert ElasticSettings("a boat", steps=20).strength == 0.5
+    with pytest.raises(CourseError, match="leaves none of the 1 steps"):
+        ElasticSettings("a boat", steps=1, strength=0.3)

@@ -99,7 +99,11 @@ def test_a_trained_adapter_is_small_and_loads_and_at_scale_0_changes_nothing(
     monkeypatch.setattr(tiny_sd_any_size, "BATCH", 2)
     monkeypatch.setattr(tiny_sd_any_size, "STEPS", 2)
 
-    folder = tiny_sd_any_size.train(build=tmp_path, models=REPOSITORY / "data" / "models")
+    (tmp_path / "tiny-sd").symlink_to(REPOSITORY / "data" / "models" / "tiny-sd")
+
+    tiny_sd_any_size.train(build=tmp_path / "build", models=tmp_path)
+
+    folder = tmp_path / "tiny-sd-any-size"
 
     assert sum(file.stat().st_size for file in folder.iterdir()) <= 3e6
     xt = torch.randn(2, 4, 16, 24, generator=torch.Generator().manual_seed(0))

@@ -17,7 +17,7 @@ STAGE = Stage(
     title="pictures of any size: ElasticDiffusion, MultiDiffusion and what they are for",
     minutes=150,
     pictures=4,
-    models=("tiny-sd", "counter"),
+    models=("tiny-sd", "tiny-sd-any-size", "counter"),
     data=("elastic",),
     tried=(
         "eps_away_from_the_windows",

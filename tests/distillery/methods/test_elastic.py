@@ -78,9 +78,14 @@ def place(cell: int, side: int, read: int, shift: int, window: int) -> int:
 
 
 def local_of(
-    xt: Array, alpha_bar: float, shift: tuple[int, int], window: tuple[int, int], image: Array
+    xt: Array,
+    alpha_bar: float,
+    shift: tuple[int, int],
+    window: tuple[int, int],
+    image: Array,
+    prompt: int = 0,
 ) -> Array:
-    """The unconditional noise of one picture (C, h, w), each cell from its own window."""
+    """The noise of one picture (C, h, w), each cell from its own window; 0 is no prompt."""
     (_, h, w), (a, b) = xt.shape, TRAINED
     local = np.empty_like(xt)
     for i in range(h):
@@ -88,7 +93,7 @@ def local_of(
             top = place(i, h, a, shift[0], window[0])
             left = place(j, w, b, shift[1], window[1])
             part = (slice(None), slice(top, top + a), slice(left, left + b))
-            its = eps_of(xt[part], alpha_bar, 0, image[part])
+            its = eps_of(xt[part], alpha_bar, prompt, image[part])
             local[:, i, j] = its[:, i - top, j - left]
     return local
 
@@ -116,6 +121,19 @@ def reference_of(
                 elif number == len(reads) - 1 and np.isnan(direction[0, i, j]):
                     direction[:, i, j] = (text - uncond)[:, i * hr // h, j * wr // w]
     return direction, small, np.stack([uncond, text])
+
+
+def means_of_groups(x: Array, small_size: tuple[int, int]) -> Array:
+    """Of (C, h, w), in each cell the mean of the cells that one cell of the reference is for."""
+    h, w = x.shape[1:]
+    rows, columns = (
+        np.arange(side) * few // side for side, few in zip((h, w), small_size, strict=True)
+    )
+    out = np.empty_like(x)
+    for i, j in itertools.product(range(h), range(w)):
+        group = x[:, rows == rows[i]][:, :, columns == columns[j]]
+        out[:, i, j] = group.mean((1, 2))
+    return out
 
 
 def closed_form(task: Task, xt: Tensor, index: int) -> Array:
@@ -163,7 +181,11 @@ def closed_form(task: Task, xt: Tensor, index: int) -> Array:
         side = knobs.patch_size or WINDOW
         window = min(side, TRAINED[0]), min(side, TRAINED[1])
         shift = shifts(index, window) if knobs.moving_windows else (0, 0)
-        return local_of(x, a, shift, window, image) + scale * direction, x0_large
+        local = local_of(x, a, shift, window, image)
+        if knobs.own_details:
+            own = local_of(x, a, shift, window, image, prompt=1) - local
+            direction = direction + own - means_of_groups(own, small_size)
+        return local + scale * direction, x0_large
 
     def step(x: Array, eps: Array) -> tuple[Array, Array]:
         x0 = (x - math.sqrt(1 - a) * eps) / math.sqrt(a)
@@ -214,6 +236,8 @@ def test_every_step_is_its_closed_form(size: tuple[int, int], reference: str) ->
         {"moving_windows": False},
         {"rrg_weight": 0.0},
         {"rrg_stop_t": 0.5, "rrg_weight": 1.0},
+        {"own_details": True},
+        {"own_details": True, "reference": "padded", "repaint_sampling": True},
     ],
     ids=str,
 )

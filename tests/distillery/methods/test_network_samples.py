@@ -51,6 +51,7 @@ def counted(method: str, size: tuple[int, int], knobs: Knobs, count: int = 1) ->
 KNOBS = [
     ("direct", Knobs()),
     ("upscale", Knobs(strength=0.4)),
+    ("upsample-guidance", Knobs(strength=0.4)),
     ("multidiffusion", Knobs()),
     ("multidiffusion", Knobs(views=ViewKnobs(stride=3))),
     ("elastic", Knobs()),
@@ -58,6 +59,7 @@ KNOBS = [
     ("elastic", Knobs(elastic=ElasticKnobs(moving_windows=False, resampling_steps=0))),
     ("elastic", Knobs(elastic=ElasticKnobs(repaint_sampling=True, resampling_steps=0))),
     ("elastic", Knobs(elastic=ElasticKnobs(strength=0.4, repaint_sampling=True))),
+    ("elastic", Knobs(elastic=ElasticKnobs(own_details=True, repaint_sampling=True))),
     ("elastic", Knobs(elastic=ElasticKnobs(reference="padded"))),
     ("elastic", Knobs(elastic=ElasticKnobs(reference="padded", repaint_sampling=True))),
 ]

@@ -100,6 +100,13 @@ def test_cells_become_squares_of_pixels() -> None:
     assert picture.getpixel((0, 0)) == picture.getpixel((3, 3))
 
 
+def test_a_long_name_of_a_row_does_not_run_into_its_pictures() -> None:
+    figure = at_one_scale({"a name of a row that is long": torch.zeros(1, 3, 64, 64)})
+    figure.canvas.draw()
+    picture = figure.axes[0].get_window_extent()
+    assert figure.texts[0].get_window_extent().x1 <= picture.x0
+
+
 def test_a_table_of_what_was_measured_divides_by_the_direct_of_the_same_size(
     tmp_path: Path,
 ) -> None:
@@ -111,7 +118,7 @@ def test_a_table_of_what_was_measured_divides_by_the_direct_of_the_same_size(
     ]
     path = tmp_path / "rows.json"
     path.write_text(json.dumps(rows))
-    assert measured_table(path).splitlines()[-1].split() == [
+    assert measured_table(path, size="2x").splitlines()[-1].split() == [
         "2x", "elastic", "12", "25%", "50%", "100%", "0.50", "160",
     ]  # fmt: skip
 
@@ -121,8 +128,8 @@ def test_a_table_from_a_damaged_file_says_so(text: str, tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_text(text)
     with pytest.raises(CourseError, match="damaged"):
-        measured_table(path)
+        measured_table(path, size="2x")
 
 
 def test_the_table_of_the_notebook_is_there() -> None:
-    assert "direct" in measured_table(REPOSITORY / "data/elastic/benchmark.json")
+    assert "direct" in measured_table(REPOSITORY / "data/elastic/benchmark.json", size="2x")

@@ -57,7 +57,8 @@ ADAPTER = REPOSITORY / "data" / "models" / "tiny-sd-any-size"
 LUMINANCE = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 LAPLACIAN = torch.tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).view(1, 1, 3, 3)
 KNOBS = Knobs()
-LATER = ElasticKnobs(rrg_weight=0, own_details=True, strength=0.5)  # the command's for tiny-sd
+# The command's for the embedded models.
+LATER = ElasticKnobs(rrg_weight=0, own_details=True, strength=0.5, patch_size=12)
 FIXED = ElasticKnobs(moving_windows=False)  # so that seams would lie where they can be found
 
 

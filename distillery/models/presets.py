@@ -83,6 +83,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "cosine_scale": 10.0,
         "repaint_sampling": True,
         "own_details": False,
+        "patch_size": None,  # half of the trained size, as published
         "strength": 1.0,
         "controlnet_conditioning_scale": 0.5,
     },
@@ -116,6 +117,7 @@ TINY_SETTINGS: dict[str, dict[str, Any]] = {
         "cosine_scale": 3.0,
         "repaint_sampling": False,
         "own_details": True,
+        "patch_size": 12,
         "strength": 0.5,
         "controlnet_conditioning_scale": 0.8,
     },

@@ -124,7 +124,7 @@ class ElasticSettings(Declared):
         None,
         WholeUnless(1, LARGEST),
         "side of the windows in cells of the latents (elastic)",
-        by_default="half of what the model was trained for",
+        by_default="depends on the model; half of what it was trained for if not said",
     )
     moving_windows: bool = setting(
         True, Switch(), "put the windows elsewhere at each step (elastic)"

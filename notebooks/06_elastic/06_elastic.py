@@ -35,6 +35,7 @@ ADAPTER = "data/models/tiny-sd-any-size"  # for section 9; for "sd15": ""
 # %load_ext distillery.todo
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -815,8 +816,8 @@ maps(left, label="standard deviation")
 #    them without a caption. It is asked for windows only; the small pictures stay with the model.
 
 # %%
-FROM_SMALL = ElasticKnobs(strength=0.5, rrg_weight=0.0)
-OWN_DETAILS = ElasticKnobs(strength=0.5, rrg_weight=0.0, own_details=True)
+FROM_SMALL = ElasticKnobs(strength=0.5, rrg_weight=0.0, patch_size=3 * KNOWN[0] // 4)
+OWN_DETAILS = replace(FROM_SMALL, own_details=True)
 helped = {
     "elastic": method("elastic", FEW, LARGE),
     "1: from a small picture": method("elastic", FEW, LARGE, Knobs(elastic=FROM_SMALL)),

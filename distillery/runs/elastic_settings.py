@@ -192,7 +192,7 @@ class ElasticSettings(Declared):
         Text(),
         "LoRA weights for the large picture or its windows, not for small ones: a file, a folder "
         "or a hub id (elastic, upsample-guidance, upscale)",
-        by_default=f"none; {ANY_SIZE} for tiny-sd",
+        by_default=f"none; {ANY_SIZE} for tiny-sd where both sides are longer than trained",
     )
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
@@ -236,7 +236,7 @@ class ElasticSettings(Declared):
             self._refuse_two_weights()
         else:
             self.fill_in(rrg_weight=rrg_weight if self.strength == 1 else 0.0)
-        self._fill_in_lora()
+        self._fill_in_lora(side)
         self.check()
         self._check_aspect()
         self._check_steps()
@@ -247,10 +247,12 @@ class ElasticSettings(Declared):
                 "views; leave pca out, or choose another method."
             )
 
-    def _fill_in_lora(self) -> None:
+    def _fill_in_lora(self, side: int) -> None:
+        """The adapter, where both sides are longer; else windows are nearly whole scenes."""
         from distillery.core.files import REPOSITORY
 
         helps = self.method in OF_A_REFERENCE and self.model == "tiny-sd"
+        helps = helps and min(self.height, self.width) > side
         there = helps and (REPOSITORY / ANY_SIZE).is_dir()
         self.fill_in(lora=ANY_SIZE if there else NO_LORA)
 

@@ -506,9 +506,10 @@ def test_the_large_picture_alone_is_asked_with_the_adapter(method: str) -> None:
     assert elastic.load_local(prior, replace(adapted, method="direct")) is prior
 
 
-def test_tiny_sd_has_its_adapter_for_large_pictures_and_other_models_have_none() -> None:
-    its = {"prompt": "a boat", "device": "cpu"}
+def test_tiny_sd_has_its_adapter_where_both_sides_are_long_and_other_models_have_none() -> None:
+    its = {"prompt": "a boat", "device": "cpu", "height": 72, "width": 128}
     assert ElasticSettings(**its).lora == "data/models/tiny-sd-any-size"
+    assert ElasticSettings(**{**its, "height": 64}).lora == "none"
     assert ElasticSettings(**its, method="upscale").lora == "data/models/tiny-sd-any-size"
     assert ElasticSettings(**its, method="direct").lora == "none"
     assert ElasticSettings(**its, model="tiny-sdxl").lora == "none"

@@ -1,4 +1,4 @@
-"""The adapter that large pictures are asked with."""
+"""The adapter that large pictures are asked with, and pictures that are no larger than trained."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from running import Tree, stopped_once
 
 import main
 from distillery.core.images import load_image
-from distillery.runs import elastic, kind
+from distillery.runs import elastic, elastic_run, kind
 from distillery.runs.elastic_settings import ANY_SIZE, NO_LORA, ElasticSettings
 from reference import elastic as reference
 
@@ -43,6 +44,20 @@ def test_the_large_picture_alone_is_asked_with_the_adapter(method: str) -> None:
     assert elastic.load_local(prior, replace(adapted, method="direct")) is prior
 
 
+@pytest.mark.parametrize("method", ADAPTED)
+def test_what_is_no_larger_than_trained_is_not_asked_with_it(method: str) -> None:
+    its = {"prompt": "a boat", "device": "cpu", "steps": 2, "height": 64, "width": 64}
+    adapted = ElasticSettings.load(None, **its, method=method, lora=OTHER)
+    prior = elastic.load(adapted)
+
+    one, other = (
+        kind.drawn(elastic, prior, reference, its)
+        for its in (adapted, replace(adapted, lora=NO_LORA))
+    )
+
+    assert torch.equal(one, other)
+
+
 def test_tiny_sd_has_its_adapter_for_large_pictures_and_other_models_have_none() -> None:
     its = {"prompt": "a boat", "device": "cpu"}
     assert ElasticSettings(**its).lora == ANY_SIZE
@@ -67,3 +82,26 @@ def test_it_is_found_from_any_working_directory(
 
     here, there = (load_image(tmp_path / one / "a_red_boat.png") for one in ("here", "there"))
     assert here.tobytes() == there.tobytes()
+
+
+@pytest.mark.parametrize("method", ["elastic", "upsample-guidance"])
+def test_a_picture_of_the_trained_size_has_all_steps_and_its_scores_and_goes_on_after_a_stop(
+    method: str,
+    red_boat: list[str],
+    tmp_path: Path,
+    tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = [*red_boat, "--size", "64,64", "--steps", "4", "--method", method]
+    command += ["--pca", "--frames"]
+    assert main.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    assert "is its own reference and plain guidance draws it" in capsys.readouterr().err
+    folder = tmp_path / "whole" / "a_red_boat"
+    assert len(list((folder / "frames").iterdir())) == 4
+    assert len(list((folder / "pca").iterdir())) == 8
+
+    stopped_once(monkeypatch, elastic_run, "steered", 2)
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")

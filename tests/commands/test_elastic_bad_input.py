@@ -84,6 +84,20 @@ NOTED = [
     (["--width", "16"], "so it is its own reference and plain guidance"),
     (["--rrg_init_weight", "5"], "rrg_init_weight 5 is an rrg_weight of"),
     (["--rrg_init_weight", "4000"], "more than all of the way; 1 is taken"),
+    (
+        ["--method", "upsample-guidance", "--size", "16,16"],
+        "so it is its own reference and plain guidance",
+    ),
+    (
+        ["--strength", "0.5", "--cosine_scale", "3"],
+        "rrg_weight is 0, so nothing is pulled, and cosine_scale changes nothing.",
+    ),
+    (["--rrg_weight", "0", "--rrg_stop_t", "0.2"], None),
+    (
+        ["--method", "upsample-guidance", "--own_details", "--stride", "3"],
+        "upsample-guidance has no use for own_details, stride.",
+    ),
+    (["--method", "direct", "--lora", "none"], "direct has no use for lora."),
     (["--method", "direct", "--new_p", "0.3"], "direct has no use for new_p."),
     (["--method", "upscale", "--patch_size", "3"], "upscale has no use for patch_size."),
     (["--stride", "3"], "elastic has no use for stride."),

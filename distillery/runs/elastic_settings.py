@@ -100,7 +100,8 @@ class ElasticSettings(Declared):
     rrg_weight: float = setting(
         None,
         Unless(low=0, high=1),
-        "part of the way to the reference that each cell is pulled at the first step (elastic)",
+        "part of the way to the reference that each cell is pulled at the first step of a whole "
+        "way; less at later ones (elastic)",
         by_default="depends on the model; 0 where strength is below 1",
         follows="rrg_init_weight",
     )
@@ -193,6 +194,7 @@ class ElasticSettings(Declared):
         "LoRA weights for the large picture or its windows, not for small ones: a file, a folder "
         "or a hub id (elastic, upsample-guidance, upscale)",
         by_default=f"none; {ANY_SIZE} for tiny-sd",
+        follows="model",
     )
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
@@ -250,8 +252,7 @@ class ElasticSettings(Declared):
     def _fill_in_lora(self) -> None:
         from distillery.core.files import REPOSITORY
 
-        helps = self.method in OF_A_REFERENCE and self.model == "tiny-sd"
-        there = helps and (REPOSITORY / ANY_SIZE).is_dir()
+        there = self.model == "tiny-sd" and (REPOSITORY / ANY_SIZE).is_dir()
         self.fill_in(lora=ANY_SIZE if there else NO_LORA)
 
     def _fill_in_size(self, side: int) -> None:

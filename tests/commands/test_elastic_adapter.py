@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from running import Tree, stopped_once
 
 import main
+from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image
 from distillery.runs import elastic, elastic_run, kind
+from distillery.runs.elastic_pipeline import ElasticDiffusion
 from distillery.runs.elastic_settings import ANY_SIZE, NO_LORA, ElasticSettings
 from reference import elastic as reference
 
@@ -73,6 +78,19 @@ def test_a_copy_of_the_course_without_the_adapter_has_none_by_default(
     assert ElasticSettings("a boat").lora == NO_LORA
 
 
+def test_the_adapter_is_that_of_the_method_and_the_model_that_a_file_is_changed_to(
+    tmp_path: Path,
+) -> None:
+    ElasticSettings("a boat", method="direct").save(tmp_path / "direct.yaml")
+    ElasticSettings("a boat", lora=OTHER).save(tmp_path / "other.yaml")
+
+    assert elastic.adapter(ElasticSettings.load(tmp_path / "direct.yaml")) == ""
+    changed = ElasticSettings.load(tmp_path / "direct.yaml", method="elastic")
+    assert elastic.adapter(changed) == ANY_SIZE
+    assert ElasticSettings.load(tmp_path / "other.yaml").lora == OTHER
+    assert ElasticSettings.load(tmp_path / "other.yaml", model="tiny-sdxl").lora == NO_LORA
+
+
 def test_it_is_found_from_any_working_directory(
     red_boat: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,3 +123,47 @@ def test_a_picture_of_the_trained_size_has_all_steps_and_its_scores_and_goes_on_
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+# In Python
+
+
+@pytest.fixture(scope="module")
+def draw() -> Callable[..., np.ndarray]:
+    """A function that draws with one `ElasticDiffusion` of tiny-sd."""
+    pipe = ElasticDiffusion(device="cpu", implementation="reference")
+
+    def drawn(**options: Any) -> np.ndarray:
+        its = {"height": 64, "width": 80, "num_inference_steps": 2, **options}
+        images, _ = pipe.generate_image("a red boat", **its)
+        return np.asarray(images[0]).astype(int)
+
+    return drawn
+
+
+def test_a_method_that_has_no_use_for_an_adapter_does_not_take_it_from_the_next_one(draw) -> None:
+    draw(method="direct", lora=OTHER)
+    assert (draw(lora=OTHER) != draw(lora=NO_LORA)).any()
+
+
+def test_the_adapted_model_is_as_precise_as_the_other_one() -> None:
+    pipe = ElasticDiffusion(device="cpu", implementation="reference", torch_dtype="bfloat16")
+
+    (image,), _ = pipe.generate_image("a red boat", height=64, width=80, num_inference_steps=2)
+
+    assert image.size == (80, 64)
+    assert {prior.dtype for prior in pipe._locals.values()} == {torch.bfloat16}
+
+
+def test_a_controlnet_that_is_loaded_later_holds_the_adapted_model_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(elastic, "load_lora", lambda prior, source: None)  # tiny-sdxl has none
+    pipe = ElasticDiffusion(device="cpu", sd_version="tiny-sdxl", implementation="reference")
+    its: dict[str, Any] = {"height": 136, "width": 144, "num_inference_steps": 1, "lora": "any"}
+    pipe.generate_image("a red boat", **its)
+    picture = load_image(REPOSITORY / "docs" / "elastic.png")
+
+    (image,), _ = pipe.generate_image("a red boat", **its, condition_image=picture)
+
+    assert image.size == (144, 136)

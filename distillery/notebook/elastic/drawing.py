@@ -18,7 +18,7 @@ from distillery.models.presets import find_preset
 from distillery.models.prior import Prior
 from distillery.notebook.elastic.request import SAMPLES, Drawer, Request, Size
 from distillery.runs.control_picture import controls_for
-from distillery.runs.elastic import load_local, of_picture
+from distillery.runs.elastic import adapter, load_local, of_picture
 from distillery.runs.elastic_fit import drawn_size
 from distillery.runs.elastic_settings import CONTROLS, ElasticSettings
 from distillery.runs.run import Step
@@ -114,7 +114,8 @@ class _Loaded:
         return self._base()
 
     def local(self, settings: ElasticSettings) -> Prior:
-        """What windows ask."""
-        if settings.lora not in self._local:
-            self._local[settings.lora] = load_local(self._base(), settings)
-        return self._local[settings.lora]
+        """What is asked about the large picture."""
+        its = adapter(settings)
+        if its not in self._local:
+            self._local[its] = load_local(self._base(), settings)
+        return self._local[its]

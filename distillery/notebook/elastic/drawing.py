@@ -24,7 +24,7 @@ from distillery.runs.elastic_settings import CONTROLS, ElasticSettings
 from distillery.runs.run import Step
 
 SHAPES = ((1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3))  # times the trained height and width
-OF_ELASTIC = ("resampling_steps", "new_p", "rrg_weight")  # the fields that are also settings
+KNOBS = ("strength", "resampling_steps", "new_p", "rrg_weight")  # fields that are also settings
 ANY_PROMPT = "a boat"
 
 
@@ -70,7 +70,7 @@ def drawn_by(model: str, functions: ElasticFunctions) -> Drawer:
     def defaults(size: Size) -> Mapping[str, Any]:
         settings = ElasticSettings(model=model, prompt=ANY_PROMPT, height=size[0], width=size[1])
         scale = settings.controlnet_conditioning_scale
-        names = ("guidance_scale", *OF_ELASTIC)
+        names = ("guidance_scale", *KNOBS)
         return {**{name: getattr(settings, name) for name in names}, "control_scale": scale}
 
     a_step = ElasticSettings(model=model, prompt=ANY_PROMPT).steps
@@ -94,7 +94,7 @@ def settings_of(request: Request, model: str) -> ElasticSettings:
         seed=request.seed,
         control=request.control,
         controlnet_conditioning_scale=request.control_scale,
-        **{name: getattr(request, name) for name in OF_ELASTIC},
+        **{name: getattr(request, name) for name in KNOBS},
     )
 
 

@@ -103,7 +103,7 @@ class ElasticSettings(Declared):
         "part of the way to the reference that each cell is pulled at the first step of a whole "
         "way; less at later ones (elastic)",
         by_default="depends on the model; 0 where strength is below 1",
-        follows="rrg_init_weight",
+        follows=("rrg_init_weight", "strength"),
     )
     rrg_init_weight: float | None = setting(
         None,

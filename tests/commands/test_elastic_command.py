@@ -356,6 +356,16 @@ def test_a_weight_given_in_one_way_replaces_that_of_a_file_in_the_other(tmp_path
     assert (cell.rrg_weight, cell.rrg_init_weight) == (0.3, None)
 
 
+def test_the_weight_of_a_file_is_that_of_a_strength_which_replaces_its_own(tmp_path: Path) -> None:
+    ElasticSettings("a boat").save(tmp_path / "half.yaml")
+
+    whole = ElasticSettings.load(tmp_path / "half.yaml", strength=1.0)
+    half = ElasticSettings.load(tmp_path / "half.yaml", strength=0.3)
+    given = ElasticSettings.load(tmp_path / "half.yaml", strength=1.0, rrg_weight=0.4)
+
+    assert [its.rrg_weight for its in (whole, half, given)] == [1.0, 0.0, 0.4]
+
+
 def test_a_published_weight_is_the_gradient_of_a_mean() -> None:
     x0, target, alpha_bar_next = torch.randn(1, 4, 3, 5), torch.randn(1, 4, 3, 5), 0.1
     x0.requires_grad_()

@@ -115,10 +115,12 @@ def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
     if not isinstance(prior, StableDiffusionPrior):
         raise CourseError("LoRA weights need a diffusion model; leave the setting lora out.")
     ours = REPOSITORY / source
+    there = str(ours) if ours.exists() and not Path(source).exists() else source
+    is_hub_id = source.count("/") == 1 and not source.endswith(".safetensors")
     try:
-        prior.add_lora(
-            str(ours) if ours.exists() and not Path(source).exists() else source, scale=scale
-        )
+        if not (Path(there).exists() or is_hub_id):
+            raise FileNotFoundError("there is no such file or folder")
+        prior.add_lora(there, scale=scale)
     # peft, diffusers, the hub and safetensors fail in their own dozen ways.
     except Exception as error:
         raise CourseError(

@@ -57,7 +57,14 @@ REFUSED = [
     (["--model", "sd99"], "unknown model 'sd99'"),
     (["--sd_version", "3.0"], "argument --sd_version: invalid choice: '3.0'"),
     (["--sd_version", "XL1.0"], "--sd_version XL1.0 is --model sdxl, not"),
-    (["--lora", "none.safetensors"], "cannot use the LoRA weights 'none.safetensors'"),
+    (
+        ["--lora", "none.safetensors"],
+        "cannot use the LoRA weights 'none.safetensors' (there is no such file or folder)",
+    ),
+    (
+        ["--lora", "data/models/nothing", "--method", "upsample-guidance"],
+        "cannot use the LoRA weights 'data/models/nothing' (there is no such file or folder)",
+    ),
     (["--steps", "0"], "steps must be a whole number from 1 to 1000; it is 0"),
     (["--guidance_scale", "inf"], "guidance_scale must be a finite number"),
     (["--count", "0"], "count must be a whole number from 1 to 100; it is 0"),

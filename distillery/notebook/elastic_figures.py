@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 WIDE = 9.6  # inches of a figure
 GAP, ABOVE, LEFT = 0.06, 0.36, 1.0  # inches between tiles, for their titles, and for names of rows
+LETTERS = 14  # that fit beside a row
 READ, WRITTEN, NEVER = "#a6cee3", "#1f4e79", "#e8e8e8"
 FIRST, LATER = "#e69f00", "#56b4e9"  # as in the step viewer
 
@@ -51,7 +53,7 @@ def at_one_scale(
     for name, images in rows.items():
         high, wide = images.shape[2] * inch, images.shape[3] * inch
         top -= above[name] + high
-        figure.text(0, (top + high / 2) / height, name, fontsize=9, va="center")
+        figure.text(0, (top + high / 2) / height, fill(name, LETTERS), fontsize=9, va="center")
         for place, picture in enumerate(to_pil(images)):
             left = LEFT + place * (wide + GAP)
             axes = figure.add_axes((left / WIDE, top / height, wide / WIDE, high / height))

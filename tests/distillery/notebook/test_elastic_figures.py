@@ -100,6 +100,13 @@ def test_cells_become_squares_of_pixels() -> None:
     assert picture.getpixel((0, 0)) == picture.getpixel((3, 3))
 
 
+def test_a_long_name_of_a_row_does_not_run_into_its_pictures() -> None:
+    figure = at_one_scale({"a name of a row that is long": torch.zeros(1, 3, 64, 64)})
+    figure.canvas.draw()
+    picture = figure.axes[0].get_window_extent()
+    assert figure.texts[0].get_window_extent().x1 <= picture.x0
+
+
 def test_a_table_of_what_was_measured_divides_by_the_direct_of_the_same_size(
     tmp_path: Path,
 ) -> None:

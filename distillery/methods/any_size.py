@@ -5,7 +5,7 @@ The functions that a student writes are `guidance.elastic`; `reference.elastic` 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -126,7 +126,7 @@ def predict_views(
         xt = views[some].flatten(0, 1)
         return prior.predict_noise(xt, t.repeat(len(its)), *told, controls=controls)
 
-    return _in_parts(asked, views, wanted.view_batch_size)
+    return _in_parts(asked, views, wanted.view_batch_size, len(conditions))
 
 
 def predict_whole(
@@ -156,22 +156,21 @@ def predict_whole(
         xt = pictures[some].flatten(0, 1)
         return prior.predict_noise(xt, t.repeat(count), *told, controls=controls)
 
-    return _in_parts(asked, pictures, wanted.view_batch_size)
+    return _in_parts(asked, pictures, wanted.view_batch_size, len(conditions))
 
 
 def _in_parts(
-    asked: Callable[[slice], tuple[Tensor, ...]], views: Tensor, size: int
+    asked: Callable[[slice], tuple[Tensor, ...]], views: Tensor, size: int, branches: int
 ) -> tuple[Tensor, ...]:
     """What is said of K views, (K, B, C, a, b) for each branch, asked about `size` at once."""
-    parts = [
-        torch.stack([eps.view_as(views[some]) for eps in asked(some)])
-        for some in _slices(len(views), size)
-    ]
-    return torch.cat(parts, dim=1).unbind()
-
-
-def _slices(count: int, size: int) -> Iterator[slice]:
-    return (slice(begin, begin + size) for begin in range(0, count, size))
+    # Made before the first call: answers that were kept one by one would lie scattered between
+    # what the calls free, and the C library could not give that out again in one piece.
+    eps = views.new_empty(branches, *views.shape)
+    for begin in range(0, len(views), size):
+        some = slice(begin, begin + size)
+        for one, answer in zip(eps, asked(some), strict=True):
+            one[some] = answer.view_as(views[some])
+    return eps.unbind()
 
 
 def pixels_per_cell(prior: Prior) -> tuple[int, int]:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from distillery.methods.any_size import Corner, Wanted, predict_views, predict_whole
 from distillery.methods.elastic import Elastic, ElasticKnobs
-from distillery.methods.guided_ddim import BEGINNING, fresh_noise
+from distillery.methods.elastic_methods import Knobs, Task, begin
+from distillery.methods.guided_ddim import BEGINNING, fresh_noise, steered
 from distillery.methods.reference_frame import Frame
 from distillery.models import load
 from distillery.models.prior import Condition, Control
@@ -68,6 +69,38 @@ def test_small_pictures_are_asked_about_a_few_at_once_too(view_batch_size: int) 
     for k, picture in enumerate(pictures):
         alone = prior.predict_noise(picture, T, its.text, its.uncond, controls=its.controls)
         torch.testing.assert_close((text[k], uncond[k]), alone)
+
+
+@pytest.mark.parametrize("view_batch_size", [1, 2, 5])
+@pytest.mark.parametrize(
+    ("method", "knobs"),
+    [
+        ("multidiffusion", Knobs()),
+        ("elastic", Knobs()),
+        ("elastic", Knobs(elastic=ElasticKnobs(reference="padded", repaint_sampling=True))),
+        ("elastic", Knobs(elastic=ElasticKnobs(strength=0.5))),
+    ],
+)
+def test_no_call_is_about_more_cells_than_so_many_views_have(
+    method: str, knobs: Knobs, view_batch_size: int
+) -> None:
+    """Whatever is asked about, views or small pictures, for each of two pictures."""
+    (h, w), size = VIEW, (9, 13)
+    prior = GaussianField(VIEW)
+    text, uncond = prior.embed(["a thing"] * 2), prior.embed([""] * 2)
+    its = Wanted(size, text, uncond, 2.0, view_batch_size=view_batch_size)
+    timesteps = prior.timesteps(4)
+    begun = begin(method, Task(prior, prior, functions, its, knobs, timesteps, seeds=(1, 2)))
+    for _ in steered(
+        begun.predict,
+        begun.xt,
+        timesteps=timesteps,
+        alphas_cumprod=prior.alphas_cumprod,
+        start=begun.start,
+        change=begun.change,
+    ):
+        pass
+    assert max(a * b * count for count, _, a, b in prior.asked) == 2 * view_batch_size * h * w
 
 
 @CHUNKS

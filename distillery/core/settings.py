@@ -207,15 +207,15 @@ class Setting:
     help:       what it is, in one line; the comment in YAML and the help of the flag.
     short:      short name of the flag, such as "-d".
     by_default: what is used where it is not given, in words, if its default does not say that.
-    follows:    the setting that it is computed from, unless it is given: `load` with another
-                value for that one computes it again.
+    follows:    the settings that it is computed from, unless it is given: `load` with another
+                value for one of them computes it again.
     """
 
     values: ValueType
     help: str
     short: str = ""
     by_default: str = ""
-    follows: str = ""
+    follows: tuple[str, ...] = ()
 
 
 def setting(
@@ -225,7 +225,7 @@ def setting(
     *,
     short: str = "",
     by_default: str = "",
-    follows: str = "",
+    follows: str | tuple[str, ...] = (),
 ) -> Any:
     """A field of a settings dataclass; see `Setting`.
 
@@ -233,7 +233,8 @@ def setting(
         default: the value, `REQUIRED`, `dict` for an empty mapping, or None where the class fills
             it in from other settings.
     """
-    metadata = {"setting": Setting(values, help, short, by_default, follows)}
+    those = (follows,) if isinstance(follows, str) else follows
+    metadata = {"setting": Setting(values, help, short, by_default, those)}
     if default is dict:
         return dataclasses.field(default_factory=dict, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -304,7 +305,11 @@ class Declared:
                     f"there is no setting {name!r}; the settings are {', '.join(known)}."
                 )
         values = _read(path, cls) if path is not None else {}
-        kept = {name: value for name, value in values.items() if known[name].follows not in changes}
+        kept = {
+            name: value
+            for name, value in values.items()
+            if changes.keys().isdisjoint(known[name].follows)
+        }
         return cls(**{**kept, **changes})
 
 

@@ -105,6 +105,8 @@ def _load_controlnet(prior: StableDiffusionPrior, preset: Preset, kind: str) -> 
 def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
     """Add the LoRA weights of a file, a folder or a hub id to the prior's UNet, `scale` times.
 
+    The path of a file or folder of the course works from any working directory.
+
     Raises:
         CourseError: they cannot be loaded, or are for another model.
     """
@@ -112,8 +114,13 @@ def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
 
     if not isinstance(prior, StableDiffusionPrior):
         raise CourseError("LoRA weights need a diffusion model; leave the setting lora out.")
+    ours = REPOSITORY / source
+    there = str(ours) if ours.exists() and not Path(source).exists() else source
+    is_hub_id = source.count("/") == 1 and not source.endswith(".safetensors")
     try:
-        prior.add_lora(source, scale=scale)
+        if not (Path(there).exists() or is_hub_id):
+            raise FileNotFoundError("there is no such file or folder")
+        prior.add_lora(there, scale=scale)
     # peft, diffusers, the hub and safetensors fail in their own dozen ways.
     except Exception as error:
         raise CourseError(

@@ -59,16 +59,29 @@ def load(settings: ElasticSettings) -> Prior:
     return prior
 
 
+def adapter(settings: ElasticSettings) -> str:
+    """The LoRA weights that the method asks about the large picture, or nothing."""
+    has_one = settings.method in OF_A_REFERENCE and settings.lora != NO_LORA
+    return settings.lora if has_one else ""
+
+
 def load_local(prior: Prior, settings: ElasticSettings) -> Prior:
-    """What is asked about the large picture: the prior itself, or one with the settings' LoRA.
+    """What is asked about the large picture: the prior itself, or one with the `adapter`.
+
+    It is as precise as the prior, and has the same ControlNets, later ones too.
 
     Raises:
         CourseError: the LoRA does not fit the model.
     """
-    if settings.method not in OF_A_REFERENCE or settings.lora in ("", NO_LORA):
+    if not adapter(settings):
         return prior
-    local = load(settings)
-    load_lora(local, settings.lora)
+    dtype = None
+    if isinstance(prior, StableDiffusionPrior):
+        dtype = str(prior.dtype).removeprefix("torch.")
+    local = load_prior(settings.model, device=prior.device, dtype=dtype)
+    load_lora(local, adapter(settings))
+    if isinstance(prior, StableDiffusionPrior) and isinstance(local, StableDiffusionPrior):
+        local.controlnets = prior.controlnets
     return local
 
 

@@ -11,12 +11,14 @@ from distillery.core.errors import CourseError
 from distillery.methods.any_size import ElasticFunctions
 from distillery.methods.guided_ddim import level
 from distillery.methods.published_weight import of_a_cell
-from distillery.methods.reference_cells import cells, reference_of
+from distillery.methods.reference_cells import cells, reference_of, small_size
 from distillery.models.exact import GaussianMixturePrior
+from distillery.models.presets import suits
 from distillery.models.prior import Prior
 from distillery.runs.elastic_settings import UNIT, ElasticSettings
 
 Size = tuple[int, int]
+OF_ITS_OWN = ("elastic", "upsample-guidance")  # draw what is its own reference from noise
 ENOUGH = 3  # times the rounds in which a cell's group is read on average
 
 
@@ -62,9 +64,15 @@ def check_fit(prior: Prior, settings: ElasticSettings, size: Size) -> None:
         CourseError: windows are larger than what the network reads, or views leave gaps.
     """
     read = min(prior.latent_size)
+    if settings.method in OF_ITS_OWN and is_whole(prior, settings, size):
+        _say(
+            "the picture is no larger than those that the model was trained on, so it is its own "
+            "reference and plain guidance draws it."
+        )
     if settings.method == "elastic":
         _check_windows(settings, read)
         _check_rounds(prior, settings, size)
+        _check_pull(settings)
     view = min(*size, read)
     if settings.method == "multidiffusion" and (settings.stride or 1) > view < max(size):
         raise CourseError(
@@ -89,14 +97,7 @@ def _check_windows(settings: ElasticSettings, read: int) -> None:
 
 def _check_rounds(prior: Prior, settings: ElasticSettings, size: Size) -> None:
     """Say where rounds of resampling change nothing."""
-    reference = reference_of(prior, size, padded=settings.reference == "padded")
-    if reference == size:
-        _say(
-            "the picture is no larger than those that the model was trained on, so it is its own "
-            "reference and plain guidance draws it."
-        )
-        return
-    if not settings.resampling_steps:
+    if is_whole(prior, settings, size) or not settings.resampling_steps:
         return
     if not settings.new_p:
         _say(
@@ -104,6 +105,7 @@ def _check_rounds(prior: Prior, settings: ElasticSettings, size: Size) -> None:
             "--resampling_steps 0 is cheaper."
         )
         return
+    reference = reference_of(prior, size, padded=settings.reference == "padded")
     others = cells(size, reference).groups.shape[-1] - 1
     enough = ceil(ENOUGH * others / settings.new_p)
     if settings.resampling_steps > enough:
@@ -113,9 +115,23 @@ def _check_rounds(prior: Prior, settings: ElasticSettings, size: Size) -> None:
         )
 
 
+def _check_pull(settings: ElasticSettings) -> None:
+    """Say what of the pull is set where there is none."""
+    usual = {"rrg_stop_t": 0.2, "cosine_scale": suits(settings.model, "elastic")["cosine_scale"]}
+    given = [name for name, value in usual.items() if getattr(settings, name) != value]
+    if settings.rrg_weight == 0 and given:
+        _say(
+            f"rrg_weight is 0, so nothing is pulled, and {' and '.join(given)} "
+            f"{'change' if len(given) > 1 else 'changes'} nothing."
+        )
+
+
 def is_whole(prior: Prior, settings: ElasticSettings, size: Size) -> bool:
-    """Whether the picture is its own reference, for latents of `size`."""
-    return reference_of(prior, size, padded=settings.reference == "padded") == size
+    """Whether the picture is as large as the small one would be, for latents of `size`."""
+    if settings.method == "upscale":
+        return small_size(prior, size) == size
+    padded = settings.method == "elastic" and settings.reference == "padded"
+    return reference_of(prior, size, padded=padded) == size
 
 
 def call_once(functions: ElasticFunctions, settings: ElasticSettings) -> None:

@@ -205,10 +205,11 @@ class ElasticDiffusion:
         return picture
 
     def _local(self, settings: ElasticSettings) -> Prior:
-        """The model with the settings' LoRA, which is loaded once."""
-        if settings.lora not in self._locals:
-            self._locals[settings.lora] = elastic.load_local(self.prior, settings)
-        return self._locals[settings.lora]
+        """The model with the method's LoRA, which is loaded once."""
+        its = elastic.adapter(settings)
+        if its not in self._locals:
+            self._locals[its] = elastic.load_local(self.prior, settings)
+        return self._locals[its]
 
 
 def _functions(implementation: str) -> ElasticFunctions:

@@ -20,7 +20,14 @@ from distillery.methods.network_samples import CountedPrior, network_samples, ta
 from distillery.methods.tiled_decode import decode_in_tiles
 from distillery.models.prior import Control, Prior
 from distillery.runs.control_picture import controls_for
-from distillery.runs.elastic_fit import call_once, cell_weight, check_fit, drawn_size, is_whole
+from distillery.runs.elastic_fit import (
+    OF_ITS_OWN,
+    call_once,
+    cell_weight,
+    check_fit,
+    drawn_size,
+    is_whole,
+)
 from distillery.runs.elastic_settings import ElasticSettings
 from distillery.runs.frame_sheet import sheet
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
@@ -71,6 +78,9 @@ class ElasticRun(Run):
             f"control_{one.kind}.png": to_png_bytes(2 * one.image - 1) for one in controls
         }
         self.ingredients = [code_of(functions), *self._kept.values()]
+        whole = is_whole(prior, settings, size)
+        if whole:
+            local = prior  # what is no larger than trained is itself a small picture
         self._asked = CountedPrior(prior)
         self._asked_local = self._asked if local is prior else CountedPrior(local)
         heard = HeardFunctions(cast(ElasticFunctions, functions))
@@ -91,9 +101,8 @@ class ElasticRun(Run):
             timesteps=prior.timesteps(settings.steps),
             seeds=tuple(seeds),
         )
-        # Elastic draws what is its own reference from noise, whatever the strength.
-        whole = settings.method == "elastic" and is_whole(prior, settings, size)
-        self.total = settings.steps - (0 if whole else settings.first_step)
+        from_noise = whole and settings.method in OF_ITS_OWN  # whatever the strength
+        self.total = settings.steps - (0 if from_noise else settings.first_step)
         self.latents = torch.empty(0)  # those of the latest step
         self._film: list[Image.Image] = []
         self._is_counted = True

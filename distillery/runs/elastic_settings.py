@@ -100,9 +100,10 @@ class ElasticSettings(Declared):
     rrg_weight: float = setting(
         None,
         Unless(low=0, high=1),
-        "part of the way to the reference that each cell is pulled at the first step (elastic)",
+        "part of the way to the reference that each cell is pulled at the first step of a whole "
+        "way; less at later ones (elastic)",
         by_default="depends on the model; 0 where strength is below 1",
-        follows="rrg_init_weight",
+        follows=("rrg_init_weight", "strength"),
     )
     rrg_init_weight: float | None = setting(
         None,
@@ -193,6 +194,7 @@ class ElasticSettings(Declared):
         "LoRA weights for the large picture or its windows, not for small ones: a file, a folder "
         "or a hub id (elastic, upsample-guidance, upscale)",
         by_default=f"none; {ANY_SIZE} for tiny-sd where both sides are longer than trained",
+        follows="model",
     )
     seed: int = setting(
         0, Whole(0, LARGEST_SEED), "the same seed gives the same picture on the same machine"
@@ -251,8 +253,7 @@ class ElasticSettings(Declared):
         """The adapter, where both sides are longer; else windows are nearly whole scenes."""
         from distillery.core.files import REPOSITORY
 
-        helps = self.method in OF_A_REFERENCE and self.model == "tiny-sd"
-        helps = helps and min(self.height, self.width) > side
+        helps = self.model == "tiny-sd" and min(self.height, self.width) > side
         there = helps and (REPOSITORY / ANY_SIZE).is_dir()
         self.fill_in(lora=ANY_SIZE if there else NO_LORA)
 

@@ -57,7 +57,14 @@ REFUSED = [
     (["--model", "sd99"], "unknown model 'sd99'"),
     (["--sd_version", "3.0"], "argument --sd_version: invalid choice: '3.0'"),
     (["--sd_version", "XL1.0"], "--sd_version XL1.0 is --model sdxl, not"),
-    (["--lora", "none.safetensors"], "cannot use the LoRA weights 'none.safetensors'"),
+    (
+        ["--lora", "none.safetensors"],
+        "cannot use the LoRA weights 'none.safetensors' (there is no such file or folder)",
+    ),
+    (
+        ["--lora", "data/models/nothing", "--method", "upsample-guidance"],
+        "cannot use the LoRA weights 'data/models/nothing' (there is no such file or folder)",
+    ),
     (["--steps", "0"], "steps must be a whole number from 1 to 1000; it is 0"),
     (["--guidance_scale", "inf"], "guidance_scale must be a finite number"),
     (["--count", "0"], "count must be a whole number from 1 to 100; it is 0"),
@@ -84,6 +91,20 @@ NOTED = [
     (["--width", "16"], "so it is its own reference and plain guidance"),
     (["--rrg_init_weight", "5"], "rrg_init_weight 5 is an rrg_weight of"),
     (["--rrg_init_weight", "4000"], "more than all of the way; 1 is taken"),
+    (
+        ["--method", "upsample-guidance", "--size", "16,16"],
+        "so it is its own reference and plain guidance",
+    ),
+    (
+        ["--strength", "0.5", "--cosine_scale", "3"],
+        "rrg_weight is 0, so nothing is pulled, and cosine_scale changes nothing.",
+    ),
+    (["--rrg_weight", "0", "--rrg_stop_t", "0.2"], None),
+    (
+        ["--method", "upsample-guidance", "--own_details", "--stride", "3"],
+        "upsample-guidance has no use for own_details, stride.",
+    ),
+    (["--method", "direct", "--lora", "none"], "direct has no use for lora."),
     (["--method", "direct", "--new_p", "0.3"], "direct has no use for new_p."),
     (["--method", "upscale", "--patch_size", "3"], "upscale has no use for patch_size."),
     (["--stride", "3"], "elastic has no use for stride."),

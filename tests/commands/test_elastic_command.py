@@ -82,7 +82,7 @@ def test_a_run_that_goes_on_leaves_the_same_bytes(
     assert tree(tmp_path / "out") == undisturbed
 
 
-@pytest.mark.parametrize("method", ["upscale", "elastic"])
+@pytest.mark.parametrize("method", ["upscale", "elastic", "upsample-guidance"])
 def test_what_begins_with_a_small_picture_goes_on_too(
     method: str, red_boat: list[str], tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +155,9 @@ CHANGES = [
     ({"method": "multidiffusion"}, {"stride": 2}),
     ({"method": "multidiffusion"}, {"view_weights": "uniform"}),
     ({"method": "upscale"}, {"strength": 0.8}),
+    ({"method": "upsample-guidance"}, {"strength": 0.8}),
     ({}, {"strength": 0.5}),
+    ({}, {"own_details": True}),
 ]
 
 
@@ -183,7 +185,7 @@ def test_what_is_its_own_reference_is_drawn_from_noise(drawn) -> None:
     assert torch.equal(drawn(**its, strength=0.5), drawn(**its))
 
 
-@pytest.mark.parametrize("method", ["direct", "upscale"])
+@pytest.mark.parametrize("method", ["direct", "upscale", "upsample-guidance"])
 def test_what_calls_none_of_the_functions_needs_none(
     method: str, red_boat: list[str], tmp_path: Path
 ) -> None:
@@ -218,7 +220,7 @@ def test_the_scores_of_every_step_are_kept_and_a_stopped_run_leaves_the_same(
     assert not {"pca.png", "pca/00002_direction.png", "frames.png"} & set(tree(folder))
 
 
-@pytest.mark.parametrize("method", ["direct", "upscale"])
+@pytest.mark.parametrize("method", ["direct", "upscale", "upsample-guidance"])
 def test_the_scores_of_plain_guidance_are_kept_too(
     method: str, red_boat: list[str], tmp_path: Path
 ) -> None:
@@ -354,6 +356,16 @@ def test_a_weight_given_in_one_way_replaces_that_of_a_file_in_the_other(tmp_path
     assert (cell.rrg_weight, cell.rrg_init_weight) == (0.3, None)
 
 
+def test_the_weight_of_a_file_is_that_of_a_strength_which_replaces_its_own(tmp_path: Path) -> None:
+    ElasticSettings("a boat").save(tmp_path / "half.yaml")
+
+    whole = ElasticSettings.load(tmp_path / "half.yaml", strength=1.0)
+    half = ElasticSettings.load(tmp_path / "half.yaml", strength=0.3)
+    given = ElasticSettings.load(tmp_path / "half.yaml", strength=1.0, rrg_weight=0.4)
+
+    assert [its.rrg_weight for its in (whole, half, given)] == [1.0, 0.0, 0.4]
+
+
 def test_a_published_weight_is_the_gradient_of_a_mean() -> None:
     x0, target, alpha_bar_next = torch.randn(1, 4, 3, 5), torch.randn(1, 4, 3, 5), 0.1
     x0.requires_grad_()
@@ -483,37 +495,6 @@ def test_a_drawing_has_the_aspect_of_its_picture_and_the_picture_is_kept(
     assert "50% of it, left and right, is cut off." in said
     assert not (tmp_path / "a_blue_house" / "control_canny.png").exists()
     assert (tmp_path / "a_blue_house" / "control_depth.png").exists()
-
-
-# The adapter for parts of pictures
-
-
-@pytest.mark.parametrize("method", ["elastic", "upsample-guidance", "upscale"])
-def test_the_large_picture_alone_is_asked_with_the_adapter(method: str) -> None:
-    its = {"prompt": "a boat", "resampling_steps": 0, "device": "cpu", "steps": 2}
-    plain = ElasticSettings.load(None, **its, method=method, lora="none")
-    adapted = replace(plain, lora="data/models/tiny-sd-two-things")
-    prior = elastic.load(plain)
-    before = {name: weight.clone() for name, weight in prior.unet.state_dict().items()}
-
-    one, other = (kind.drawn(elastic, prior, reference, its) for its in (plain, adapted))
-
-    assert (one - other).abs().max() > 0.01
-    assert all(
-        torch.equal(weight, before[name]) for name, weight in prior.unet.state_dict().items()
-    )
-    assert elastic.load_local(prior, plain) is prior
-    assert elastic.load_local(prior, replace(adapted, method="direct")) is prior
-
-
-def test_tiny_sd_has_its_adapter_where_both_sides_are_long_and_other_models_have_none() -> None:
-    its = {"prompt": "a boat", "device": "cpu", "height": 72, "width": 128}
-    assert ElasticSettings(**its).lora == "data/models/tiny-sd-any-size"
-    assert ElasticSettings(**{**its, "height": 64}).lora == "none"
-    assert ElasticSettings(**its, method="upscale").lora == "data/models/tiny-sd-any-size"
-    assert ElasticSettings(**its, method="direct").lora == "none"
-    assert ElasticSettings(**its, model="tiny-sdxl").lora == "none"
-    assert ElasticSettings(**its, lora="none").lora == "none"
 
 
 def test_of_a_single_step_all_is_drawn_unless_a_strength_is_given() -> None:

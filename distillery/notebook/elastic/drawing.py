@@ -18,13 +18,13 @@ from distillery.models.presets import find_preset
 from distillery.models.prior import Prior
 from distillery.notebook.elastic.request import SAMPLES, Drawer, Request, Size
 from distillery.runs.control_picture import controls_for
-from distillery.runs.elastic import load_local, of_picture
+from distillery.runs.elastic import adapter, load_local, of_picture
 from distillery.runs.elastic_fit import drawn_size
 from distillery.runs.elastic_settings import CONTROLS, ElasticSettings
 from distillery.runs.run import Step
 
 SHAPES = ((1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3))  # times the trained height and width
-OF_ELASTIC = ("resampling_steps", "new_p", "rrg_weight")  # the fields that are also settings
+KNOBS = ("strength", "resampling_steps", "new_p", "rrg_weight")  # fields that are also settings
 ANY_PROMPT = "a boat"
 
 
@@ -70,7 +70,7 @@ def drawn_by(model: str, functions: ElasticFunctions) -> Drawer:
     def defaults(size: Size) -> Mapping[str, Any]:
         settings = ElasticSettings(model=model, prompt=ANY_PROMPT, height=size[0], width=size[1])
         scale = settings.controlnet_conditioning_scale
-        names = ("guidance_scale", *OF_ELASTIC)
+        names = ("guidance_scale", *KNOBS)
         return {**{name: getattr(settings, name) for name in names}, "control_scale": scale}
 
     a_step = ElasticSettings(model=model, prompt=ANY_PROMPT).steps
@@ -94,7 +94,7 @@ def settings_of(request: Request, model: str) -> ElasticSettings:
         seed=request.seed,
         control=request.control,
         controlnet_conditioning_scale=request.control_scale,
-        **{name: getattr(request, name) for name in OF_ELASTIC},
+        **{name: getattr(request, name) for name in KNOBS},
     )
 
 
@@ -114,7 +114,8 @@ class _Loaded:
         return self._base()
 
     def local(self, settings: ElasticSettings) -> Prior:
-        """What windows ask."""
-        if settings.lora not in self._local:
-            self._local[settings.lora] = load_local(self._base(), settings)
-        return self._local[settings.lora]
+        """What is asked about the large picture."""
+        its = adapter(settings)
+        if its not in self._local:
+            self._local[its] = load_local(self._base(), settings)
+        return self._local[its]

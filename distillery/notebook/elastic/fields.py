@@ -8,10 +8,15 @@ from typing import Any
 from distillery.core.settings import LARGEST_SEED
 from distillery.methods.elastic_methods import METHODS
 from distillery.notebook.elastic.request import Request, Size
+from distillery.runs.elastic_settings import OF_A_REFERENCE
 from distillery.toybox.vocabulary import COLOURS, SCENES, THINGS, Factors
 
 MOST_ROUNDS = 10
-OF_ELASTIC = ("resampling_steps", "new_p", "rrg_weight")
+# The fields that count for some methods alone.
+OF_METHODS = {
+    "strength": OF_A_REFERENCE,
+    **dict.fromkeys(("resampling_steps", "new_p", "rrg_weight"), ("elastic",)),
+}
 FIRST = "elastic"  # of the methods in the list
 KNOWN = {
     *(word for phrase in (*THINGS, *COLOURS, *SCENES) for word in phrase.split()),
@@ -24,10 +29,12 @@ def request_fields(first: Request, sizes: Sequence[Size]) -> dict[str, Any]:
     """Field of a request -> its control, without those of a ControlNet."""
     import ipywidgets as w
 
-    def real(value: float, most: float, step: float, description: str, tooltip: str) -> Any:
+    def real(
+        value: float, most: float, step: float, description: str, tooltip: str, least: float = 0
+    ) -> Any:
         return w.FloatSlider(
             value=value,
-            min=0,
+            min=least,
             max=most,
             step=step,
             description=description,
@@ -55,6 +62,14 @@ def request_fields(first: Request, sizes: Sequence[Size]) -> dict[str, Any]:
         "guidance_scale": real(
             first.guidance_scale, 15, 0.5, "guidance", "how much the prompt counts"
         ),
+        "strength": real(
+            first.strength,
+            1,
+            0.05,
+            "strength",
+            "part of the way that is drawn over the enlarged small picture",
+            least=0.05,
+        ),
         "resampling_steps": w.IntSlider(
             value=first.resampling_steps,
             min=0,
@@ -68,7 +83,11 @@ def request_fields(first: Request, sizes: Sequence[Size]) -> dict[str, Any]:
             first.new_p, 1, 0.05, "new_p", "part of the reference's cells that are new in a round"
         ),
         "rrg_weight": real(
-            first.rrg_weight, 1, 0.05, "RRG", "how far the first step is pulled to the reference"
+            first.rrg_weight,
+            1,
+            0.05,
+            "RRG",
+            "how far the first step of a whole way is pulled to the reference; later ones less",
         ),
         "seed": w.BoundedIntText(
             value=first.seed, min=0, max=LARGEST_SEED, description="seed", layout=WIDE

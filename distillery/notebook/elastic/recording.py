@@ -20,7 +20,7 @@ from distillery.methods.guided_ddim import steered
 class Moment:
     """One step of the first picture.
 
-    index:     of the step, from 0.
+    index:     of the step among those that are taken, from 0.
     picture:   the estimate of x0, decoded.
     reference: that of the reference, decoded.
     size:      (h, w) of the picture in cells.
@@ -56,9 +56,10 @@ def recorded(task: Task) -> list[Moment]:
         beginning.xt,
         timesteps=task.timesteps,
         alphas_cumprod=task.prior.alphas_cumprod,
+        start=beginning.start,
         change=beginning.change,
     ):
-        moments.append(heard.moment(step.index, step.x0, decode))
+        moments.append(heard.moment(step.index - beginning.start, step.x0, decode))
     return moments
 
 

@@ -24,11 +24,12 @@ class Request:
     guidance_scale:   s.
     resampling_steps: R, of ElasticDiffusion, like the next two.
     new_p:            the part of the reference's cells that are new in a round, 0 to 1.
-    rrg_weight:       the part of the way to the reference at the first step, 0 to 1.
+    rrg_weight:       the part of the way to the reference at the first step of a whole way, 0 to 1.
     seed:             of the noise.
     picture:          that a ControlNet holds the drawing to, or None.
     control:          what it is held to, "canny" or "depth".
     control_scale:    how much that counts.
+    strength:         the part of the way that is drawn over the enlarged small picture, above 0.
     """
 
     prompt: str
@@ -37,11 +38,12 @@ class Request:
     guidance_scale: float = 5.0
     resampling_steps: int = 2
     new_p: float = 0.3
-    rrg_weight: float = 1.0
+    rrg_weight: float = 0.0
     seed: int = 0
     picture: Image.Image | None = None
     control: str = "canny"
     control_scale: float = 0.5
+    strength: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from distillery.core.errors import CourseError
 from distillery.core.images import to_pil, to_png_bytes
 from distillery.core.settings import LARGEST_SEED
 from distillery.notebook.elastic.fields import (
-    FIRST,
-    OF_ELASTIC,
+    OF_METHODS,
     control_fields,
     request_fields,
     unknown,
@@ -273,8 +272,8 @@ class ElasticStudio:
         """Say what the settings cost, and leave out those that do not count."""
         if self.box is None:
             return
-        for name in OF_ELASTIC:
-            self.fields[name].disabled = self.fields["method"].value != FIRST
+        for name, methods in OF_METHODS.items():
+            self.fields[name].disabled = self.fields["method"].value not in methods
         others = unknown(self.fields["prompt"].value)
         words = ", ".join(map(repr, others))
         self.hint.value = html.escape(f"No training picture showed {words}.") if others else ""

@@ -25,8 +25,8 @@ class StepViewer(Panels):
     The first is the estimate of x0. Thin lines are the borders of what the windows write. One
     window is drawn in orange, and what the network reads for it is bright; a second slider chooses
     it. In the second picture, a cell that the first round read has an orange dot, one of a later
-    round a blue dot, and what no round read is dark. The reference is the estimate that the picture
-    is pulled to.
+    round a blue dot, and what no round read is dark. The reference is the estimate in it, to which
+    the picture is pulled where the weight of that is not 0.
 
     Args:
         moments: of `recorded`.

@@ -23,6 +23,8 @@ from distillery.notebook.elastic.fields import unknown
 from distillery.notebook.elastic.page import course_pictures
 from distillery.notebook.elastic.request import SAMPLES, Drawer, Request
 from distillery.notebook.elastic.studio import PROMPT, ElasticStudio
+from distillery.runs import elastic
+from distillery.runs.elastic_settings import ANY_SIZE, ElasticSettings
 from distillery.runs.run import Step
 from distillery.toybox.vocabulary import COLOURS, SCENES, THINGS, all_factors
 from reference import elastic as functions
@@ -85,9 +87,10 @@ def test_what_is_asked_for_stands_on_the_page():
     made.fields["resampling_steps"].value = 3
     made.fields["new_p"].value = 0.5
     made.fields["rrg_weight"].value = 0.25
+    made.fields["strength"].value = 0.75
     made.fields["seed"].value = 12
     made.button.click()
-    asked = Request("a red boat", (32, 16), "multidiffusion", 7.0, 3, 0.5, 0.25, 12)
+    asked = Request("a red boat", (32, 16), "multidiffusion", 7.0, 3, 0.5, 0.25, 12, strength=0.75)
     assert runs.asked == [asked]
     assert level(made.image.value) == (123, (256, 512))
     assert made.caption.startswith("seed 12: step 4 of 4, 20 network samples in ")
@@ -100,6 +103,8 @@ def test_every_method_can_be_chosen_and_only_its_own_settings_count():
     for method in METHODS:
         made.fields["method"].value = method
         assert made.fields["new_p"].disabled == (method != "elastic")
+        draws_over = method in ("elastic", "upsample-guidance", "upscale")
+        assert made.fields["strength"].disabled == (not draws_over)
 
 
 def test_the_cost_follows_the_settings_and_knows_this_machine_after_a_run():
@@ -269,6 +274,29 @@ def test_a_request_becomes_the_settings_of_the_command():
     assert (settings.guidance_scale, settings.resampling_steps) == (4.0, 3)
     assert (settings.new_p, settings.rrg_weight, settings.method) == (0.5, 0.25, "elastic")
     assert (settings.control, settings.controlnet_conditioning_scale) == ("depth", 0.75)
+
+
+@pytest.mark.parametrize("model", ["tiny-sd", "tiny-sdxl"])
+def test_a_page_begins_with_what_suits_its_model(model):
+    made = ElasticStudio(drawn_by(model, functions))
+    settings = settings_of(made.request, model)
+    usual = ElasticSettings(
+        model=model, prompt=settings.prompt, height=settings.height, width=settings.width
+    )
+    unlike = {name for name in vars(usual) if getattr(settings, name) != getattr(usual, name)}
+    assert unlike <= {
+        "controlnet_conditioning_scale"
+    }  # which a page without pictures has no use for
+    assert (made.request.strength, made.request.rrg_weight) == (0.5, 0.0)
+
+
+def test_the_adapted_model_is_loaded_once(monkeypatch):
+    loaded = []
+    monkeypatch.setattr(elastic, "load_lora", lambda prior, source: loaded.append(source))
+    drawer = drawn_by("tiny-sd", functions)
+    for method in ("direct", "elastic", "upsample-guidance", "upscale", "elastic"):
+        next(iter(drawer.steps(Request("a red boat", (72, 80), method))))
+    assert loaded == [ANY_SIZE]
 
 
 def test_on_a_model_the_network_is_asked_as_often_as_was_said():

@@ -51,21 +51,25 @@ def at(picture: Image.Image, cell: tuple[int, int], factor: int) -> tuple[int, .
     return picture.getpixel((int(column), int(row)))
 
 
-def test_recording_changes_nothing_and_its_pictures_are_the_steps_own():
-    its = task()
+@pytest.mark.parametrize(
+    "knobs", [{}, {"strength": 0.5, "rrg_weight": 0.0, "own_details": True}], ids=str
+)
+def test_recording_changes_nothing_and_its_pictures_are_the_steps_own(knobs):
+    its = task(**knobs)
     beginning = begin("elastic", its)
     steps = steered(
         beginning.predict,
         beginning.xt,
         timesteps=its.timesteps,
         alphas_cumprod=its.prior.alphas_cumprod,
+        start=beginning.start,
         change=beginning.change,
     )
-    for step, moment in zip(steps, moments(), strict=True):
+    for number, (step, moment) in enumerate(zip(steps, recorded(its), strict=True)):
         levels = ((step.x0[0].clamp(-1, 1) + 1) * 127.5).round()
         seen = torch.from_numpy(np.asarray(moment.picture).copy()).permute(2, 0, 1)
         torch.testing.assert_close(seen.float(), levels, atol=1, rtol=0)
-        assert moment.index == step.index
+        assert moment.index == number
 
 
 def test_a_moment_has_the_reads_of_its_step_and_windows_that_write_every_cell_once():
@@ -129,6 +133,16 @@ def test_cells_that_were_read_have_dots_of_their_round_and_the_others_are_dark()
         else:
             assert sum(colour) < 230
     assert f"{len(first | later) / (SIZE[0] * SIZE[1]):.0%}" in said(moment, 0)
+
+
+def test_a_way_from_a_small_picture_shows_the_steps_that_are_taken():
+    taken = recorded(task(strength=0.5, rrg_weight=0.0, own_details=True, resampling_steps=0))
+    viewer, player = StepViewer(taken), ScorePlayer(taken)
+    assert viewer.count == player.count == STEPS // 2
+    assert "step 2: window" in viewer.label.value
+    assert "in one round it read" in viewer.label.value
+    assert "step 2 of 2" in player.label.value
+    assert not torch.equal(taken[0].direction, taken[1].direction)
 
 
 def test_sliders_choose_step_and_window():

@@ -920,9 +920,10 @@ print(measured_table(REPOSITORY / "data/elastic/benchmark.json", size="2x"))
 
 # %% [markdown]
 # **What it says.** `direct` and MultiDiffusion never draw the one thing that was asked for.
-# Whatever begins with a small picture mostly does. Then the adapter counts for more than the method:
-# with it, `upscale` rises from 77 to 92 %, and nothing is drawn twice. Elastic is *not* ahead of it.
-# It has one thing nearly as often, but the wrong colour more often, for three times the samples.
+# Whatever begins with a small picture mostly does. Then the adapter counts for more than the
+# method: with it, `upscale` rises from 77 to 92 %, and nothing is drawn twice. Elastic is *not*
+# ahead of it. It has one thing nearly as often, but the wrong colour more often, for three times
+# the samples.
 # So what was wrong with `upscale` was the model, which knew no parts of pictures; asking it in
 # windows, with a direction from elsewhere, cured less than teaching it.
 #

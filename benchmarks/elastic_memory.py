@@ -157,6 +157,7 @@ def measure(case: Case) -> Asked:
         width=case.width,
         method="direct" if case.part == "direct" else "elastic",
         steps=STEPS,
+        patch_size=8,  # half of the trained size, for many views
         view_batch_size=case.view_batch_size or 1,
         tiled_decoder=case.part == "decode in tiles",
         implementation="reference",

@@ -809,8 +809,8 @@ maps(left, label="standard deviation")
 #    the same aspect, enlarge it, cover it with noise, and begin half way (SDEdit, stage 5).
 # 2. **The reference's direction.** It says one thing for all cells of a group, and guidance makes
 #    these blocks five times as strong. The windows can be asked with the prompt too. They do not
-#    know what is where, but they know how the cells of a group differ. So take each group's mean
-#    from the reference, and what is above and below that mean from the windows.
+#    know what is where, but they know how the cells of a group differ. So take the direction of the
+#    reference, and add what that of the windows has above and below the mean of each group.
 # 3. **The windows.** All pictures that the model was trained on are whole scenes. A window of blue
 #    sky wants a thing. An **adapter** (LoRA, stage 3) has seen windows of larger drawings, most of
 #    them without a caption. It is asked for windows only; the small pictures stay with the model.

@@ -931,7 +931,7 @@ print(measured_table(REPOSITORY / "data/elastic/benchmark.json", size="2x"))
 # clutter. At 3 × 3 it is the same: 54 % for `upscale`, 79 % with the adapter, 67 % for elastic (24
 # prompts). At 1 : 2 windows are as high as the picture, nearly whole scenes, and the adapter gains
 # nothing: `upscale` has 77 % without it and 60 % with it, elastic 56 %, so `main.py elastic` leaves
-# it out there. (Of 48 prompts, a share may be 12 to 14 points off.)
+# it out there. (With 48 prompts, a share may be off by 12 to 14 %.)
 #
 # ## 11 · Look inside
 #

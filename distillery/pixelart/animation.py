@@ -21,6 +21,7 @@ Levels = npt.NDArray[np.uint8]
 SLOWEST, FASTEST = 0.1, 50  # frames a second
 MOST_PIXELS = 2**26  # of all frames of a file together
 LONGEST_SIDE = 4096
+MOST_OF_BORDER = 0.95
 
 
 @dataclass(frozen=True)
@@ -156,16 +157,15 @@ def _check_size(shape: tuple[int, ...], factor: int) -> None:
 def background(indices: Tensor) -> Tensor:
     """What lies around the thing in each frame, bool (F, h, w).
 
-    It is what can be reached from the border through the border's most frequent colour, from cell
-    to cell by their sides.
+    It is what can be reached from the border, from cell to cell by their sides, through the fewest
+    colours that make up 95 % of the border: one of a flat picture, the sky and the sand of a scene.
 
     Args:
         indices: int64 (F, h, w).
     """
     border = torch.ones(indices.shape[1:], dtype=torch.bool, device=indices.device)
     border[1:-1, 1:-1] = False
-    colours = indices[:, border].mode(dim=1).values
-    alike = indices == colours[:, None, None]
+    alike = torch.stack([torch.isin(frame, _most_of(frame[border])) for frame in indices])
     reached = alike & border
     while True:
         wider = reached.clone()
@@ -177,3 +177,11 @@ def background(indices: Tensor) -> Tensor:
         if torch.equal(wider, reached):
             return reached
         reached = wider
+
+
+def _most_of(border: Tensor) -> Tensor:
+    """The fewest colours that make up `MOST_OF_BORDER` of these indices (N,)."""
+    colours, counts = border.unique(return_counts=True)
+    order = counts.argsort(descending=True, stable=True)
+    before = counts[order].cumsum(0) - counts[order]
+    return colours[order][before < MOST_OF_BORDER * len(border)]

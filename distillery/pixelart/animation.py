@@ -157,15 +157,15 @@ def _check_size(shape: tuple[int, ...], factor: int) -> None:
 def background(indices: Tensor) -> Tensor:
     """What lies around the thing in each frame, bool (F, h, w).
 
-    It is what can be reached from the border, from cell to cell by their sides, through the fewest
-    colours that make up 95 % of the border: one of a flat picture, the sky and the sand of a scene.
+    It is what can be reached from the border, from cell to cell by their sides, through the colours
+    that `_of_border` names: one of a flat picture, the sky and the sand of a scene.
 
     Args:
         indices: int64 (F, h, w).
     """
     border = torch.ones(indices.shape[1:], dtype=torch.bool, device=indices.device)
     border[1:-1, 1:-1] = False
-    alike = torch.stack([torch.isin(frame, _most_of(frame[border])) for frame in indices])
+    alike = torch.stack([torch.isin(frame, _of_border(frame, border)) for frame in indices])
     reached = alike & border
     while True:
         wider = reached.clone()
@@ -179,9 +179,15 @@ def background(indices: Tensor) -> Tensor:
         reached = wider
 
 
-def _most_of(border: Tensor) -> Tensor:
-    """The fewest colours that make up `MOST_OF_BORDER` of these indices (N,)."""
-    colours, counts = border.unique(return_counts=True)
+def _of_border(frame: Tensor, border: Tensor) -> Tensor:
+    """The most frequent colour of a frame's border, and of the fewest that make up 95 % of it those
+    that lie on two sides or more: a thing that touches one side is no background.
+    """
+    colours, counts = frame[border].unique(return_counts=True)
     order = counts.argsort(descending=True, stable=True)
     before = counts[order].cumsum(0) - counts[order]
-    return colours[order][before < MOST_OF_BORDER * len(border)]
+    most = colours[order][before < MOST_OF_BORDER * counts.sum()]
+    edges = (frame[0], frame[-1], frame[:, 0], frame[:, -1])
+    sides = torch.stack([torch.isin(most, edge[1:-1]) for edge in edges]).sum(dim=0)
+    sides[0] = len(edges)
+    return most[sides >= 2]

@@ -1,4 +1,8 @@
-"""`python -m distillery.toybox`: draw a contact sheet, every thing in every scene."""
+"""`python -m distillery.toybox`: draw a contact sheet, or a folder of pictures in a style.
+
+python -m distillery.toybox --out contact_sheet.png     every thing in every scene
+python -m distillery.toybox pixel FOLDER --count 600    a style's pictures with their captions
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distillery.core.cli import exit_status
+from distillery.core.cli import documented, exit_status, pair
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
+from distillery.toybox.style_folder import write_style_folder
+from distillery.toybox.styles import STYLES
 
 
 def contact_sheet(*, seed: int, cell: int) -> Image.Image:
@@ -32,17 +38,41 @@ def contact_sheet(*, seed: int, cell: int) -> Image.Image:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m distillery.toybox", description=__doc__)
+    parser = documented("python -m distillery.toybox", __doc__)
     parser.add_argument("--out", type=Path, default=Path("contact_sheet.png"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell", type=int, default=96, help="pixels per drawing")
+    styles = parser.add_subparsers(dest="style", metavar="STYLE", title="a folder in a style")
+    for style in STYLES:
+        _add_style(styles.add_parser(style, help=f"the style {style}"))
     options = parser.parse_args(argv)
 
     def work() -> None:
-        contact_sheet(seed=options.seed, cell=options.cell).save(options.out)
-        print(options.out)
+        if options.style is None:
+            contact_sheet(seed=options.seed, cell=options.cell).save(options.out)
+            print(options.out)
+            return
+        write_style_folder(
+            options.folder,
+            options.style,
+            count=options.count,
+            seed=options.seed,
+            size=options.size,
+            with_held_out=options.held_out,
+        )
+        print(options.folder)
 
     return exit_status(work)
+
+
+def _add_style(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="a new one")
+    parser.add_argument("--count", type=int, default=600, help="pictures (default 600)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--size", type=pair, default=(64, 64), metavar="H,W")
+    parser.add_argument(
+        "--held-out", action="store_true", help="also combinations that no model was trained on"
+    )
 
 
 if __name__ == "__main__":

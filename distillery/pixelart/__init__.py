@@ -11,6 +11,8 @@
     augment            one warp for the picture and what the ControlNets are shown
     debug_pictures     what happens inside a step, as pictures
     indexed_png        indexed PNGs, layers, other palettes
+    frame_grid         frames of an animation on a grid: a colour for each cell
+    sequence           an animation in one palette, without flicker
     cli                the command lines of `main.py pixelart` and `main.py recolour`
 
 The method itself is `reference/pixelart.py`, or a student's `guidance/pixelart.py`.

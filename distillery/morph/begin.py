@@ -13,8 +13,8 @@ from distillery.core.notes import warnings_in_a_line
 from distillery.methods.morph import MorphFunctions
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_lora, load_prior
-from distillery.models.prior import Prior
 from distillery.models.presets import trained_side
+from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.morph.run import MorphRun
 from distillery.morph.settings import MorphSettings

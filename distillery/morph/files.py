@@ -2,50 +2,64 @@
 
 from __future__ import annotations
 
-import io
+from torch import Tensor
 
-from PIL import Image
-
-from distillery.core.images import grid, to_png_bytes
 from distillery.morph.settings import MorphSettings
 from distillery.palettes import to_hex
-from distillery.pixelart.indexed_png import indexed
+from distillery.pixelart.animation import Animation, background
+from distillery.pixelart.animation_files import (
+    Segment,
+    apng_bytes,
+    contact_sheet_bytes,
+    sprite_sheet,
+    video_bytes,
+)
+from distillery.pixelart.gif_file import gif_bytes
 from distillery.pixelart.sequence import PixelSequence
 from distillery.runs.run import PICTURE
 
-TILE = 96  # pixels, about, of a frame's longer side in the contact sheet
+SPRITES = "sprites"
 
 
-def files_of(sequence: PixelSequence, settings: MorphSettings) -> dict[str, bytes]:
+def animation_of(sequence: PixelSequence, settings: MorphSettings) -> Animation:
+    """The frames as they are played for ever.
+
+    Raises:
+        CourseError: the files would be too large.
+    """
+    clear = background(sequence.indices) if settings.transparent else None
+    return Animation(
+        sequence.indices, sequence.palette, settings.fps, clear=clear, factor=settings.scale
+    )
+
+
+def files_of(animation: Animation, segments: list[Segment]) -> dict[str, bytes]:
     """Name -> content of all files that show the animation in pixels."""
-    frames = [indexed(indices, sequence.palette) for indices in sequence.indices]
-    codes = "".join(f"{code[1:]}\n" for code in to_hex(sequence.palette))
+    sheet, places = sprite_sheet(animation, name=SPRITES, segments=segments)
+    codes = "".join(f"{code[1:]}\n" for code in to_hex(animation.palette))
     return {
-        "morph.gif": _gif(frames, settings),
+        "morph.gif": gif_bytes(animation),
+        "morph.png": apng_bytes(animation),
+        "morph.mp4": video_bytes(animation),
+        f"{SPRITES}.png": sheet,
+        f"{SPRITES}.json": places.encode(),
         "palette.hex": codes.encode(),
-        PICTURE: to_png_bytes(contact_sheet(frames), settings.title),
+        PICTURE: contact_sheet_bytes(animation),
     }
 
 
-def contact_sheet(frames: list[Image.Image]) -> Image.Image:
-    """All frames in reading order, every pixel as a square of whole pixels."""
-    return grid([larger(frame.convert("RGB"), max(1, TILE // max(frame.size))) for frame in frames])
+def segments_of(places: Tensor, settings: MorphSettings) -> list[Segment]:
+    """The frames from each keyframe to the next; an open path ends with a keyframe alone.
 
-
-def larger(frame: Image.Image, factor: int) -> Image.Image:
-    size = (factor * frame.width, factor * frame.height)
-    return frame.resize(size, Image.Resampling.NEAREST)
-
-
-def _gif(frames: list[Image.Image], settings: MorphSettings) -> bytes:
-    first, *rest = [larger(frame, settings.scale) for frame in frames]
-    buffer = io.BytesIO()
-    first.save(
-        buffer,
-        format="GIF",
-        save_all=True,
-        append_images=rest,
-        duration=round(1000 / settings.fps),
-        loop=0,
-    )
-    return buffer.getvalue()
+    Args:
+        places: float32 (F,), the position of every frame.
+    """
+    after = [*settings.prompts[1:], settings.prompts[0]]
+    names = [" to ".join(pair) for pair in zip(settings.prompts, after, strict=True)]
+    if not settings.loop:
+        names[-1] = settings.prompts[-1]
+    found = []
+    for keyframe, name in enumerate(names):
+        at = (places.floor() == keyframe).nonzero().flatten()
+        found.append(Segment(name, int(at[0]), int(at[-1])))
+    return found

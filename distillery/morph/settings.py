@@ -31,6 +31,7 @@ LARGEST_GRID = 512  # pixels of a side
 COLOURS = 16  # where no palette is named
 TEXT = ("mix", "slerp", "lerp", "hold")
 NOISE = ("slerp", "lerp", "hold")
+SPACINGS = ("even", "uniform")
 EASINGS = ("linear", "smooth", "in", "out")
 DITHERINGS = ("none", "bayer")
 
@@ -124,6 +125,13 @@ class MorphSettings(Declared):
     )
     noise: str = setting("slerp", Choice(NOISE), "from noise to noise: slerp, lerp or hold")
 
+    spacing: str = setting(
+        "even",
+        Choice(SPACINGS),
+        "even: draw more frames than are shown and choose those whose steps look alike; uniform: "
+        "draw at an even pace",
+    )
+
     lora: str = setting("", Text(), "LoRA weights for the model: a file, a folder or a hub id")
     lora_scale: float = setting(1.0, Real(), "factor on the LoRA weights")
 
@@ -142,11 +150,15 @@ class MorphSettings(Declared):
         "how much nearer another colour must be for a pixel to leave its own, in OKLab",
         by_default="0.04, twice what the eye can tell apart",
     )
+    transparent: bool = setting(
+        False, Truth(), "what lies around the thing, of one colour up to the border, is transparent"
+    )
     scale: int = setting(
         None,
         Whole(1, 64),
         "how many pixels wide a pixel is in GIF, APNG and MP4",
-        by_default="as many as make about 384",
+        by_default="as many as make about 512",
+        follows=("size", "frames", "model"),
     )
     implementation: str = setting(
         "guidance",
@@ -158,14 +170,17 @@ class MorphSettings(Declared):
 
     def __post_init__(self) -> None:
         # Presets import torch, which takes seconds; a parser of flags is made without it.
-        from distillery.models.presets import suits
+        from distillery.models.presets import suits, trained_side
+        from distillery.pixelart.animation import shown_factor
 
         self.check("prompts", "model")
         self._check_prompts()
         self.fill_in(seeds=tuple(range(len(self.prompts))), margin=0.04)
-        self.fill_in(**suits(self.model, "sample"), size=suits(self.model, "pixelart")["size"])
+        side = min(trained_side(self.model), *suits(self.model, "pixelart")["size"])
+        self.fill_in(**suits(self.model, "sample"), size=(side, side))
         self.check("seeds", "size")
-        self.fill_in(scale=max(1, 384 // max(self.size)))
+        self.check("frames")
+        self.fill_in(scale=shown_factor(self.frames, self.size))
         self.check()
         self._check_together()
 
@@ -183,7 +198,7 @@ class MorphSettings(Declared):
         count = len(self.prompts)
         if len(self.seeds) != count:
             raise CourseError(
-                f"there are {count} prompts and {len(self.seeds)} seeds; give one for each prompt."
+                f"{count} prompts need {count} seeds, one for each; seeds is {self.seeds!r}."
             )
         keys = list(zip(self.prompts, self.seeds, strict=True))
         after = [*keys[1:], *([keys[0]] if self.loop and count > 2 else [])]
@@ -195,8 +210,8 @@ class MorphSettings(Declared):
                 )
         if len(self.holds) not in (1, count):
             raise CourseError(
-                f"there are {count} prompts and {len(self.holds)} holds; give one number for all "
-                "prompts, or one for each."
+                f"holds must be one number for all prompts, or {count}, one for each; it is "
+                f"{self.holds!r}."
             )
         least = count + sum(self.waits)
         if self.frames < least:

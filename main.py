@@ -8,6 +8,7 @@ python main.py sample --prompt "a red boat" --count 4
 python main.py strokes --prompt "a red boat in the snow" --img_path PAINTING.png --method sdedit
 python main.py elastic --prompt "a red boat on a frozen river" --height 64 --width 128
 python main.py morph "a red boat on a frozen river" "a yellow castle in the night sky" --loop
+python main.py finetune PICTURES --rank 8 --steps 600
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
 """
@@ -28,7 +29,7 @@ from distillery.core.errors import STILL_TO_DO
 from distillery.core.settings import declared
 from distillery.morph import cli as morph_cli
 from distillery.pixelart import cli as pixelart_cli
-from distillery.runs import elastic_cli, strokes_cli
+from distillery.runs import elastic_cli, finetune_cli, strokes_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
 from distillery.runs.registry import KINDS, kind_named, settings_of
 
@@ -204,10 +205,13 @@ def elastic(flags: dict[str, Any]) -> None:
 
 
 def morph(flags: dict[str, Any]) -> None:
-    """An animation from prompt to prompt."""
+    """An animation from prompt to prompt; what changed nothing is said at the end."""
+    unused = flags.pop("unused")
     sheet = carry_out("morph", flags)
     if sheet is not None:
         print(sheet.with_suffix("") / "morph.gif")
+        if unused:
+            print(f"note: {unused}", file=sys.stderr)
 
 
 def edit_pairs(flags: dict[str, Any]) -> None:
@@ -321,6 +325,7 @@ COMMANDS = {
     "strokes": Command(strokes_cli.flags_from, strokes),
     "elastic": Command(elastic_cli.flags_from, elastic),
     "morph": Command(morph_cli.flags_from, morph),
+    "finetune": Command(finetune_cli.flags_from, partial(carry_out, "finetune")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
 }

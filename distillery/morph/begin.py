@@ -1,7 +1,9 @@
 """A morph: from settings to a run. `python main.py morph`.
 
-The picture is a sheet of all frames. Its folder has morph.gif, palette.hex and pictures/, the
-frames before they were brought into pixels; making.gif and frames/ show how they came about.
+The picture is a sheet of all frames. Its folder has the animation as morph.gif, morph.png (APNG)
+and morph.mp4, the same as sprites.png with sprites.json, palette.hex, and pictures/, the frames
+before they were brought into pixels. As of every run, making.gif and frames/ show how they came
+about, on a few of the frames.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from distillery.core.errors import CourseError
 from distillery.core.notes import warnings_in_a_line
 from distillery.methods.morph import MorphFunctions
 from distillery.models.exact import GaussianMixturePrior
-from distillery.models.load import load_lora, load_prior
+from distillery.models.load import load_prior
 from distillery.models.presets import trained_side
 from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
+from distillery.models.style import load_style
 from distillery.morph.run import MorphRun
 from distillery.morph.settings import MorphSettings
 from distillery.palettes import load_palette
@@ -47,14 +50,14 @@ def completed(settings: MorphSettings) -> MorphSettings:
 
 
 def load(settings: MorphSettings) -> Prior:
-    """The prior of the settings' model, with its LoRA; it is sampled by DDIM whatever it came with.
+    """The prior of the settings' model, in its style; it is sampled by DDIM whatever it came with.
 
     Raises:
         CourseError: a part of it cannot be loaded.
     """
     prior = load_prior(settings.model, device=settings.device)
     if settings.lora:
-        load_lora(prior, settings.lora, scale=settings.lora_scale)
+        load_style(prior, settings.lora, scale=settings.lora_scale)
     with warnings_in_a_line():
         say_replaced_scheduler(prior)
     return prior

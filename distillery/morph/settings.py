@@ -132,8 +132,8 @@ class MorphSettings(Declared):
         "draw at an even pace",
     )
 
-    lora: str = setting("", Text(), "LoRA weights for the model: a file, a folder or a hub id")
-    lora_scale: float = setting(1.0, Real(), "factor on the LoRA weights")
+    lora: str = setting("", Text(), "a style: LoRA weights, a file, a folder or a hub id")
+    lora_scale: float = setting(1.0, Real(), "factor on the style")
 
     size: tuple[int, int] = by_model(
         Size("the grid", 8, LARGEST_GRID), "height and width of the pixel art, in pixels"

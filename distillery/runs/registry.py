@@ -49,6 +49,11 @@ KINDS = {
         "distillery.morph.begin",
         "Go from prompt to prompt, as a looping animation in pixels.",
     ),
+    "finetune": Entry(
+        "distillery.runs.finetune_settings.FinetuneSettings",
+        "distillery.runs.finetune",
+        "Teach a model a style: train a LoRA on a folder of pictures with captions.",
+    ),
 }
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from running import Refusal
 
+import main
+
 
 @pytest.fixture
 def red_boat(tiny_sd_folder: Path) -> list[str]:
@@ -52,6 +54,9 @@ REFUSED = [
     ([*TWO, "--seeds", "1,2,3"], "2 prompts need 2 seeds, one for each; seeds is (1, 2, 3)"),
     ([*TWO, "--seeds", "1,two"], "write whole numbers with commas between them, such as 1,2"),
     ([*TWO, "--seeds=-1,2"], "seeds must be whole numbers from 0 to"),
+    ([*TWO, "--num_frames", "9"], "--num_frames and --frames both say how many frames"),
+    ([*TWO, "--speed", "5"], "--speed must be 20 to 1000 milliseconds a frame; it is 5"),
+    ([*TWO, "--speed", "100", "--fps", "10"], "--speed and --fps both say how fast; give one"),
     ([*TWO, "--easing", "bounce"], "easing must be one of linear, smooth, in, out"),
     ([*TWO, "--text", "fade"], "text must be one of mix, slerp, lerp, hold; it is 'fade'"),
     ([*TWO, "--noise", "mix"], "noise must be one of slerp, lerp, hold; it is 'mix'"),
@@ -92,3 +97,29 @@ def test_a_file_of_other_settings_is_refused(refusal: Refusal, tmp_path: Path) -
 
     assert "must hold settings" in said
     assert "prompts" in said
+
+
+# What is drawn all the same, with a sentence
+
+
+NOTED = [
+    ([*TWO, "--lora_scale", "0.5"], "without a lora there is no use for lora_scale."),
+    ([*TWO, "--seeds", "3,3", "--noise", "lerp"], "all seeds are equal, so noise changes nothing."),
+    (["a boat", "a boat", "--text", "slerp"], "all prompts are equal, so text changes nothing."),
+    ([*TWO, "--text", "slerp", "--noise", "hold", "--loop", "--transparent"], None),
+]
+
+
+@pytest.mark.parametrize(("flags", "sentence"), NOTED, ids=[" ".join(f) for f, _ in NOTED])
+def test_what_is_of_no_use_is_said(
+    flags: list[str],
+    sentence: str | None,
+    red_boat: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main.main([*red_boat, *flags, "--out", str(tmp_path)]) == 0
+
+    notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == (sentence is not None)
+    assert sentence is None or sentence in notes[0]

@@ -223,6 +223,26 @@ def test_prompts_and_flags_may_stand_in_any_order(capsys: pytest.CaptureFixture[
     assert (settings["loop"], settings["seeds"], settings["fps"]) == (True, [3, 4], 8.0)
 
 
+# Flags of Pixel Giffusion
+
+
+@pytest.mark.parametrize(
+    ("words", "frames"),
+    [
+        (["a", "b", "--num_frames", "20"], 20),
+        (["a", "b", "c", "--num_frames", "40"], 79),  # the joint is one frame, not two
+        (["a", "b", "c", "--num_frames", "40", "--loop"], 117),
+    ],
+)
+def test_frames_of_a_pair_make_those_of_the_chain(
+    words: list[str], frames: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["morph", *words, "--speed", "200", "--print-config"]) == 0
+
+    settings = yaml.safe_load(capsys.readouterr().out)
+    assert (settings["frames"], settings["fps"]) == (frames, 5.0)
+
+
 def test_help_does_not_wait_for_torch() -> None:
     code = "import main, sys\ntry: main.main(['morph', '--help'])\nexcept SystemExit: pass\n"
     code += "print('torch' in sys.modules)"

@@ -21,6 +21,7 @@ Levels = npt.NDArray[np.uint8]
 SLOWEST, FASTEST = 0.1, 50  # frames a second
 MOST_PIXELS = 2**26  # of all frames of a file together
 LONGEST_SIDE = 4096
+MOST_OF_BORDER = 0.95
 
 
 @dataclass(frozen=True)
@@ -156,16 +157,15 @@ def _check_size(shape: tuple[int, ...], factor: int) -> None:
 def background(indices: Tensor) -> Tensor:
     """What lies around the thing in each frame, bool (F, h, w).
 
-    It is what can be reached from the border through the border's most frequent colour, from cell
-    to cell by their sides.
+    It is what can be reached from the border, from cell to cell by their sides, through the colours
+    that `_of_border` names: one of a flat picture, the sky and the sand of a scene.
 
     Args:
         indices: int64 (F, h, w).
     """
     border = torch.ones(indices.shape[1:], dtype=torch.bool, device=indices.device)
     border[1:-1, 1:-1] = False
-    colours = indices[:, border].mode(dim=1).values
-    alike = indices == colours[:, None, None]
+    alike = torch.stack([torch.isin(frame, _of_border(frame, border)) for frame in indices])
     reached = alike & border
     while True:
         wider = reached.clone()
@@ -177,3 +177,17 @@ def background(indices: Tensor) -> Tensor:
         if torch.equal(wider, reached):
             return reached
         reached = wider
+
+
+def _of_border(frame: Tensor, border: Tensor) -> Tensor:
+    """The most frequent colour of a frame's border, and of the fewest that make up 95 % of it those
+    that lie on two sides or more: a thing that touches one side is no background.
+    """
+    colours, counts = frame[border].unique(return_counts=True)
+    order = counts.argsort(descending=True, stable=True)
+    before = counts[order].cumsum(0) - counts[order]
+    most = colours[order][before < MOST_OF_BORDER * counts.sum()]
+    edges = (frame[0], frame[-1], frame[:, 0], frame[:, -1])
+    sides = torch.stack([torch.isin(most, edge[1:-1]) for edge in edges]).sum(dim=0)
+    sides[0] = len(edges)
+    return most[sides >= 2]

@@ -166,11 +166,11 @@ def test_a_cleared_frame_leaves_no_ghost() -> None:
 def test_the_background_is_what_the_border_reaches() -> None:
     ring = torch.tensor(
         [
-            [0, 0, 0, 0, 0, 2],
-            [0, 1, 1, 1, 0, 0],
-            [0, 1, 0, 1, 0, 0],  # the zero inside is part of the thing
-            [0, 1, 1, 1, 0, 0],
-            [3, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 1, 1, 1, 0, 0, 0, 0, 0],
+            [0, 1, 0, 1, 0, 0, 0, 0, 0],  # the zero inside is part of the thing
+            [0, 1, 1, 1, 0, 0, 0, 0, 0],
+            [3, 0, 0, 0, 0, 0, 0, 0, 0],  # 1 of 24 cells of the border
         ]
     )
     other = ring.clone()
@@ -180,6 +180,13 @@ def test_the_background_is_what_the_border_reaches() -> None:
     inside[2, 2] = True
     assert torch.equal(both[0], (ring == 0) & ~inside)
     assert torch.equal(both[1], both[0])
+
+
+def test_a_sky_and_a_ground_are_both_behind_the_thing() -> None:
+    scene = torch.zeros(1, 8, 9, dtype=torch.int64)
+    scene[:, 5:] = 1
+    scene[:, 3:7, 3:6] = 2
+    assert torch.equal(background(scene), scene != 2)
 
 
 def test_the_background_finds_its_way_through_a_snake() -> None:

@@ -28,6 +28,7 @@ from distillery.core.cli import Arguments, exit_status, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.settings import declared
 from distillery.morph import cli as morph_cli
+from distillery.morph import pixelate_cli
 from distillery.pixelart import cli as pixelart_cli
 from distillery.runs import elastic_cli, finetune_cli, strokes_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
@@ -206,12 +207,28 @@ def elastic(flags: dict[str, Any]) -> None:
 
 def morph(flags: dict[str, Any]) -> None:
     """An animation from prompt to prompt; what changed nothing is said at the end."""
+    if "pixelate" in flags:
+        return pixelate(flags)
     unused = flags.pop("unused")
     sheet = carry_out("morph", flags)
     if sheet is not None:
         print(sheet.with_suffix("") / "morph.gif")
         if unused:
             print(f"note: {unused}", file=sys.stderr)
+
+
+def pixelate(flags: dict[str, Any]) -> None:
+    """A folder of pictures in pixels of one palette."""
+    out = flags.pop("out")
+    nobody_chose = "implementation" not in flags
+    settings = pixelate_cli.PixelateSettings(**flags)
+
+    def work(settings: Any) -> None:
+        functions = module_named(pixelate_cli.module_name(settings))
+        for picture in pixelate_cli.pixelated(settings, functions, out):
+            print(picture)
+
+    with_either_code(pixelate_cli, work, settings, nobody_chose=nobody_chose, begun=False)
 
 
 def edit_pairs(flags: dict[str, Any]) -> None:

@@ -20,9 +20,7 @@ from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.models.style import load_style
 from distillery.morph.run import MorphRun
-from distillery.morph.settings import MorphSettings
-from distillery.palettes import load_palette
-from distillery.pixelart.sequence import check_count
+from distillery.morph.settings import MorphSettings, palette_named
 from distillery.pixelart.settings import canvas_for
 from distillery.runs.strokes import say_replaced_scheduler
 
@@ -40,8 +38,7 @@ def check(settings: MorphSettings) -> None:
     Raises:
         CourseError: it cannot be used.
     """
-    named = not settings.palette.isdigit()
-    check_count(len(load_palette(settings.palette)) if named else int(settings.palette))
+    palette_named(settings.palette)
 
 
 def completed(settings: MorphSettings) -> MorphSettings:

@@ -11,6 +11,7 @@ from typing import Any
 
 from distillery.core.cli import Arguments
 from distillery.core.settings import declared
+from distillery.morph import pixelate_cli
 from distillery.morph.settings import MorphSettings
 from distillery.runs.cli import run_arguments
 from distillery.runs.registry import KINDS
@@ -26,6 +27,12 @@ def arguments() -> Arguments:
         "prompts", nargs="*", metavar="PROMPT", help=declared(MorphSettings)["prompts"].help
     )
     parser.add_argument(
+        "--pixelate",
+        metavar="FOLDER",
+        help="in the place of all this: bring the pictures of a folder into pixels of one palette "
+        "(--pixelate FOLDER --help)",
+    )
+    parser.add_argument(
         "--num_frames",
         type=int,
         metavar="N",
@@ -39,6 +46,8 @@ def arguments() -> Arguments:
 
 def flags_from(argv: Sequence[str]) -> dict[str, Any]:
     """The parsed flags, in the names of the settings; what is misspelt ends the program."""
+    if any(word.partition("=")[0] == "--pixelate" for word in argv):
+        return pixelate_cli.flags_from(argv)
     parser = arguments()
     flags = vars(parser.parse_intermixed_args(argv))
     if not flags.get("prompts"):

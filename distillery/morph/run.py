@@ -24,8 +24,7 @@ from distillery.methods.morph_spacing import EvenFilm
 from distillery.models.prior import Prior
 from distillery.morph.files import animation_of, files_of, segments_of
 from distillery.morph.look import look_at
-from distillery.morph.settings import MorphSettings
-from distillery.palettes import load_palette
+from distillery.morph.settings import MorphSettings, palette_named
 from distillery.pixelart.sequence import PixelSequence, pixel_sequence
 from distillery.runs import cost
 from distillery.runs.cost import duration, seconds_a_sample
@@ -205,7 +204,7 @@ class MorphRun(Run):
             images,
             self._functions,
             size=its.size,
-            palette=int(its.palette) if its.palette.isdigit() else load_palette(its.palette),
+            palette=palette_named(its.palette),
             generator=torch.Generator().manual_seed(0),
             dithering="bayer" if its.dithering == "bayer" else "none",
             margin=its.margin,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from distillery.core.errors import CourseError
 from distillery.core.settings import (
@@ -24,6 +24,9 @@ from distillery.core.settings import (
 )
 from distillery.methods.settings import IMPLEMENTATIONS
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 MOST_PROMPTS = 20
 MOST_FRAMES = 500
 MOST_FPS = 50  # a GIF counts in hundredths of a second, and browsers slow down those of one
@@ -34,6 +37,20 @@ NOISE = ("slerp", "lerp", "hold")
 SPACINGS = ("even", "uniform")
 EASINGS = ("linear", "smooth", "in", "out")
 DITHERINGS = ("none", "bayer")
+
+
+def palette_named(words: str) -> Tensor | int:
+    """The palette of a name or a file, (K, 3), or how many colours to find.
+
+    Raises:
+        CourseError: there is no such palette, or it has too many colours.
+    """
+    from distillery.palettes import load_palette
+    from distillery.pixelart.sequence import check_count
+
+    palette = int(words) if words.isdecimal() else load_palette(words)
+    check_count(palette if isinstance(palette, int) else len(palette))
+    return palette
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:

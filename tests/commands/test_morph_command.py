@@ -243,6 +243,23 @@ def test_frames_of_a_pair_make_those_of_the_chain(
     assert (settings["frames"], settings["fps"]) == (frames, 5.0)
 
 
+def test_a_folder_is_brought_into_pixels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.effect_noise((18, 12), 90).convert("RGB").save(tmp_path / "in" / "a.jpg")
+    words = ["morph", "--pixelate", str(tmp_path / "in"), "--factor", "6", "--upscale", "2"]
+    words += ["--palette", "3", "--out", str(tmp_path / "out"), "--implementation", "reference"]
+
+    assert main.main(words) == 0
+
+    with Image.open(tmp_path / "out" / "a.png") as picture:
+        assert (picture.mode, picture.size) == ("P", (6, 4))
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'a.png'}\n"
+    assert main.main(words) == 2
+    assert "is there already and is not overwritten" in capsys.readouterr().err
+
+
 def test_help_does_not_wait_for_torch() -> None:
     code = "import main, sys\ntry: main.main(['morph', '--help'])\nexcept SystemExit: pass\n"
     code += "print('torch' in sys.modules)"

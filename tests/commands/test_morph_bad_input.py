@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from running import Refusal
+from running import Refusal, Tree, fill_the_disk
 
 import main
 
@@ -97,6 +97,32 @@ def test_a_file_of_other_settings_is_refused(refusal: Refusal, tmp_path: Path) -
 
     assert "must hold settings" in said
     assert "prompts" in said
+
+
+@pytest.mark.parametrize("room", [4, 14, 17, 22])
+def test_no_disk_space_left_at_any_file(
+    room: int,
+    red_boat: list[str],
+    tmp_path: Path,
+    tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = [*red_boat, *TWO, "--out", str(tmp_path)]
+    (tmp_path / "a_red_boat_to_a_cat.png").write_bytes(b"an earlier sheet")
+    with monkeypatch.context() as full_disk:
+        fill_the_disk(full_disk, room)
+        assert main.main(command) == 2
+
+    *_, sentence = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("error: cannot write")
+    assert "no space is left on the disk" in sentence
+    left = tree(tmp_path)
+    assert left["a_red_boat_to_a_cat.png"] == b"an earlier sheet"
+    assert not any(name.endswith(".part") for name in left)
+    gif = left.get("a_red_boat_to_a_cat/morph.gif")
+    assert gif is None or gif.endswith(b";")  # whole or not there
+    assert main.main(command) == 0
 
 
 # What is drawn all the same, with a sentence

@@ -17,10 +17,11 @@ import main
 from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image
 from distillery.models.load import load_prior
+from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.morph import begin
 from distillery.morph.run import MorphRun, there_and_back
 from distillery.morph.settings import MorphSettings
-from distillery.runs import kind
+from distillery.runs import engine, kind
 from distillery.runs.run import Checkpoint, Step
 from reference import morph as reference
 
@@ -119,6 +120,39 @@ def test_a_run_that_goes_on_leaves_the_same_bytes(
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0
 
     assert begun == [-1, index]
+    assert tree(tmp_path / "out") == undisturbed
+
+
+class Killed(BaseException):
+    """What no part of the program catches, as if the process was gone."""
+
+
+@pytest.mark.parametrize("call", [2, 2 * STEPS - 1])
+def test_a_run_that_was_killed_within_a_step_leaves_the_same_bytes(
+    call: int,
+    red_boat: list[str],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    tree: Tree,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command, calls = [*red_boat, "--out", str(tmp_path / "out")], []
+    monkeypatch.setattr(engine, "CHECKPOINT_SECONDS", 0.0)
+    begun = stopped_after(monkeypatch, -1)
+
+    def until(self: StableDiffusionPrior, *args: object, **options: object) -> object:
+        calls.append(self)
+        if len(calls) == 3 * call:
+            raise Killed
+        return own(self, *args, **options)
+
+    own = StableDiffusionPrior.predict_noise
+    monkeypatch.setattr(StableDiffusionPrior, "predict_noise", until)
+    with pytest.raises(Killed):
+        main.main(command)
+    assert main.main(command) == 0
+
+    assert begun[1] >= 0
     assert tree(tmp_path / "out") == undisturbed
 
 

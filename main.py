@@ -7,6 +7,7 @@ python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
 python main.py sample --prompt "a red boat" --count 4
 python main.py strokes --prompt "a red boat in the snow" --img_path PAINTING.png --method sdedit
 python main.py elastic --prompt "a red boat on a frozen river" --height 64 --width 128
+python main.py finetune PICTURES --rank 8 --steps 600
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
 """
@@ -26,7 +27,7 @@ from distillery.core.cli import Arguments, exit_status, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.settings import declared
 from distillery.pixelart import cli as pixelart_cli
-from distillery.runs import elastic_cli, strokes_cli
+from distillery.runs import elastic_cli, finetune_cli, strokes_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
 from distillery.runs.registry import KINDS, kind_named, settings_of
 
@@ -310,6 +311,7 @@ COMMANDS = {
     "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
     "strokes": Command(strokes_cli.flags_from, strokes),
     "elastic": Command(elastic_cli.flags_from, elastic),
+    "finetune": Command(finetune_cli.flags_from, partial(carry_out, "finetune")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
 }

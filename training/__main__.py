@@ -18,12 +18,15 @@ from training import (
     measure_counter,
     measure_sd,
     measure_sdxl,
+    measure_styles,
     measure_two_things,
+    style_judge,
     tiny_caption,
     tiny_clip,
     tiny_depth,
     tiny_sd,
     tiny_sd_any_size,
+    tiny_sd_pixel_decoder,
     tiny_sd_two_things,
     tiny_sd_vae,
     tiny_sdxl,
@@ -51,6 +54,7 @@ def main() -> None:
     measure_two_things.measure_two_things(models=args.models)
     measure_any_size.measure_any_size(models=args.models)
     measure_counter.measure_counter(models=args.models)
+    measure_styles.measure_styles(models=args.models)
 
 
 def make_all(*, build: Path, models: Path) -> None:
@@ -62,6 +66,8 @@ def make_all(*, build: Path, models: Path) -> None:
     counter.train(build=build, models=models)
     tiny_sd_two_things.train(build=build, models=models)
     tiny_sd_any_size.train(build=build, models=models)
+    tiny_sd_pixel_decoder.train(build=build, models=models)
+    style_judge.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)

@@ -20,6 +20,15 @@ def save_mp4(path: Path, frames: Sequence[Image.Image], fps: float) -> None:
     Raises:
         CourseError: a side is odd, ffmpeg fails, or the file cannot be written.
     """
+    atomic_write(path, mp4_bytes(frames, fps, name=str(path)))
+
+
+def mp4_bytes(frames: Sequence[Image.Image], fps: float, *, name: str = "the video") -> bytes:
+    """The same as bytes; `name` is what a sentence calls it.
+
+    Raises:
+        CourseError: a side is odd, or ffmpeg fails.
+    """
     import imageio_ffmpeg
 
     width, height = frames[0].size
@@ -35,11 +44,10 @@ def save_mp4(path: Path, frames: Sequence[Image.Image], fps: float) -> None:
                 writer.send(None)
                 for frame in frames:
                     writer.send(np.ascontiguousarray(frame.convert("RGB")))
-            video = partial.read_bytes()
+            return partial.read_bytes()
         # imageio-ffmpeg has a RuntimeError for a machine without ffmpeg.
         except (OSError, RuntimeError) as error:
             raise CourseError(
-                f"ffmpeg could not write {path} ({in_short(error)}); make the picture without its "
+                f"ffmpeg could not write {name} ({in_short(error)}); make the picture without its "
                 "video."
             ) from error
-    atomic_write(path, video)

@@ -1,4 +1,4 @@
-"""The second denoiser of VSD: the prior's own UNet with low-rank adapters in its attention.
+"""A second denoiser, the prior's own UNet with low-rank adapters: VSD's, and that of a fine-tuning.
 
 There is one UNet in memory. The adapters (LoRA, Hu et al. 2021, arXiv 2106.09685, by peft) are on
 only while the adapted network is asked, so the prior stays what it was.
@@ -6,13 +6,17 @@ only while the adapted network is asked, so the prior stays what it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
+from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
@@ -21,36 +25,53 @@ from distillery.models.prior import Condition, Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 
 ADAPTER = "distillery"
-ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+# And the convolutions of the residual blocks, and the layers after the attention.
+ALL_LAYERS = (*ATTENTION, "conv1", "conv2", "ff.net.0.proj", "ff.net.2")
+WEIGHTS = "pytorch_lora_weights.safetensors"  # diffusers' own name
 
 
 class LoraDenoiser(nn.Module):
-    """The UNet of `prior` with adapters of `rank` in all its attention layers.
+    """The UNet of `prior` with adapters of `rank` in all its attention layers, or in others too.
 
     It begins as the prior itself, because the second factor of every adapter begins at zero; the
     first is drawn from `generator`, with variance 1 / (width of its input). Its parameters and its
     state are those of the adapters alone, in float32. A new one takes the place of an earlier one
     on the same prior.
 
+    Args:
+        layers: the ends of the names of the layers to adapt, `ATTENTION` or `ALL_LAYERS`.
+        named: what a sentence calls the rank.
+
     Raises:
-        CourseError: the prior has no UNet, or the rank is below 1 or above a layer's width.
+        CourseError: the prior has no UNet, or the rank is below 1 or above the narrowest attention
+            layer's width.
     """
 
-    def __init__(self, prior: Prior, *, rank: int, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        prior: Prior,
+        *,
+        rank: int,
+        generator: torch.Generator,
+        layers: Sequence[str] = ATTENTION,
+        named: str = "lora_rank",
+    ) -> None:
         super().__init__()
         if not isinstance(prior, StableDiffusionPrior):
             raise CourseError(
-                "VSD trains a LoRA in a UNet and this model has none; choose a Stable Diffusion "
+                "a LoRA is trained in a UNet and this model has none; choose a Stable Diffusion "
                 "or SDXL model."
             )
         self._prior = prior
-        self._layers = _with_adapters(prior.unet, rank)
+        _check_rank(prior.unet, rank, named)
+        self._layers = _with_adapters(prior.unet, rank, layers)
         self.factors = nn.ParameterList()
         for layer in self._layers:
             first: Tensor = layer.lora_A[ADAPTER].weight
             second: Tensor = layer.lora_B[ADAPTER].weight
             noise = torch.randn(first.shape, generator=generator, device=generator.device)
-            first.data.copy_(noise / first.shape[1] ** 0.5)
+            first.data.copy_(noise / first[0].numel() ** 0.5)
             second.data.zero_()
             self.factors += [first, second]
         self._turn(on=False)
@@ -73,6 +94,25 @@ class LoraDenoiser(nn.Module):
         """What `predict` should have given for x0 noised by `eps` to `t`: eps, or v."""
         return v_from_eps(x0, eps, self.alpha_bar(t)) if self._prior.predicts_v else eps
 
+    def saved(self) -> bytes:
+        """The adapters in half precision, a file that diffusers' `load_lora_weights` reads.
+
+        Its metadata says rank and alpha; the same adapters give the same bytes.
+        """
+        config = self._prior.unet.peft_config[ADAPTER]
+        told = {
+            "r": config.r,
+            "lora_alpha": config.lora_alpha,
+            "target_modules": sorted(config.target_modules),
+        }
+        state = get_peft_model_state_dict(self._prior.unet, adapter_name=ADAPTER)
+        half = {name: factor.detach().half().cpu().contiguous() for name, factor in state.items()}
+        with TemporaryDirectory() as folder:
+            self._prior.pipeline.save_lora_weights(
+                folder, unet_lora_layers=half, unet_lora_adapter_metadata=told
+            )
+            return _in_order((Path(folder) / WEIGHTS).read_bytes())
+
     @contextmanager
     def _adapted(self) -> Iterator[None]:
         self._turn(on=True)
@@ -87,22 +127,35 @@ class LoraDenoiser(nn.Module):
             layer._disable_adapters = not on
 
 
-def _with_adapters(unet: Any, rank: int) -> list[Any]:
-    """Put adapters into the attention of `unet`, in place of earlier ones."""
-    if ADAPTER in getattr(unet, "peft_config", {}):
-        unet.delete_adapters(ADAPTER)
+def _in_order(file: bytes) -> bytes:
+    """A safetensors file with its metadata sorted; the library writes them in a random order."""
+    start = 8 + int.from_bytes(file[:8], "little")
+    header = json.loads(file[8:start])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + file[start:]
+
+
+def _check_rank(unet: Any, rank: int, named: str) -> None:
     widest = min(
         min(layer.in_features, layer.out_features)
         for name, layer in unet.named_modules()
-        if name.endswith(tuple(ATTENTION))
+        if name.endswith(ATTENTION)
     )
     if not 1 <= rank <= widest:
         raise CourseError(
-            f"lora_rank must be from 1 to {widest}, the width of the narrowest attention layer of "
+            f"{named} must be from 1 to {widest}, the width of the narrowest attention layer of "
             f"this model; it is {rank}."
         )
+
+
+def _with_adapters(unet: Any, rank: int, names: Sequence[str]) -> list[Any]:
+    """Put adapters into these layers of `unet`, in place of earlier ones."""
+    if ADAPTER in getattr(unet, "peft_config", {}):
+        unet.delete_adapters(ADAPTER)
     unet.add_adapter(
-        LoraConfig(r=rank, lora_alpha=rank, target_modules=ATTENTION), adapter_name=ADAPTER
+        LoraConfig(r=rank, lora_alpha=rank, target_modules=[*names]), adapter_name=ADAPTER
     )
     layers = [layer for layer in unet.modules() if isinstance(layer, LoraLayer)]
     for layer in layers:

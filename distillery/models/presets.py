@@ -87,6 +87,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "strength": 1.0,
         "controlnet_conditioning_scale": 0.5,
     },
+    "finetune": {  # of diffusers' own script, whose batches are larger
+        "layers": "attention",
+        "steps": 1000,
+        "batch_size": 4,
+        "learning_rate": 1e-4,
+        "mixed_precision": "bf16",
+    },
     "initial_grid": {"guidance_scale": 7.5, "steps": 50},
     "pixelart": {
         "guidance_scale": 41.0,
@@ -120,6 +127,13 @@ TINY_SETTINGS: dict[str, dict[str, Any]] = {
         "patch_size": 12,
         "strength": 0.5,
         "controlnet_conditioning_scale": 0.8,
+    },
+    "finetune": {
+        "layers": "all",
+        "steps": 600,
+        "batch_size": 16,
+        "learning_rate": 2e-3,
+        "mixed_precision": "no",  # on small pictures bfloat16 is no faster
     },
     "initial_grid": {"guidance_scale": 4.0, "steps": 30},
     "pixelart": {  # tuned on tiny-sdxl

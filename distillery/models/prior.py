@@ -38,6 +38,10 @@ class Condition:
         """Each prompt `n` times in a row: B becomes n * B."""
         return self._each(lambda part: part.repeat_interleave(n, dim=0))
 
+    def at(self, indices: Tensor) -> Condition:
+        """The prompts of these numbers, int64 `(n,)`, in their order."""
+        return self._each(lambda part: part[indices])
+
     def to(self, device: torch.device | str) -> Condition:
         return self._each(lambda part: part.to(device))
 

@@ -289,7 +289,9 @@ class StableDiffusionPrior(Prior):
         What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
         it.
         """
-        with _only_errors():  # diffusers warns that nothing is for the text encoder
+        # diffusers warns that nothing is for the text encoder; peft, of layers of another model.
+        with _only_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             self.pipeline.load_lora_weights(source)
         self.pipeline.fuse_lora(lora_scale=scale)
         self.pipeline.unload_lora_weights()

@@ -1,17 +1,54 @@
-"""What a fine-tuned style adds to a model: here a decoder of its own, which draws what the model's
-own decoder cannot, such as cells of pixel art."""
+"""What a fine-tuned style adds to a model: LoRA weights for its UNet, and maybe a decoder.
+
+A decoder of its own draws what the model's own cannot, such as cells of pixel art.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from distillery.core.errors import CourseError, in_short
+from distillery.core.files import REPOSITORY
+from distillery.models.load import load_lora
 from distillery.models.prior import Prior
 
 DECODER = ("decoder.", "post_quant_conv.")
+DECODER_FILE = "vae_decoder.safetensors"  # in a style's folder, if it has one
+
+
+def load_style(prior: Prior, source: str, *, scale: float = 1.0) -> None:
+    """Add a style to a prior: LoRA weights, and the decoder that lies beside them, if one does.
+
+    At a scale of 0 the prior draws what it drew; the decoder goes `scale` of the way from the
+    prior's own weights to the style's, and no farther than these.
+
+    Args:
+        source: a file, a folder or a hub id; only a folder can have a decoder. Paths of the course
+            work from any working directory.
+        scale: factor on what the LoRA adds.
+
+    Raises:
+        CourseError: the weights cannot be loaded, or are for another model.
+    """
+    load_lora(prior, source, scale=scale)
+    places = [base / source / DECODER_FILE for base in (Path(), REPOSITORY)]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        return
+    from distillery.models.stable_diffusion import StableDiffusionPrior
+
+    assert isinstance(prior, StableDiffusionPrior)  # load_lora has taken no other
+    own = {name: weight.clone() for name, weight in _decoder_of(prior.vae).items()}
+    load_decoder(prior, file)
+    for name, weight in _decoder_of(prior.vae).items():
+        weight.copy_(own[name].lerp(weight, min(max(scale, 0.0), 1.0)))
+
+
+def _decoder_of(vae: nn.Module) -> dict[str, Tensor]:
+    return {k: w for k, w in vae.state_dict().items() if k.startswith(DECODER)}
 
 
 def load_decoder(prior: Prior, file: str | Path) -> None:
@@ -38,8 +75,7 @@ def load_decoder(prior: Prior, file: str | Path) -> None:
         raise CourseError(
             f"cannot read the decoder {str(file)!r} ({in_short(error)}); give a safetensors file."
         ) from error
-    wanted = {k: w for k, w in prior.vae.state_dict().items() if k.startswith(DECODER)}
-    _check_fit(wanted, weights, str(file))
+    _check_fit(_decoder_of(prior.vae), weights, str(file))
     prior.vae.load_state_dict(weights, strict=False)
 
 

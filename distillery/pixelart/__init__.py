@@ -13,6 +13,10 @@
     indexed_png        indexed PNGs, layers, other palettes
     frame_grid         frames of an animation on a grid: a colour for each cell
     sequence           an animation in one palette, without flicker
+    animation          a sequence and how it is played, and what of it is transparent
+    gif_file           GIFs with one palette and every frame, and a reader of any GIF
+    animation_files    APNG, MP4, sprite sheet and contact sheet
+    pixelate           a folder of pictures as pixel art in one palette
     cli                the command lines of `main.py pixelart` and `main.py recolour`
 
 The method itself is `reference/pixelart.py`, or a student's `guidance/pixelart.py`.

@@ -27,7 +27,7 @@ DITHERINGS: tuple[Dithering, ...] = get_args(Dithering)
 MOST_COLOURS = 256
 MARGIN = 0.03  # in OKLab, where 0.02 is about what the eye can tell apart
 STILL = 0.005  # OKLab, about a level of 8 bits; what moves less from frame to frame is static
-FITTED = 2**15  # pixels at most that a palette is found from
+FITTED = 2**14  # pixels at most that a palette is found from
 STARTS, STEPS = 4, 60  # of k-means
 SETTLED = 5e-4  # OKLab; once nothing moves farther, k-means ends
 BESIDE = 0.5  # of the squared distance to a colour: a mixture that is no nearer is not worth it
@@ -104,7 +104,7 @@ def palette_of(
     """The palette (K, 3) of all frames (F, 3, h, w), dark to light, exact in 8 bits.
 
     The best of four k-means in OKLab, each begun by k-means++ (Arthur and Vassilvitskii 2007)
-    and led on by `functions.shared_palette` until it settles. Of more than 32,768 pixels, so many
+    and led on by `functions.shared_palette` until it settles. Of more than 16,384 pixels, so many
     are drawn from all frames.
 
     Where the frames have fewer colours than asked, the palette is those, and a warning says so.

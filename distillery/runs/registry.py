@@ -44,6 +44,11 @@ KINDS = {
         "distillery.runs.elastic",
         "Draw a picture of any size with a model that was trained for one.",
     ),
+    "finetune": Entry(
+        "distillery.runs.finetune_settings.FinetuneSettings",
+        "distillery.runs.finetune",
+        "Teach a model a style: train a LoRA on a folder of pictures with captions.",
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""Plain text-to-image: samples of a model by DDIM. `python main.py sample`.
+"""Plain text-to-image: samples of a model by DDIM, in a style or not. `python main.py sample`.
 
 They are the baseline that every other kind of run is compared with. The frames show the estimate of
 x0. If there are several pictures, their folder has pictures/.
@@ -21,6 +21,7 @@ from distillery.methods import ddim
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_prior
 from distillery.models.prior import Prior
+from distillery.models.style import load_style
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step
 from distillery.runs.sample_settings import SampleSettings
 
@@ -86,7 +87,7 @@ def completed(settings: SampleSettings) -> SampleSettings:
 
 
 def load(settings: SampleSettings) -> Prior:
-    """The prior of the settings' model.
+    """The prior of the settings' model, in their style.
 
     Raises:
         CourseError: it cannot be loaded, or draws no pictures of the size.
@@ -97,6 +98,8 @@ def load(settings: SampleSettings) -> Prior:
             f"{settings.model} draws only pictures of {prior.image_size[0]} x "
             f"{prior.image_size[1]} pixels; leave the size out, or choose another model."
         )
+    if settings.lora:
+        load_style(prior, settings.lora, scale=settings.lora_scale)
     return prior
 
 

@@ -44,7 +44,7 @@ RAMPS = {
         "ffffff e6eef8 d0e2f2 b8d4ee a0c4e8 8ea6c4 84c8e6 68b2da 4c98c8 5c7ca4"
     ),
     "beside a waterfall": _colours(
-        "f0fafe cfe8f5 9cc0cc 3f97a8 267290 83796f 6a625b 544c47 4a8a42 356030"
+        "f0fafe cfe8f5 9cc0cc 3f97a8 267290 1a4c66 83796f 6a625b 544c47 4a8a42 356030"
     ),
     "in the night sky": _colours("fdf2cc c8b8b0 7c6c98 4e3e8c 3a2e70 2d2461 211c51 141340"),
     "in the snow": _colours("ffffff ecf1f9 dce4f0 c4cdda acb8c8 98a5b8 7c8aa0 6e8790 4c686c"),
@@ -56,10 +56,10 @@ RAMPS = {
 FLAT = {
     "on the grass": _colours("f6fafd a8d8f6 8fcf74 5fb048"),
     "in the desert": _colours("fff5d0 fbd59a e6b066 b88650 5f8a48"),
-    "on a frozen river": _colours("ffffff cfe2f3 a8cdea 64b6de"),
-    "beside a waterfall": _colours("e4f3fa 3f97a8 736a62 4a8a42"),
+    "on a frozen river": _colours("e6eff8 c6dcf0 9cc6e8 64b6de"),
+    "beside a waterfall": _colours("e4f3fa 3f97a8 22617c 736a62 4a8a42"),
     "in the night sky": _colours("fdf2cc 4a3a86 2d2461"),
-    "in the snow": _colours("f4f7fc b4c0d0 4c6c70"),
+    "in the snow": _colours("e0e8f3 aab8cb 4c6c70"),
     "on the beach": _colours("ffffff fff2b8 a0daf4 f4dfa8 2f8ec0 5c9c68 84684e"),
     "in the forest": _colours("c6dc9c 86a062 4c7236 34522a 5a4632"),
 }

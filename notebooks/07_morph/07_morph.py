@@ -42,7 +42,8 @@ from PIL import Image
 from distillery import LineUp, check, compare_picture, curves, from_pil, load_prior
 from distillery.methods.guided_ddim import steered
 from distillery.methods.morph import path_of
-from distillery.methods.morph_drawing import Drawing, decoded, steps_between
+from distillery.methods.morph_drawing import Drawing, decoded, keyframes_drawn, steps_between
+from distillery.methods.morph_spacing import EvenFilm
 from distillery.models.lora import ALL_LAYERS, LoraDenoiser
 from distillery.notebook.effort import effort
 from distillery.notebook.elastic_figures import maps
@@ -130,7 +131,7 @@ check("morph.lora_forward")
 compare_picture("morph.lora_forward")
 
 # %% [markdown]
-# **What you should see.** Three panels, and nothing in the one of the difference.
+# **What you should see.** Outputs of the layer as shades of grey, and no difference.
 #
 # <details><summary>Help: in which order do I multiply?</summary>
 #
@@ -205,7 +206,7 @@ check("morph.finetune_loss")
 compare_picture("morph.finetune_loss")
 
 # %% [markdown]
-# **What you should see.** Two numbers for each trial, the wanted loss and yours.
+# **What you should see.** The gradient of your loss, what it would change, and no difference.
 #
 # <details><summary>Help: why not compare with <code>eps</code>?</summary>
 #
@@ -250,7 +251,7 @@ LESSONS, BATCH, TAUGHT = (48, 8, 50) if EFFORT == 1 else (4, 2, 3)
 NEW = [
     "a green boat on the beach",
     "a red house in the snow",
-    "a white cat in the forest",
+    "a purple mushroom in the forest",
     "a blue car in the desert",
 ]
 facts = random.Random(0).sample(all_factors(), LESSONS)
@@ -288,7 +289,11 @@ strips(
 )
 
 # %% [markdown]
-# **What you should see.** TODO_FIG loss and short.
+# **What you should see.** A loss that jumps. Each step draws its own timesteps, and a picture with
+# little noise in it is harder to denoise than one with much; so do not judge a training by ten
+# steps of its loss. In the pictures there is little to see after so few steps: with the word, a
+# pale rim begins to grow around boat and car. Without it, the last row but one, things have changed
+# less.
 #
 # ## 4 · A path
 #
@@ -414,7 +419,8 @@ check("morph.prompt_path")
 compare_picture("morph.prompt_path")
 
 # %% [markdown]
-# **What you should see.** TODO_FIG prompt_path picture.
+# **What you should see.** Tokens of five frames as shades of grey, a row for each, and no
+# difference.
 #
 # <details><summary>Help: slerp takes one angle for a whole prompt.</summary>
 #
@@ -460,7 +466,8 @@ by_text = {frames: film(frames, text="slerp") for frames in (FEW, MANY)}
 strips({"text by slerp": by_text[FEW]})
 
 # %% [markdown]
-# **What you should see.** TODO_FIG published.
+# **What you should see.** For half of the film a boat loses its shape, by day. Then, from one frame
+# to the next, it is night, and there is a castle.
 #
 # More frames? Three times as many, and how far each is from the next:
 
@@ -468,7 +475,10 @@ strips({"text by slerp": by_text[FEW]})
 steps_drawn({"text by slerp": {f"{n} frames": pixel_steps(by_text[n]) for n in (FEW, MANY)}})
 
 # %% [markdown]
-# **What you should see.** TODO_FIG steps.
+# **What you should see.** One large step in the middle. With three times as many frames all other
+# steps become smaller, and this one does not. Nothing that you do with the spacing of the frames
+# will help: there are no pictures between these two. The network decides for one scene or the
+# other, and at some point of the way it changes its mind.
 #
 # ### Mixed scores
 #
@@ -502,12 +512,43 @@ steps_drawn(
 )
 
 # %% [markdown]
-# **What you should see.** TODO_FIG mixed.
+# **What you should see.** The large step is gone, and with three times as many frames its size goes
+# down, too. The frames of the middle show **hybrids**: sails that are towers, dusk. They are less
+# clean than the ends. No picture is both a boat and a castle, and these are as near as the model
+# gets.
 
 # %%
 playing({"text by slerp": by_text[MANY], "mixed scores": by_score[MANY]}, fps=12)
 
 # %% [markdown]
+# ### Even steps
+#
+# Now that there are pictures between the two, spacing helps. Where a film moves fast it needs more
+# frames. So draw some, halve the widest gaps, and of all that was drawn pick as many as you want,
+# so that their steps are alike.
+
+# %%
+path = path_of(prior, KEYFRAMES, SEEDS, guidance_scale=SCALE)
+drawing = Drawing(prior, morph, path, prior.timesteps(STEPS), prior.latent_size)
+spacing = EvenFilm(
+    torch.linspace(0, 1, FEW), keyframes_drawn(drawing), lambda latents: [decoded(prior, latents)]
+)
+while len(positions := spacing.next_positions()):
+    *_, last = steps_between(drawing, positions)
+    spacing.add(positions, last.xt)
+chosen, latents = spacing.film()
+by_sight = decoded(prior, latents).clamp(-1, 1).cpu()
+print(f"drawn: {len(spacing.positions)}, shown: {len(by_sight)}")
+for name, images in (("evenly in positions", by_score[FEW]), ("evenly in what is seen", by_sight)):
+    print(f"{name:23} the largest step is {evenness(pixel_steps(images)):.1f} times the mean")
+strips(
+    {"evenly in positions": by_score[FEW], "evenly in what is seen": by_sight},
+    {"evenly in what is seen": [f"{float(one):.2f}" for one in chosen]},
+)
+
+# %% [markdown]
+# **What you should see.** TODO_FIG even.
+#
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.
 
@@ -531,7 +572,8 @@ for name in ("middle by slerp", "middle by lerp"):
 strips(own_middle)
 
 # %% [markdown]
-# **What you should see.** TODO_FIG lerp.
+# **What you should see.** Both middles have their colours. But what is drawn of a noise that is too
+# short has fewer *details*: look for the stars, the sun, the spots of the mushroom, the trees.
 #
 # ## 5 · Pixels
 #
@@ -544,7 +586,7 @@ cells = on_grid(frames, (frames.shape[2] // 2, frames.shape[3] // 2), reduction=
 strips({"frames": cells[:: max(1, len(cells) // 8)][:8]})
 
 # %% [markdown]
-# A GIF has at most 256 colours, and pixel art has a dozen. The colours that fit a picture best are
+# A GIF has at most 256 colours, and pixel art a dozen or two. The colours that fit a picture best are
 # found by **k-means**: each pixel goes to its nearest colour, each colour to the mean of its
 # pixels, again and again. Programs do it for each frame by itself.
 #
@@ -580,7 +622,7 @@ compare_picture("morph.shared_palette")
 # </details>
 
 # %%
-COLOURS = 12
+COLOURS, FPS = 16, 8
 
 
 def fitting(some: torch.Tensor) -> torch.Tensor:
@@ -616,10 +658,12 @@ own_palettes = torch.cat(
 )
 for name, some in (("a palette for each frame", own_palettes), ("one palette", one_palette)):
     print(f"{name:25} {colours_in(some):4} colours in the film")
-playing({"a palette for each frame": own_palettes, "one palette": one_palette}, fps=8)
+playing({"a palette for each frame": own_palettes, "one palette": one_palette}, fps=FPS)
 
 # %% [markdown]
-# **What you should see.** TODO_FIG palettes.
+# **What you should see.** Left every frame is right for itself, and the film flickers: what stands
+# still changes its shade with each frame. Right it does not, and there are as many colours in the
+# whole film as were asked for. What one palette costs: each frame has fewer colours that suit it.
 #
 # ### Exercise 7 · `morph.hold_colours`
 #
@@ -667,10 +711,12 @@ for name, indices in ways.items():
 maps({name: restless(cells, indices) for name, indices in ways.items()}, label="share of steps")
 
 # %% [markdown]
-# **What you should see.** TODO_FIG hold.
+# **What you should see.** The brighter a pixel, the more often it changed without a reason. Most of
+# it lies along the border between two shades of the sky. Held, less is left: a sky that changes
+# slowly has to change its colour at some time, once.
 
 # %%
-playing({name: coloured(indices, palette) for name, indices in ways.items()}, fps=8)
+playing({name: coloured(indices, palette) for name, indices in ways.items()}, fps=FPS)
 
 # %% [markdown]
 # **Dithering** mixes two colours in a pattern, where the one between them is missing. It must not
@@ -690,11 +736,13 @@ playing(
         "errors passed on": coloured(crawling, few),
         "a fixed pattern": coloured(fixed, few),
     },
-    fps=8,
+    fps=FPS,
 )
 
 # %% [markdown]
-# **What you should see.** TODO_FIG dithering.
+# **What you should see.** Half as many colours. Without dithering the sky has steps. With errors
+# passed on, the dots of the sky crawl from frame to frame. The fixed pattern appears and goes where
+# the sky changes, and stands still elsewhere.
 #
 # ### The file
 #
@@ -703,7 +751,6 @@ playing(
 # each frame a palette of its own. So here is another one; its file is read back, and compared.
 
 # %%
-FPS = 8
 looped = torch.cat([held, held.flip(0)[1:-1]])  # there and back
 animation = Animation(looped, palette, fps=FPS, factor=4)
 data = gif_bytes(animation)
@@ -727,8 +774,9 @@ print(
 #
 # ### Case 1 · The line-up
 #
-# Five students wrote `noise_path`, each with one mistake. Here are the noises that their functions
-# gave in the check, and a list of the five mistakes. Who made which?
+# Five students wrote `noise_path`, each with one mistake. Here is what their functions gave in the
+# check, the noise of five frames from above to below, and a list of the five mistakes. Who made
+# which?
 
 # %%
 suspects = LineUp(
@@ -748,11 +796,12 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
-# ### Case 2 · A cross-fade, a grey middle, a flicker
+# ### Case 2 · A cross-fade, a bare middle, a flicker
 #
 # A colleague made a GIF by hand, with your functions, which are right. There are **three** bugs.
 # None of them raises an error. In the middle of the film you see both pictures, one through the
-# other. The middle is grey. And it flickers.
+# other. What is drawn there has few details. And it flickers. Once all three are gone, it looks
+# like the film of section 5.
 
 
 # %%
@@ -785,7 +834,7 @@ def by_hand(number: int, colours: int) -> torch.Tensor:
 
 
 hunted = by_hand(12 if EFFORT == 1 else 3, COLOURS)
-playing({"by hand?": hunted, "section 5": coloured(held, palette)}, fps=8)
+playing({"by hand?": hunted, "section 5": coloured(held, palette)}, fps=FPS)
 
 # %%
 strips({"by hand?": hunted})
@@ -794,7 +843,7 @@ strips({"by hand?": hunted})
 # <details><summary>Help: how do I find out which line it is?</summary>
 #
 # One suspicion, one experiment. Print the standard deviation of `xt` in the middle of the film.
-# Look at what the two runs draw in the middle, before they are mixed. Count the palettes.
+# Look at what the two runs draw for the middle, before they are mixed. Count the palettes.
 #
 # </details>
 # <details><summary>Help: I have two of the three.</summary>

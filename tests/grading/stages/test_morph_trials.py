@@ -315,7 +315,8 @@ def test_paths_reach_both_ends_and_go_through_every_part(seed):
         for words, case in trials(task, seed).items():
             its = case.values[name] if name == "seeds" else case.tensors[name]
             positions, last = case.tensors["positions"], len(its) - 1
-            assert positions.min() >= 0 and positions.max() <= last
+            assert positions.min() >= 0
+            assert positions.max() <= last
             if len(positions) > 1:
                 assert {0.0, float(last)} <= set(positions.tolist())
             in_order = bool((positions.diff() >= 0).all())

@@ -547,7 +547,6 @@ strips(
 )
 
 # %% [markdown]
-# **What you should see.** TODO_FIG even.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.
@@ -586,8 +585,8 @@ cells = on_grid(frames, (frames.shape[2] // 2, frames.shape[3] // 2), reduction=
 strips({"frames": cells[:: max(1, len(cells) // 8)][:8]})
 
 # %% [markdown]
-# A GIF has at most 256 colours, and pixel art a dozen or two. The colours that fit a picture best are
-# found by **k-means**: each pixel goes to its nearest colour, each colour to the mean of its
+# A GIF has at most 256 colours, and pixel art a dozen or two. The colours that fit a picture best
+# are found by **k-means**: each pixel goes to its nearest colour, each colour to the mean of its
 # pixels, again and again. Programs do it for each frame by itself.
 #
 # ### Exercise 6 · `morph.shared_palette`

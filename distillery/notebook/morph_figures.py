@@ -249,7 +249,7 @@ def errors_passed_on(frames: Tensor, palette: Tensor) -> Tensor:
 
 
 def measured_table(path: Path, columns: Mapping[str, str]) -> str:
-    """What `python -m benchmarks.morph --json PATH` has measured, a line for each way.
+    """What the benchmark of stage 7 has measured, a line for each way.
 
     Args:
         columns: key in the file -> head of its column.

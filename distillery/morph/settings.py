@@ -143,10 +143,20 @@ class MorphSettings(Declared):
     noise: str = setting("slerp", Choice(NOISE), "from noise to noise: slerp, lerp or hold")
 
     spacing: str = setting(
-        "even",
+        None,
         Choice(SPACINGS),
         "even: draw more frames than are shown and choose those whose steps look alike; uniform: "
         "draw at an even pace",
+        by_default="even; uniform with smoothing or a strength",
+        follows=("smoothing", "strength"),
+    )
+    smoothing: float = setting(
+        0.0, Real(low=0, high=20), "average each frame with neighbours, on the way; in frames"
+    )
+    strength: float = setting(
+        1.0,
+        Real(above=0, high=1),
+        "below 1, a frame begins with the one before it under so much noise, and moves less",
     )
 
     lora: str = setting("", Text(), "a style: LoRA weights, a file, a folder or a hub id")
@@ -196,7 +206,9 @@ class MorphSettings(Declared):
         side = min(trained_side(self.model), *suits(self.model, "pixelart")["size"])
         self.fill_in(**suits(self.model, "sample"), size=(side, side))
         self.check("seeds", "size")
-        self.check("frames")
+        self.check("frames", "smoothing", "strength")
+        alone = self.smoothing == 0 and self.strength == 1
+        self.fill_in(spacing="even" if alone else "uniform")
         self.fill_in(scale=shown_factor(self.frames, self.size))
         self.check()
         self._check_together()
@@ -229,6 +241,16 @@ class MorphSettings(Declared):
             raise CourseError(
                 f"holds must be one number for all prompts, or {count}, one for each; it is "
                 f"{self.holds!r}."
+            )
+        if self.spacing == "even" and (self.smoothing or self.strength < 1):
+            raise CourseError(
+                "an even spacing chooses among frames that know nothing of each other; leave "
+                "smoothing and strength out, or choose the spacing uniform."
+            )
+        if self.smoothing and self.strength < 1:
+            raise CourseError(
+                "smoothing is for frames that are drawn together, and with a strength each is "
+                "drawn after the other; leave one of them out."
             )
         least = count + sum(self.waits)
         if self.frames < least:

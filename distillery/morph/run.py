@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.images import to_png_bytes
-from distillery.methods.morph import MorphFunctions, path_of, picked
+from distillery.methods.morph import MIXED, MorphFunctions, path_of, picked
 from distillery.methods.morph_drawing import Drawing, decoded
 from distillery.methods.morph_frames import frame_positions
 from distillery.models.prior import Prior
@@ -128,7 +128,7 @@ class MorphRun(Run):
     def samples(self) -> int:
         """How many samples of the network the run takes at most."""
         keys = int((self._places == self._places.round()).sum())
-        branches = 3 if self._settings.text == "mix" else 2
+        branches = 3 if self._settings.text in MIXED else 2
         others = branches * self._settings.strength * self._rounds.samples
         return self._settings.steps * (2 * keys + round(others))
 

@@ -32,7 +32,7 @@ MOST_FRAMES = 500
 MOST_FPS = 50  # a GIF counts in hundredths of a second, and browsers slow down those of one
 LARGEST_GRID = 512  # pixels of a side
 COLOURS = 16  # where no palette is named
-TEXT = ("mix", "slerp", "lerp", "hold")
+TEXT = ("stones", "mix", "slerp", "lerp", "hold")
 NOISE = ("slerp", "lerp", "hold")
 SPACINGS = ("even", "uniform")
 EASINGS = ("linear", "smooth", "in", "out")
@@ -136,9 +136,11 @@ class MorphSettings(Declared):
         "linear, smooth, in (slow away from each keyframe) or out (slow towards the next)",
     )
     text: str = setting(
-        "mix",
+        "stones",
         Choice(TEXT),
-        "from prompt to prompt: mix what the network says of both, slerp or lerp the text, or hold",
+        "from prompt to prompt: mix what the network says of both, or do so from one of the "
+        "stones to the next, prompts that change one thing at a time; or slerp or lerp the text, "
+        "or hold the nearer one",
     )
     noise: str = setting("slerp", Choice(NOISE), "from noise to noise: slerp, lerp or hold")
 

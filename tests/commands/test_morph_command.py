@@ -221,6 +221,7 @@ CHANGES = [
     {"loop": True, "frames": 5},
     {"holds": (0, 1, 0)},
     {"easing": "in", "frames": 9},
+    {"text": "mix", "prompts": ("a red boat", "a blue cat", "a hat")},
     {"text": "slerp"},
     {"text": "lerp"},
     {"text": "hold"},
@@ -240,6 +241,7 @@ CHANGES = [
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_every_setting_counts(change: dict[str, object], drawn) -> None:
     base = {"frames": 9} if {"easing", "spacing", "smoothing"} & set(change) else {}
+    base |= {name: change[name] for name in ("prompts",) if "text" in change and name in change}
     assert not torch.equal(drawn(**base), drawn(**{**base, **change}))
 
 

@@ -105,6 +105,42 @@ class GifFile:
         return rows[np.minimum(frame.indices, len(rows) - 1)]
 
 
+@dataclass(frozen=True)
+class Film:
+    """A GIF as it is seen, and what of its file decides how it is seen.
+
+    frames:    uint8 (F, H, W, 3), white where it is transparent.
+    durations: of the frames, in hundredths of a second.
+    plays:     how many times it plays; 0 is for ever.
+    colours:   different colours in the palette of all frames; 0 where there is none.
+    palettes:  frames that have a palette of their own.
+    """
+
+    frames: Levels
+    durations: tuple[int, ...]
+    plays: int
+    colours: int
+    palettes: int
+
+
+def film_of(gif: GifFile) -> Film:
+    """A GIF's frames one by one.
+
+    Raises:
+        CourseError: a frame has no palette, or an index beyond it.
+    """
+    frames = np.empty((len(gif.frames), *gif.size, 3), np.uint8)
+    for frame, seen in zip(frames, gif.pictures(), strict=True):
+        frame[:] = np.where(seen[..., 3:] > 0, seen[..., :3], 255)
+    return Film(
+        frames,
+        tuple(frame.duration for frame in gif.frames),
+        gif.plays,
+        0 if gif.palette is None else len(np.unique(gif.palette, axis=0)),
+        sum(frame.palette is not None for frame in gif.frames),
+    )
+
+
 def read_animation(path: Path) -> GifFile:
     """Read a GIF that came from anywhere.
 

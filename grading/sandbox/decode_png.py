@@ -87,20 +87,21 @@ def _answer(stream: BinaryIO) -> Image.Image | str | None:
     from PIL import Image
 
     try:
-        header: Any = json.loads(_exactly(stream, LENGTH.unpack(_exactly(stream, LENGTH.size))[0]))
+        header: Any = json.loads(exactly(stream, LENGTH.unpack(exactly(stream, LENGTH.size))[0]))
         if "refused" in header:
             return str(header["refused"])[:LONGEST_HEADER]
         width, height = int(header["width"]), int(header["height"])
         if not (0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE):
             return None
-        picture = Image.frombytes("RGB", (width, height), _exactly(stream, 3 * width * height))
+        picture = Image.frombytes("RGB", (width, height), exactly(stream, 3 * width * height))
         picture.info["indexed"] = header["indexed"] is True
     except (EOFError, ValueError, TypeError, KeyError, struct.error):
         return None
     return picture
 
 
-def _exactly(stream: BinaryIO, count: int) -> bytes:
+def exactly(stream: BinaryIO, count: int) -> bytes:
+    """So many bytes; raises `EOFError` where there are fewer."""
     content = stream.read(count)
     if len(content) < count:
         raise EOFError
@@ -115,7 +116,7 @@ def main() -> None:
     Image.new("RGB", (1, 1)).convert(
         "L"
     )  # imports everything that Pillow loads late, before the limits
-    _limit()
+    limit()
     contents = []
     while head := sys.stdin.buffer.read(LENGTH.size):
         contents.append(sys.stdin.buffer.read(LENGTH.unpack(head)[0]))
@@ -126,7 +127,8 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
 
-def _limit() -> None:
+def limit() -> None:
+    """Bound the memory, time and files of the process that decodes."""
     with contextlib.suppress(ImportError):  # Windows has no such module
         import resource
 

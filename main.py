@@ -7,6 +7,7 @@ python main.py pixelart --prompt "a red boat on a frozen river" --size 32,32
 python main.py sample --prompt "a red boat" --count 4
 python main.py strokes --prompt "a red boat in the snow" --img_path PAINTING.png --method sdedit
 python main.py elastic --prompt "a red boat on a frozen river" --height 64 --width 128
+python main.py morph "a red boat on a frozen river" "a yellow castle in the night sky" --loop
 python main.py finetune PICTURES --rank 8 --steps 600
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
@@ -26,6 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from distillery.core.cli import Arguments, exit_status, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.settings import declared
+from distillery.morph import cli as morph_cli
+from distillery.morph import pixelate_cli
 from distillery.pixelart import cli as pixelart_cli
 from distillery.runs import elastic_cli, finetune_cli, strokes_cli
 from distillery.runs.cli import extras_from, run_arguments, settings_from
@@ -155,7 +158,8 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
     from distillery.core.notes import warnings_in_a_line
     from distillery.runs.kind import draw, is_begun
 
-    kind, extras, out = kind_named(name), extras_from(flags), flags.pop("out")
+    kind, extras = kind_named(name), extras_from(flags, settings_of(name))
+    out = flags.pop("out")
     nobody_chose = not {"implementation", "config"} & set(flags)
     only_print = flags.pop("print_config", False)
     with warnings_in_a_line():
@@ -201,12 +205,38 @@ def elastic(flags: dict[str, Any]) -> None:
         print(f"note: {unused}", file=sys.stderr)
 
 
+def morph(flags: dict[str, Any]) -> None:
+    """An animation from prompt to prompt; what changed nothing is said at the end."""
+    if "pixelate" in flags:
+        return pixelate(flags)
+    unused = flags.pop("unused")
+    sheet = carry_out("morph", flags)
+    if sheet is not None:
+        print(sheet.with_suffix("") / "morph.gif")
+        if unused:
+            print(f"note: {unused}", file=sys.stderr)
+
+
+def pixelate(flags: dict[str, Any]) -> None:
+    """A folder of pictures in pixels of one palette."""
+    out = flags.pop("out")
+    nobody_chose = "implementation" not in flags
+    settings = pixelate_cli.PixelateSettings(**flags)
+
+    def work(settings: Any) -> None:
+        functions = module_named(pixelate_cli.module_name(settings))
+        for picture in pixelate_cli.pixelated(settings, functions, out):
+            print(picture)
+
+    with_either_code(pixelate_cli, work, settings, nobody_chose=nobody_chose, begun=False)
+
+
 def edit_pairs(flags: dict[str, Any]) -> None:
     """An edit of every pair of a file that is meant for the model."""
     from distillery.runs import edit_pairs
     from distillery.runs.kind import draw, is_begun
 
-    kind, extras = kind_named("draw"), extras_from(flags)
+    kind, extras = kind_named("draw"), extras_from(flags, settings_of("draw"))
     out, path = flags.pop("out"), flags.pop("pairs")
     nobody_chose = not {"implementation", "config"} & set(flags)
     if "config" not in flags:
@@ -316,6 +346,7 @@ COMMANDS = {
     "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
     "strokes": Command(strokes_cli.flags_from, strokes),
     "elastic": Command(elastic_cli.flags_from, elastic),
+    "morph": Command(morph_cli.flags_from, morph),
     "finetune": Command(finetune_cli.flags_from, partial(carry_out, "finetune")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -77,6 +79,19 @@ def stop_in_engine(command: list[str], name: str) -> None:
     with pytest.MonkeyPatch.context() as disturbance:
         disturbance.setattr(engine, name, lambda *args: die())
         assert main.main(command) == 130
+
+
+def fill_the_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    """Let `room` more files be written, and no other."""
+    fsync, written = os.fsync, []
+
+    def write(descriptor: int) -> None:
+        if len(written) >= room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(descriptor)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", write)
 
 
 def status_of(argv: list[str]) -> object:

@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "eval.py": {"distillery"},
     "demo.py": {"distillery", "reference"},
 }
-CHAIN = ["core", "models", "methods", "runs", "pixelart", "notebook", "course"]
+CHAIN = ["core", "models", "methods", "runs", "pixelart", "morph", "notebook", "course"]
 SIDE = {"palettes": {"core"}, "crafts": {"core"}, "toybox": {"core"}}  # and all above may use them
 GRADING = [
     "stages",

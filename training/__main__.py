@@ -27,6 +27,7 @@ from training import (
     tiny_sd,
     tiny_sd_any_size,
     tiny_sd_pixel_decoder,
+    tiny_sd_styles,
     tiny_sd_two_things,
     tiny_sd_vae,
     tiny_sdxl,
@@ -66,6 +67,7 @@ def make_all(*, build: Path, models: Path) -> None:
     counter.train(build=build, models=models)
     tiny_sd_two_things.train(build=build, models=models)
     tiny_sd_any_size.train(build=build, models=models)
+    tiny_sd_styles.train(build=build, models=models)
     tiny_sd_pixel_decoder.train(build=build, models=models)
     style_judge.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)

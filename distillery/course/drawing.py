@@ -21,11 +21,12 @@ def draw_rows(new: NewFigure, target: Tensor, came: Tensor | None) -> Figure:
     """Target, theirs and the difference, a row for each of the batch.
 
     Args:
-        target: latents (B, C, h, w), or colours (K, 3), which are drawn as one strip.
+        target: latents (B, C, h, w); colours (K, 3), which are drawn as one strip; or maps of
+            numbers (B, h, w), (h, w) or (w,), which are drawn in grey.
         came: what is compared with it; nothing is drawn of another shape.
     """
-    if target.ndim == 2:
-        target, came = _strip(target), None if came is None else _strip(came)
+    if target.ndim < 4:
+        target, came = _as_pictures(target), None if came is None else _as_pictures(came)
     figure = new(figsize=(7.5, 1.8 * len(target)), layout="constrained")
     axes: Any = figure.subplots(len(target), 3, squeeze=False)
     limit, typical = float(target.abs().max()), float(target.std())
@@ -45,9 +46,14 @@ def draw_rows(new: NewFigure, target: Tensor, came: Tensor | None) -> Figure:
     return figure
 
 
-def _strip(colours: Tensor) -> Tensor:
-    """Colours (K, 3) as one picture (1, 3, 1, K), a pixel for each."""
-    return colours.T[None, :, None] if colours.ndim == 2 else colours
+def _as_pictures(numbers: Tensor) -> Tensor:
+    """Colours (K, 3) as one picture (1, 3, 1, K), a pixel for each; other numbers in grey."""
+    if numbers.ndim == 2 and numbers.shape[1] == 3:
+        return numbers.T[None, :, None]
+    if numbers.ndim > 3:
+        return numbers
+    maps = numbers.reshape(-1, *(1, 1, *numbers.shape)[-2:])
+    return maps[:, None].expand(-1, 3, -1, -1)
 
 
 def _colours(latents: Tensor, limit: float) -> Tensor:
@@ -117,3 +123,46 @@ def _write(
     names = columns if len(columns) == table.shape[1] else range(table.shape[1])
     axes.set_xticks(range(table.shape[1]), list(names), fontsize=7)
     axes.set_yticks(range(len(table)), range(len(table)), fontsize=7)
+
+
+def draw_frames(
+    new: NewFigure, target: Tensor, came: Tensor | None, palette: Tensor | None = None
+) -> Figure:
+    """Target, theirs and the difference one below the other, the frames of each side by side.
+
+    Args:
+        target: of F frames, latents (F, C, h, w), maps of numbers (F, h, w), or the numbers of
+            colours in a palette (F, h, w).
+        came: what is compared with it; nothing is drawn of another shape.
+        palette: colours (K, 3) from 0 to 1.
+    """
+    figure = new(figsize=(9, 4), layout="constrained")
+    rows: Any = figure.subplots(3, 1)
+    for axes, title in zip(rows, ("target", "yours", "difference"), strict=True):
+        axes.set_title(title)
+        axes.set_axis_off()
+    limit, typical = float(target.abs().max()), float(target.float().std())
+    rows[0].imshow(_side_by_side(_seen(target, limit, palette), 1.0).numpy())
+    if came is None or came.shape != target.shape:
+        rows[1].text(0.5, 0.5, "nothing to draw yet", ha="center", va="center")
+        return figure
+    rows[1].imshow(_side_by_side(_seen(came, limit, palette), 1.0).numpy())
+    gap = (came - target).abs() if palette is None else (came != target).float()
+    gap = gap.mean(dim=1) if gap.ndim == 4 else gap
+    most = typical if palette is None else 1.0
+    gaps = _side_by_side(gap[..., None], 0.0)[..., 0]
+    rows[2].imshow(gaps.numpy(), cmap="magma", vmin=0, vmax=most)
+    return figure
+
+
+def _seen(frames: Tensor, limit: float, palette: Tensor | None) -> Tensor:
+    """Colours (F, h, w, 3) in [0, 1]."""
+    if palette is not None:
+        return palette[frames.long().clamp(0, len(palette) - 1)].clamp(0, 1)
+    return torch.stack([_colours(frame, limit) for frame in _as_pictures(frames)])
+
+
+def _side_by_side(frames: Tensor, between: float) -> Tensor:
+    """Frames (F, h, w, n) as one picture (h, F (w + 1) - 1, n), with a column between two."""
+    apart = pad(frames, (0, 0, 0, 1), value=between)
+    return torch.cat(apart.unbind(), dim=1)[:, :-1]

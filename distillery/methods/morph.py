@@ -22,7 +22,7 @@ from torch import Tensor
 from distillery.methods.guided_ddim import Change, Predict, Prediction, level
 from distillery.models.lora import LoraDenoiser
 from distillery.models.parameterization import add_noise
-from distillery.models.prior import Condition, Prior
+from distillery.models.prior import Condition, Prior, cat
 
 TEXT = ("mix", "slerp", "lerp", "hold")
 NOISE = ("slerp", "lerp", "hold")
@@ -68,6 +68,7 @@ class Path:
                     "slerp" or "lerp", or "hold" the nearer keyframe's.
     noise:          "slerp", "lerp" or "hold", as the text.
     guidance_scale: s.
+    closed:         whether it ends where it began.
     """
 
     keyframes: Condition
@@ -76,11 +77,36 @@ class Path:
     text: str = "mix"
     noise: str = "slerp"
     guidance_scale: float = 5.0
+    closed: bool = False
 
     def between(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Of each position the keyframe before it, int64 (F,), and the way from there, (F,)."""
         start = positions.floor().clamp(0, len(self.keyframes) - 2).long()
         return start, positions - start
+
+
+def path_of(
+    prior: Prior,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    negative_prompt: str = "",
+    text: str = "mix",
+    noise: str = "slerp",
+    guidance_scale: float = 5.0,
+    loop: bool = False,
+) -> Path:
+    """The path through keyframes, each a prompt with a seed.
+
+    Args:
+        loop: lead from the last keyframe back to the first.
+    """
+    # A text encoder rounds the prompts of a batch otherwise than one prompt alone.
+    keyframes, shared = cat([prior.embed([prompt]) for prompt in prompts]), tuple(seeds)
+    if loop:
+        keyframes, shared = picked(keyframes, [*range(len(prompts)), 0]), (*shared, shared[0])
+    uncond = prior.embed([negative_prompt])
+    return Path(keyframes, uncond, shared, text, noise, guidance_scale, closed=loop)
 
 
 def noise_along(
@@ -91,25 +117,25 @@ def noise_along(
         return functions.noise_path(path.seeds, positions, shape)
     if path.noise == "hold":
         return functions.noise_path(path.seeds, positions.round(), shape)
-    keys = torch.arange(len(path.seeds), dtype=torch.float32)
-    noise = functions.noise_path(path.seeds, keys, shape)
-    start, a = path.between(positions)
-    return torch.lerp(noise[start], noise[start + 1], a.view(-1, *[1] * len(shape)))
+    keyframes = torch.arange(len(path.seeds), dtype=torch.float32)
+    noise = functions.noise_path(path.seeds, keyframes, shape)
+    return _line(noise, *path.between(positions))
 
 
 def text_along(functions: MorphFunctions, path: Path, positions: Tensor) -> Condition:
     """The condition of each of F frames, for every way of `TEXT` but "mix"."""
     if path.text == "hold":
-        return _picked(path.keyframes, positions.round().long())
-    keys, (start, a) = path.keyframes, path.between(positions)
+        return picked(path.keyframes, positions.round().long())
+    keys, positions = path.keyframes, positions.to(path.keyframes.tokens.device)
     tokens, pooled = keys.tokens, keys.pooled
+    start, a = path.between(positions)
     if path.text == "slerp":
         gone = functions.prompt_path(tokens, positions)
         whole = None if pooled is None else functions.slerp(pooled[start], pooled[start + 1], a)
     else:
-        gone = torch.lerp(tokens[start].float(), tokens[start + 1].float(), a[:, None, None])
-        whole = None if pooled is None else torch.lerp(pooled[start], pooled[start + 1], a[:, None])
-    return replace(_picked(keys, start), tokens=gone.to(tokens.dtype), pooled=whole)
+        gone = _line(tokens, start, a)
+        whole = None if pooled is None else _line(pooled, start, a)
+    return replace(picked(keys, start), tokens=gone, pooled=whole)
 
 
 def predict_along(
@@ -129,14 +155,14 @@ def predict_along(
     mixed = path.text == "mix"
     keys = path.keyframes
     texts = (
-        [_picked(keys, start), _picked(keys, start + 1)]
+        [picked(keys, start), picked(keys, start + 1)]
         if mixed
         else [text_along(functions, path, positions)]
     )
 
     def some(xt: Tensor, t: Tensor, of: slice) -> Tensor:
         uncond = path.uncond.repeat(len(xt))
-        asked = [_picked(text, of) for text in texts]
+        asked = [picked(text, of) for text in texts]
         eps_uncond, *eps_texts = prior.predict_noise(xt, t, uncond, *asked)
         eps_text = eps_texts[0]
         if mixed:
@@ -175,7 +201,7 @@ def smoothing(sigma: float, *, until: int, timesteps: Tensor, alphas_cumprod: Te
     return change
 
 
-def _picked(condition: Condition, which: Tensor | slice) -> Condition:
+def picked(condition: Condition, which: Tensor | slice | list[int]) -> Condition:
     """Some of the prompts of a condition."""
 
     def of(part: Tensor | None) -> Tensor | None:
@@ -183,3 +209,9 @@ def _picked(condition: Condition, which: Tensor | slice) -> Condition:
 
     tokens, bias = condition.tokens[which], of(condition.attention_bias)
     return Condition(tokens, of(condition.pooled), of(condition.time_ids), bias)
+
+
+def _line(values: Tensor, start: Tensor, a: Tensor) -> Tensor:
+    """On the straight line from each value (K, ...) to the next, reckoned in float32."""
+    a = a.view(-1, *[1] * (values.ndim - 1))
+    return torch.lerp(values[start].float(), values[start + 1].float(), a).to(values.dtype)

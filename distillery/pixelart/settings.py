@@ -279,7 +279,7 @@ class PixelSettings(Declared):
         of 32 where the side is at least 512: with a side of 128, a grid of 32 × 48 pixels has a
         canvas of 112 × 168.
         """
-        return _canvas(self.size, self.side)
+        return canvas_for(self.size, self.side)
 
     def tau_at(self, step: int, generator: torch.Generator) -> float:
         """The temperature of a step: between `tau` and `tau_end`, with a random factor."""
@@ -303,7 +303,8 @@ class PixelSettings(Declared):
 
 
 @functools.lru_cache
-def _canvas(size: tuple[int, int], side: int) -> tuple[int, int]:
+def canvas_for(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Height and width in pixels of nearly the ratio of `size` and nearly the area `side`²."""
     shape = size[1] / size[0]
     # SDXL's latents are 8 pixels a side, and its UNet halves them twice.
     unit = 32 if side >= 512 else 8

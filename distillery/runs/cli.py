@@ -52,7 +52,7 @@ def run_arguments(
     parser.add_argument(
         "--out", type=Path, default=Path("outputs"), help="folder of the files (default: outputs)"
     )
-    add_flags(parser, Extras, EXTRAS)
+    add_flags(parser, Extras, [name for name in EXTRAS if name not in declared(settings)])
     return parser
 
 
@@ -66,13 +66,14 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value") from None
 
 
-def extras_from(flags: dict[str, Any]) -> Extras:
-    """Take the extras out of the flags.
+def extras_from(flags: dict[str, Any], settings: type[Declared]) -> Extras:
+    """Take the extras out of the flags, but for those that settings of that class have themselves.
 
     Raises:
         CourseError: one of them is out of its range.
     """
-    return Extras(**{name: flags.pop(name) for name in declared(Extras) if name in flags})
+    names = [name for name in declared(Extras) if name not in declared(settings)]
+    return Extras(**{name: flags.pop(name) for name in names if name in flags})
 
 
 def settings_from(settings: type[Declared], flags: dict[str, Any]) -> Any:

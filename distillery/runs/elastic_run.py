@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,7 +18,9 @@ from distillery.methods.guided_ddim import steered
 from distillery.methods.network_samples import CountedPrior, network_samples, table
 from distillery.methods.tiled_decode import decode_in_tiles
 from distillery.models.prior import Control, Prior
+from distillery.runs import cost
 from distillery.runs.control_picture import controls_for
+from distillery.runs.cost import duration, seconds_a_sample
 from distillery.runs.elastic_fit import (
     OF_ITS_OWN,
     call_once,
@@ -33,7 +34,6 @@ from distillery.runs.frame_sheet import sheet
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step, code_of
 from distillery.runs.score_pictures import HeardFunctions, Scores
 
-LONG = 10.0  # seconds, from which on a run says beforehand what it costs
 DIFFERS = 0.01  # of the network samples, from which on it is said that they were more or fewer
 
 
@@ -148,12 +148,12 @@ class ElasticRun(Run):
         parts, count = self._parts(), len(self._task.seeds)
         a_sample = self._seconds_a_sample()
         seconds = a_sample * sum(parts.values()) * count
-        if seconds < LONG:
+        if seconds < cost.LONG:
             return ""
         words = f"{count} pictures take" if count > 1 else "the picture takes"
         return (
-            f"{table(parts, steps=self._settings.steps)}\n{words} about {_duration(seconds)}, at "
-            f"{_duration(a_sample)} a sample"
+            f"{table(parts, steps=self._settings.steps)}\n{words} about {duration(seconds)}, at "
+            f"{duration(a_sample)} a sample"
         )
 
     def afterword(self) -> str:
@@ -184,19 +184,10 @@ class ElasticRun(Run):
         )
 
     def _seconds_a_sample(self) -> float:
-        """By one call of the network, or by a second one where the first may have warmed it up."""
-        prior, task, count = self._prior, self._task, len(self._task.seeds)
-        xt = torch.zeros(count, prior.latent_channels, *prior.latent_size, device=prior.device)
-        t = task.timesteps[:1].expand(count)
-        seconds = 0.0
-        for _ in range(2):
-            begin = time.perf_counter()
-            eps, _ = prior.predict_noise(xt, t, task.wanted.uncond, task.wanted.text)
-            eps.sum().item()  # waits for a GPU
-            seconds = time.perf_counter() - begin
-            if seconds > 1:
-                break
-        return seconds / (2 * count)
+        task = self._task
+        return seconds_a_sample(
+            self._prior, task.wanted.text, task.wanted.uncond, task.timesteps[:1]
+        )
 
     def film(self, frames: Sequence[Image.Image]) -> list[Image.Image]:
         self._film = list(frames)
@@ -218,10 +209,3 @@ class ElasticRun(Run):
 def _for_each(control: Control, count: int) -> Control:
     """A control of one picture, for so many."""
     return replace(control, image=control.image.expand(count, -1, -1, -1))
-
-
-def _duration(seconds: float) -> str:
-    """In words of two figures, "15 ms", "40 s", "12 min" or "2.5 h"."""
-    units = [(3600, "h"), (60, "min"), (1, "s"), (0.001, "ms")]
-    size, name = next((one for one in units if seconds >= 1.5 * one[0]), units[-1])
-    return f"{float(f'{seconds / size:.2g}'):g} {name}"

@@ -44,6 +44,11 @@ KINDS = {
         "distillery.runs.elastic",
         "Draw a picture of any size with a model that was trained for one.",
     ),
+    "morph": Entry(
+        "distillery.morph.settings.MorphSettings",
+        "distillery.morph.begin",
+        "Go from prompt to prompt, as a looping animation in pixels.",
+    ),
     "finetune": Entry(
         "distillery.runs.finetune_settings.FinetuneSettings",
         "distillery.runs.finetune",

@@ -5,7 +5,6 @@ Ctrl-C is in test_main.py.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from types import ModuleType
 
 import pytest
 from PIL import Image
-from running import Refusal, Tree, without
+from running import Refusal, Tree, fill_the_disk, without
 
 import main
 from distillery.core.files import REPOSITORY
@@ -230,19 +229,6 @@ def test_no_disk_space_left_at_any_write(
     assert not any(name.endswith(".part") for name in tree(out))
     assert main.main([*red_boat, "--out", str(out)]) == 0
     assert tree(out) == undisturbed
-
-
-def fill_the_disk(monkeypatch: pytest.MonkeyPatch, room: int) -> None:
-    """Let `room` more files be written, and no other."""
-    fsync, written = os.fsync, []
-
-    def write(descriptor: int) -> None:
-        if len(written) >= room:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written.append(descriptor)
-        fsync(descriptor)
-
-    monkeypatch.setattr(os, "fsync", write)
 
 
 def test_an_unwritable_output_folder(

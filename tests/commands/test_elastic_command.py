@@ -25,7 +25,7 @@ from distillery.methods.published_weight import of_a_cell
 from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.models.schedule import scaled_linear_alphas_cumprod
-from distillery.runs import elastic, elastic_run, kind
+from distillery.runs import cost, elastic, elastic_run, kind
 from distillery.runs.elastic_settings import ElasticSettings
 from reference import elastic as reference
 
@@ -240,7 +240,7 @@ def test_a_long_run_says_beforehand_what_it_costs(
 ) -> None:
     assert main.main([*red_boat, "--out", str(tmp_path / "short")]) == 0
     assert "network samples" not in capsys.readouterr().err
-    monkeypatch.setattr(elastic_run, "LONG", 0.0)
+    monkeypatch.setattr(cost, "LONG", 0.0)
 
     assert main.main([*red_boat, "--count", "2", "--out", str(tmp_path / "long")]) == 0
 
@@ -277,7 +277,7 @@ def test_functions_that_ask_for_more_than_the_formula_says_are_told_so(
 
 def test_durations_have_two_figures() -> None:
     seconds = (0.0152, 1.4, 40.4, 89, 700, 9000)
-    assert [elastic_run._duration(one) for one in seconds] == [
+    assert [cost.duration(one) for one in seconds] == [
         "15 ms",
         "1400 ms",
         "40 s",

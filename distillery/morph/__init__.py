@@ -1,0 +1,1 @@
+"""From prompt to prompt: a looping animation in pixels. `python main.py morph`."""

@@ -1,0 +1,95 @@
+"""A morph: from settings to a run. `python main.py morph`.
+
+The picture is a sheet of all frames. Its folder has the animation as morph.gif, morph.png (APNG)
+and morph.mp4, the same as sprites.png with sprites.json, palette.hex, and pictures/, the frames
+before they were brought into pixels. As of every run, making.gif and frames/ show how they came
+about, on a few of the frames.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distillery.core.errors import CourseError
+from distillery.core.notes import warnings_in_a_line
+from distillery.methods.morph import MorphFunctions
+from distillery.models.exact import GaussianMixturePrior
+from distillery.models.load import load_prior
+from distillery.models.presets import trained_side
+from distillery.models.prior import Prior
+from distillery.models.stable_diffusion import StableDiffusionPrior
+from distillery.models.style import load_style
+from distillery.morph.run import MorphRun
+from distillery.morph.settings import MorphSettings, palette_named
+from distillery.pixelart.settings import canvas_for
+from distillery.runs.strokes import say_replaced_scheduler
+
+SOURCE_FIELDS = ()
+
+
+def module_name(settings: MorphSettings) -> str:
+    """The module of the seven functions."""
+    return f"{settings.implementation}.morph"
+
+
+def check(settings: MorphSettings) -> None:
+    """Read the palette, before any model is loaded.
+
+    Raises:
+        CourseError: it cannot be used.
+    """
+    palette_named(settings.palette)
+
+
+def completed(settings: MorphSettings) -> MorphSettings:
+    """The settings unchanged; nothing has to be filled in."""
+    return settings
+
+
+def load(settings: MorphSettings) -> Prior:
+    """The prior of the settings' model, in its style; it is sampled by DDIM whatever it came with.
+
+    Raises:
+        CourseError: a part of it cannot be loaded.
+    """
+    prior = load_prior(settings.model, device=settings.device)
+    if settings.lora:
+        load_style(prior, settings.lora, scale=settings.lora_scale)
+    with warnings_in_a_line():
+        say_replaced_scheduler(prior)
+    return prior
+
+
+def drawn_size(prior: Prior, settings: MorphSettings) -> tuple[int, int]:
+    """(H, W) in pixels of the pictures before they are brought onto the grid.
+
+    They have about the area that the model was trained for, and the aspect of the grid.
+
+    Raises:
+        CourseError: the grid is finer than the pictures, or the prior cannot draw its aspect.
+    """
+    size = canvas_for(settings.size, trained_side(settings.model))
+    if isinstance(prior, GaussianMixturePrior):
+        size = prior.image_size
+    high, wide = settings.size
+    if high > size[0] or wide > size[1]:
+        raise CourseError(
+            f"a grid of {high} x {wide} is finer than the pictures of {settings.model}, "
+            f"{size[0]} x {size[1]} pixels; give a smaller size."
+        )
+    return size
+
+
+def begin(
+    prior: Prior, method: MorphFunctions, settings: MorphSettings, *, out: Path | None = None
+) -> MorphRun:
+    """The run before its first step.
+
+    Raises:
+        CourseError: settings and prior do not fit together.
+    """
+    with warnings_in_a_line():
+        run = MorphRun(prior, method, settings, size=drawn_size(prior, settings))
+    if isinstance(prior, StableDiffusionPrior):
+        prior.rest_text_encoders()
+    return run

@@ -1,0 +1,1 @@
+"""What grading knows of stage 7."""

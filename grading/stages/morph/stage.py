@@ -1,0 +1,21 @@
+"""The facts of the stage: its notebook, its tasks and their points, and what they need."""
+
+from grading.stages.stage import Stage
+
+STAGE = Stage(
+    "07_morph",
+    "morph",
+    {
+        "slerp": 3,
+        "prompt_path": 2,
+        "noise_path": 3,
+        "lora_forward": 2,
+        "finetune_loss": 4,
+        "shared_palette": 3,
+        "hold_colours": 3,
+    },
+    title="from one prompt to the next: a style by LoRA, a path of prompts and noise, pixels that "
+    "stay",
+    minutes=150,
+    models=("tiny-sd",),
+)

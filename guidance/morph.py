@@ -1,0 +1,216 @@
+"""Stage 7, from one prompt to the next: a style, a path, and pixels that stay.
+
+Pixel Giffusion (text to pixel GIF): fine-tune a model on pixel art by LoRA (Hu et al. 2021, arXiv
+2106.09685), walk from prompt to prompt and from noise to noise by spherical interpolation (slerp,
+Shoemake 1985), and give all frames one palette.
+
+A path has K keyframes, each a prompt with a seed. A *position* is a number from 0 to K - 1: 0 is
+the first keyframe, 1 the second, 1.5 the middle between the second and the third. A path of F
+frames is a tensor of F positions, float32 (F,).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from distillery.models.lora import LoraDenoiser
+from distillery.models.prior import Condition
+
+
+def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """Turn from v0 to v1, sample by sample, in even steps of the angle.
+
+    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
+    theta between the two,
+
+        cos theta = <v0, v1> / (|v0| |v1|),
+        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
+
+    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
+    the vectors are (nearly) parallel, |cos theta| > 0.9995, sin theta is (nearly) 0, and the
+    straight line (1 - a) v0 + a v1 is taken. So it is where one of them is zero.
+
+    In half precision a sum of many squares overflows, so everything is computed in float32.
+
+    Args:
+        v0: (B, ...), of any floating type. At a = 0 it is the result.
+        v1: of the same shape and type. At a = 1 it is the result.
+        a: float32 (B,), from 0 to 1, one for each sample.
+
+    Returns:
+        As v0, in shape and type. The arguments do not change.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.slerp is still to do: notebooks/07_morph/07_morph.ipynb, task 1."
+    )
+
+
+def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The text embeddings along the path, token by token.
+
+    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
+    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
+
+    Args:
+        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+
+    Returns:
+        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.prompt_path is still to do: notebooks/07_morph/07_morph.ipynb, task 2."
+    )
+
+
+def noise_path(
+    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """The noise that each frame begins with.
+
+    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
+    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
+    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
+    `slerp`, one vector a frame. Nothing else is drawn: the same arguments give the same noise.
+
+    Args:
+        seeds: of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+        shape: of the latents of one frame, (C, h, w).
+
+    Returns:
+        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.noise_path is still to do: notebooks/07_morph/07_morph.ipynb, task 3."
+    )
+
+
+def lora_forward(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    lora_A: torch.Tensor,
+    lora_B: torch.Tensor,
+    alpha: float,
+) -> torch.Tensor:
+    """What a linear layer with a low-rank adapter gives.
+
+    LoRA, arXiv 2106.09685, section 4.1, equation 3. The frozen layer has the weight W and a bias b;
+    the adapter adds a matrix of rank r:
+
+        y = W x + b + (alpha / r) B A x
+
+    The r features A x come first: the matrix B A, as large as W, is never made. At the beginning of
+    the training B is zero, and the layer gives what it gave.
+
+    Args:
+        x: (..., n), any number of leading axes.
+        weight: W, (m, n).
+        bias: b, (m,), or None.
+        lora_A: A, (r, n).
+        lora_B: B, (m, r).
+        alpha: a factor that is chosen once. Divided by r it keeps the strength alike for all ranks.
+
+    Returns:
+        y, (..., m), with a graph to all arguments that have one.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.lora_forward is still to do: notebooks/07_morph/07_morph.ipynb, task 4."
+    )
+
+
+def finetune_loss(
+    denoiser: LoraDenoiser,
+    x0: torch.Tensor,
+    text: Condition,
+    t: torch.Tensor,
+    eps: torch.Tensor,
+    preserved: int,
+    prior_weight: float,
+) -> torch.Tensor:
+    """How badly the adapted model denoises a batch: the loss of a fine-tuning.
+
+    The loss of any diffusion model (Ho et al. 2020, equation 14), on xt, which is x0 noised by
+    `eps` to the level alpha_bar(t):
+
+        error = mean || prediction(xt; y, t) - target ||^2
+
+    The last `preserved` pictures of the batch are not of the new style: the model drew them before
+    it learned. They remind it of what it knew, the *prior preservation* of DreamBooth (Ruiz et al.
+    2023, arXiv 2208.12242, equation 2). Each part has a mean of its own:
+
+        loss = error of the style + prior_weight * error of the preserved
+
+    Without preserved pictures it is the error of the style alone.
+
+    Args:
+        denoiser: gives `denoiser.alpha_bar(t)`, (B, 1, 1, 1); `denoiser.predict(xt, t, text)`,
+            (B, C, h, w), with a graph to the adapter's weights; and `denoiser.target(x0, eps, t)`,
+            what it should predict: eps, or v if the model predicts v.
+        x0: latents of the pictures (B, C, h, w).
+        text: the condition of their B captions.
+        t: timesteps, int64 (B,).
+        eps: the noise to put in, (B, C, h, w).
+        preserved: from 0 to B - 1.
+        prior_weight: at least 0.
+
+    Returns:
+        The loss, float32 (). The arguments do not change.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.finetune_loss is still to do: notebooks/07_morph/07_morph.ipynb, task 5."
+    )
+
+
+def shared_palette(frames: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
+    """One step towards the palette that fits all frames best: a step of k-means (Lloyd 1982).
+
+    Every pixel of every frame goes to its nearest colour of the palette; then each colour moves to
+    the mean of all pixels that came to it, whichever frame they are of. A colour to which none came
+    stays. A palette for each frame would flicker.
+
+    Args:
+        frames: colours of F frames, float32 (F, H, W, 3).
+        palette: K colours, float32 (K, 3), in the same colour space. Of colours that are equally
+            near, the first counts.
+
+    Returns:
+        The K moved colours, float32 (K, 3), in their order. The arguments do not change.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.shared_palette is still to do: notebooks/07_morph/07_morph.ipynb, task 6."
+    )
+
+
+def hold_colours(frames: torch.Tensor, palette: torch.Tensor, margin: float) -> torch.Tensor:
+    """The palette's colour of every pixel, which changes only for a reason: hysteresis.
+
+    A pixel half-way between two colours would flicker between them at the least change. So it keeps
+    the colour that it had in the frame before, until another one is clearly nearer:
+
+        distance to the kept colour - distance to the nearest colour > margin.
+
+    Then it takes the nearest. In the first frame every pixel takes the nearest.
+
+    Args:
+        frames: colours of F frames in their order, float32 (F, H, W, 3).
+        palette: K colours, float32 (K, 3), in the same colour space. Of colours that are equally
+            near, the first counts.
+        margin: at least 0, in units of the Euclidean distance. 0 is the nearest colour, always.
+
+    Returns:
+        Numbers of the palette's colours, int64 (F, H, W).
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.hold_colours is still to do: notebooks/07_morph/07_morph.ipynb, task 7."
+    )

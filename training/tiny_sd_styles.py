@@ -1,0 +1,57 @@
+"""tiny-sd-sticker and tiny-sd-pixel: two styles as LoRAs on tiny-sd's UNet.
+
+The command that a user types trains them, on folders that the toybox draws. The decoder of the
+pixel style is trained apart.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from distillery.core.files import REPOSITORY
+from distillery.toybox.style_folder import write_style_folder
+from distillery.toybox.styles import STYLES
+
+PICTURES, SEED = 1200, 3
+STEPS, RANK = 500, 8
+PROMPTS = (
+    "a red boat on a frozen river",
+    "an orange cat on the beach",
+    "a blue car in the desert",
+    "a green tree in the snow",
+)
+WEIGHTS = "pytorch_lora_weights.safetensors"
+
+
+def train(*, build: Path, models: Path) -> None:
+    """Train a LoRA for each style and put it into `models/tiny-sd-STYLE`, beside what is there."""
+    for style in STYLES:
+        pictures = build / "styles" / style
+        if not pictures.exists():
+            write_style_folder(pictures, style, count=PICTURES, seed=SEED)
+        subprocess.run(command(pictures, models / "tiny-sd"), cwd=REPOSITORY, check=True)
+        folder = models / f"tiny-sd-{style}"
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(pictures.with_name(f"{style}-lora") / WEIGHTS, folder / WEIGHTS)
+
+
+def command(pictures: Path, model: Path) -> list[str]:
+    """What a user would type; a training that was stopped goes on."""
+    options = {
+        "--model": str(model.resolve()),
+        "--rank": str(RANK),
+        "--layers": "all",
+        "--steps": str(STEPS),
+        "--batch_size": "16",
+        "--learning_rate": "2e-3",
+        "--mixed_precision": "no",
+        "--guidance_scale": "5",
+        "--validation_prompts": "; ".join(PROMPTS),
+        "--implementation": "reference",
+        "--out": str(pictures.resolve().parent),
+    }
+    words = [word for option in options.items() for word in option]
+    return [sys.executable, "main.py", "finetune", str(pictures.resolve()), *words]

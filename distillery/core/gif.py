@@ -162,21 +162,24 @@ def read_animation(path: Path) -> GifFile:
     return parsed(data, str(path))
 
 
-def parsed(data: bytes, name: str) -> GifFile:
+def parsed(data: bytes, name: str, *, most_pixels: int = MOST_PIXELS) -> GifFile:
     """What the bytes of a GIF hold; `name` is what a sentence calls it.
+
+    Args:
+        most_pixels: of all frames together.
 
     Raises:
         CourseError: see `read_animation`.
     """
     try:
-        return _parsed(data[:MOST_BYTES])
+        return _parsed(data[:MOST_BYTES], most_pixels)
     except _DamagedError as error:
         raise CourseError(f"{name} cannot be read as a GIF: {error}; make it again.") from error
     except (struct.error, IndexError) as error:
         raise CourseError(f"{name} is a GIF that is cut short; make it again.") from error
 
 
-def _parsed(data: bytes) -> GifFile:
+def _parsed(data: bytes, most_pixels: int) -> GifFile:
     if data[:6] not in (b"GIF89a", b"GIF87a"):
         raise _DamagedError("it does not begin as one")
     width, height = struct.unpack_from("<HH", data, 6)
@@ -196,9 +199,9 @@ def _parsed(data: bytes) -> GifFile:
         elif kind == IMAGE:
             frame = _frame(data, at, (height, width), next_one)
             pixels += height * width
-            if len(frames) == MOST_FRAMES or pixels > MOST_PIXELS:
+            if len(frames) == MOST_FRAMES or pixels > most_pixels:
                 raise _DamagedError(
-                    f"it has more than {MOST_FRAMES:,} frames, or {MOST_PIXELS / 1e6:.0f} million "
+                    f"it has more than {MOST_FRAMES:,} frames, or {most_pixels / 1e6:.0f} million "
                     "pixels in all of them"
                 )
             frames.append(frame)

@@ -25,7 +25,8 @@ from distillery.runs.registry import kind_of
 
 Distances = npt.NDArray[np.float64]
 
-LEAST_STEP = 0.5  # mean level of 255 between neighbours; below, nothing moves that can be seen
+LEAST_STEP = 0.5  # levels of 255 on the mean between neighbours; below, nothing is seen to move
+ALIKE = 8.0  # and between keyframes, which differ by held colours alone where the picture is one
 
 
 class FilmKind(Kind, Protocol):
@@ -51,7 +52,7 @@ def film_kind(settings: Any) -> FilmKind | None:
 class Motion:
     """How an animation must move, from data/hand_in.yaml.
 
-    largest_step: of a step at a keyframe or where the film closes, times the mean step.
+    largest_step: of a step at a keyframe or where the film closes, times the mean of the others.
     least_apart:  how far at least some frame between two keyframes must be from every cross-fade
                   of these, root mean square in levels of 255.
 
@@ -165,7 +166,7 @@ def flaws_of(strip: Image.Image, rules: FilmRules, motion: Motion) -> list[str]:
     mean = float(steps.mean())
     if mean < LEAST_STEP:
         return [f"nothing moves: neighbouring frames differ by {mean:.1f} levels of 255."]
-    found = [*_still(frames, rules), *_jumps(steps / mean, rules, motion.largest_step)]
+    found = [*_still(frames, rules), *_jumps(steps, rules, motion.largest_step)]
     return found or _fades(frames, rules, motion.least_apart)
 
 
@@ -174,21 +175,26 @@ def _still(frames: Distances, rules: FilmRules) -> list[str]:
     return [
         f"keyframes {number} and {_after(number, rules)} are the same picture."
         for number, (start, end) in enumerate(rules.stretches, start=1)
-        if np.abs(frames[start] - frames[end % len(frames)]).mean() < LEAST_STEP
+        if np.abs(frames[start] - frames[end % len(frames)]).mean() < ALIKE
     ]
 
 
 def _jumps(steps: Distances, rules: FilmRules, most: float) -> list[str]:
-    """Sentences on steps before and after keyframes; steps are measured by their mean."""
-    sentences = []
-    for number, frame in enumerate(rules.keyframes, start=1):
-        around = [at for at in (frame - 1, frame) if 0 <= at < len(steps) or rules.loop]
-        largest = max(float(steps[at]) for at in around)
+    """Sentences on steps before and after keyframes, beside the mean of all others."""
+    around = {
+        number: [at for at in (frame - 1, frame) if at in range(-rules.loop, len(steps))]
+        for number, frame in enumerate(rules.keyframes, start=1)
+    }
+    others = np.delete(steps, [at for places in around.values() for at in places])
+    mean, sentences = max(float(others.mean()) if len(others) else 0.0, LEAST_STEP), []
+    for number, places in around.items():
+        largest = max(float(steps[at]) for at in places) / mean
         if largest > most:
-            where = "where it closes" if not frame else f"at keyframe {number}, frame {frame + 1}"
+            frame = rules.keyframes[number - 1]
+            where = f"at keyframe {number}, frame {frame + 1}" if frame else "where it closes"
             sentences.append(
-                f"it jumps {where}: a step there is {largest:.1f} times the mean step, and at most "
-                f"{most:g} times is allowed."
+                f"it jumps {where}: a step there is {largest:.1f} times the mean of those between "
+                f"keyframes, and at most {most:g} times is allowed."
             )
     return sentences
 

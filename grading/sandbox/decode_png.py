@@ -87,21 +87,20 @@ def _answer(stream: BinaryIO) -> Image.Image | str | None:
     from PIL import Image
 
     try:
-        header: Any = json.loads(exactly(stream, LENGTH.unpack(exactly(stream, LENGTH.size))[0]))
+        header: Any = json.loads(_exactly(stream, LENGTH.unpack(_exactly(stream, LENGTH.size))[0]))
         if "refused" in header:
             return str(header["refused"])[:LONGEST_HEADER]
         width, height = int(header["width"]), int(header["height"])
         if not (0 < width <= LONGEST_SIDE and 0 < height <= LONGEST_SIDE):
             return None
-        picture = Image.frombytes("RGB", (width, height), exactly(stream, 3 * width * height))
+        picture = Image.frombytes("RGB", (width, height), _exactly(stream, 3 * width * height))
         picture.info["indexed"] = header["indexed"] is True
     except (EOFError, ValueError, TypeError, KeyError, struct.error):
         return None
     return picture
 
 
-def exactly(stream: BinaryIO, count: int) -> bytes:
-    """So many bytes; raises `EOFError` where there are fewer."""
+def _exactly(stream: BinaryIO, count: int) -> bytes:
     content = stream.read(count)
     if len(content) < count:
         raise EOFError
@@ -116,7 +115,7 @@ def main() -> None:
     Image.new("RGB", (1, 1)).convert(
         "L"
     )  # imports everything that Pillow loads late, before the limits
-    limit()
+    _limit()
     contents = []
     while head := sys.stdin.buffer.read(LENGTH.size):
         contents.append(sys.stdin.buffer.read(LENGTH.unpack(head)[0]))
@@ -127,8 +126,7 @@ def main() -> None:
         sys.stdout.buffer.flush()
 
 
-def limit() -> None:
-    """Bound the memory, time and files of the process that decodes."""
+def _limit() -> None:
     with contextlib.suppress(ImportError):  # Windows has no such module
         import resource
 

@@ -21,6 +21,7 @@ def card(settings: FinetuneSettings, *, pictures: int, size: int) -> str:
         if settings.prior_weight
         else ""
     )
+    began = f", from the LoRA `{Path(settings.start).name}` on" if settings.start else ""
     mirrored = ", half of them mirrored" if settings.flip else ""
     height, width = settings.size
     layers = "attention" if settings.layers == "attention" else "attention and convolutional"
@@ -36,7 +37,7 @@ precision, {size / 1e6:.1f} MB.
 **Recipe.** `python main.py finetune --config run.yaml`: {settings.steps} steps of
 {settings.batch_size} pictures, AdamW {settings.learning_rate:g} with cosine decay, gradients cut
 to a length of 1, {100 * settings.caption_dropout:g} % of the captions left out, seed
-{settings.seed}. Curve: `loss.png`.
+{settings.seed}{began}. Curve: `loss.png`.
 
 **Use.** `python main.py sample --prompt "{settings.validation_prompts[0]}" --model
 {settings.model} --lora FOLDER`, or with diffusers:

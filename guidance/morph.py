@@ -19,78 +19,6 @@ from distillery.models.lora import LoraDenoiser
 from distillery.models.prior import Condition
 
 
-def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-    """Turn from v0 to v1, sample by sample, in even steps of the angle.
-
-    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
-    theta between the two,
-
-        cos theta = <v0, v1> / (|v0| |v1|),
-        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
-
-    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
-    the vectors are (nearly) parallel, |cos theta| > 0.9995, sin theta is (nearly) 0, and the
-    straight line (1 - a) v0 + a v1 is taken. So it is where one of them is zero.
-
-    In half precision a sum of many squares overflows, so everything is computed in float32.
-
-    Args:
-        v0: (B, ...), of any floating type. At a = 0 it is the result.
-        v1: of the same shape and type. At a = 1 it is the result.
-        a: float32 (B,), from 0 to 1, one for each sample.
-
-    Returns:
-        As v0, in shape and type. The arguments do not change.
-    """
-    # your code here
-    raise NotImplementedError(
-        "morph.slerp is still to do: notebooks/07_morph/07_morph.ipynb, task 1."
-    )
-
-
-def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The text embeddings along the path, token by token.
-
-    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
-    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
-
-    Args:
-        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-
-    Returns:
-        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
-    """
-    # your code here
-    raise NotImplementedError(
-        "morph.prompt_path is still to do: notebooks/07_morph/07_morph.ipynb, task 2."
-    )
-
-
-def noise_path(
-    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
-) -> torch.Tensor:
-    """The noise that each frame begins with.
-
-    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
-    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
-    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
-    `slerp`, one vector a frame. Nothing else is drawn: the same arguments give the same noise.
-
-    Args:
-        seeds: of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-        shape: of the latents of one frame, (C, h, w).
-
-    Returns:
-        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
-    """
-    # your code here
-    raise NotImplementedError(
-        "morph.noise_path is still to do: notebooks/07_morph/07_morph.ipynb, task 3."
-    )
-
-
 def lora_forward(
     x: torch.Tensor,
     weight: torch.Tensor,
@@ -122,7 +50,7 @@ def lora_forward(
     """
     # your code here
     raise NotImplementedError(
-        "morph.lora_forward is still to do: notebooks/07_morph/07_morph.ipynb, task 4."
+        "morph.lora_forward is still to do: notebooks/07_morph/07_morph.ipynb, task 1."
     )
 
 
@@ -148,7 +76,8 @@ def finetune_loss(
 
         loss = error of the style + prior_weight * error of the preserved
 
-    Without preserved pictures it is the error of the style alone.
+    Without preserved pictures it is the error of the style alone. The network is asked once, about
+    the whole batch.
 
     Args:
         denoiser: gives `denoiser.alpha_bar(t)`, (B, 1, 1, 1); `denoiser.predict(xt, t, text)`,
@@ -166,19 +95,93 @@ def finetune_loss(
     """
     # your code here
     raise NotImplementedError(
-        "morph.finetune_loss is still to do: notebooks/07_morph/07_morph.ipynb, task 5."
+        "morph.finetune_loss is still to do: notebooks/07_morph/07_morph.ipynb, task 2."
+    )
+
+
+def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """Turn from v0 to v1, sample by sample, in even steps of the angle.
+
+    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
+    theta between the two,
+
+        cos theta = <v0, v1> / (|v0| |v1|),
+        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
+
+    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
+    the vectors are (nearly) parallel or opposite, |cos theta| > 0.9995, sin theta is (nearly) 0:
+    these samples, and those where one of the vectors is zero, take the straight line
+    (1 - a) v0 + a v1 instead.
+
+    In half precision a sum of many squares overflows, so everything is computed in float32.
+
+    Args:
+        v0: (B, ...), of any floating type. With a = 0 it is the result.
+        v1: of the same shape and type. With a = 1 it is the result.
+        a: float32 (B,), from 0 to 1, one for each sample.
+
+    Returns:
+        As v0, in shape and type. The arguments do not change.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.slerp is still to do: notebooks/07_morph/07_morph.ipynb, task 3."
+    )
+
+
+def noise_path(
+    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """The noise that each frame begins with.
+
+    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
+    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
+    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
+    `slerp`, one vector a frame. Nothing else is drawn, and torch's shared generator stays as it is.
+
+    Args:
+        seeds: of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+        shape: of the latents of one frame, (C, h, w).
+
+    Returns:
+        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.noise_path is still to do: notebooks/07_morph/07_morph.ipynb, task 4."
+    )
+
+
+def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The text embeddings along the path, token by token.
+
+    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
+    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
+
+    Args:
+        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+
+    Returns:
+        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.prompt_path is still to do: notebooks/07_morph/07_morph.ipynb, task 5."
     )
 
 
 def shared_palette(frames: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
     """One step towards the palette that fits all frames best: a step of k-means (Lloyd 1982).
 
-    Every pixel of every frame goes to its nearest colour of the palette; then each colour moves to
-    the mean of all pixels that came to it, whichever frame they are of. A colour to which none came
-    stays. A palette for each frame would flicker.
+    Every pixel of every frame goes to its nearest colour of the palette, by Euclidean distance.
+    Then each colour moves to the mean of all pixels that came to it, whichever frame they are of.
+    A colour to which none came stays. A palette for each frame would flicker.
 
     Args:
-        frames: colours of F frames, float32 (F, H, W, 3).
+        frames: colours of F frames, float32 (F, H, W, 3), in any colour space: numbers below 0 or
+            above 1 are possible.
         palette: K colours, float32 (K, 3), in the same colour space. Of colours that are equally
             near, the first counts.
 
@@ -199,13 +202,15 @@ def hold_colours(frames: torch.Tensor, palette: torch.Tensor, margin: float) -> 
 
         distance to the kept colour - distance to the nearest colour > margin.
 
-    Then it takes the nearest. In the first frame every pixel takes the nearest.
+    Then it takes the nearest. In the first frame every pixel takes the nearest. Each pixel decides
+    by itself.
 
     Args:
         frames: colours of F frames in their order, float32 (F, H, W, 3).
         palette: K colours, float32 (K, 3), in the same colour space. Of colours that are equally
             near, the first counts.
-        margin: at least 0, in units of the Euclidean distance. 0 is the nearest colour, always.
+        margin: at least 0, in units of the Euclidean distance. With 0 a pixel changes as soon as
+            another colour is nearer, but not where it is as near.
 
     Returns:
         Numbers of the palette's colours, int64 (F, H, W).

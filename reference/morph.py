@@ -19,91 +19,6 @@ from distillery.models.lora import LoraDenoiser
 from distillery.models.prior import Condition
 
 
-def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-    """Turn from v0 to v1, sample by sample, in even steps of the angle.
-
-    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
-    theta between the two,
-
-        cos theta = <v0, v1> / (|v0| |v1|),
-        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
-
-    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
-    the vectors are (nearly) parallel, |cos theta| > 0.9995, sin theta is (nearly) 0, and the
-    straight line (1 - a) v0 + a v1 is taken. So it is where one of them is zero.
-
-    In half precision a sum of many squares overflows, so everything is computed in float32.
-
-    Args:
-        v0: (B, ...), of any floating type. At a = 0 it is the result.
-        v1: of the same shape and type. At a = 1 it is the result.
-        a: float32 (B,), from 0 to 1, one for each sample.
-
-    Returns:
-        As v0, in shape and type. The arguments do not change.
-    """
-    ### BEGIN SOLUTION
-    first, second = v0.float().flatten(1), v1.float().flatten(1)
-    a = a[:, None]
-    lengths = first.norm(dim=1, keepdim=True) * second.norm(dim=1, keepdim=True)
-    cosine = (first * second).sum(1, keepdim=True) / lengths.clamp(min=1e-12)
-    parallel = (cosine.abs() > 0.9995) | (lengths < 1e-12)
-    theta = cosine.masked_fill(parallel, 0).acos()
-    w0, w1 = ((1 - a) * theta).sin() / theta.sin(), (a * theta).sin() / theta.sin()
-    turned = w0 * first + w1 * second
-    line = (1 - a) * first + a * second
-    return torch.where(parallel, line, turned).view_as(v0).to(v0.dtype)
-    ### END SOLUTION
-
-
-def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The text embeddings along the path, token by token.
-
-    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
-    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
-
-    Args:
-        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-
-    Returns:
-        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
-    """
-    ### BEGIN SOLUTION
-    start = positions.floor().clamp(max=len(tokens) - 2).long()
-    a = (positions - start).repeat_interleave(tokens.shape[1])
-    v0, v1 = tokens[start].flatten(0, 1), tokens[start + 1].flatten(0, 1)
-    return slerp(v0, v1, a).view(len(positions), *tokens.shape[1:])
-    ### END SOLUTION
-
-
-def noise_path(
-    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
-) -> torch.Tensor:
-    """The noise that each frame begins with.
-
-    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
-    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
-    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
-    `slerp`, one vector a frame. Nothing else is drawn: the same arguments give the same noise.
-
-    Args:
-        seeds: of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-        shape: of the latents of one frame, (C, h, w).
-
-    Returns:
-        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
-    """
-    ### BEGIN SOLUTION
-    noise = torch.stack(
-        [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    )
-    start = positions.floor().clamp(max=len(seeds) - 2).long()
-    return slerp(noise[start], noise[start + 1], positions - start)
-    ### END SOLUTION
-
-
 def lora_forward(
     x: torch.Tensor,
     weight: torch.Tensor,
@@ -162,7 +77,8 @@ def finetune_loss(
 
         loss = error of the style + prior_weight * error of the preserved
 
-    Without preserved pictures it is the error of the style alone.
+    Without preserved pictures it is the error of the style alone. The network is asked once, about
+    the whole batch.
 
     Args:
         denoiser: gives `denoiser.alpha_bar(t)`, (B, 1, 1, 1); `denoiser.predict(xt, t, text)`,
@@ -188,15 +104,102 @@ def finetune_loss(
     ### END SOLUTION
 
 
+def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """Turn from v0 to v1, sample by sample, in even steps of the angle.
+
+    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
+    theta between the two,
+
+        cos theta = <v0, v1> / (|v0| |v1|),
+        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
+
+    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
+    the vectors are (nearly) parallel or opposite, |cos theta| > 0.9995, sin theta is (nearly) 0:
+    these samples, and those where one of the vectors is zero, take the straight line
+    (1 - a) v0 + a v1 instead.
+
+    In half precision a sum of many squares overflows, so everything is computed in float32.
+
+    Args:
+        v0: (B, ...), of any floating type. With a = 0 it is the result.
+        v1: of the same shape and type. With a = 1 it is the result.
+        a: float32 (B,), from 0 to 1, one for each sample.
+
+    Returns:
+        As v0, in shape and type. The arguments do not change.
+    """
+    ### BEGIN SOLUTION
+    first, second = v0.float().flatten(1), v1.float().flatten(1)
+    a = a[:, None]
+    lengths = first.norm(dim=1, keepdim=True) * second.norm(dim=1, keepdim=True)
+    cosine = (first * second).sum(1, keepdim=True) / lengths.clamp(min=1e-12)
+    parallel = (cosine.abs() > 0.9995) | (lengths < 1e-12)
+    theta = cosine.masked_fill(parallel, 0).acos()
+    w0, w1 = ((1 - a) * theta).sin() / theta.sin(), (a * theta).sin() / theta.sin()
+    turned = w0 * first + w1 * second
+    line = (1 - a) * first + a * second
+    return torch.where(parallel, line, turned).view_as(v0).to(v0.dtype)
+    ### END SOLUTION
+
+
+def noise_path(
+    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """The noise that each frame begins with.
+
+    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
+    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
+    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
+    `slerp`, one vector a frame. Nothing else is drawn, and torch's shared generator stays as it is.
+
+    Args:
+        seeds: of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+        shape: of the latents of one frame, (C, h, w).
+
+    Returns:
+        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
+    """
+    ### BEGIN SOLUTION
+    noise = torch.stack(
+        [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+    start = positions.floor().clamp(max=len(seeds) - 2).long()
+    return slerp(noise[start], noise[start + 1], positions - start)
+    ### END SOLUTION
+
+
+def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The text embeddings along the path, token by token.
+
+    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
+    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
+
+    Args:
+        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+
+    Returns:
+        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
+    """
+    ### BEGIN SOLUTION
+    start = positions.floor().clamp(max=len(tokens) - 2).long()
+    a = (positions - start).repeat_interleave(tokens.shape[1])
+    v0, v1 = tokens[start].flatten(0, 1), tokens[start + 1].flatten(0, 1)
+    return slerp(v0, v1, a).view(len(positions), *tokens.shape[1:])
+    ### END SOLUTION
+
+
 def shared_palette(frames: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
     """One step towards the palette that fits all frames best: a step of k-means (Lloyd 1982).
 
-    Every pixel of every frame goes to its nearest colour of the palette; then each colour moves to
-    the mean of all pixels that came to it, whichever frame they are of. A colour to which none came
-    stays. A palette for each frame would flicker.
+    Every pixel of every frame goes to its nearest colour of the palette, by Euclidean distance.
+    Then each colour moves to the mean of all pixels that came to it, whichever frame they are of.
+    A colour to which none came stays. A palette for each frame would flicker.
 
     Args:
-        frames: colours of F frames, float32 (F, H, W, 3).
+        frames: colours of F frames, float32 (F, H, W, 3), in any colour space: numbers below 0 or
+            above 1 are possible.
         palette: K colours, float32 (K, 3), in the same colour space. Of colours that are equally
             near, the first counts.
 
@@ -220,13 +223,15 @@ def hold_colours(frames: torch.Tensor, palette: torch.Tensor, margin: float) -> 
 
         distance to the kept colour - distance to the nearest colour > margin.
 
-    Then it takes the nearest. In the first frame every pixel takes the nearest.
+    Then it takes the nearest. In the first frame every pixel takes the nearest. Each pixel decides
+    by itself.
 
     Args:
         frames: colours of F frames in their order, float32 (F, H, W, 3).
         palette: K colours, float32 (K, 3), in the same colour space. Of colours that are equally
             near, the first counts.
-        margin: at least 0, in units of the Euclidean distance. 0 is the nearest colour, always.
+        margin: at least 0, in units of the Euclidean distance. With 0 a pixel changes as soon as
+            another colour is nearer, but not where it is as near.
 
     Returns:
         Numbers of the palette's colours, int64 (F, H, W).

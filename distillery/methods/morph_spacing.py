@@ -4,8 +4,10 @@ Even positions do not give even steps. Here a coarse path is drawn first; the mi
 gaps are drawn next, until the path is known well enough; and of all frames known by then those are
 picked whose steps are the most even. Nothing is drawn twice.
 
-What is seen of a frame is a vector of features, (D,); how far apart two frames are is the Euclidean
-distance of theirs.
+What is seen of a frame is of several kinds, such as its pixels and what a classifier makes of them;
+each kind is a vector of features, (D,). With the Euclidean distances d_k of the kinds, over the
+mean step of each kind, two frames are d apart, d^4 = sum_k d_k^4: about as far as they are in the
+kind in which they are farthest.
 """
 
 from __future__ import annotations
@@ -55,7 +57,7 @@ class EvenFilm:
             return self._first
         return gaps_to_halve(
             self.positions,
-            self._features(),
+            self._kinds(),
             frames=len(self.wanted),
             most=min(AT_ONCE, self._most - len(self.positions)),
         )
@@ -73,22 +75,12 @@ class EvenFilm:
     def film(self) -> tuple[Tensor, Tensor]:
         """The F positions and latents (F, C, h, w) to show."""
         end = self.positions[-1:]
-        chosen = picked_evenly(self.positions, self._features(), torch.cat([self.wanted, end]))
+        chosen = picked_evenly(self.positions, self._kinds(), torch.cat([self.wanted, end]))
         return self.positions[chosen[:-1]], self.latents[chosen[:-1]]
 
-    def _features(self) -> Tensor:
-        return balanced(self._seen, self._scales or [1.0] * len(self._seen))
-
-
-def balanced(parts: Sequence[Tensor], scales: Sequence[float]) -> Tensor:
-    """Features of several kinds as one vector a frame, each kind over its scale, (M, D).
-
-    Args:
-        parts: (M, ...) of each kind, such as pixels and what a classifier sees.
-        scales: what counts as one step in each kind; see `mean_step`.
-    """
-    kinds = [part.flatten(1).float() / scale for part, scale in zip(parts, scales, strict=True)]
-    return torch.cat(kinds, dim=1)
+    def _kinds(self) -> list[Tensor]:
+        scales = self._scales or [1.0] * len(self._seen)
+        return [part.flatten(1) / scale for part, scale in zip(self._seen, scales, strict=True)]
 
 
 def steps_of(seen: Tensor) -> Tensor:
@@ -101,26 +93,26 @@ def mean_step(seen: Tensor) -> float:
     return float(steps_of(seen).mean()) or 1.0
 
 
-def gaps_to_halve(positions: Tensor, seen: Tensor, *, frames: int, most: int) -> Tensor:
+def gaps_to_halve(positions: Tensor, kinds: Sequence[Tensor], *, frames: int, most: int) -> Tensor:
     """Positions to draw next: the middles of the widest gaps.
 
     Args:
         positions: float32 (M,) of the frames known, rising.
-        seen: their features (M, D).
+        kinds: their features, (M, D) of each kind.
         frames: how many are wanted in the end; gaps that are small beside their mean step are left.
         most: how many positions at most.
 
     Returns:
         float32 (N,), rising; none if the path is known well enough, or finer than numbers are.
     """
-    gaps = steps_of(seen)
+    gaps = sum((steps_of(seen) ** 4 for seen in kinds), torch.zeros(len(positions) - 1)) ** 0.25
     middles = (positions[:-1] + positions[1:]) / 2
-    open_ = (gaps > SMALL * gaps.sum() / max(1, frames - 1)) & (middles > positions[:-1])
-    widest = (gaps * open_).topk(min(most, int(open_.sum()))).indices
+    wide = (gaps > SMALL * gaps.sum() / max(1, frames - 1)) & (middles > positions[:-1])
+    widest = (gaps * wide).topk(min(most, int(wide.sum()))).indices
     return middles[widest].sort().values
 
 
-def picked_evenly(positions: Tensor, seen: Tensor, wanted: Tensor) -> Tensor:
+def picked_evenly(positions: Tensor, kinds: Sequence[Tensor], wanted: Tensor) -> Tensor:
     """Which of the known frames to show, so that their steps are as wanted.
 
     Of all ways to pick one frame after another, the one of the least
@@ -135,13 +127,12 @@ def picked_evenly(positions: Tensor, seen: Tensor, wanted: Tensor) -> Tensor:
 
     Args:
         positions: float32 (M,) of the frames known, rising, with all keyframes among them.
-        seen: their features (M, D).
-        wanted: float32 (F,), as `frame_positions` gives them, from keyframe to keyframe. Between
-            two keyframes there are no more of them than frames known.
+        kinds: their features, (M, D) of each kind.
+        wanted: float32 (F,), as `frame_positions` gives them, from keyframe to keyframe.
 
     Returns:
         int64 (F,), indices of known frames. A keyframe's is the keyframe, repeated positions are
-        repeated frames.
+        repeated frames. Where too few are known, some come twice.
     """
     places, back = wanted.unique(return_inverse=True)
     chosen = torch.zeros(len(places), dtype=torch.long)
@@ -149,22 +140,23 @@ def picked_evenly(positions: Tensor, seen: Tensor, wanted: Tensor) -> Tensor:
     known = [int((positions == places[k]).nonzero()) for k in borders]
     for (k, first), (n, last) in pairwise(zip(borders, known, strict=True)):
         shares = places[k : n + 1].diff()
-        chosen[k : n + 1] = first + _best_way(seen[first : last + 1], shares)
+        stretch = [seen[first : last + 1].double() for seen in kinds]
+        chosen[k : n + 1] = first + _best_way(stretch, shares)
     return chosen[back]
 
 
-def _best_way(seen: Tensor, shares: Tensor) -> Tensor:
+def _best_way(kinds: Sequence[Tensor], shares: Tensor) -> Tensor:
     """From the first of (M, D) to the last in n steps with shares (n,): indices (n + 1,)."""
-    apart = torch.cdist(seen.double(), seen.double()).pow(4)
-    forward = torch.ones_like(apart).triu(1).bool()
-    apart = apart.masked_fill(~forward, torch.inf)
-    cost = torch.full((len(seen),), torch.inf, dtype=torch.float64)
+    count = len(kinds[0])
+    apart = torch.stack([torch.cdist(seen, seen) ** 4 for seen in kinds]).sum(0)
+    apart = apart.masked_fill(~torch.ones(count, count).triu().bool(), torch.inf)
+    cost = torch.full((count,), torch.inf, dtype=torch.float64)
     cost[0] = 0
-    came_from = []
+    origins = []
     for share in shares:
         cost, origin = (cost[:, None] + apart / share**3).min(0)
-        came_from.append(origin)
-    way = [len(seen) - 1]
-    for origin in reversed(came_from):
+        origins.append(origin)
+    way = [count - 1]
+    for origin in reversed(origins):
         way.append(int(origin[way[-1]]))
     return torch.tensor(way[::-1])

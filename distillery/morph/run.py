@@ -1,8 +1,7 @@
 """The run of a morph: its steps, what it costs, and the files of the animation.
 
-Steps are those of DDIM. The keyframes are drawn one by one, each exactly as `main.py sample` draws
-its prompt, and frames between them together, in the same steps. Where frames should be even in
-what is seen, rounds follow that draw more frames to choose from, each of as many steps again.
+Steps are those of DDIM. First the keyframes are drawn, each exactly as `main.py sample` draws its
+prompt, then the frames between them, in rounds of as many steps each.
 """
 
 from __future__ import annotations
@@ -16,14 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.images import to_png_bytes
-from distillery.methods.ddim import DDIMStep
-from distillery.methods.morph import MorphFunctions, Path, picked
-from distillery.methods.morph_drawing import Drawing, decoded, keyframe_steps, steps_between
+from distillery.methods.morph import MIXED, MorphFunctions, path_of, picked
+from distillery.methods.morph_drawing import Drawing, decoded
 from distillery.methods.morph_frames import frame_positions
-from distillery.methods.morph_spacing import EvenFilm
 from distillery.models.prior import Prior
 from distillery.morph.files import animation_of, files_of, segments_of
 from distillery.morph.look import look_at
+from distillery.morph.rounds import Rounds
 from distillery.morph.settings import MorphSettings, palette_named
 from distillery.pixelart.sequence import PixelSequence, pixel_sequence
 from distillery.runs import cost
@@ -31,8 +29,6 @@ from distillery.runs.cost import duration, seconds_a_sample
 from distillery.runs.film import frame_indices
 from distillery.runs.run import Checkpoint, Run, Step, code_of
 
-ROUNDS = 2  # after the first, at most, where frames should be even in what is seen
-EXTRA = 1  # times the frames that are shown may be drawn to choose from
 PREVIEWED = 8  # pictures at most in a frame of the making
 
 
@@ -58,99 +54,59 @@ class MorphRun(Run):
         size: tuple[int, int],
     ) -> None:
         self.ingredients = [code_of(functions)]
-        self.total = settings.steps * (1 + ROUNDS * (settings.spacing == "even"))
         self._prior, self._functions, self._settings = prior, functions, settings
         self._film = film_positions(settings)
-        closed = settings.loop and not goes_back(settings)
         there = there_and_back(self._film) if goes_back(settings) else self._film
         self._places, self._order = there.unique(return_inverse=True)
-        self._drawing = Drawing(
+        path = path_of(
             prior,
-            functions,
-            Path(
-                prior.embed([*settings.prompts, *settings.prompts[:closed]]),
-                prior.embed([settings.negative_prompt]),
-                (*settings.seeds, *settings.seeds[:closed]),
-                text=settings.text,
-                noise=settings.noise,
-                guidance_scale=settings.guidance_scale,
-                closed=closed,
-            ),
-            prior.timesteps(settings.steps),
-            prior.latent_size_of(size),
+            settings.prompts,
+            settings.seeds,
+            negative_prompt=settings.negative_prompt,
+            text=settings.text,
+            noise=settings.noise,
+            guidance_scale=settings.guidance_scale,
+            loop=settings.loop and not goes_back(settings),
         )
-        self._is_key = self._places == self._places.round()
-        self._rounds: list[Tensor] = []  # the finished latents of each
-        self._even: EvenFilm | None = None
-        self._seen = self._drawing.noise(self._places)  # the latest estimates
+        self._drawing = Drawing(
+            prior, functions, path, prior.timesteps(settings.steps), prior.latent_size_of(size)
+        )
+        self._rounds = self._begun()
+        self.total = sum(self._rounds.lengths)
+        self._seen = torch.empty(0)  # the latest estimates
+
+    def _begun(self) -> Rounds:
+        its = self._settings
+        look = partial(look_at, self._prior, its.model) if its.spacing == "even" else None
+        return Rounds(
+            self._drawing,
+            self._places,
+            look=look,
+            strength=its.strength,
+            smoothing=its.smoothing,
+        )
 
     def steps(self, resume: Checkpoint | None = None) -> Iterator[Step]:
-        steps, begun, latents = self._settings.steps, 0, None
+        self._rounds = self._begun()
+        begun, latents, index = 0, None, -1
         if resume is not None:
-            for finished in resume.state["rounds"]:
-                self._take(finished.to(self._prior.device))
-            begun = (resume.index + 1) % steps
+            for drawn in resume.state["rounds"]:
+                self._rounds.take(drawn.to(self._prior.device))
+                self._seen = self._rounds.done[-1] if len(drawn) else self._seen
+            index = resume.index
+            begun = index + 1 - sum(self._rounds.lengths[: len(self._rounds.done)])
             latents = resume.state["xt"].to(self._prior.device) if begun else None
-        for number in range(len(self._rounds), self.total // steps):
-            for index, xt, x0 in self._drawn(self._to_draw(number), begun, latents):
-                if len(x0):
-                    self._seen = x0
-                if index == steps - 1:
-                    self._take(xt)
-                state: dict[str, Any] = {"rounds": list(self._rounds), "xt": xt}
-                yield Step(
-                    number * steps + index, self.total, self.preview, state=partial(dict, state)
-                )
+        for length in self._rounds.lengths[len(self._rounds.done) :]:
+            for step in self._rounds.steps(begun, latents):
+                index += 1
+                finished = step.index == length - 1
+                if len(step.x0):
+                    self._seen = step.xt if finished else step.x0
+                if finished:
+                    self._rounds.take(step.xt)
+                state: dict[str, Any] = {"rounds": list(self._rounds.done), "xt": step.xt}
+                yield Step(index, self.total, self.preview, state=partial(dict, state))
             begun, latents = 0, None
-
-    def _to_draw(self, number: int) -> Tensor:
-        """The positions (N,) of a round; after the first, those that the spacing asks for."""
-        if number == 0:
-            return self._places
-        return self._places[:0] if self._even is None else self._even.next_positions()
-
-    def _take(self, latents: Tensor) -> None:
-        """Take in the finished latents of a round."""
-        number = len(self._rounds)
-        positions = self._to_draw(number)
-        self._rounds.append(latents)
-        if number == 0:
-            if self._settings.spacing == "even" and not self._is_key.all():
-                keys = latents[self._is_key.to(latents.device)]
-                if self._drawing.path.closed:
-                    keys = torch.cat([keys, keys[:1]])
-                look = look_at(self._prior, self._settings.model)
-                self._even = EvenFilm(self._places, keys, look, extra=EXTRA)
-                others = ~self._is_key
-                self._even.add(positions[others], latents[others.to(latents.device)])
-        elif self._even is not None and len(positions):
-            self._even.add(positions, latents)
-
-    def _drawn(
-        self, positions: Tensor, start: int, xt: Tensor | None
-    ) -> Iterator[tuple[int, Tensor, Tensor]]:
-        """Each step of the drawings at some positions, (N,): its index, xt and x0 (N, C, h, w)."""
-        xt = self._drawing.noise(positions) if xt is None else xt
-        if not len(positions):  # a round that is not needed takes its steps at once
-            yield from ((index, xt, xt) for index in range(start, self._settings.steps))
-            return
-        is_key = positions == positions.round()
-        keys = [
-            keyframe_steps(self._drawing, int(positions[k]), start=start, xt=xt[k : k + 1])
-            for k in is_key.nonzero().flatten().tolist()
-        ]
-        between: list[Iterator[DDIMStep]] = []
-        if not is_key.all():
-            others = ~is_key
-            between = [
-                steps_between(
-                    self._drawing, positions[others], start=start, xt=xt[others.to(xt.device)]
-                )
-            ]
-        back = torch.cat([is_key.nonzero(), (~is_key).nonzero()]).flatten().argsort().to(xt.device)
-        for together in zip(*keys, *between, strict=True):
-            xts = torch.cat([step.xt for step in together])[back]
-            yield together[0].index, xts, torch.cat([step.x0 for step in together])[back]
 
     def foreword(self) -> str:
         """Of a long run, how often the network is asked, and about how long that takes."""
@@ -171,15 +127,13 @@ class MorphRun(Run):
     @property
     def samples(self) -> int:
         """How many samples of the network the run takes at most."""
-        keys = int(self._is_key.sum())
-        others = len(self._places) - keys
-        if self._settings.spacing == "even":
-            others += EXTRA * len(self._places)
-        branches = 3 if self._settings.text == "mix" else 2
-        return self._settings.steps * (2 * keys + branches * others)
+        keys = int((self._places == self._places.round()).sum())
+        branches = 3 if self._settings.text in MIXED else 2
+        others = branches * self._settings.strength * self._rounds.samples
+        return self._settings.steps * (2 * keys + round(others))
 
     def film(self, frames: Sequence[Image.Image]) -> list[Image.Image]:
-        """Those of the first round alone; later ones draw single frames in between."""
+        """Those of the keyframes alone."""
         return [
             frame
             for frame, index in zip(frames, frame_indices(self.total), strict=True)
@@ -187,15 +141,14 @@ class MorphRun(Run):
         ]
 
     def preview(self) -> Tensor:
-        """Some of the drawings as they are now, evenly chosen."""
+        """Some of what is being drawn as it is now, evenly chosen."""
         count = min(PREVIEWED, len(self._seen))
         chosen = torch.linspace(0, len(self._seen) - 1, count).round().long()
         return self._prior.decode(self._seen[chosen.to(self._seen.device)])
 
     def images(self) -> Tensor:
         """The frames before they are brought into pixels, (F, 3, H, W) in [-1, 1]."""
-        latents = self._rounds[0] if self._even is None else self._even.film()[1]
-        return decoded(self._prior, latents).cpu()[self._order]
+        return decoded(self._prior, self._rounds.latents).cpu()[self._order]
 
     def pixels(self, images: Tensor) -> PixelSequence:
         """The frames (F, 3, H, W) in the pixels and colours of the settings."""

@@ -32,7 +32,7 @@ MOST_FRAMES = 500
 MOST_FPS = 50  # a GIF counts in hundredths of a second, and browsers slow down those of one
 LARGEST_GRID = 512  # pixels of a side
 COLOURS = 16  # where no palette is named
-TEXT = ("mix", "slerp", "lerp", "hold")
+TEXT = ("stones", "mix", "slerp", "lerp", "hold")
 NOISE = ("slerp", "lerp", "hold")
 SPACINGS = ("even", "uniform")
 EASINGS = ("linear", "smooth", "in", "out")
@@ -136,17 +136,29 @@ class MorphSettings(Declared):
         "linear, smooth, in (slow away from each keyframe) or out (slow towards the next)",
     )
     text: str = setting(
-        "mix",
+        "stones",
         Choice(TEXT),
-        "from prompt to prompt: mix what the network says of both, slerp or lerp the text, or hold",
+        "from prompt to prompt: mix what the network says of both, or do so from one of the "
+        "stones to the next, prompts that change one thing at a time; or slerp or lerp the text, "
+        "or hold the nearer one",
     )
     noise: str = setting("slerp", Choice(NOISE), "from noise to noise: slerp, lerp or hold")
 
     spacing: str = setting(
-        "even",
+        None,
         Choice(SPACINGS),
         "even: draw more frames than are shown and choose those whose steps look alike; uniform: "
         "draw at an even pace",
+        by_default="even; uniform with smoothing or a strength",
+        follows=("smoothing", "strength"),
+    )
+    smoothing: float = setting(
+        0.0, Real(low=0, high=20), "average each frame with neighbours, on the way; in frames"
+    )
+    strength: float = setting(
+        1.0,
+        Real(above=0, high=1),
+        "below 1, a frame begins with the one before it under so much noise, and moves less",
     )
 
     lora: str = setting("", Text(), "a style: LoRA weights, a file, a folder or a hub id")
@@ -196,7 +208,9 @@ class MorphSettings(Declared):
         side = min(trained_side(self.model), *suits(self.model, "pixelart")["size"])
         self.fill_in(**suits(self.model, "sample"), size=(side, side))
         self.check("seeds", "size")
-        self.check("frames")
+        self.check("frames", "smoothing", "strength")
+        alone = self.smoothing == 0 and self.strength == 1
+        self.fill_in(spacing="even" if alone else "uniform")
         self.fill_in(scale=shown_factor(self.frames, self.size))
         self.check()
         self._check_together()
@@ -229,6 +243,16 @@ class MorphSettings(Declared):
             raise CourseError(
                 f"holds must be one number for all prompts, or {count}, one for each; it is "
                 f"{self.holds!r}."
+            )
+        if self.spacing == "even" and (self.smoothing or self.strength < 1):
+            raise CourseError(
+                "an even spacing chooses among frames that know nothing of each other; leave "
+                "smoothing and strength out, or choose the spacing uniform."
+            )
+        if self.smoothing and self.strength < 1:
+            raise CourseError(
+                "smoothing is for frames that are drawn together, and with a strength each is "
+                "drawn after the other; leave one of them out."
             )
         least = count + sum(self.waits)
         if self.frames < least:

@@ -58,7 +58,7 @@ REFUSED = [
     ([*TWO, "--speed", "5"], "--speed must be 20 to 1000 milliseconds a frame; it is 5"),
     ([*TWO, "--speed", "100", "--fps", "10"], "--speed and --fps both say how fast; give one"),
     ([*TWO, "--easing", "bounce"], "easing must be one of linear, smooth, in, out"),
-    ([*TWO, "--text", "fade"], "text must be one of mix, slerp, lerp, hold; it is 'fade'"),
+    ([*TWO, "--text", "fade"], "text must be one of stones, mix, slerp, lerp, hold; it is 'fade'"),
     ([*TWO, "--noise", "mix"], "noise must be one of slerp, lerp, hold; it is 'mix'"),
     ([*TWO, "--palette", "257"], "it was 257: ask for fewer, or name a smaller palette"),
     ([*TWO, "--palette", "1"], "palette of 2 to 256 colours; it was 1"),

@@ -16,11 +16,14 @@ from running import Tree, press_ctrl_c
 import main
 from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image
+from distillery.methods import morph as methods
+from distillery.methods import morph_frames
 from distillery.models.load import load_prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
-from distillery.morph import begin
+from distillery.morph import begin, settings
 from distillery.morph.run import MorphRun, there_and_back
 from distillery.morph.settings import MorphSettings
+from distillery.pixelart import sequence
 from distillery.runs import engine, kind
 from distillery.runs.run import Checkpoint, Step
 from reference import morph as reference
@@ -74,7 +77,7 @@ def test_it_leaves_the_animation_its_frames_and_its_making(
         *(f"pictures/{number + 1:03d}.png" for number in range(FRAMES)),
         "making.gif",
         "run.yaml",
-        *(f"frames/{number + 1:05d}.png" for number in range(3 * STEPS)),
+        *(f"frames/{number + 1:05d}.png" for number in range(4 * STEPS)),
     }
     with Image.open(tmp_path / "undisturbed" / STEM / "morph.gif") as gif:
         assert gif.n_frames == FRAMES
@@ -105,7 +108,7 @@ def test_the_animation_is_printed(
     ]
 
 
-@pytest.mark.parametrize("index", [0, STEPS - 1, STEPS + 1, 3 * STEPS - 1])
+@pytest.mark.parametrize("index", [0, STEPS - 1, STEPS + 1, 3 * STEPS, 4 * STEPS - 1])
 def test_a_run_that_goes_on_leaves_the_same_bytes(
     index: int,
     red_boat: list[str],
@@ -166,6 +169,19 @@ def test_a_runs_settings_repeat_it_to_the_byte(
     assert tree(tmp_path / "again") == undisturbed
 
 
+@pytest.mark.parametrize("index", [STEPS, STEPS + 2])
+def test_what_grows_frame_by_frame_goes_on_too(
+    index: int, red_boat: list[str], tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*red_boat, "--strength", "0.6"]
+    assert main.main([*command, "--out", str(tmp_path / "whole")]) == 0
+    stopped_after(monkeypatch, index)
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 130
+    assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
+
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
 @pytest.fixture(scope="session")
 def drawn(tiny_sd_folder: Path) -> Callable[..., torch.Tensor]:
     """A function that draws by changed settings and gives the frames in pixels, each once."""
@@ -183,10 +199,10 @@ def drawn(tiny_sd_folder: Path) -> Callable[..., torch.Tensor]:
             "spacing": "uniform",
             "device": "cpu",
         }
-        settings = MorphSettings.load(None, **{**its, **changes})
-        key = settings.to_yaml()
+        wanted = MorphSettings.load(None, **{**its, **changes})
+        key = wanted.to_yaml()
         if key not in known:
-            run = begin.begin(prior, reference, settings)
+            run = begin.begin(prior, reference, wanted)
             for _ in run.steps():
                 pass
             known[key] = run.pixels(run.images()).frames
@@ -205,12 +221,15 @@ CHANGES = [
     {"loop": True, "frames": 5},
     {"holds": (0, 1, 0)},
     {"easing": "in", "frames": 9},
+    {"text": "mix", "prompts": ("a red boat", "a blue cat", "a hat")},
     {"text": "slerp"},
     {"text": "lerp"},
     {"text": "hold"},
     {"noise": "lerp"},
     {"noise": "hold"},
     {"spacing": "even", "frames": 9},
+    {"smoothing": 2.0, "frames": 9},
+    {"strength": 0.5},
     {"size": (8, 10)},
     {"palette": "rgb-3"},
     {"palette": "7"},
@@ -221,7 +240,8 @@ CHANGES = [
 
 @pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_every_setting_counts(change: dict[str, object], drawn) -> None:
-    base = {"frames": 9} if {"easing", "spacing"} & set(change) else {}
+    base = {"frames": 9} if {"easing", "spacing", "smoothing"} & set(change) else {}
+    base |= {name: change[name] for name in ("prompts",) if "text" in change and name in change}
     assert not torch.equal(drawn(**base), drawn(**{**base, **change}))
 
 
@@ -234,15 +254,28 @@ def test_a_loop_of_two_prompts_goes_back_the_way_it_came(drawn) -> None:
     assert not torch.equal(frames[1], frames[2])
 
 
+def test_the_names_are_those_of_the_methods() -> None:
+    assert (settings.TEXT, settings.NOISE) == (methods.TEXT, methods.NOISE)
+    assert set(settings.EASINGS) == set(morph_frames.EASINGS)
+    assert settings.DITHERINGS == sequence.DITHERINGS
+
+
+def test_frames_that_stand_still_are_enough_for_a_film(drawn) -> None:
+    frames = drawn(text="hold", noise="hold", spacing="even", frames=9)
+
+    assert len(frames) == 9
+    assert torch.equal(frames[0], frames[1])
+
+
 def test_on_the_exact_prior_the_prompts_are_drawn() -> None:
-    settings = MorphSettings(
+    its = MorphSettings(
         ("a red disc", "a blue square"), model="exact", frames=3, device="cpu", steps=10
     )
-    prior = begin.load(settings)
+    prior = begin.load(its)
 
-    images = kind.drawn(begin, prior, reference, settings)
+    images = kind.drawn(begin, prior, reference, its)
 
-    for prompt, image in zip(settings.prompts, images[[0, -1]], strict=True):
+    for prompt, image in zip(its.prompts, images[[0, -1]], strict=True):
         near = (image - prior.means).square().mean(dim=(1, 2, 3)).argmin().item()
         assert near in prior.names[prompt]
 
@@ -252,9 +285,9 @@ def test_prompts_and_flags_may_stand_in_any_order(capsys: pytest.CaptureFixture[
 
     assert main.main(["morph", *words]) == 0
 
-    settings = yaml.safe_load(capsys.readouterr().out)
-    assert settings["prompts"] == ["a boat", "a cat"]
-    assert (settings["loop"], settings["seeds"], settings["fps"]) == (True, [3, 4], 8.0)
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert shown["prompts"] == ["a boat", "a cat"]
+    assert (shown["loop"], shown["seeds"], shown["fps"]) == (True, [3, 4], 8.0)
 
 
 # Flags of Pixel Giffusion
@@ -273,8 +306,8 @@ def test_frames_of_a_pair_make_those_of_the_chain(
 ) -> None:
     assert main.main(["morph", *words, "--speed", "200", "--print-config"]) == 0
 
-    settings = yaml.safe_load(capsys.readouterr().out)
-    assert (settings["frames"], settings["fps"]) == (frames, 5.0)
+    shown = yaml.safe_load(capsys.readouterr().out)
+    assert (shown["frames"], shown["fps"]) == (frames, 5.0)
 
 
 def test_a_folder_is_brought_into_pixels(

@@ -133,7 +133,7 @@ def slerp_with_the_first_part(v0, v1, a):
     return _slerped(v0, v1, a[:1].expand_as(a))
 
 
-@wrong(SLERP, "every number pair of the last axis is turned, not the sample as one vector.")
+@wrong(SLERP, "rows turn one by one, each by its own angle; the whole sample is one vector.")
 def slerp_row_by_row(v0, v1, a):
     width = v0.shape[-1]
     rows = v0.numel() // width // len(v0)
@@ -142,7 +142,10 @@ def slerp_row_by_row(v0, v1, a):
     ).view_as(v0)
 
 
-@wrong(SLERP, "the angle is taken to be 90 degrees, which is right for noises only, and nearly.")
+@wrong(
+    SLERP,
+    "the angle is taken to be 90 degrees, which is nearly right for noise, and for nothing else.",
+)
 def slerp_by_a_right_angle(v0, v1, a):
     _, parallel = _cosine(v0, v1)
     theta = torch.full_like(parallel, math.pi / 2, dtype=torch.float32)
@@ -227,8 +230,8 @@ def prompts_of_the_nearest(tokens, positions):
     return tokens[positions.round().long()]
 
 
-@wrong(PROMPTS, "each frame is one keyframe too late on the way, or at the last one.")
-def prompts_one_too_late(tokens, positions):
+@wrong(PROMPTS, "each frame is one keyframe too far on the way.")
+def prompts_one_too_far(tokens, positions):
     return _along(tokens, (positions + 1).clamp(max=len(tokens) - 1), _slerped)
 
 
@@ -263,14 +266,14 @@ def prompts_eased(tokens, positions):
     return _along(tokens, positions, lambda v0, v1, a: _slerped(v0, v1, a * a * (3 - 2 * a)))
 
 
-@wrong(PROMPTS, "only the first token turns; the others go along a straight line.")
-def prompts_of_the_first_token(tokens, positions):
+@wrong(PROMPTS, "only the last token turns; the others go along a straight line.")
+def prompts_of_the_last_token(tokens, positions):
     whole = _along(tokens, positions, _line)
     last = _along(tokens[:, -1:], positions, _slerped)
     return torch.cat([whole[:, :-1], last], dim=1) if tokens.shape[1] > 1 else whole
 
 
-@wrong(PROMPTS, "all frames of a keyframe have the part of the way of the first frame.")
+@wrong(PROMPTS, "all frames have the first frame's part of the way.")
 def prompts_with_one_part(tokens, positions):
     return _along(
         tokens, positions, _slerped, lambda p, k: (_way(p, k)[0], _way(p, k)[1][:1].expand_as(p))
@@ -617,14 +620,14 @@ def loss_with_preserved_twice(denoiser, x0, text, t, eps, preserved, prior_weigh
     return error.mean() + rest
 
 
-@wrong(LOSS, "without preserved pictures it is NaN: the mean of nothing is added.")
+@wrong(LOSS, "the mean of no preserved pictures is added, which is NaN, even with a weight of 0.")
 def loss_with_a_mean_of_nothing(denoiser, x0, text, t, eps, preserved, prior_weight):
     error = _gap(denoiser, x0, text, t, eps).square()
     new = len(x0) - preserved
     return error[:new].mean() + prior_weight * error[new:].mean()
 
 
-@wrong(LOSS, "`[:-preserved]` is empty where preserved is 0: then the style is left out.")
+@wrong(LOSS, "`[:-preserved]` is empty where preserved is 0: then the mean of nothing is NaN.")
 def loss_cut_from_the_end(denoiser, x0, text, t, eps, preserved, prior_weight):
     error = _gap(denoiser, x0, text, t, eps).square()
     return error[:-preserved].mean() + prior_weight * error[-preserved:].mean()
@@ -971,7 +974,7 @@ def hold_within_the_margin(frames, palette, margin):
     return _held(_distances(frames, palette), margin, lambda kept, its, most: kept > most)
 
 
-@wrong(HOLD, "the rule is turned round: colours change when another one is hardly nearer.")
+@wrong(HOLD, "the rule is turned round: colours change where another one is hardly nearer.")
 def hold_turned_round(frames, palette, margin):
     return _held(_distances(frames, palette), margin, lambda kept, its, most: kept - its <= most)
 

@@ -66,7 +66,7 @@ def test_a_film_that_loops_is_spaced_on_its_way_back_too():
 def test_eased_places_become_eased_steps():
     wanted = frame_positions(2, 9, easing="smooth")
     known = torch.linspace(0, 1, 401)
-    chosen = picked_evenly(known, known[:, None], wanted)
+    chosen = picked_evenly(known, [known[:, None]], wanted)
     assert (known[chosen] - wanted).abs().max() < 0.005
 
 

@@ -323,13 +323,18 @@ def recolour(flags: dict[str, Any]) -> None:
 def hand_in(flags: dict[str, Any]) -> None:
     """Draw what a stage hands in and is not drawn yet, and score all of it."""
     from distillery.course.student_files import course_root
-    from distillery.course.submission_pictures import EVALUATION, draw_all, load_hand_in
+    from distillery.course.submission_pictures import (
+        EVALUATION,
+        draw_all,
+        evaluation_of,
+        load_hand_in,
+    )
     from distillery.metrics import evaluate as evaluation
 
     wanted, root = load_hand_in(flags["stage"]), course_root()
     for picture in draw_all(wanted, module_named, root):
         print(picture)
-    result = evaluation.evaluate(root / wanted.folder, wanted.scorer)
+    result = evaluation_of(wanted, root)
     evaluation.write(root / wanted.folder / EVALUATION, result)
     print(evaluation.table(result))
 

@@ -34,7 +34,6 @@ from distillery.models.style import DECODER_FILE, load_decoder, load_style
 from distillery.toybox import Factors, all_factors, draw
 from distillery.toybox.styles import STYLES, styled
 from training.data import to_images
-from training.measure_sd import spread
 
 SEED, FRESH = 71, 600_000_000
 STEPS, GUIDANCE = 20, 5.0
@@ -186,7 +185,8 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="picture of some prompts at every scale")
     options = parser.parse_args()
     torch.manual_seed(0)
-    factors = spread(all_factors(), options.count)
+    order = np.random.default_rng(SEED).permutation(len(all_factors()))
+    factors = [all_factors()[k] for k in order[: options.count]]
     rows: list[Row] = []
     tiles: list[Image.Image] = []
     for style in options.styles:

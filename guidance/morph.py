@@ -19,79 +19,6 @@ from distillery.models.lora import LoraDenoiser
 from distillery.models.prior import Condition
 
 
-def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-    """Turn from v0 to v1, sample by sample, in even steps of the angle.
-
-    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
-    theta between the two,
-
-        cos theta = <v0, v1> / (|v0| |v1|),
-        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
-
-    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
-    the vectors are (nearly) parallel or opposite, |cos theta| > 0.9995, sin theta is (nearly) 0:
-    these samples, and those where one of the vectors is zero, take the straight line
-    (1 - a) v0 + a v1 instead.
-
-    In half precision a sum of many squares overflows, so everything is computed in float32.
-
-    Args:
-        v0: (B, ...), of any floating type. With a = 0 it is the result.
-        v1: of the same shape and type. With a = 1 it is the result.
-        a: float32 (B,), from 0 to 1, one for each sample.
-
-    Returns:
-        As v0, in shape and type. The arguments do not change.
-    """
-    # your code here
-    raise NotImplementedError(
-        "morph.slerp is still to do: notebooks/07_morph/07_morph.ipynb, task 1."
-    )
-
-
-def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The text embeddings along the path, token by token.
-
-    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
-    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
-
-    Args:
-        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-
-    Returns:
-        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
-    """
-    # your code here
-    raise NotImplementedError(
-        "morph.prompt_path is still to do: notebooks/07_morph/07_morph.ipynb, task 2."
-    )
-
-
-def noise_path(
-    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
-) -> torch.Tensor:
-    """The noise that each frame begins with.
-
-    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
-    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
-    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
-    `slerp`, one vector a frame. Nothing else is drawn, and torch's shared generator stays as it is.
-
-    Args:
-        seeds: of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-        shape: of the latents of one frame, (C, h, w).
-
-    Returns:
-        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
-    """
-    # your code here
-    raise NotImplementedError(
-        "morph.noise_path is still to do: notebooks/07_morph/07_morph.ipynb, task 3."
-    )
-
-
 def lora_forward(
     x: torch.Tensor,
     weight: torch.Tensor,
@@ -123,7 +50,7 @@ def lora_forward(
     """
     # your code here
     raise NotImplementedError(
-        "morph.lora_forward is still to do: notebooks/07_morph/07_morph.ipynb, task 4."
+        "morph.lora_forward is still to do: notebooks/07_morph/07_morph.ipynb, task 1."
     )
 
 
@@ -168,7 +95,80 @@ def finetune_loss(
     """
     # your code here
     raise NotImplementedError(
-        "morph.finetune_loss is still to do: notebooks/07_morph/07_morph.ipynb, task 5."
+        "morph.finetune_loss is still to do: notebooks/07_morph/07_morph.ipynb, task 2."
+    )
+
+
+def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """Turn from v0 to v1, sample by sample, in even steps of the angle.
+
+    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
+    theta between the two,
+
+        cos theta = <v0, v1> / (|v0| |v1|),
+        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
+
+    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
+    the vectors are (nearly) parallel or opposite, |cos theta| > 0.9995, sin theta is (nearly) 0:
+    these samples, and those where one of the vectors is zero, take the straight line
+    (1 - a) v0 + a v1 instead.
+
+    In half precision a sum of many squares overflows, so everything is computed in float32.
+
+    Args:
+        v0: (B, ...), of any floating type. With a = 0 it is the result.
+        v1: of the same shape and type. With a = 1 it is the result.
+        a: float32 (B,), from 0 to 1, one for each sample.
+
+    Returns:
+        As v0, in shape and type. The arguments do not change.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.slerp is still to do: notebooks/07_morph/07_morph.ipynb, task 3."
+    )
+
+
+def noise_path(
+    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """The noise that each frame begins with.
+
+    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
+    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
+    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
+    `slerp`, one vector a frame. Nothing else is drawn, and torch's shared generator stays as it is.
+
+    Args:
+        seeds: of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+        shape: of the latents of one frame, (C, h, w).
+
+    Returns:
+        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.noise_path is still to do: notebooks/07_morph/07_morph.ipynb, task 4."
+    )
+
+
+def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The text embeddings along the path, token by token.
+
+    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
+    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
+
+    Args:
+        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+
+    Returns:
+        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
+    """
+    # your code here
+    raise NotImplementedError(
+        "morph.prompt_path is still to do: notebooks/07_morph/07_morph.ipynb, task 5."
     )
 
 

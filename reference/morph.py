@@ -19,92 +19,6 @@ from distillery.models.lora import LoraDenoiser
 from distillery.models.prior import Condition
 
 
-def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
-    """Turn from v0 to v1, sample by sample, in even steps of the angle.
-
-    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
-    theta between the two,
-
-        cos theta = <v0, v1> / (|v0| |v1|),
-        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
-
-    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
-    the vectors are (nearly) parallel or opposite, |cos theta| > 0.9995, sin theta is (nearly) 0:
-    these samples, and those where one of the vectors is zero, take the straight line
-    (1 - a) v0 + a v1 instead.
-
-    In half precision a sum of many squares overflows, so everything is computed in float32.
-
-    Args:
-        v0: (B, ...), of any floating type. With a = 0 it is the result.
-        v1: of the same shape and type. With a = 1 it is the result.
-        a: float32 (B,), from 0 to 1, one for each sample.
-
-    Returns:
-        As v0, in shape and type. The arguments do not change.
-    """
-    ### BEGIN SOLUTION
-    first, second = v0.float().flatten(1), v1.float().flatten(1)
-    a = a[:, None]
-    lengths = first.norm(dim=1, keepdim=True) * second.norm(dim=1, keepdim=True)
-    cosine = (first * second).sum(1, keepdim=True) / lengths.clamp(min=1e-12)
-    parallel = (cosine.abs() > 0.9995) | (lengths < 1e-12)
-    theta = cosine.masked_fill(parallel, 0).acos()
-    w0, w1 = ((1 - a) * theta).sin() / theta.sin(), (a * theta).sin() / theta.sin()
-    turned = w0 * first + w1 * second
-    line = (1 - a) * first + a * second
-    return torch.where(parallel, line, turned).view_as(v0).to(v0.dtype)
-    ### END SOLUTION
-
-
-def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """The text embeddings along the path, token by token.
-
-    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
-    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
-
-    Args:
-        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-
-    Returns:
-        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
-    """
-    ### BEGIN SOLUTION
-    start = positions.floor().clamp(max=len(tokens) - 2).long()
-    a = (positions - start).repeat_interleave(tokens.shape[1])
-    v0, v1 = tokens[start].flatten(0, 1), tokens[start + 1].flatten(0, 1)
-    return slerp(v0, v1, a).view(len(positions), *tokens.shape[1:])
-    ### END SOLUTION
-
-
-def noise_path(
-    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
-) -> torch.Tensor:
-    """The noise that each frame begins with.
-
-    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
-    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
-    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
-    `slerp`, one vector a frame. Nothing else is drawn, and torch's shared generator stays as it is.
-
-    Args:
-        seeds: of the K keyframes, K >= 2.
-        positions: float32 (F,), from 0 to K - 1.
-        shape: of the latents of one frame, (C, h, w).
-
-    Returns:
-        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
-    """
-    ### BEGIN SOLUTION
-    noise = torch.stack(
-        [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    )
-    start = positions.floor().clamp(max=len(seeds) - 2).long()
-    return slerp(noise[start], noise[start + 1], positions - start)
-    ### END SOLUTION
-
-
 def lora_forward(
     x: torch.Tensor,
     weight: torch.Tensor,
@@ -187,6 +101,92 @@ def finetune_loss(
     new = len(x0) - preserved
     loss = error[:new].mean()
     return loss + prior_weight * error[new:].mean() if preserved else loss
+    ### END SOLUTION
+
+
+def slerp(v0: torch.Tensor, v1: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+    """Turn from v0 to v1, sample by sample, in even steps of the angle.
+
+    Shoemake 1985. Every sample, all but the first axis together, is one vector. With the angle
+    theta between the two,
+
+        cos theta = <v0, v1> / (|v0| |v1|),
+        v = sin((1 - a) theta) / sin theta * v0 + sin(a theta) / sin theta * v1.
+
+    Gaussian noise so keeps its length; a straight line would pass the middle at 0.71 of it. Where
+    the vectors are (nearly) parallel or opposite, |cos theta| > 0.9995, sin theta is (nearly) 0:
+    these samples, and those where one of the vectors is zero, take the straight line
+    (1 - a) v0 + a v1 instead.
+
+    In half precision a sum of many squares overflows, so everything is computed in float32.
+
+    Args:
+        v0: (B, ...), of any floating type. With a = 0 it is the result.
+        v1: of the same shape and type. With a = 1 it is the result.
+        a: float32 (B,), from 0 to 1, one for each sample.
+
+    Returns:
+        As v0, in shape and type. The arguments do not change.
+    """
+    ### BEGIN SOLUTION
+    first, second = v0.float().flatten(1), v1.float().flatten(1)
+    a = a[:, None]
+    lengths = first.norm(dim=1, keepdim=True) * second.norm(dim=1, keepdim=True)
+    cosine = (first * second).sum(1, keepdim=True) / lengths.clamp(min=1e-12)
+    parallel = (cosine.abs() > 0.9995) | (lengths < 1e-12)
+    theta = cosine.masked_fill(parallel, 0).acos()
+    w0, w1 = ((1 - a) * theta).sin() / theta.sin(), (a * theta).sin() / theta.sin()
+    turned = w0 * first + w1 * second
+    line = (1 - a) * first + a * second
+    return torch.where(parallel, line, turned).view_as(v0).to(v0.dtype)
+    ### END SOLUTION
+
+
+def noise_path(
+    seeds: Sequence[int], positions: torch.Tensor, shape: tuple[int, ...]
+) -> torch.Tensor:
+    """The noise that each frame begins with.
+
+    Every keyframe has one noise, drawn by `torch.randn` from a new `torch.Generator` with its seed.
+    The path that ends at a keyframe and the one that begins there share it, so nothing jumps at the
+    joint; keyframes with the same seed have the same noise. Between two keyframes it turns by
+    `slerp`, one vector a frame. Nothing else is drawn, and torch's shared generator stays as it is.
+
+    Args:
+        seeds: of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+        shape: of the latents of one frame, (C, h, w).
+
+    Returns:
+        float32 (F, C, h, w), on the CPU. A frame at a keyframe has exactly its noise.
+    """
+    ### BEGIN SOLUTION
+    noise = torch.stack(
+        [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    )
+    start = positions.floor().clamp(max=len(seeds) - 2).long()
+    return slerp(noise[start], noise[start + 1], positions - start)
+    ### END SOLUTION
+
+
+def prompt_path(tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """The text embeddings along the path, token by token.
+
+    A text encoder gives each token a vector of its own. Each of them turns by itself from the one
+    keyframe to the next, by `slerp`: all tokens as one vector would turn by one common angle.
+
+    Args:
+        tokens: (K, L, D), the L tokens of the K keyframes, K >= 2.
+        positions: float32 (F,), from 0 to K - 1.
+
+    Returns:
+        (F, L, D), in the type of `tokens`. A frame at a keyframe has exactly its tokens.
+    """
+    ### BEGIN SOLUTION
+    start = positions.floor().clamp(max=len(tokens) - 2).long()
+    a = (positions - start).repeat_interleave(tokens.shape[1])
+    v0, v1 = tokens[start].flatten(0, 1), tokens[start + 1].flatten(0, 1)
+    return slerp(v0, v1, a).view(len(positions), *tokens.shape[1:])
     ### END SOLUTION
 
 

@@ -36,6 +36,7 @@ NAMES = (
     "tiny-depth",
     "tiny-sd",
     "tiny-sd-any-size",
+    "tiny-sd-pixel",
     "tiny-sd-two-things",
     "tiny-sdxl",
 )

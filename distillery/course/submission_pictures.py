@@ -10,6 +10,8 @@ them:
     outputs/01_sds/eval.json        what eval.py says of them
     outputs/01_sds/drawn.json       which code drew which picture; what is done stays done
 
+A stage of animations hands in GIFs in the place of PNGs, and their keyframes are scored.
+
 In a notebook `hand_in("01_sds")` says what is there and what it is worth.
 """
 
@@ -25,14 +27,25 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename, read_record
+from distillery.core.gif import film_of, parsed, read_animation
+from distillery.core.images import enlarged, from_pil
 from distillery.core.settings import Declared, Real
+from distillery.course.films import (
+    Motion,
+    film_kind,
+    flaws_of,
+    keyframes_of,
+    rules_of,
+    strip_of,
+)
 from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
-from distillery.metrics.evaluate import as_shown, load_picture
+from distillery.metrics.evaluate import as_shown, evaluate, load_picture
 from distillery.models.prior import Prior
 from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
 from distillery.runs import kind as runs
@@ -57,12 +70,14 @@ class HandIn:
     scorer:   the id of the CLIP that they are scored by.
     size:     height and width of the PNGs in pixels; pixel art is handed in as its grid.
     pictures: the settings of each; nothing of them may be changed.
+    motion:   how they must move, of animations alone.
     """
 
     stage: str
     scorer: str
     size: tuple[int, int]
     pictures: tuple[PictureSettings, ...]
+    motion: Motion | None = None
 
     @property
     def folder(self) -> Path:
@@ -103,7 +118,8 @@ def title_of(settings: PictureSettings) -> str:
 
 
 def picture_name(settings: PictureSettings) -> str:
-    return f"{prompt_to_filename(title_of(settings))}.png"
+    ending = "png" if film_kind(settings) is None else "gif"
+    return f"{prompt_to_filename(title_of(settings))}.{ending}"
 
 
 def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
@@ -124,7 +140,9 @@ def load_hand_in(stage: str, path: Path | None = None) -> HandIn:
         pictures = [make(**{**entry["settings"], **picture}) for picture in entry["pictures"]]
         height, width = map(int, entry["size"])
         rooted = tuple(map(_rooted, pictures))
-        hand_in = HandIn(stage, str(entry["scorer"]), (height, width), rooted)
+        moves = any(film_kind(picture) for picture in rooted)
+        motion = Motion(**entry["motion"]) if moves else None
+        hand_in = HandIn(stage, str(entry["scorer"]), (height, width), rooted, motion)
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise CourseError(
             f"{path} does not say what {stage} hands in ({in_short(error)}); fetch it again."
@@ -223,12 +241,81 @@ def load_model(settings: PictureSettings) -> Prior:
 
 
 def drawn(prior: Prior, method: ModuleType, settings: PictureSettings) -> Tensor:
-    """The picture alone, without files: (1, 3, H, W) in [-1, 1].
+    """The picture alone, without files: (1, 3, H, W) in [-1, 1]; of an animation its strip.
 
     Args:
         method: the stage's module.
     """
-    return runs.drawn(kind_of(settings), prior, method, settings)
+    film = film_kind(settings)
+    if film is None:
+        return runs.drawn(kind_of(settings), prior, method, settings)
+    run = runs.finished(film, prior, method, settings, out=Path("outputs"))
+    gif = parsed(run.products()[film.FILM], film.FILM)
+    return from_pil(strip_of(film_of(gif), rules_of(settings)))
+
+
+def read_picture(file: Path, settings: PictureSettings) -> Image.Image:
+    """A picture that is to be handed in, as it is graded; of an animation its strip.
+
+    Raises:
+        CourseError: it cannot be read, or it is an animation and breaks a rule.
+    """
+    if film_kind(settings) is None:
+        return load_picture(file)
+    return strip_of(film_of(read_animation(file)), rules_of(settings))
+
+
+def scored_parts(picture: Image.Image, settings: PictureSettings) -> list[tuple[Image.Image, str]]:
+    """What of a picture is scored, as it is shown, and the prompt that each is scored against."""
+    if film_kind(settings) is None:
+        return [(as_shown(picture), title_of(settings))]
+    keyframes = keyframes_of(picture, rules_of(settings))
+    return [(enlarged(frame), prompt) for frame, prompt in keyframes]
+
+
+def flaws(hand_in: HandIn, pictures: Mapping[str, Image.Image]) -> list[str]:
+    """What is wrong with how animations move, in sentences.
+
+    Args:
+        pictures: file name -> strip.
+    """
+    if hand_in.motion is None:
+        return []
+    return [
+        f"{name}: {flaw}"
+        for name, picture in pictures.items()
+        for flaw in flaws_of(picture, rules_of(hand_in.files[name]), hand_in.motion)
+    ]
+
+
+def evaluation_of(hand_in: HandIn, root: Path) -> dict[str, Any]:
+    """What is written into eval.json, as `distillery.metrics.evaluate` says it.
+
+    The score of an animation is the mean of its keyframes'.
+
+    Args:
+        root: the course folder.
+
+    Raises:
+        CourseError: there is nothing to score, or something that cannot be.
+    """
+    folder = root / hand_in.folder
+    if hand_in.motion is None:
+        return evaluate(folder, hand_in.scorer)
+    scorer = ClipScorer(hand_in.scorer)
+    rows: list[dict[str, Any]] = []
+    for name, settings in hand_in.files.items():
+        try:
+            strip = read_picture(folder / name, settings)
+        except CourseError as error:
+            raise CourseError(f"{name} cannot be scored: {error}; {hand_in.command}.") from error
+        shown, prompts = zip(*scored_parts(strip, settings), strict=True)
+        scores = [round(score, 6) for score in scorer.score(shown, prompts)]
+        mean = round(fmean(scores), 6)
+        row = {"file": name, "prompt": title_of(settings), "score": mean, "keyframes": scores}
+        rows.append(row)
+    whole = round(fmean(row["score"] for row in rows), 6)
+    return {"scorer": scorer.id, "mean": whole, "pictures": rows}
 
 
 def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: Path) -> list[Path]:
@@ -253,7 +340,10 @@ def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: P
     for name, settings in hand_in.files.items():
         if not _is_drawn(folder / name, settings, code, record):
             prior = prior or load_model(settings)
-            runs.draw(kind_of(settings), prior, method, settings, out=folder)
+            place = runs.draw(kind_of(settings), prior, method, settings, out=folder)
+            film = film_kind(settings)
+            if film is not None:
+                atomic_write(folder / name, (place.folder / film.FILM).read_bytes())
             record[name] = _mark(folder / name, settings, code)
             atomic_write(folder / RECORD, json.dumps(record, ensure_ascii=False, indent=1) + "\n")
     return [folder / name for name in hand_in.files]
@@ -322,22 +412,44 @@ def _prospect(wanted: HandIn, root: Path) -> Prospect:
     ]
     if missing:
         lines += [f"  missing: {', '.join(missing)}", f"  draws them: {wanted.command}"]
-    if not there:
+    pictures, unfit = _readable(wanted, folder, there)
+    lines += unfit
+    if not pictures:
         return Prospect(0.0, tuple(lines))
-    titles = [title_of(wanted.files[name]) for name in there]
     scorer = ClipScorer(wanted.scorer, device="cpu")
-    shown = [as_shown(load_picture(folder / name)) for name in there]
-    mean = fmean(scorer.score(shown, titles))
+    scores = []
+    for name, picture in pictures.items():
+        shown, prompts = zip(*scored_parts(picture, wanted.files[name]), strict=True)
+        scores.append(fmean(scorer.score(shown, prompts)))
+    mean, wrong = fmean(scores), flaws(wanted, pictures)
+    lines += [f"  {flaw}" for flaw in wrong]
     thresholds = thresholds_for(load_thresholds(), wanted.scorer, wanted.size)
     lines.append(
         f"  mean score {mean:.3f} by {wanted.scorer}; from {thresholds.full:g} on it earns all "
         f"points, from {thresholds.half:g} on half."
     )
-    share = share_of(thresholds.share(mean), len(missing))
-    off = f", 10 % less for each of {len(missing)} missing" if missing else ""
+    count = len(missing) + len(unfit) + len(wrong)
+    share = share_of(thresholds.share(mean), count)
+    kind = "missing or wrong" if unfit or wrong else "missing"
+    off = f", 10 % less for each of {count} {kind}" if count else ""
     lines.append(f"  As they are they earn {share:.0%} of the points{off}.")
     lines += _older(wanted, folder, there)
     return Prospect(share, tuple(lines))
+
+
+def _readable(
+    wanted: HandIn, folder: Path, names: Sequence[str]
+) -> tuple[dict[str, Image.Image], list[str]]:
+    """The pictures of these files, and a line on each animation that does not count."""
+    pictures, lines = {}, []
+    for name in names:
+        try:
+            pictures[name] = read_picture(folder / name, wanted.files[name])
+        except CourseError as error:
+            if wanted.motion is None:
+                raise
+            lines.append(f"  {name} does not count: {error}; {wanted.command}")
+    return pictures, lines
 
 
 def share_of(reached: float, missing: int, each: float = MISSING_ITEM) -> float:

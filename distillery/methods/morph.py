@@ -3,12 +3,14 @@
 The functions that a student writes are `guidance.morph`; `reference.morph` answers them.
 
 A text in the middle between two texts is no text in the middle: the network decides for one scene
-or the other, and the path jumps. The default here mixes what the network says of both prompts,
+or the other, and the path jumps. Mixing what the network says of both prompts does not jump,
 
     eps = eps_uncond + s ((1 - a) eps_p + a eps_q - eps_uncond),
 
-one network call more for each frame (as composed diffusion, Liu et al. 2022, arXiv 2206.01714). And
-it goes by stepping stones, prompts between the two that change one thing at a time.
+at one network call more for each frame (as composed diffusion, Liu et al. 2022, arXiv 2206.01714).
+But it draws pale crossings of two things. So the default, "stones", mixes while there is much
+noise, which settles what is where, and below `LATE` goes by the text between, which draws one thing
+clearly. And it goes from prompt to prompt by stepping stones that change one thing at a time.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from distillery.models.prior import Condition, Prior, cat
 
 TEXT = ("stones", "mix", "slerp", "lerp", "hold")
 MIXED = ("stones", "mix")
+LATE = 0.5  # of the timesteps: below, "stones" go by the text between
 NOISE = ("slerp", "lerp", "hold")
 
 
@@ -68,9 +71,9 @@ class Path:
     keyframes:      the condition of the K prompts; a closed path has the first again at the end.
     uncond:         the condition of one prompt to steer away from, or of the empty one.
     seeds:          of the K keyframes.
-    text:           "mix" the noise that is predicted for both prompts, do so from one of the
-                    "stones" to the next, or go from text to text by "slerp" or "lerp", or "hold"
-                    the nearer one.
+    text:           "mix" the noise that is predicted for both prompts, do so while there is much
+                    noise and from one of the "stones" to the next, or go from text to text by
+                    "slerp" or "lerp", or "hold" the nearer one.
     noise:          "slerp", "lerp" or "hold", as the text.
     guidance_scale: s.
     closed:         whether it ends where it began.
@@ -159,13 +162,13 @@ def noise_along(
 
 
 def text_along(functions: MorphFunctions, path: Path, positions: Tensor) -> Condition:
-    """The condition of each of F frames, for every way of `TEXT` that does not mix."""
+    """The condition of each of F frames: the text between, or the nearer one's to hold."""
     prompts = path.prompts
     start, a = (part.to(prompts.tokens.device) for part in path.between(positions))
     if path.text == "hold":
         return picked(prompts, start + (a > 0.5))
     tokens, pooled = prompts.tokens, prompts.pooled
-    if path.text == "slerp":
+    if path.text != "lerp":
         gone = functions.prompt_path(tokens, start + a)
         whole = None if pooled is None else functions.slerp(pooled[start], pooled[start + 1], a)
     else:
@@ -182,32 +185,29 @@ def predict_along(
     *,
     frames_a_call: int = 8,
 ) -> Predict:
-    """The noise that each of F frames follows, of xt (F, C, h, w) and t (F,).
+    """The noise that each of F frames follows, of xt (F, C, h, w) and t (F,), the same for all.
 
     Args:
         frames_a_call: how many frames the network is asked about at once.
     """
     start, a = path.between(positions)
-    mixed = path.text in MIXED
-    texts = (
-        [picked(path.prompts, start), picked(path.prompts, start + 1)]
-        if mixed
-        else [text_along(functions, path, positions)]
-    )
+    both = [picked(path.prompts, start), picked(path.prompts, start + 1)]
+    # The exact prior's tokens are logarithms of weights, some of them zero; none lie between.
+    speaks = path.text != "mix" and bool(path.prompts.tokens.isfinite().all())
+    between = [text_along(functions, path, positions)] if speaks else both
+    late = LATE * len(prior.alphas_cumprod) if path.text == "stones" else 0
 
-    def some(xt: Tensor, t: Tensor, of: slice) -> Tensor:
-        uncond = path.uncond.repeat(len(xt))
-        asked = [picked(text, of) for text in texts]
-        eps_uncond, *eps_texts = prior.predict_noise(xt, t, uncond, *asked)
-        eps_text = eps_texts[0]
-        if mixed:
-            weight = a[of].to(xt.device).view(-1, 1, 1, 1)
-            eps_text = torch.lerp(eps_texts[0], eps_texts[1], weight)
+    def some(xt: Tensor, t: Tensor, of: slice, *, mixed: bool) -> Tensor:
+        texts = [picked(text, of) for text in (both if mixed else between)]
+        eps_uncond, *eps_texts = prior.predict_noise(xt, t, path.uncond.repeat(len(xt)), *texts)
+        weight = a[of].to(xt.device).view(-1, 1, 1, 1)
+        eps_text = torch.lerp(eps_texts[0], eps_texts[-1], weight)
         return eps_uncond + path.guidance_scale * (eps_text - eps_uncond)
 
     def predict(xt: Tensor, t: Tensor) -> Tensor:
+        mixed = path.text in MIXED and bool(t[0] >= late)
         parts = [slice(k, k + frames_a_call) for k in range(0, len(xt), frames_a_call)]
-        return torch.cat([some(xt[part], t[part], part) for part in parts])
+        return torch.cat([some(xt[part], t[part], part, mixed=mixed) for part in parts])
 
     return predict
 

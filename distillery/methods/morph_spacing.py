@@ -128,12 +128,11 @@ def picked_evenly(positions: Tensor, kinds: Sequence[Tensor], wanted: Tensor) ->
     Args:
         positions: float32 (M,) of the frames known, rising, with all keyframes among them.
         kinds: their features, (M, D) of each kind.
-        wanted: float32 (F,), as `frame_positions` gives them, from keyframe to keyframe. Between
-            two keyframes there are no more of them than frames known.
+        wanted: float32 (F,), as `frame_positions` gives them, from keyframe to keyframe.
 
     Returns:
         int64 (F,), indices of known frames. A keyframe's is the keyframe, repeated positions are
-        repeated frames.
+        repeated frames. Where too few are known, some come twice.
     """
     places, back = wanted.unique(return_inverse=True)
     chosen = torch.zeros(len(places), dtype=torch.long)
@@ -150,7 +149,7 @@ def _best_way(kinds: Sequence[Tensor], shares: Tensor) -> Tensor:
     """From the first of (M, D) to the last in n steps with shares (n,): indices (n + 1,)."""
     count = len(kinds[0])
     apart = torch.stack([torch.cdist(seen, seen) ** 4 for seen in kinds]).sum(0)
-    apart = apart.masked_fill(~torch.ones(count, count).triu(1).bool(), torch.inf)
+    apart = apart.masked_fill(~torch.ones(count, count).triu().bool(), torch.inf)
     cost = torch.full((count,), torch.inf, dtype=torch.float64)
     cost[0] = 0
     origins = []

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
-from peft.utils import get_peft_model_state_dict
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
-from distillery.core.errors import CourseError
+from distillery.core.errors import CourseError, in_short
 from distillery.models.parameterization import v_from_eps
 from distillery.models.prior import Condition, Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
@@ -93,6 +93,32 @@ class LoraDenoiser(nn.Module):
     def target(self, x0: Tensor, eps: Tensor, t: Tensor) -> Tensor:
         """What `predict` should have given for x0 noised by `eps` to `t`: eps, or v."""
         return v_from_eps(x0, eps, self.alpha_bar(t)) if self._prior.predicts_v else eps
+
+    def go_on_from(self, file: Path) -> None:
+        """Take the adapters that `saved` wrote, or any of the same layers and rank.
+
+        Raises:
+            CourseError: the file cannot be read, or is of other layers or another rank.
+        """
+        try:
+            pipeline = self._prior.pipeline
+            given, _ = pipeline.lora_state_dict(str(file))
+        # diffusers, the disk and safetensors fail in their own dozen ways.
+        except Exception as error:
+            raise CourseError(
+                f"cannot read the LoRA weights {str(file)!r} ({in_short(error)}); give a "
+                "safetensors file, or a folder with one."
+            ) from error
+        state = {name.removeprefix("unet."): factor.float() for name, factor in given.items()}
+        own = get_peft_model_state_dict(self._prior.unet, adapter_name=ADAPTER)
+        if {name: f.shape for name, f in own.items()} != {
+            name: f.shape for name, f in state.items()
+        }:
+            raise CourseError(
+                f"the LoRA weights {str(file)!r} are of another model, rank or other layers; take "
+                "the settings that they were trained with."
+            )
+        set_peft_model_state_dict(self._prior.unet, state, adapter_name=ADAPTER)
 
     def saved(self) -> bytes:
         """The adapters in half precision, a file that diffusers' `load_lora_weights` reads.

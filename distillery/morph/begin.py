@@ -20,12 +20,13 @@ from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.models.style import load_style
 from distillery.morph.files import check_files
-from distillery.morph.run import MorphRun
+from distillery.morph.run import MorphRun, film_positions
 from distillery.morph.settings import MorphSettings
 from distillery.pixelart.settings import canvas_for
 from distillery.runs.strokes import say_replaced_scheduler
 
 SOURCE_FIELDS = ()
+FILM = "morph.gif"  # what a stage hands in of a morph
 
 
 def module_name(settings: MorphSettings) -> str:
@@ -45,6 +46,12 @@ def check(settings: MorphSettings) -> None:
 def completed(settings: MorphSettings) -> MorphSettings:
     """The settings unchanged; nothing has to be filled in."""
     return settings
+
+
+def keyframes(settings: MorphSettings) -> list[int]:
+    """The frame, from 0, at which each keyframe is first seen."""
+    positions = film_positions(settings)
+    return [int((positions == number).nonzero()[0]) for number in range(len(settings.prompts))]
 
 
 def load(settings: MorphSettings) -> Prior:

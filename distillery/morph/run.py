@@ -16,7 +16,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import to_png_bytes
-from distillery.methods.morph import MIXED, MorphFunctions, path_of, picked
+from distillery.methods.morph import LATE, MIXED, MorphFunctions, path_of, picked
 from distillery.methods.morph_drawing import Drawing, decoded
 from distillery.methods.morph_frames import frame_positions
 from distillery.models.prior import Prior
@@ -136,9 +136,11 @@ class MorphRun(Run):
     def samples(self) -> int:
         """How many samples of the network the run takes at most."""
         keys = int((self._places == self._places.round()).sum())
-        branches = 3 if self._settings.text in MIXED else 2
-        others = branches * self._settings.strength * self._rounds.samples
-        return self._settings.steps * (2 * keys + round(others))
+        text, timesteps = self._settings.text, self._drawing.timesteps[:-1]
+        late = LATE * len(self._prior.alphas_cumprod) if text == "stones" else 0
+        mixed = int((timesteps >= late).sum()) if text in MIXED else 0
+        others = self._settings.strength * self._rounds.samples * (2 * len(timesteps) + mixed)
+        return 2 * keys * len(timesteps) + round(others)
 
     def film(self, frames: Sequence[Image.Image]) -> list[Image.Image]:
         """Those of the keyframes alone."""

@@ -138,9 +138,9 @@ class MorphSettings(Declared):
     text: str = setting(
         "stones",
         Choice(TEXT),
-        "from prompt to prompt: mix what the network says of both, or do so from one of the "
-        "stones to the next, prompts that change one thing at a time; or slerp or lerp the text, "
-        "or hold the nearer one",
+        "from prompt to prompt: mix what the network says of both; or do so while there is much "
+        "noise, from one of the stones to the next, prompts that change one thing at a time; or "
+        "slerp or lerp the text, or hold the nearer one",
     )
     noise: str = setting("slerp", Choice(NOISE), "from noise to noise: slerp, lerp or hold")
 

@@ -6,21 +6,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
+from distillery.core.gif import LONGEST_SIDE, MOST_FRAMES, MOST_PIXELS, Levels
 from distillery.core.images import SHOWN_SIDE
-from distillery.pixelart.frame_grid import MOST_FRAMES
 from distillery.pixelart.sequence import check_count
 
-Levels = npt.NDArray[np.uint8]
-
 SLOWEST, FASTEST = 0.1, 50  # frames a second
-MOST_PIXELS = 2**26  # of all frames of a file together
-LONGEST_SIDE = 4096
 MOST_OF_BORDER = 0.95
 
 

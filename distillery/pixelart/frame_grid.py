@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from distillery.core.errors import CourseError
+from distillery.core.gif import MOST_FRAMES
 from distillery.core.images import from_pil, to_rgb
 
 Reduction = Literal["auto", "centre", "mean", "common"]
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
-MOST_FRAMES = 1000
 FLAT = (
     0.03  # root mean square deviation within a cell, of a range of 1, up to which it is one colour
 )

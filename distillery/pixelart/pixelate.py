@@ -17,10 +17,10 @@ from torch.nn import functional
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
+from distillery.core.gif import LONGEST_SIDE
 from distillery.core.images import from_pil, read_any, to_png_bytes, to_rgb
 from distillery.methods.morph import MorphFunctions
 from distillery.palettes.colours import checked
-from distillery.pixelart.animation import LONGEST_SIDE
 from distillery.pixelart.frame_grid import on_grid
 from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.initial_grid import OPAQUE

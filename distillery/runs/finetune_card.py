@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from distillery.models.lora import WEIGHTS
@@ -15,35 +16,48 @@ def card(settings: FinetuneSettings, *, pictures: int, size: int) -> str:
         pictures: number of pictures it learned from.
         size: of the file of weights, in bytes.
     """
-    preserved = (
-        f" Beside them, {settings.prior_pictures} pictures that the model drew before of the same "
-        f"captions, their loss weighted {settings.prior_weight:g} (DreamBooth)."
-        if settings.prior_weight
-        else ""
-    )
-    mirrored = ", half of them mirrored" if settings.flip else ""
-    height, width = settings.size
-    layers = "attention" if settings.layers == "attention" else "attention and convolutional"
     prompts = "; ".join(settings.validation_prompts)
-    return f"""# {settings.title}
+    layers = "attention" if settings.layers == "attention" else "attention and convolutional"
+    paragraphs = [
+        f"A LoRA for `{settings.model}`: rank {settings.rank} in the {layers} layers of the UNet, "
+        f"half precision, {size / 1e6:.1f} MB.",
+        f"**Data.** {_data(settings, pictures)}",
+        f"**Recipe.** {_recipe(settings)} Curve: `loss.png`.",
+        f'**Use.** `python main.py sample --prompt "{settings.validation_prompts[0]}" --model '
+        f"{settings.model} --lora FOLDER`, or with diffusers "
+        f'`pipeline.load_lora_weights("FOLDER", weight_name="{WEIGHTS}")`.',
+        "**Figures.** The sheet beside this folder shows, above without and below with the LoRA: "
+        f"{prompts}.",
+        "**Limits.** Nobody has measured this LoRA. It knows only pictures like those that it "
+        "learned from.",
+    ]
+    filled = [
+        textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
+        for text in paragraphs
+    ]
+    return "\n\n".join([f"# {settings.title}", *filled]) + "\n"
 
-A LoRA for `{settings.model}`: rank {settings.rank} in the {layers} layers of the UNet, half
-precision, {size / 1e6:.1f} MB.
 
-**Data.** {pictures} pictures with captions from `{Path(settings.folder).resolve().name}`, as
-{height}×{width} pixels{mirrored}.{preserved}
+def _data(settings: FinetuneSettings, pictures: int) -> str:
+    height, width = settings.size
+    mirrored = ", half of them mirrored" if settings.flip else ""
+    told = (
+        f"{pictures} pictures with captions from `{Path(settings.folder).resolve().name}`, as "
+        f"{height}×{width} pixels{mirrored}."
+    )
+    if settings.prior_weight:
+        told += (
+            f" Beside them, {settings.prior_pictures} pictures that the model drew before of the "
+            f"same captions, their loss weighted {settings.prior_weight:g} (DreamBooth)."
+        )
+    return told
 
-**Recipe.** `python main.py finetune --config run.yaml`: {settings.steps} steps of
-{settings.batch_size} pictures, AdamW {settings.learning_rate:g} with cosine decay, gradients cut
-to a length of 1, {100 * settings.caption_dropout:g} % of the captions left out, seed
-{settings.seed}. Curve: `loss.png`.
 
-**Use.** `python main.py sample --prompt "{settings.validation_prompts[0]}" --model
-{settings.model} --lora FOLDER`, or with diffusers:
-
-    pipeline.load_lora_weights("FOLDER", weight_name="{WEIGHTS}")
-
-**Figures.** The sheet beside this folder shows, above without and below with the LoRA: {prompts}.
-
-**Limits.** Nobody has measured this LoRA. It knows only pictures like those that it learned from.
-"""
+def _recipe(settings: FinetuneSettings) -> str:
+    began = f", from the LoRA `{Path(settings.start).name}` on" if settings.start else ""
+    return (
+        f"`python main.py finetune --config run.yaml`: {settings.steps} steps of "
+        f"{settings.batch_size} pictures, AdamW {settings.learning_rate:g} with cosine decay, "
+        f"gradients cut to a length of 1, {100 * settings.caption_dropout:g} % of the captions "
+        f"left out, seed {settings.seed}{began}."
+    )

@@ -95,6 +95,9 @@ class Finetuning(Run):
             layers=LAYERS[settings.layers],
             named="rank",
         )
+        if settings.start:
+            self.lora.go_on_from(Path(settings.start))
+            self.ingredients = [*ingredients, self.lora.saved()]
         self._before: list[Image.Image] = []
 
     def steps(self, resume: Checkpoint | None = None) -> Iterator[Step]:

@@ -63,6 +63,7 @@ class FinetuneSettings(Declared):
     layers: str = by_model(
         Choice(("attention", "all")), "which layers are adapted; all: convolutions too"
     )
+    start: str = setting("", Text(), "LoRA weights to go on from, a file or a folder")
     steps: int = by_model(Whole(1, 1_000_000), "number of steps")
     batch_size: int = by_model(Whole(1, 1024), "pictures in a step")
     learning_rate: float = by_model(Real(above=0), "of AdamW, after the warm-up")

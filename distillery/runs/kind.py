@@ -70,10 +70,15 @@ def drawn(
     Raises:
         CourseError: the run cannot begin.
     """
+    return finished(kind, prior, method, settings, out=out).images()
+
+
+def finished(kind: Kind, prior: Prior, method: Any, settings: Any, *, out: Path) -> Run:
+    """A run after its last step, without files; see `drawn`."""
     run = kind.begin(prior, method, settings, out=out)
     for _ in run.steps():
         pass
-    return run.images()
+    return run
 
 
 def is_begun(settings: Any, out: Path) -> bool:

@@ -26,8 +26,9 @@ EVALUATION = "eval.json"
 PICTURES = "pictures"
 MOST_NOTEBOOKS = 50
 MOST_PICTURES = 64
+ENDINGS = (".png", ".gif")
 MOST_PIXELS = 2048 * 2048
-PNG = b"\x89PNG\r\n\x1a\n"
+PNG, GIF = b"\x89PNG\r\n\x1a\n", b"GIF8"
 
 
 @dataclass(frozen=True)
@@ -197,24 +198,27 @@ def _instead_of_notebook(top: Path, files: Sequence[Path]) -> str:
 
 
 def submitted_pictures(opened: Opened, stage: Stage) -> tuple[dict[str, bytes], Path, list[Flag]]:
-    """The pictures by their path in the clean folder, the folder they were in, and flags."""
+    """The pictures by their path in the clean folder, the folder they were in, and flags.
+
+    They are PNGs, and GIFs, for which some stages ask.
+    """
     for folder in _picture_folders(opened, stage):
-        pngs = [p for p in opened.files if p.parent == folder and p.suffix.lower() == ".png"]
-        if pngs:
+        there = [p for p in opened.files if p.parent == folder and p.suffix.lower() in ENDINGS]
+        if there:
             break
     else:
         return {}, opened.root, []
     flags = []
-    if len(pngs) > MOST_PICTURES:
-        sentence = f"of {len(pngs)} pictures, only {MOST_PICTURES} were used."
+    if len(there) > MOST_PICTURES:
+        sentence = f"of {len(there)} pictures, only {MOST_PICTURES} were used."
         flags.append(Flag("picture", sentence))
     good = {}
-    for path in pngs[:MOST_PICTURES]:
+    for path in there[:MOST_PICTURES]:
         reason = _no_picture(path)
         if reason:
             flags.append(Flag("picture", f"{quoted(path.name)} {reason}."))
         else:
-            good[f"{PICTURES}/{path.stem}.png"] = path.read_bytes()
+            good[f"{PICTURES}/{path.stem}{path.suffix.lower()}"] = path.read_bytes()
     return good, folder, flags
 
 
@@ -244,9 +248,14 @@ def _no_picture(path: Path) -> str:
         return f"has more than {LARGEST_PICTURE // 2**20} MB and was left out"
     with open(path, "rb") as file:
         head = file.read(24)
-    if head[:8] != PNG or head[12:16] != b"IHDR":
+    if path.suffix.lower() == ".gif":
+        if head[:4] != GIF:
+            return "is not a GIF and was left out"
+        width, height = (int.from_bytes(head[at : at + 2], "little") for at in (6, 8))
+    elif head[:8] != PNG or head[12:16] != b"IHDR":
         return "is not a PNG and was left out"
-    width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
+    else:
+        width, height = (int.from_bytes(head[at : at + 4], "big") for at in (16, 20))
     if not 0 < width * height <= MOST_PIXELS:
         return f"claims to be {width} by {height} pixels and was left out"
     return ""

@@ -1,4 +1,7 @@
-"""Open the pictures of a clean folder; a process of its own decodes them."""
+"""Open the pictures of a clean folder; a process of its own decodes them.
+
+An animation becomes one picture, the strip of its frames, and is treated like any other then.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from distillery.course.submission_pictures import HandIn
+from distillery.core.errors import CourseError
+from distillery.course.films import film_kind, rules_of, strip_of
+from distillery.course.submission_pictures import HandIn, PictureSettings
 from grading.core.limits import LARGEST_PICTURE
+from grading.sandbox.decode_gif import decode_gif
 from grading.sandbox.decode_png import decode
 
 FOLDER = "pictures"
@@ -33,13 +39,23 @@ def open_pictures(folder: Path, hand_in: HandIn) -> SubmittedPictures:
 
     Never raises, whatever is in the folder.
     """
-    contents, refused = {}, {}
-    for name in hand_in.files:
+    contents: dict[str, bytes] = {}
+    strips: dict[str, Image.Image] = {}
+    refused: dict[str, str] = {}
+    for name, settings in hand_in.files.items():
         content = read_file(folder / FOLDER / name, LARGEST_PICTURE)
         if isinstance(content, str):
             refused[name] = content
-        elif content is not None:
+        elif content is None:
+            continue
+        elif film_kind(settings) is None:
             contents[name] = content
+        else:
+            strip = _strip(content, settings)
+            if isinstance(strip, str):
+                refused[name] = strip
+            else:
+                strips[name] = strip
     pictures, unreadable = decode(contents) if contents else ({}, {})
     refused |= unreadable
     for name in list(pictures):
@@ -47,8 +63,20 @@ def open_pictures(folder: Path, hand_in: HandIn) -> SubmittedPictures:
         if wrong_size:
             refused[name] = wrong_size
             del pictures[name]
+    pictures |= strips
     in_order = [name for name in hand_in.files if name in pictures]
     return SubmittedPictures({name: pictures[name] for name in in_order}, refused)
+
+
+def _strip(content: bytes, settings: PictureSettings) -> Image.Image | str:
+    """The frames of a GIF one below the other, or why it does not count."""
+    film = decode_gif(content)
+    if isinstance(film, str):
+        return film
+    try:
+        return strip_of(film, rules_of(settings))
+    except CourseError as error:
+        return str(error)
 
 
 def _wrong_size(picture: Image.Image, size: tuple[int, int]) -> str:

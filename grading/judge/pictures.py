@@ -2,8 +2,10 @@
 
 For the pictures that data/hand_in.yaml asks for:
 
-- each must be a PNG of the right name and size. Each missing one costs a part of the points, and so
-  does a missing eval.json;
+- each must be a PNG of the right name and size, or a GIF of the right frames, palette and times.
+  Each missing one costs a part of the points, and so does a missing eval.json;
+- an animation must move as `distillery.course.films` says; each flaw costs as much as a missing
+  picture;
 - eval.json must say what these pictures score. If it says something else, they earn no points;
 - the student's own code must draw them. Some are drawn again in the sandbox and compared.
 
@@ -23,6 +25,7 @@ from distillery.course.submission_pictures import (
     EVALUATION,
     HandIn,
     Thresholds,
+    flaws,
     load_hand_in,
     load_thresholds,
     share_of,
@@ -89,7 +92,9 @@ def grade_pictures(
     if scores is None or scores.keys() != submitted.pictures.keys():
         (scores,) = score_class([submitted], hand_in, scorer=scoring.scorer)
     mean = fmean(scores.values())
-    share = share_of(thresholds.share(mean), missing, rules.missing_item_off)
+    wrong = flaws(hand_in, submitted.pictures)
+    lines += wrong
+    share = share_of(thresholds.share(mean), missing + len(wrong), rules.missing_item_off)
     lines.append(_score_line(mean, scorer, thresholds))
     not_drawn, flags = redraw(hand_in, submitted, rules.regenerate, redrawing)
     untrue = [] if reported is None else differing(reported, scores)

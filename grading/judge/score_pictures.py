@@ -13,9 +13,8 @@ from typing import Any
 
 from PIL import Image
 
-from distillery.course.submission_pictures import HandIn, title_of
+from distillery.course.submission_pictures import HandIn, scored_parts
 from distillery.metrics.clip_score import ClipScorer
-from distillery.metrics.evaluate import as_shown
 from grading.core.limits import LARGEST_EVALUATION, SCORE_TOLERANCE
 from grading.judge.open_pictures import SubmittedPictures, read_file
 
@@ -36,6 +35,8 @@ def score_class(
 ) -> list[dict[str, float]]:
     """CLIP scores by file name of the pictures of many submissions, computed in batches.
 
+    The score of an animation is the mean of its keyframes'.
+
     Args:
         scorer: by default the one that the stage names, on `device`.
 
@@ -43,10 +44,17 @@ def score_class(
         CourseError: the course's own files are at fault.
     """
     scorer = scorer or _scorer(hand_in.scorer, device)
-    images = [as_shown(picture) for one in submitted for picture in one.pictures.values()]
-    titles = [title_of(hand_in.files[name]) for one in submitted for name in one.pictures]
+    parts = [
+        {name: scored_parts(its, hand_in.files[name]) for name, its in one.pictures.items()}
+        for one in submitted
+    ]
+    together = [part for one in parts for of_file in one.values() for part in of_file]
+    images, titles = [image for image, _ in together], [title for _, title in together]
     scores = iter(_scores(scorer, images, titles))
-    return [{name: next(scores) for name in one.pictures} for one in submitted]
+    return [
+        {name: round(fmean(next(scores) for _ in its), DIGITS) for name, its in one.items()}
+        for one in parts
+    ]
 
 
 def _scores(

@@ -19,6 +19,7 @@ Its parts, from the outside in:
     escapes.py                tries them, for the tests and for `python -m grading doctor`
     fixes.py                  why a sandbox does not work on a machine, and what to do
     decode_png.py             decodes a student's pictures in a process with limits
+    decode_gif.py             the same for animations
 """
 
 from grading.sandbox.select_backend import open_sandbox

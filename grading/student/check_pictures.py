@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from distillery.core.errors import CourseError
@@ -30,7 +31,11 @@ def check_pictures(stage: StudentStage, *, run: bool) -> tuple[list[CheckResult]
     missing = [name for name in items if not (folder / name).is_file()]
     if missing:
         to_do.append(f"{wanted.folder} lacks {', '.join(missing)}: {wanted.command}")
-    unfit = [name for name in wanted.files if name not in missing and not _is_fit(folder / name)]
+    unfit = [
+        name
+        for name, its in wanted.files.items()
+        if name not in missing and not _is_fit(folder / name, its)
+    ]
     if unfit:
         to_do.append(f"{', '.join(unfit)} cannot be read as a picture: {wanted.command}")
     if not missing and not unfit:
@@ -51,11 +56,11 @@ def check_pictures(stage: StudentStage, *, run: bool) -> tuple[list[CheckResult]
     return [CheckResult(task, prospect.share == 1, prospect.lines, points, worth)], to_do
 
 
-def _is_fit(path: Path) -> bool:
-    from distillery.core.images import load_image
+def _is_fit(path: Path, settings: Any) -> bool:
+    from distillery.course.submission_pictures import read_picture
 
     try:
-        load_image(path)
+        read_picture(path, settings)
     except CourseError:
         return False
     return True
@@ -87,12 +92,13 @@ def wrong_evaluation(path: Path, wanted: Any, *, run: bool) -> Iterator[str]:
 
 def _score_again(folder: Path, wanted: Any, rows: Mapping[str, tuple[str, float]]) -> float:
     """The largest difference between the scores in eval.json and those measured now."""
-    from distillery.core.images import load_image
-    from distillery.course.submission_pictures import title_of
+    from distillery.course.submission_pictures import read_picture, scored_parts
     from distillery.metrics.clip_score import ClipScorer
 
-    names = list(wanted.files)
-    pictures = [load_image(folder / name) for name in names]
-    titles = [title_of(wanted.files[name]) for name in names]
-    scores = ClipScorer(wanted.scorer, device="cpu").score(pictures, titles)
-    return max(abs(score - rows[name][1]) for name, score in zip(names, scores, strict=True))
+    scorer = ClipScorer(wanted.scorer, device="cpu")
+    far = []
+    for name, settings in wanted.files.items():
+        parts = scored_parts(read_picture(folder / name, settings), settings)
+        shown, titles = zip(*parts, strict=True)
+        far.append(abs(fmean(scorer.score(shown, titles)) - rows[name][1]))
+    return max(far)

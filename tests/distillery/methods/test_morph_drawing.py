@@ -116,7 +116,28 @@ def test_keyframes_are_the_single_pictures_to_the_byte(name, negative, request):
         assert torch.equal(pictures[k : k + 1], prior.decode(last.xt))
 
 
-@pytest.mark.parametrize("text", ["mix", "slerp", "lerp", "hold"])
+def test_a_film_by_stones_mixes_at_first_and_goes_by_the_text_between_later(tiny_sd_folder):
+    prior = load("sd", str(tiny_sd_folder), device="cpu", dtype=torch.float32, offline=True)
+    its = {
+        text: Drawing(
+            prior,
+            morph,
+            path_of(prior, ["a cat", "a dog"], [3, 4], text=text),
+            prior.timesteps(4),
+            (8, 12),
+        )
+        for text in ("stones", "mix", "slerp")
+    }
+    positions = torch.tensor([0.5])
+    steps = {text: list(steps_between(drawing, positions)) for text, drawing in its.items()}
+    assert prior.timesteps(4).tolist() == [751, 501, 251, 1, 0]
+    assert torch.equal(steps["stones"][1].xt, steps["mix"][1].xt)
+    late = list(steps_between(its["slerp"], positions, start=2, xt=steps["mix"][1].xt))
+    assert torch.equal(steps["stones"][-1].xt, late[-1].xt)
+    assert not torch.allclose(steps["stones"][-1].xt, steps["mix"][-1].xt)
+
+
+@pytest.mark.parametrize("text", ["stones", "mix", "slerp", "lerp", "hold"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_path_begins_and_ends_at_its_keyframes_with_every_format_and_precision(
     text, dtype, tiny_sdxl_folder

@@ -249,3 +249,37 @@ def test_the_prior_draws_as_before_once_a_lora_has_learned(
     (before,) = prior.predict_noise(xt, t, text)
     all_steps(run)
     assert torch.equal(prior.predict_noise(xt, t, text)[0], before)
+
+
+def test_it_goes_on_from_a_lora_that_was_trained(
+    pictures: Path, tiny_sd_folder: Path, tmp_path: Path
+) -> None:
+    first = begun(settings_for(pictures, tiny_sd_folder))
+    all_steps(first)
+    (tmp_path / "pytorch_lora_weights.safetensors").write_bytes(first.lora.saved())
+
+    second = begun(settings_for(pictures, tiny_sd_folder, start=str(tmp_path)))
+    for learned, taken in zip(first.lora.parameters(), second.lora.parameters(), strict=True):
+        assert torch.equal(taken, learned.half().float())
+        assert taken.requires_grad
+    all_steps(second)
+    pairs = zip(first.lora.parameters(), second.lora.parameters(), strict=True)
+    assert any((one - other).abs().max() > 1e-3 for one, other in pairs)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"rank": 3}, "another model, rank"), ({"layers": "attention"}, "other layers")],
+)
+def test_a_lora_of_another_form_cannot_be_gone_on_from(
+    changes: dict[str, Any], words: str, pictures: Path, tiny_sd_folder: Path, tmp_path: Path
+) -> None:
+    saved = begun(settings_for(pictures, tiny_sd_folder)).lora.saved()
+    (tmp_path / "pytorch_lora_weights.safetensors").write_bytes(saved)
+    with pytest.raises(CourseError, match=words):
+        begun(settings_for(pictures, tiny_sd_folder, start=str(tmp_path), **changes))
+
+
+def test_a_lora_to_go_on_from_that_is_not_there(pictures: Path, tiny_sd_folder: Path) -> None:
+    with pytest.raises(CourseError, match="cannot read the LoRA weights '/nowhere'"):
+        begun(settings_for(pictures, tiny_sd_folder, start="/nowhere"))

@@ -20,8 +20,15 @@ from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import caption, depths
 from distillery.models.load import load_lora, load_prior
+from distillery.models.style import load_decoder
 from distillery.toybox import all_factors, draw, held_out
-from training import measure_any_size, measure_controls, measure_sd, measure_two_things
+from training import (
+    measure_any_size,
+    measure_controls,
+    measure_sd,
+    measure_styles,
+    measure_two_things,
+)
 from training.data import to_images
 from training.tiny_depth import correlations
 
@@ -148,6 +155,24 @@ def test_the_adapter_for_windows_finds_the_noise_in_parts_of_large_drawings_bett
     before, after = (measure_any_size.noise_error(one, x0, 300) for one in (prior, adapted))
     assert (after < before).all()
     assert after.mean() < 0.6 * before.mean()
+
+
+def test_the_pixel_decoder_draws_cells_and_still_draws_drawings(prior):
+    file = MODELS / "tiny-sd-pixel" / "vae_decoder.safetensors"
+    assert file.stat().st_size <= 3e6
+    pixel = load_prior("tiny-sd", device="cpu")
+    load_decoder(pixel, file)
+    before, after = {}, {}
+    for kind in ("drawing", "sticker", "pixel"):
+        images = measure_styles.fresh_pictures(kind, 24)
+        for given, row in ((prior, before), (pixel, after)):
+            row[kind] = measure_styles.given_back(given, images)
+            row[kind, "dB"] = float(measure_styles.psnr(row[kind], images).mean())
+    assert after["drawing", "dB"] >= before["drawing", "dB"] - 0.5
+    assert after["sticker", "dB"] >= before["sticker", "dB"]
+    assert after["pixel", "dB"] >= max(29, before["pixel", "dB"] + 4)
+    assert measure_styles.deviation(after["pixel"]).mean() <= 0.015
+    assert measure_styles.deviation(before["pixel"]).mean() >= 0.03
 
 
 def test_tiny_clip_finds_the_caption_of_a_drawing_among_all(drawings):

@@ -19,7 +19,7 @@ from distillery.models.prior import Prior
 from distillery.toybox import all_factors, draw
 from distillery.toybox.styles import styled
 from training.data import to_images
-from training.measure_sd import FRESH, spread
+from training.measure_sd import FRESH
 from training.style_judge import noisy, priors
 from training.style_pictures import CPU, decoded, encoded
 from training.tiny_sd_pixel_decoder import within_cells
@@ -48,7 +48,9 @@ def measure_styles(*, models: Path, count: int = COUNT) -> None:
 
 def fresh_pictures(kind: str, count: int, *, size: tuple[int, int] = (64, 64)) -> np.ndarray:
     """New pictures in a style, (N, H, W, 3) uint8, of all combinations, held-out ones too."""
-    factors = spread(all_factors(), count)
+    pool = all_factors()
+    # 97 has no factor in common with the number of combinations, 768, so all facts take turns.
+    factors = [pool[97 * k % len(pool)] for k in range(count)]
     drawings = [draw(its, FRESH + 90_000 + k, size=size) for k, its in enumerate(factors)]
     return np.stack([d.image if kind == "drawing" else styled(d, kind).image for d in drawings])
 

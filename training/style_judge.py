@@ -25,7 +25,7 @@ from training.export import save_half
 from training.style_pictures import CPU, decoded, encoded, load_pictures
 from training.tiny_sd_pixel_decoder import FILE
 
-STEPS, BATCH, SEED, COUNT = 700, 48, 73, 1500
+STEPS, BATCH, SEED, COUNT = 500, 48, 73, 800
 NOISE = 0.15  # on latents of unit variance, at most
 
 

@@ -36,7 +36,7 @@ def load_pictures(folder: Path, kind: str, count: int, *, seed: int) -> np.ndarr
         partial = path.with_suffix(".partial.npy")
         np.save(partial, drawn)
         partial.rename(path)
-    return np.load(path)
+    return np.load(path)[:count]
 
 
 @torch.no_grad()

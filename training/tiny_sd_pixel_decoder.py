@@ -23,9 +23,9 @@ from training.export import save_half
 from training.style_pictures import KINDS, encoded, load_pictures
 from training.tiny_sd_vae import edge_error
 
-STEPS, SEED = 3000, 71
-COUNTS = {"drawing": 4000, "pixel": 7000, "sticker": 1500}
-BATCH = {"drawing": 5, "pixel": 8, "sticker": 3}
+STEPS, SEED = 1700, 71
+COUNTS = {"drawing": 4000, "pixel": 5000, "sticker": 1000}
+BATCH = {"drawing": 8, "pixel": 7, "sticker": 1}
 NOISE = 0.1  # at most, beside latents of unit variance: those of a UNet are not exact
 FILE = "vae_decoder.safetensors"
 
@@ -55,7 +55,7 @@ def train(*, build: Path, models: Path) -> None:
     prior = load_prior(models / "tiny-sd", device="cpu")
     assert isinstance(prior, StableDiffusionPrior)
     data = {
-        kind: load_pictures(build / "styles", kind, count, seed=SEED)
+        kind: load_pictures(build / "style_pictures", kind, count, seed=SEED)
         for kind, count in COUNTS.items()
     }
     scale = prior.vae.config.scaling_factor
@@ -81,7 +81,7 @@ def train(*, build: Path, models: Path) -> None:
         loss_of,
         folder=build,
         steps=STEPS,
-        learning_rate=1.5e-3,
+        learning_rate=6e-4,
         seed=SEED,
     )
     save_half(best.state_dict(), models / "tiny-sd-pixel" / FILE)

@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from distillery.toybox.drawing import HUES, Drawing
 
 CELL = 2  # pixels across a cell of pixel art
-CHECKED = (0.36, 0.64)  # a chequerboard stands for a share of the next colour between these
+CHECKED = (0.46, 0.54)  # a chequerboard stands for a share of the next colour between these
 NEAR = 0.3  # colours that are farther apart in RGB are not mixed by a chequerboard
 THIN = 0.3  # a cell is on a thing from this share on, so that masts and tails stay
 DETAIL = 60.0  # how much more a pixel counts in its cell if it differs from those around it

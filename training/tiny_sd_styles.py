@@ -16,7 +16,7 @@ from distillery.toybox.style_folder import write_style_folder
 from distillery.toybox.styles import STYLES
 
 PICTURES, SEED = 1200, 3
-STEPS, RANK = 500, 8
+STEPS, RANK = {"pixel": 500, "sticker": 1700}, 8
 PROMPTS = (
     "a red boat on a frozen river",
     "an orange cat on the beach",
@@ -44,7 +44,7 @@ def command(pictures: Path, model: Path) -> list[str]:
         "--model": str(model.resolve()),
         "--rank": str(RANK),
         "--layers": "all",
-        "--steps": str(STEPS),
+        "--steps": str(STEPS[pictures.name]),
         "--batch_size": "16",
         "--learning_rate": "2e-3",
         "--mixed_precision": "no",

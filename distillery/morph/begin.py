@@ -19,8 +19,9 @@ from distillery.models.presets import trained_side
 from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.models.style import load_style
+from distillery.morph.files import check_files
 from distillery.morph.run import MorphRun, film_positions
-from distillery.morph.settings import MorphSettings, palette_named
+from distillery.morph.settings import MorphSettings
 from distillery.pixelart.settings import canvas_for
 from distillery.runs.strokes import say_replaced_scheduler
 
@@ -34,12 +35,12 @@ def module_name(settings: MorphSettings) -> str:
 
 
 def check(settings: MorphSettings) -> None:
-    """Read the palette, before any model is loaded.
+    """Read the palette and reckon the size of the files, before any model is loaded.
 
     Raises:
-        CourseError: it cannot be used.
+        CourseError: the palette cannot be used, or the files would be too large.
     """
-    palette_named(settings.palette)
+    check_files(settings)
 
 
 def completed(settings: MorphSettings) -> MorphSettings:

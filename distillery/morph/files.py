@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
-from distillery.morph.settings import MorphSettings
+from distillery.morph.settings import MorphSettings, palette_named
 from distillery.palettes import to_hex
 from distillery.pixelart.animation import Animation, background
 from distillery.pixelart.animation_files import (
@@ -12,7 +13,6 @@ from distillery.pixelart.animation_files import (
     apng_bytes,
     contact_sheet_bytes,
     sprite_sheet,
-    video_bytes,
 )
 from distillery.pixelart.gif_file import gif_bytes
 from distillery.pixelart.sequence import PixelSequence
@@ -33,14 +33,26 @@ def animation_of(sequence: PixelSequence, settings: MorphSettings) -> Animation:
     )
 
 
+def check_files(settings: MorphSettings) -> None:
+    """Refuse what no file can hold, before anything is drawn.
+
+    Raises:
+        CourseError: the palette cannot be used, or the files would be too large.
+    """
+    palette = palette_named(settings.palette)
+    colours = palette if isinstance(palette, int) else len(palette)
+    nothing = torch.zeros(1, 1, 1, dtype=torch.long).expand(settings.frames, *settings.size)
+    clear = nothing.bool() if settings.transparent else None
+    Animation(nothing, torch.zeros(colours, 3), settings.fps, clear=clear, factor=settings.scale)
+
+
 def files_of(animation: Animation, segments: list[Segment]) -> dict[str, bytes]:
-    """Name -> content of all files that show the animation in pixels."""
+    """Name -> content of all files but the video that show the animation in pixels."""
     sheet, places = sprite_sheet(animation, name=SPRITES, segments=segments)
     codes = "".join(f"{code[1:]}\n" for code in to_hex(animation.palette))
     return {
         "morph.gif": gif_bytes(animation),
         "morph.png": apng_bytes(animation),
-        "morph.mp4": video_bytes(animation),
         f"{SPRITES}.png": sheet,
         f"{SPRITES}.json": places.encode(),
         "palette.hex": codes.encode(),

@@ -140,7 +140,7 @@ class Rounds:
     def _lacking(self, even: EvenFilm) -> Tensor:
         """Places of a stretch where fewer drawings are known than are to be shown.
 
-        Where nothing moves, nothing is asked for.
+        Where nothing moves, or all moves in one jump, hardly any are asked for.
         """
         known, wanted = even.positions.floor(), self._others.floor()
         few = [bool((known == stretch).sum() - 1 < (wanted == stretch).sum()) for stretch in wanted]

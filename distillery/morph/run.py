@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.errors import CourseError
 from distillery.core.images import to_png_bytes
-from distillery.methods.morph import MIXED, MorphFunctions, path_of, picked
+from distillery.methods.morph import LATE, MIXED, MorphFunctions, path_of, picked
 from distillery.methods.morph_drawing import Drawing, decoded
 from distillery.methods.morph_frames import frame_positions
 from distillery.models.prior import Prior
@@ -23,6 +24,7 @@ from distillery.morph.files import animation_of, files_of, segments_of
 from distillery.morph.look import look_at
 from distillery.morph.rounds import Rounds
 from distillery.morph.settings import MorphSettings, palette_named
+from distillery.pixelart.animation_files import video_bytes
 from distillery.pixelart.sequence import PixelSequence, pixel_sequence
 from distillery.runs import cost
 from distillery.runs.cost import duration, seconds_a_sample
@@ -43,7 +45,7 @@ class MorphRun(Run):
         CourseError: the settings do not fit the prior.
     """
 
-    may_make: ClassVar[Sequence[str]] = ("pictures/*.png",)
+    may_make: ClassVar[Sequence[str]] = ("pictures/*.png", "morph.mp4")
 
     def __init__(
         self,
@@ -69,10 +71,16 @@ class MorphRun(Run):
             loop=settings.loop and not goes_back(settings),
         )
         self._drawing = Drawing(
-            prior, functions, path, prior.timesteps(settings.steps), prior.latent_size_of(size)
+            prior,
+            functions,
+            path,
+            prior.timesteps(settings.steps),
+            prior.latent_size_of(size),
+            settings.frames_a_call,
         )
         self._rounds = self._begun()
         self.total = sum(self._rounds.lengths)
+        self._missing = ""
         self._seen = torch.empty(0)  # the latest estimates
 
     def _begun(self) -> Rounds:
@@ -128,9 +136,11 @@ class MorphRun(Run):
     def samples(self) -> int:
         """How many samples of the network the run takes at most."""
         keys = int((self._places == self._places.round()).sum())
-        branches = 3 if self._settings.text in MIXED else 2
-        others = branches * self._settings.strength * self._rounds.samples
-        return self._settings.steps * (2 * keys + round(others))
+        text, timesteps = self._settings.text, self._drawing.timesteps[:-1]
+        late = LATE * len(self._prior.alphas_cumprod) if text == "stones" else 0
+        mixed = int((timesteps >= late).sum()) if text in MIXED else 0
+        others = self._settings.strength * self._rounds.samples * (2 * len(timesteps) + mixed)
+        return 2 * keys * len(timesteps) + round(others)
 
     def film(self, frames: Sequence[Image.Image]) -> list[Image.Image]:
         """Those of the keyframes alone."""
@@ -171,7 +181,17 @@ class MorphRun(Run):
             for number, (image, place) in enumerate(zip(images, places, strict=True), 1)
         }
         animation = animation_of(self.pixels(images), self._settings)
-        return {**pictures, **files_of(animation, segments_of(self._film, self._settings))}
+        files = files_of(animation, segments_of(self._film, self._settings))
+        # Without ffmpeg there is everything else; the drawing may have taken hours.
+        try:
+            files["morph.mp4"] = video_bytes(animation)
+        except CourseError as error:
+            self._missing = f"note: there is no morph.mp4: {error}"
+        return {**pictures, **files}
+
+    def afterword(self) -> str:
+        """What could not be made."""
+        return self._missing
 
     def _title(self, place: float) -> str:
         """What a frame shows: a keyframe its prompt, as a single picture of it does."""

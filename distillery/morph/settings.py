@@ -138,9 +138,9 @@ class MorphSettings(Declared):
     text: str = setting(
         "stones",
         Choice(TEXT),
-        "from prompt to prompt: mix what the network says of both, or do so from one of the "
-        "stones to the next, prompts that change one thing at a time; or slerp or lerp the text, "
-        "or hold the nearer one",
+        "from prompt to prompt: mix what the network says of both; or do so while there is much "
+        "noise, from one of the stones to the next, prompts that change one thing at a time; or "
+        "slerp or lerp the text, or hold the nearer one",
     )
     noise: str = setting("slerp", Choice(NOISE), "from noise to noise: slerp, lerp or hold")
 
@@ -189,6 +189,13 @@ class MorphSettings(Declared):
         by_default="as many as make about 512",
         follows=("size", "frames", "model"),
     )
+    frames_a_call: int = setting(
+        None,
+        Whole(1, MOST_FRAMES),
+        "frames that the network is asked about at once; memory follows it",
+        by_default="8; 2 with models that do not come with the course",
+        follows="model",
+    )
     implementation: str = setting(
         "guidance",
         Choice(IMPLEMENTATIONS),
@@ -199,7 +206,7 @@ class MorphSettings(Declared):
 
     def __post_init__(self) -> None:
         # Presets import torch, which takes seconds; a parser of flags is made without it.
-        from distillery.models.presets import suits, trained_side
+        from distillery.models.presets import find_preset, suits, trained_side
         from distillery.pixelart.animation import shown_factor
 
         self.check("prompts", "model")
@@ -207,6 +214,8 @@ class MorphSettings(Declared):
         self.fill_in(seeds=tuple(range(len(self.prompts))), margin=0.04)
         side = min(trained_side(self.model), *suits(self.model, "pixelart")["size"])
         self.fill_in(**suits(self.model, "sample"), size=(side, side))
+        tiny = find_preset(self.model).embedded or self.model == "exact"
+        self.fill_in(frames_a_call=8 if tiny else 2)
         self.check("seeds", "size")
         self.check("frames", "smoothing", "strength")
         alone = self.smoothing == 0 and self.strength == 1

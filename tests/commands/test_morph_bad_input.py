@@ -61,6 +61,8 @@ REFUSED = [
     ([*TWO, "--text", "fade"], "text must be one of stones, mix, slerp, lerp, hold; it is 'fade'"),
     ([*TWO, "--noise", "mix"], "noise must be one of slerp, lerp, hold; it is 'mix'"),
     ([*TWO, "--palette", "257"], "it was 257: ask for fewer, or name a smaller palette"),
+    ([*TWO, "--palette", "256", "--transparent"], "palette of 2 to 256 colours; it was 257"),
+    ([*TWO, "--frames", "500", "--scale", "64"], "are too many for a file; enlarge by less than"),
     ([*TWO, "--palette", "1"], "palette of 2 to 256 colours; it was 1"),
     ([*TWO, "--palette", "rgb-10"], "it was 1,000: ask for fewer, or name a smaller palette"),
     ([*TWO, "--palette", "sunset"], "'sunset' is not a palette; give the path of"),

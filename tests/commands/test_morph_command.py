@@ -14,6 +14,7 @@ from PIL import Image
 from running import Tree, press_ctrl_c
 
 import main
+from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image
 from distillery.methods import morph as methods
@@ -21,10 +22,11 @@ from distillery.methods import morph_frames
 from distillery.models.load import load_prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.morph import begin, settings
+from distillery.morph import run as morph_run
 from distillery.morph.run import MorphRun, there_and_back
 from distillery.morph.settings import MorphSettings
 from distillery.pixelart import sequence
-from distillery.runs import engine, kind
+from distillery.runs import cost, engine, kind
 from distillery.runs.run import Checkpoint, Step
 from reference import morph as reference
 
@@ -95,6 +97,42 @@ def test_the_keyframes_are_the_single_pictures_to_the_byte(
         assert main.main(["sample", *words, "--device", "cpu", "--out", str(tmp_path)]) == 0
         alone = (tmp_path / f"{prompt.replace(' ', '_')}.png").read_bytes()
         assert undisturbed[f"{STEM}/pictures/{number:03d}.png"] == alone
+
+
+def test_without_ffmpeg_there_is_everything_else(
+    red_boat: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(animation: object) -> bytes:
+        raise CourseError("ffmpeg could not write the video.")
+
+    monkeypatch.setattr(morph_run, "video_bytes", fail)
+
+    assert main.main([*red_boat, "--out", str(tmp_path)]) == 0
+
+    assert "note: there is no morph.mp4: ffmpeg could not write" in capsys.readouterr().err
+    assert not (tmp_path / STEM / "morph.mp4").exists()
+    assert (tmp_path / STEM / "morph.gif").exists()
+
+
+def test_a_long_run_says_beforehand_what_it_costs(
+    red_boat: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cost, "LONG", 0.0)
+    command = [*red_boat, "--spacing", "uniform", "--loop", "--out", str(tmp_path)]
+
+    assert main.main(command) == 0
+
+    # Two keyframes and two frames of two branches, at each of three steps; at the noisy one a
+    # frame has a third.
+    said = capsys.readouterr().err
+    assert "6 frames, 4 of them different, are 26 samples of the network in 3 steps; " in said
+    assert " a sample" in said
 
 
 def test_the_animation_is_printed(

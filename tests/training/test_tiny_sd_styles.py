@@ -42,7 +42,7 @@ def test_each_style_is_drawn_trained_and_put_beside_what_is_there(
         assert flags.pop("out") == tmp_path / "styles"
         flags.pop("print_config", None)
         settings = settings_from(FinetuneSettings, flags)
-        assert (settings.rank, settings.steps) == (tiny_sd_styles.RANK, tiny_sd_styles.STEPS)
+        assert (settings.rank, settings.steps) == (tiny_sd_styles.RANK, tiny_sd_styles.STEPS[style])
         assert settings.implementation == "reference"
         finetune.check(settings)
         assert len(read_folder(Path(settings.folder))) == 3

@@ -183,6 +183,8 @@ class Mix:
             return f"the weight {weight}"
         if self.none(right, i):
             return "" if named else f"a weight ({numbers(own)}) and should have none"
+        if bool((right.abs() <= self._little[i]).any()):  # nothing is so many times 0
+            return ""
         ratio = own / right
         times = _weight(self.case, self.view, ratio)
         if not times and _steady(ratio):

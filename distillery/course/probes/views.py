@@ -90,6 +90,8 @@ def views(case: Case, wanted: Observation, came: Observation) -> list[View]:
 
 
 def _axes(case: Case, value: Tensor) -> tuple[str, ...]:
+    if case.kind == "frames" and value.dim() in (3, 4):
+        return ("frame", *PICTURES[5 - value.dim() :])
     if value.dim() == 2:
         return "row", "column"
     if value.dim() != 4:

@@ -14,8 +14,9 @@ from distillery.course.case import Case
 from distillery.course.observe import Observation
 from distillery.models.parameterization import add_noise, v_from_eps, x0_from_eps
 
-NUMBER = r"-?[\d.]+(?:e-?\d+)?"
+NUMBER = r"-?[\d.]+(?:e[-+]?\d+)?"
 WITHIN = 6e-3  # relative; three digits are printed
+ASKED = 1e-4  # of latents that a network is asked about; more is another question
 SIZES = {
     "the number of all numbers": lambda x: x.numel(),
     "the number of numbers in a picture": lambda x: x[0].numel(),
@@ -39,7 +40,7 @@ class Seen:
             rows, right = self.came.asked[f"{network}/xt"], self.noised(name)
             chunks = [c for c in rows.split(len(right)) if len(c) == len(right)]
             known = [self.noised(n) for n in ("x0", "x0_src") if n in self.case.tensors]
-            wrong = next(c for c in chunks if not any(near(c, k) for k in known))
+            wrong = next(c for c in chunks if not any(near(c, k, ASKED) for k in known))
             return right, wrong
         if label == "The loss":
             return self.wanted.loss, self.came.loss
@@ -235,7 +236,7 @@ def sums(seen: Seen, label: str) -> list[list[str]]:
 
 def only_right(seen: Seen, label: str, how: str, axis: str, places: str, of: str) -> bool:
     right, wrong = seen.pair(label)
-    number = {"picture": 0, "channel": 1, "colour": 1, "row": right.dim() - 2, "column": -1}[axis]
+    number = axis_of(seen, label, axis)
     gap = (wrong - right).abs().movedim(number, 0).flatten(1).max(dim=1).values
     bad = gap > seen.came.tolerance * right.abs().max()
     named = [int(one) - 1 for one in re.findall(r"\d+", places)]
@@ -258,6 +259,12 @@ def right_for_one(seen: Seen, label: str, good: str, t: str, bad: str, other: st
 def all_but(seen: Seen, label: str, count: str, of: str) -> bool:
     right, wrong = seen.pair(label)
     bad = ((wrong - right).abs() > seen.came.tolerance * right.abs().max()).any(dim=1)
+    return (int(bad.sum()), bad.numel()) == (int(count), int(of))
+
+
+def all_but_numbers(seen: Seen, label: str, count: str, of: str) -> bool:
+    right, wrong = seen.pair(label)
+    bad = (wrong - right).abs() > seen.came.tolerance * right.abs().max()
     return (int(bad.sum()), bad.numel()) == (int(count), int(of))
 
 
@@ -443,7 +450,8 @@ def all_own(seen: Seen, network: str) -> bool:
 
 def axis_of(seen: Seen, label: str, name: str) -> int:
     last = seen.pair(label)[0].dim() - 1
-    return {"picture": 0, "channel": 1, "colour": 1, "row": last - 1, "column": last}[name]
+    first = {"picture": 0, "frame": 0, "prompt": 0, "channel": 1, "colour": 1}
+    return (first | {"row": last - 1, "column": last})[name]
 
 
 def plus_number(seen: Seen, label: str, name: str | None, said: str) -> bool:

@@ -15,12 +15,14 @@ import torch
 from distillery.course.case import Case
 from distillery.course.observe import Observation
 from tests.distillery.course.probe_judges import (
+    ASKED,
     NUMBER,
     WITHIN,
     Seen,
     added,
     affine,
     all_but,
+    all_but_numbers,
     all_own,
     alone,
     asked_at,
@@ -135,13 +137,13 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
             s.came.value.squeeze(), s.wanted.value.select(int(axis), int(i)).squeeze()
         ),
     ),
-    (r"(c0|c1|sigma|c. and \w+|The value|The gradient) (?:is|are) right\.", right_parts),
+    (r"(c0|c1|sigma|c. and \w+|The value|The gradient|The loss) (?:is|are) right\.", right_parts),
     (
         rf"{L} is ({NUMBER}) everywhere\.",
         lambda s, la, n: bool(((s.pair(la)[1] - float(n)).abs() <= WITHIN * abs(float(n))).all()),
     ),
     (
-        rf"{L} has (picture|channel|row|column) (\d+) of what is wanted for every \w+\.",
+        rf"{L} has (picture|frame|channel|row|column) (\d+) of what is wanted for every \w+\.",
         lambda s, la, a, n: near(
             s.pair(la)[1],
             s.pair(la)[0].narrow(axis_of(s, la, a), int(n) - 1, 1).expand_as(s.pair(la)[0]),
@@ -198,6 +200,7 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
     ),
     (rf"{L} is (right only|wrong only|right) for (\w+?)s? ([\d, and]+) of (\d+)\.", only_right),
     (rf"{L} is right in all but (\d+) of (\d+) pixels\.", all_but),
+    (rf"{L} is right in all but (\d+) of (\d+) numbers\.", all_but_numbers),
     (
         rf"{L} should have the (sum|length) ({NUMBER}) over the (\w+)s at every place; it has (.+)"
         r"\.",
@@ -218,11 +221,11 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
     ),
     (
         r"The xt that the (prior|lora) sees is not x0 noised by eps to t\.",
-        lambda s, n: not near(s.came.asked[f"{n}/xt"][: len(s.noised())], s.noised()),
+        lambda s, n: not near(s.came.asked[f"{n}/xt"][: len(s.noised())], s.noised(), ASKED),
     ),
     (
         r"The (prior|lora) is asked about latents that are not x0 noised by eps to t\.",
-        lambda s, n: not near(s.came.asked[f"{n}/xt"][: len(s.noised())], s.noised()),
+        lambda s, n: not near(s.came.asked[f"{n}/xt"][: len(s.noised())], s.noised(), ASKED),
     ),
     (r"The (prior|lora) is asked at t = (.+); the pictures are at (.+)\.", asked_at),
     (r"The (prior|lora) is asked about (x0|x0_src) under (\w+)\.", asked_under),

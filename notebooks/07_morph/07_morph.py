@@ -327,9 +327,9 @@ for scale in SCALES:
 strips(at_scale)
 
 # %% [markdown]
-# **What you should see.** From above to below: the picture as it was, darker outlines, pieces of a
-# white border, a border nearly all around. The car keeps it longest off. Beyond the scale of the
-# training, 1, the style is stronger, and the picture is less clean.
+# **What you should see.** From above to below: the picture as it was, hints of a pale rim, pieces
+# of a white border, a border all around. Beyond the scale of the training, 1, the style is
+# stronger, and the picture less clean: look for the windows of the house.
 #
 # ## 3 · Which part of a model knows what
 #

@@ -1,4 +1,4 @@
-// Opens a picture file of the reader's, and saves the picture that was drawn.
+// Opens a picture file of the reader's, and saves what was drawn.
 
 const LARGEST_FILE = 2 ** 23; // bytes; the server cuts the connection at a message of 10 MB
 
@@ -28,7 +28,7 @@ function render({ model, el }) {
 
   function save(message, buffers) {
     if (message.kind !== "file") return;
-    const address = URL.createObjectURL(new Blob([bytesOf(buffers[0])], { type: "image/png" }));
+    const address = URL.createObjectURL(new Blob([bytesOf(buffers[0])], { type: message.type }));
     const link = element(el, "a", { href: address, download: message.name, hidden: "" });
     link.click();
     link.remove();

@@ -1,4 +1,4 @@
-"""Files of the reader's browser: a picture to open, and one to save."""
+"""Files of the reader's browser: a picture to open, and files to save."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PageFile:
     """A button that opens a picture; the front end's half is page.js.
 
     Args:
-        text: on the button; without it there is none, and pictures can only be saved.
+        text: on the button; without it there is none, and files can only be saved.
         take: is given each picture that is opened, in RGB, and its file's name.
 
     Raises:
@@ -38,7 +38,11 @@ class PageFile:
 
     def save(self, name: str, picture: Image.Image) -> None:
         """Let the browser save a picture as a PNG file of this name."""
-        self.box.send({"kind": "file", "name": name}, buffers=[to_png_bytes(picture)])
+        self.save_bytes(name, to_png_bytes(picture), "image/png")
+
+    def save_bytes(self, name: str, data: bytes, media_type: str) -> None:
+        """Let the browser save a file of this name and kind, such as "image/gif"."""
+        self.box.send({"kind": "file", "name": name, "type": media_type}, buffers=[data])
 
     def _heard(self, box: Any, message: dict[str, Any], buffers: Sequence[Any]) -> None:
         """A file was chosen in the browser."""

@@ -1,0 +1,67 @@
+"""Files of a finished animation, beside those of `python main.py morph`, and never over any."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from distillery.core.files import atomic_write, shown
+from distillery.core.images import to_png_bytes
+from distillery.morph.files import SPRITES, animation_of, files_of, segments_of
+from distillery.morph.run import film_positions
+from distillery.notebook.morph.drawing import Result
+from distillery.pixelart.animation_files import sprite_sheet
+from distillery.pixelart.gif_file import gif_bytes
+from distillery.runs.place import Place
+from distillery.runs.run import PICTURE
+
+
+def gif(result: Result) -> bytes:
+    """The animation as a GIF."""
+    return gif_bytes(animation_of(result.sequence, result.settings))
+
+
+def sprites(result: Result) -> tuple[bytes, str]:
+    """All its frames as one PNG, and the JSON that says where each is."""
+    settings = result.settings
+    segments = segments_of(film_positions(settings), settings)
+    animation = animation_of(result.sequence, settings)
+    return sprite_sheet(animation, name=SPRITES, segments=segments)
+
+
+def files(result: Result) -> dict[str, bytes]:
+    """Name -> content of all that shows the animation in pixels, as the command writes it."""
+    settings = result.settings
+    animation = animation_of(result.sequence, settings)
+    return files_of(animation, segments_of(film_positions(settings), settings))
+
+
+def save(result: Result, out: Path) -> Path:
+    """Write them below the folder `out`, with the frames before, and the settings.
+
+    The folder is named as the command names it. If it is there, a number is added, so that nothing
+    is written over.
+
+    Returns:
+        The folder, as short as it can be typed.
+
+    Raises:
+        CourseError: the disk refuses.
+    """
+    title = result.settings.title
+    names = itertools.chain([title], (f"{title} {number}" for number in itertools.count(2)))
+    places = (Place(out, name) for name in names)
+    place = next(place for place in places if not _is_taken(place))
+    made = files(result)
+    picture = made.pop(PICTURE)
+    for number, image in enumerate(result.images, 1):
+        made[f"pictures/{number:03d}.png"] = to_png_bytes(image, title)
+    for name, content in made.items():
+        atomic_write(place.folder / name, content)
+    result.settings.save(place.folder / "run.yaml")
+    atomic_write(place.picture, picture)
+    return shown(place.folder.resolve())
+
+
+def _is_taken(place: Place) -> bool:
+    return any(path.exists() for path in (place.picture, place.folder, place.unfinished))

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import enlarged, grid, to_pil, to_png_bytes
+from distillery.core.images import enlarged, grid, to_png_bytes
 from distillery.methods.morph import LATE, MIXED, MorphFunctions, path_of, picked
 from distillery.methods.morph_drawing import Drawing, decoded
 from distillery.methods.morph_frames import frame_positions
@@ -113,7 +113,7 @@ class MorphRun(Run):
                 else:
                     self._under_way = positions, step.x0
                 state: dict[str, Any] = {"rounds": list(self._rounds.done), "xt": step.xt}
-                yield Step(index, self.total, self.preview, state=partial(dict, state))
+                yield Step(index, self.total, self.sheet, state=partial(dict, state))
             begun, latents = 0, None
 
     def foreword(self) -> str:
@@ -142,16 +142,19 @@ class MorphRun(Run):
         others = self._settings.strength * self._rounds.samples * (2 * len(timesteps) + mixed)
         return 2 * keys * len(timesteps) + round(others)
 
-    def preview(self) -> Image.Image:
-        """The path as it is now: of a few places, evenly spaced, the nearest that is known."""
+    def sheet(self) -> Image.Image:
+        """What `preview` gives, side by side."""
+        return grid(self.preview(), columns=PREVIEWED)
+
+    def preview(self) -> Tensor:
+        """The path as it is now, (N, 3, H, W): at even places, the nearest picture that is known."""
         positions, latents = self._under_way
         positions = torch.cat([*self._rounds.drawn, positions])
         latents = torch.cat([*self._rounds.done, latents])
         wanted = torch.linspace(0, float(self._places[-1]), PREVIEWED)
         nearest = (positions - wanted[:, None]).abs().argmin(dim=1)
         shown, tiles = nearest.unique(return_inverse=True)
-        pictures = to_pil(self._prior.decode(latents[shown.to(latents.device)]))
-        return grid([pictures[tile] for tile in tiles], columns=PREVIEWED)
+        return self._prior.decode(latents[shown.to(latents.device)])[tiles.to(latents.device)]
 
     def enlarged(self, frame: Image.Image) -> Image.Image:
         return enlarged(frame)

@@ -147,7 +147,7 @@ class MorphRun(Run):
         return grid(self.preview(), columns=PREVIEWED)
 
     def preview(self) -> Tensor:
-        """The path as it is now, (N, 3, H, W): at even places, the nearest picture that is known."""
+        """The path as it is now, (N, 3, H, W): at even places the nearest picture known."""
         positions, latents = self._under_way
         positions = torch.cat([*self._rounds.drawn, positions])
         latents = torch.cat([*self._rounds.done, latents])

@@ -19,9 +19,10 @@ from distillery.models.presets import trained_side
 from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.models.style import load_style
-from distillery.morph.files import check_files
+from distillery.morph.files import animation_of, check_files
 from distillery.morph.run import MorphRun, film_positions
 from distillery.morph.settings import MorphSettings
+from distillery.pixelart.gif_file import gif_bytes
 from distillery.pixelart.settings import canvas_for
 from distillery.runs.strokes import say_replaced_scheduler
 
@@ -101,3 +102,8 @@ def begin(
     if isinstance(prior, StableDiffusionPrior):
         prior.rest_text_encoders()
     return run
+
+
+def film(run: MorphRun, settings: MorphSettings) -> bytes:
+    """The content of `FILM`, once the run is done; no other file is made for it."""
+    return gif_bytes(animation_of(run.pixels(run.images()), settings))

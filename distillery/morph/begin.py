@@ -3,7 +3,7 @@
 The picture is a sheet of all frames. Its folder has the animation as morph.gif, morph.png (APNG)
 and morph.mp4, the same as sprites.png with sprites.json, palette.hex, and pictures/, the frames
 before they were brought into pixels. As of every run, making.gif and frames/ show how they came
-about, on a few of the frames.
+about, at a few places of the path.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ from distillery.methods.guided_ddim import steered
 from distillery.methods.morph import all_prompts, path_of
 from distillery.methods.morph_drawing import Drawing, decoded, keyframes_drawn, steps_between
 from distillery.methods.morph_spacing import EvenFilm
+from distillery.metrics.style_judge import KINDS, StyleJudge
 from distillery.models.load import load_lora
 from distillery.models.lora import ALL_LAYERS, LoraDenoiser
 from distillery.models.style import load_style
@@ -57,6 +58,7 @@ from distillery.notebook.morph_figures import (
     chroma,
     errors_passed_on,
     evenness,
+    measured_table,
     pixel_steps,
     played,
     playing,
@@ -318,18 +320,22 @@ strips(
 
 # %%
 SCALES = (0.0, 0.4, 0.8, 1.2) if EFFORT == 1 else (0.0, 0.8)
-at_scale = {}
+style_judge = StyleJudge.load()
+at_scale, sure = {}, {}
 for scale in SCALES:
     model = load_prior(MODEL)
     load_style(model, STICKER, scale=scale)
     images = sampled(model, NEW, decoder=model)
     at_scale[f"scale {scale}"] = images
-strips(at_scale)
+    shares = style_judge.shares(images)[:, KINDS.index("sticker")]
+    sure[f"scale {scale}"] = [f"sticker: {float(one):.0%}" for one in shares]
+strips(at_scale, sure)
 
 # %% [markdown]
 # **What you should see.** From above to below: the picture as it was, hints of a pale rim, pieces
 # of a white border, a border all around. Beyond the scale of the training, 1, the style is
-# stronger, and the picture less clean: look for the windows of the house.
+# stronger, and the picture less clean: look for the windows of the house. Above each picture stands how
+# sure the **style judge** is, a small classifier of the three kinds of pictures.
 #
 # ## 3 · Which part of a model knows what
 #
@@ -666,6 +672,18 @@ strips(
 # %% [markdown]
 # **What you should see.** The same film, but frames are crowded where it gets dark and where the
 # boat becomes a castle. (Above them are their positions.) Where little happens, there are few.
+#
+# One film decides nothing. Here are eight pairs of prompts, measured by `python -m
+# benchmarks.morph`. "One thing" is the share of frames in the middle third that show one thing that
+# the judge recognises.
+
+# %%
+print(measured_table(REPOSITORY / "data/morph/benchmark.json"))
+
+# %% [markdown]
+# **What it says.** Mixed scores jump less than the published way, and show one thing less often:
+# hybrids. Stepping stones with even steps jump least of all, and show one thing as often as the
+# best of the others. They cost twice the frames.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.
@@ -1028,7 +1046,7 @@ strips(by_seed)
 #
 # > **a minute or two of waiting · {points of pictures} · CPU**
 #
-# Together with this notebook you hand in a GIF of three keyframes that loops, drawn by your own
+# Together with this notebook you hand in two films as GIFs, one that loops, drawn by your own
 # functions. Prompts, seeds and settings are the same for everybody; they are in
 # `data/hand_in.yaml`. In a terminal, in the course folder:
 #
@@ -1036,10 +1054,9 @@ strips(by_seed)
 # python main.py hand_in 07_morph
 # ```
 #
-# Then the GIF and `eval.json` are in `outputs/07_morph/`. The grader reads the file itself: number
-# of frames, one palette, how long each is shown, whether it jumps at a keyframe, where it closes,
-# and whether it is more than a cross-fade. CLIP scores its keyframes. (It is the same for
-# everybody, so the plain model draws it, without a style.)
+# Then the GIFs and `eval.json` are in `outputs/07_morph/`. The grader reads the files themselves:
+# number of frames, one palette, how long each frame is shown, whether a film jumps at a keyframe or
+# where it closes, and whether it is more than a cross-fade. CLIP scores the keyframes.
 
 # %%
 hand_in("07_morph")

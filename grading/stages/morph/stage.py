@@ -18,7 +18,7 @@ STAGE = Stage(
     "stay",
     minutes=150,
     pictures=4,
-    models=("tiny-sd", "tiny-sd-pixel", "tiny-sd-sticker"),
+    models=("tiny-sd", "tiny-sd-pixel", "tiny-sd-sticker", "style-judge"),
     data=("morph",),
     tried=(
         "noise_of_every_frame",

@@ -334,8 +334,8 @@ strips(at_scale, sure)
 # %% [markdown]
 # **What you should see.** From above to below: the picture as it was, hints of a pale rim, pieces
 # of a white border, a border all around. Beyond the scale of the training, 1, the style is
-# stronger, and the picture less clean: look for the windows of the house. Above each picture stands how
-# sure the **style judge** is, a small classifier of the three kinds of pictures.
+# stronger, and the picture less clean: look for the windows of the house. Above each picture stands
+# how sure the **style judge** is, a small classifier of the three kinds of pictures.
 #
 # ## 3 · Which part of a model knows what
 #

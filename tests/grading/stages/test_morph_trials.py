@@ -19,8 +19,10 @@ from reference import morph
 
 SEEDS = range(31, 35)
 EVERY = pytest.mark.parametrize("seed", [0, *SEEDS])
+SLERP, PATH, NOISE = "morph.slerp", "morph.prompt_path", "morph.noise_path"
+LAYER, LOSS = "morph.lora_forward", "morph.finetune_loss"
+PALETTE, HOLD = "morph.shared_palette", "morph.hold_colours"
 ALL = tuple(f"morph.{its}" for its in STAGE.points)
-SLERP, PATH, NOISE, LAYER, LOSS, PALETTE, HOLD = ALL
 KNOWN = {answer.name: answer.function for answer in MISCONCEPTIONS}
 
 

@@ -23,12 +23,16 @@ import numpy as np
 from PIL import Image
 
 from distillery.core.images import enlarged, save_png, to_pil
+from distillery.course.films import film_kind
 from distillery.course.submission_pictures import (
     HandIn,
+    PictureSettings,
     drawn,
+    flaws,
     load_hand_in,
     load_model,
     picture_name,
+    scored_parts,
     title_of,
 )
 from distillery.metrics.clip_score import ClipScorer
@@ -61,10 +65,12 @@ def with_mistake(module: str, name: str) -> ModuleType:
 
 
 def scores(hand_in: HandIn, made: Sequence[Image.Image], scorer: ClipScorer) -> list[float]:
-    """Scores of the pictures, pixel art as it is shown."""
-    pixelart = isinstance(hand_in.pictures[0], PixelSettings)
-    shown = [enlarged(picture) if pixelart else picture for picture in made]
-    return scorer.score(shown, [title_of(settings) for settings in hand_in.pictures])
+    """Scores of the pictures, pixel art as it is shown; of animations those of the keyframes."""
+    parts = []
+    for picture, settings in zip(made, hand_in.pictures, strict=True):
+        large = enlarged(picture) if isinstance(settings, PixelSettings) else picture
+        parts += scored_parts(large, settings)
+    return scorer.score([shown for shown, _ in parts], [prompt for _, prompt in parts])
 
 
 def distance(one: Image.Image, other: Image.Image) -> float:
@@ -75,8 +81,13 @@ def distance(one: Image.Image, other: Image.Image) -> float:
 
 def reseeded(hand_in: HandIn, by: int) -> HandIn:
     """The same submission with other seeds."""
-    other = (replace(settings, seed=settings.seed + by) for settings in hand_in.pictures)
-    return replace(hand_in, pictures=tuple(other))
+    return replace(hand_in, pictures=tuple(_reseeded(each, by) for each in hand_in.pictures))
+
+
+def _reseeded(settings: PictureSettings, by: int) -> PictureSettings:
+    if film_kind(settings):
+        return replace(settings, seeds=tuple(seed + by for seed in settings.seeds))
+    return replace(settings, seed=settings.seed + by)
 
 
 def table(stage: str, seeds: int) -> list[Image.Image]:
@@ -95,6 +106,8 @@ def table(stage: str, seeds: int) -> list[Image.Image]:
         wrong = pictures(hand_in, prior, with_mistake(hand_in.module, name))
         far = [distance(one, two) for one, two in zip(made, wrong, strict=True)]
         row(stage, name, scores(hand_in, wrong, scorer), far)
+        named = {picture_name(its): one for its, one in zip(hand_in.pictures, wrong, strict=True)}
+        print(*(f"{'':<12}{flaw}" for flaw in flaws(hand_in, named)), sep="\n")
     return made
 
 

@@ -1,6 +1,6 @@
 """Frames that are equally far apart in what is seen: the arc length of a path, by drawing it.
 
-Even positions do not give even steps. Here a coarse path is drawn first; the middles of its widest
+Even positions do not give even steps. Here a coarse path is drawn first; frames inside its widest
 gaps are drawn next, until the path is known well enough; and of all frames known by then those are
 picked whose steps are the most even. Nothing is drawn twice.
 
@@ -18,8 +18,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-SMALL = 0.6  # of the mean step: a gap that need not be halved
-AT_ONCE = 8  # gaps that are halved before looking again
+SMALL = 0.6  # of the mean step: a gap that need not be cut
+AT_ONCE = 8  # frames that are drawn before looking again
+CHOICES = 8  # of the frames to show, with other weights of the kinds
 
 Look = Callable[
     [Tensor], Sequence[Tensor]
@@ -55,7 +56,7 @@ class EvenFilm:
         """What to draw now, float32 (N,), rising; none at the end."""
         if self._scales is None:
             return self._first
-        return gaps_to_halve(
+        return positions_in_gaps(
             self.positions,
             self._kinds(),
             frames=len(self.wanted),
@@ -73,10 +74,21 @@ class EvenFilm:
             self._scales = [mean_step(part) for part in self._seen]
 
     def film(self) -> tuple[Tensor, Tensor]:
-        """The F positions and latents (F, C, h, w) to show."""
-        end = self.positions[-1:]
-        chosen = picked_evenly(self.positions, self._kinds(), torch.cat([self.wanted, end]))
-        return self.positions[chosen[:-1]], self.latents[chosen[:-1]]
+        """The F positions and latents (F, C, h, w) to show.
+
+        The choice is made a few times, each time with more weight on the kind whose steps were the
+        least even, and the one counts whose worst kind is the best.
+        """
+        places = torch.cat([self.wanted, self.positions[-1:]])
+        kinds, best, least = self._kinds(), torch.tensor([]), float("inf")
+        for _ in range(CHOICES):
+            chosen = picked_evenly(self.positions, kinds, places)
+            worst = [unevenness(seen[chosen], places) for seen in kinds]
+            if max(worst) < least:
+                best, least = chosen, max(worst)
+            mean = sum(worst) / len(worst)
+            kinds = [seen * (its / mean) ** 0.5 for seen, its in zip(kinds, worst, strict=True)]
+        return self.positions[best[:-1]], self.latents[best[:-1]]
 
     def _kinds(self) -> list[Tensor]:
         scales = self._scales or [1.0] * len(self._seen)
@@ -93,8 +105,22 @@ def mean_step(seen: Tensor) -> float:
     return float(steps_of(seen).mean()) or 1.0
 
 
-def gaps_to_halve(positions: Tensor, kinds: Sequence[Tensor], *, frames: int, most: int) -> Tensor:
-    """Positions to draw next: the middles of the widest gaps.
+def unevenness(seen: Tensor, wanted: Tensor) -> float:
+    """The largest step of (F, D) over what it should be by the positions (F,); 1 is even.
+
+    Frames that stand still do not count. It is 1 too where nothing moves at all.
+    """
+    shares = wanted.diff()
+    moving = shares > 0
+    steps = steps_of(seen)[moving]
+    paces = steps / shares[moving]
+    return float(paces.max() / (steps.sum() / shares.sum())) if steps.any() else 1.0
+
+
+def positions_in_gaps(
+    positions: Tensor, kinds: Sequence[Tensor], *, frames: int, most: int
+) -> Tensor:
+    """Positions to draw next: they cut the widest gaps into even parts, as many as these are wide.
 
     Args:
         positions: float32 (M,) of the frames known, rising.
@@ -106,10 +132,21 @@ def gaps_to_halve(positions: Tensor, kinds: Sequence[Tensor], *, frames: int, mo
         float32 (N,), rising; none if the path is known well enough, or finer than numbers are.
     """
     gaps = sum((steps_of(seen) ** 4 for seen in kinds), torch.zeros(len(positions) - 1)) ** 0.25
-    middles = (positions[:-1] + positions[1:]) / 2
-    wide = (gaps > SMALL * gaps.sum() / max(1, frames - 1)) & (middles > positions[:-1])
-    widest = (gaps * wide).topk(min(most, int(wide.sum()))).indices
-    return middles[widest].sort().values
+    finer = (positions[:-1] + positions[1:]) / 2 > positions[:-1]
+    gaps = gaps * finer
+    small = SMALL * float(gaps.sum()) / max(1, frames - 1)
+    parts = torch.ones(len(gaps))
+    for _ in range(most):
+        widest = int((gaps / parts).argmax())
+        if gaps[widest] / parts[widest] <= small:
+            break
+        parts[widest] += 1
+    cuts = [
+        positions[k] + (positions[k + 1] - positions[k]) * torch.arange(1, count) / count
+        for k, count in enumerate(parts.int().tolist())
+    ]
+    new = torch.cat(cuts).unique()
+    return new[~torch.isin(new, positions)]
 
 
 def picked_evenly(positions: Tensor, kinds: Sequence[Tensor], wanted: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -248,28 +249,30 @@ def errors_passed_on(frames: Tensor, palette: Tensor) -> Tensor:
     return torch.stack([torch.from_numpy(np.array(one)).long() for one in indices])
 
 
-def measured_table(path: Path, columns: Mapping[str, str]) -> str:
-    """What the benchmark of stage 7 has measured, a line for each way.
-
-    Args:
-        columns: key in the file -> head of its column.
+def measured_table(path: Path) -> str:
+    """What `python -m benchmarks.morph --json PATH` has measured: means over films, a line a way.
 
     Raises:
         CourseError: the file is missing or damaged.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        names = [str(row["name"]) for row in rows]
-        cells = [[f"{row[key]:.3g}" for key in columns] for row in rows]
+        films = json.loads(path.read_text(encoding="utf-8"))["films"]
+        ways = {film["way"]: [one for one in films if one["way"] == film["way"]] for film in films}
+        lines = [_measured(way, its) for way, its in ways.items()]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise CourseError(f"{path} is missing or damaged; fetch it again.") from error
-    left = max(map(len, names)) + 2
-    widths = [max(len(head), 7) + 2 for head in columns.values()]
-    lines = [
-        " " * left + "".join(f"{h:>{w}}" for h, w in zip(columns.values(), widths, strict=True))
-    ]
-    for name, row in zip(names, cells, strict=True):
-        lines.append(
-            f"{name:{left}}" + "".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True))
-        )
-    return "\n".join(lines)
+    head = "                                  largest step over the mean      middle third"
+    parts = (
+        "way                        films    features   pixels    one thing    sharpness   drawn"
+    )
+    return "\n".join([head, parts, *lines])
+
+
+def _measured(way: str, films: Sequence[Mapping[str, float]]) -> str:
+    features, pixels, thing, sharp, drawn = (
+        fmean(film[key] for film in films)
+        for key in ("features", "pixels", "thing", "sharp", "drawn")
+    )
+    return (
+        f"{way:26}{len(films):6}{features:12.1f}{pixels:9.1f}{thing:13.0%}{sharp:13.2f}{drawn:7.0f}"
+    )

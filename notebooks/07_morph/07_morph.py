@@ -27,6 +27,7 @@
 
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
+STICKER, PIXEL = "data/models/tiny-sd-sticker", "data/models/tiny-sd-pixel"  # LoRAs of this model
 
 # %%
 # %load_ext distillery.todo
@@ -39,25 +40,32 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from PIL import Image
 
-from distillery import LineUp, check, compare_picture, curves, from_pil, load_prior
+from distillery import LineUp, check, compare_picture, curves, from_pil, hand_in, load_prior
+from distillery.core.files import REPOSITORY
 from distillery.methods.guided_ddim import steered
-from distillery.methods.morph import path_of
+from distillery.methods.morph import all_prompts, path_of
 from distillery.methods.morph_drawing import Drawing, decoded, keyframes_drawn, steps_between
 from distillery.methods.morph_spacing import EvenFilm
+from distillery.models.load import load_lora
 from distillery.models.lora import ALL_LAYERS, LoraDenoiser
+from distillery.models.style import load_style
 from distillery.notebook.effort import effort
 from distillery.notebook.elastic_figures import maps
 from distillery.notebook.figures import overlaid
+from distillery.notebook.morph.page import morph_studio
 from distillery.notebook.morph_figures import (
     chroma,
     errors_passed_on,
     evenness,
     pixel_steps,
+    played,
     playing,
+    psnr,
     restless,
     sharpness,
     steps_drawn,
     strips,
+    within_cells,
 )
 from distillery.palettes.colours import srgb_to_oklab
 from distillery.pixelart.animation import Animation
@@ -73,6 +81,15 @@ prior = load_prior(MODEL)
 EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
 STEPS = max(4, round(15 * EFFORT))
 SCALE = 5.0  # of guidance; for "sd15": 7.5
+
+# %% [markdown]
+# ## 1 · What it will be
+#
+# Four prompts, and back to the first. This film was made by `python main.py morph` with the style
+# that section 3 is about, and with answers to the exercises of this notebook.
+
+# %%
+played(REPOSITORY / "data/morph/film.gif")
 
 # %% [markdown]
 # ## 2 · A style
@@ -291,9 +308,88 @@ strips(
 # %% [markdown]
 # **What you should see.** A loss that jumps. Each step draws its own timesteps, and a picture with
 # little noise in it is harder to denoise than one with much; so do not judge a training by ten
-# steps of its loss. In the pictures there is little to see after so few steps: with the word, a
-# pale rim begins to grow around boat and car. Without it, the last row but one, things have changed
-# less.
+# steps of its loss. In the pictures there is little to see after so few steps. With the word, a
+# pale rim begins to grow around boat, mushroom and car, and the mushroom turns blue. Without the
+# word things have changed less.
+#
+# The whole training is the same with more of everything: `python main.py finetune` on some hundred
+# pictures. Its result lies in `data/models/tiny-sd-sticker`, and `load_style` puts it into a model.
+# What the adapters add can be multiplied by a *scale*, 0 for nothing:
+
+# %%
+SCALES = (0.0, 0.4, 0.8, 1.2) if EFFORT == 1 else (0.0, 0.8)
+at_scale = {}
+for scale in SCALES:
+    model = load_prior(MODEL)
+    load_style(model, STICKER, scale=scale)
+    images = sampled(model, NEW, decoder=model)
+    at_scale[f"scale {scale}"] = images
+strips(at_scale)
+
+# %% [markdown]
+# **What you should see.** From above to below: the picture as it was, hints of a pale rim, pieces
+# of a white border, a border all around. Beyond the scale of the training, 1, the style is
+# stronger, and the picture less clean: look for the windows of the house.
+#
+# ## 3 · Which part of a model knows what
+#
+# A latent diffusion model has two parts that draw. The UNet makes latents; the **decoder** makes
+# pixels of them. Your LoRA is in the UNet. Let us see what the decoder does to a picture that
+# nobody generated: encode and decode.
+
+# %%
+pixel_model = load_prior(MODEL)
+load_style(pixel_model, PIXEL)
+through = {}
+print("                                        PSNR   within cells")
+for name in ("drawing", "sticker", "pixel"):
+    originals = drawings(name, list(range(6)))
+    with torch.no_grad():
+        latents = prior.encode(originals.to(prior.device))
+        again = {
+            "its own decoder": prior.decode(latents).clamp(-1, 1).cpu(),
+            "the style's decoder": pixel_model.decode(latents).clamp(-1, 1).cpu(),
+        }
+    through[name] = originals
+    for decoder, images in again.items():
+        through[f"{name}, {decoder}"] = images
+        print(
+            f"{name:8} through {decoder:20}{psnr(images, originals):5.1f} dB"
+            f"{within_cells(images, 2):15.3f}"
+        )
+shown = ("sticker", "sticker, its own decoder", "pixel", "pixel, its own decoder")
+strips({name: through[name] for name in (*shown, "pixel, the style's decoder")})
+
+# %% [markdown]
+# **What you should see.** Stickers come back softer, but with border and outline: the decoder that
+# never saw one can draw it. Pixel art comes back **without its cells**, with the smooth outlines
+# and the shading of a drawing. That is what this decoder has learned to draw, and so it draws it
+# from whatever it gets. Pixels that differ within a cell give it away. The last row is a decoder
+# that saw pixel art too. Cells are back; the chequerboards are not, because the *encoder* has not
+# put them into the latents.
+#
+# So where must the pixel style be learned? Try it: the LoRA that was trained on pixel art, in the
+# UNet alone, and with the decoder that belongs to it.
+
+# %%
+unet_alone = load_prior(MODEL)
+load_lora(unet_alone, PIXEL)
+by_part = {
+    "the model": sampled(prior, NEW),
+    "its UNet with the LoRA": sampled(unet_alone, NEW, decoder=unet_alone),
+    "and the style's decoder": sampled(pixel_model, NEW, decoder=pixel_model),
+}
+for name, images in by_part.items():
+    print(f"{name:25} within cells {within_cells(images, 2):.3f}")
+strips(by_part)
+
+# %% [markdown]
+# **What you should see.** With the LoRA alone things change: darker outlines, other details. There
+# is no grid, and there cannot be one, whatever the UNet learns: it writes latents, not pixels. With
+# the decoder there is, on boat, house and mushroom. The car is still smooth. This decoder can draw
+# both, and takes from the latents what it is to be; here they do not say it clearly.
+#
+# So *what is drawn* is in the UNet, and *what a line looks like from near* is in the decoder.
 #
 # ## 4 · A path
 #
@@ -521,14 +617,35 @@ steps_drawn(
 playing({"text by slerp": by_text[MANY], "mixed scores": by_score[MANY]}, fps=12)
 
 # %% [markdown]
+# ### Stepping stones
+#
+# Now help the model. Between the two prompts there *are* pictures that it can draw: change one
+# thing at a time. Each of these prompts is a **stepping stone**, and the film goes from one to the
+# next. And a cross of two things is pale because two opinions are mixed to the last step. What is
+# where is settled while there is much noise. So scores are mixed only there; in the second half of
+# the steps the text goes by your `prompt_path`, and the network decides, for one thing, clearly.
+# (It changes its mind there too, but the picture has its composition by then.)
+
+# %%
+said, stands = all_prompts(KEYFRAMES)
+for prompt, stand in zip(said, stands, strict=True):
+    print(f"{stand:.2f}  {prompt}")
+by_stones = film(FEW, text="stones")
+strips({"mixed scores": by_score[FEW], "with stepping stones": by_stones})
+
+# %% [markdown]
+# **What you should see.** It grows dark around the boat, the boat turns yellow, and then it becomes
+# a castle. One thing is on its way at a time, and nearly every frame shows something that has a
+# name. The steps are less even now: it gets dark fast.
+#
 # ### Even steps
 #
-# Now that there are pictures between the two, spacing helps. Where a film moves fast it needs more
+# Now that there are pictures on the way, spacing helps. Where a film moves fast it needs more
 # frames. So draw some, halve the widest gaps, and of all that was drawn pick as many as you want,
 # so that their steps are alike.
 
 # %%
-path = path_of(prior, KEYFRAMES, SEEDS, guidance_scale=SCALE)
+path = path_of(prior, KEYFRAMES, SEEDS, text="stones", guidance_scale=SCALE)
 drawing = Drawing(prior, morph, path, prior.timesteps(STEPS), prior.latent_size)
 spacing = EvenFilm(
     torch.linspace(0, 1, FEW), keyframes_drawn(drawing), lambda latents: [decoded(prior, latents)]
@@ -536,17 +653,19 @@ spacing = EvenFilm(
 while len(positions := spacing.next_positions()):
     *_, last = steps_between(drawing, positions)
     spacing.add(positions, last.xt)
-chosen, latents = spacing.film()
+positions, latents = spacing.film()
 by_sight = decoded(prior, latents).clamp(-1, 1).cpu()
 print(f"drawn: {len(spacing.positions)}, shown: {len(by_sight)}")
-for name, images in (("evenly in positions", by_score[FEW]), ("evenly in what is seen", by_sight)):
+for name, images in (("evenly in positions", by_stones), ("evenly in what is seen", by_sight)):
     print(f"{name:23} the largest step is {evenness(pixel_steps(images)):.1f} times the mean")
 strips(
-    {"evenly in positions": by_score[FEW], "evenly in what is seen": by_sight},
-    {"evenly in what is seen": [f"{float(one):.2f}" for one in chosen]},
+    {"evenly in positions": by_stones, "evenly in what is seen": by_sight},
+    {"evenly in what is seen": [f"{float(one):.2f}" for one in positions]},
 )
 
 # %% [markdown]
+# **What you should see.** The same film, but frames are crowded where it gets dark and where the
+# boat becomes a castle. (Above them are their positions.) Where little happens, there are few.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.
@@ -580,7 +699,9 @@ strips(own_middle)
 
 # %%
 TRIP = ["a red boat on a frozen river", "a purple castle in the snow"]
-frames = film(24 if EFFORT == 1 else 4, text="mix", prompts=TRIP, seeds=[3, 4], model=prior)
+frames = film(
+    24 if EFFORT == 1 else 4, text="stones", prompts=TRIP, seeds=[3, 4], model=pixel_model
+)
 cells = on_grid(frames, (frames.shape[2] // 2, frames.shape[3] // 2), reduction="mean")
 strips({"frames": cells[:: max(1, len(cells) // 8)][:8]})
 
@@ -662,7 +783,8 @@ playing({"a palette for each frame": own_palettes, "one palette": one_palette}, 
 # %% [markdown]
 # **What you should see.** Left every frame is right for itself, and the film flickers: what stands
 # still changes its shade with each frame. Right it does not, and there are as many colours in the
-# whole film as were asked for. What one palette costs: each frame has fewer colours that suit it.
+# whole film as were asked for. What one palette costs: each frame has fewer colours that suit it,
+# and the blue of the river is grey.
 #
 # ### Exercise 7 · `morph.hold_colours`
 #
@@ -702,7 +824,7 @@ compare_picture("morph.hold_colours")
 # </details>
 
 # %%
-MARGIN = 0.03  # in OKLab; 0.02 is about what the eye can tell apart
+MARGIN = 0.04  # in OKLab; half of it is about what the eye can tell apart
 held = morph.hold_colours(lab(cells), srgb_to_oklab(palette), MARGIN)
 ways = {"nearest colour": nearest(cells, palette), "held": held}
 for name, indices in ways.items():
@@ -710,9 +832,10 @@ for name, indices in ways.items():
 maps({name: restless(cells, indices) for name, indices in ways.items()}, label="share of steps")
 
 # %% [markdown]
-# **What you should see.** The brighter a pixel, the more often it changed without a reason. Most of
-# it lies along the border between two shades of the sky. Held, less is left: a sky that changes
-# slowly has to change its colour at some time, once.
+# **What you should see.** The brighter a pixel, the more often it changed though it stood still.
+# Most of it lies along the borders between two shades of sky and snow. Held, hardly any pixel does
+# so twice. Once may be right: a sky that gets darker slowly, less in each step than "stands still"
+# allows, must change its colour at some time.
 
 # %%
 playing({name: coloured(indices, palette) for name, indices in ways.items()}, fps=FPS)
@@ -767,6 +890,19 @@ print(
 )
 
 # %% [markdown]
+# ## 6 · Yours
+#
+# Put keyframes in order, say how long each is held, and draw. Below the picture you can go from
+# frame to frame, and lay its neighbours over it.
+
+# %%
+morph_studio(morph)
+
+# %% [markdown]
+# In a terminal, `python main.py morph "a red boat on the beach" "a red cat on the beach" --loop`
+# does all of it with your functions, and writes GIF, MP4, APNG and a sprite sheet. `--lora
+# data/models/tiny-sd-pixel` is the style.
+#
 # ## Bug hunt
 #
 # Ungraded, and worth more than the points.
@@ -807,7 +943,7 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 def by_hand(number: int, colours: int) -> torch.Tensor:
     """Frames (F, 3, h, w) of a film from TRIP[0] to TRIP[1], or so the author believes."""
     a = torch.linspace(0, 1, number)
-    seeds, model = [3, 4], prior
+    seeds, model = [3, 4], pixel_model
     noise = morph.noise_path(seeds, torch.tensor([0.0, 1.0]), (4, *model.latent_size))
     xt = torch.lerp(noise[:1], noise[1:], a.view(-1, 1, 1, 1)).to(model.device)
     uncond = model.embed([""] * number)
@@ -885,7 +1021,28 @@ strips(by_seed)
 # 8. **Rank.** 1, 4, 32. What can the sticker style do without?
 # 9. **Margin.** From which margin on do you see trails behind what moves?
 # 10. **The real one.** With a GPU, `MODEL = "sd15"` and a pixel-art LoRA from the hub. Does it need
-#     a decoder of its own? (Its cells are eight pixels wide. Think of section 3.)
+#     a decoder of its own? (Think of section 3.)
+
+# %% [markdown]
+# ## What you hand in
+#
+# > **a minute or two of waiting · {points of pictures} · CPU**
+#
+# Together with this notebook you hand in a GIF of three keyframes that loops, drawn by your own
+# functions. Prompts, seeds and settings are the same for everybody; they are in
+# `data/hand_in.yaml`. In a terminal, in the course folder:
+#
+# ```sh
+# python main.py hand_in 07_morph
+# ```
+#
+# Then the GIF and `eval.json` are in `outputs/07_morph/`. The grader reads the file itself: number
+# of frames, one palette, how long each is shown, whether it jumps at a keyframe, where it closes,
+# and whether it is more than a cross-fade. CLIP scores its keyframes. (It is the same for
+# everybody, so the plain model draws it, without a style.)
+
+# %%
+hand_in("07_morph")
 
 # %% [markdown]
 # ## What you now have

@@ -17,5 +17,13 @@ STAGE = Stage(
     title="from one prompt to the next: a style by LoRA, a path of prompts and noise, pixels that "
     "stay",
     minutes=150,
-    models=("tiny-sd",),
+    pictures=4,
+    models=("tiny-sd", "tiny-sd-pixel", "tiny-sd-sticker"),
+    data=("morph",),
+    tried=(
+        "noise_of_every_frame",
+        "noise_of_each_part",
+        "slerp_along_the_line",
+        "hold_the_first_frame",
+    ),
 )

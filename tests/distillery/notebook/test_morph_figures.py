@@ -134,16 +134,16 @@ def test_errors_passed_on_keep_the_mean_where_the_nearest_colour_does_not() -> N
     assert float(indices.float().mean()) == pytest.approx(0.25, abs=0.02)
 
 
-def test_a_table_of_what_was_measured_has_a_line_for_each_way(tmp_path: Path) -> None:
+def test_a_table_of_what_was_measured_has_the_means_of_each_way(tmp_path: Path) -> None:
     file = tmp_path / "benchmark.json"
-    rows = [{"name": "mix", "step": 1.234}, {"name": "text by slerp", "step": 6.0}]
-    file.write_text(json.dumps(rows), encoding="utf-8")
-    lines = measured_table(file, {"step": "largest step"}).splitlines()
-    assert [line.split() for line in lines] == [
-        ["largest", "step"],
-        ["mix", "1.23"],
-        ["text", "by", "slerp", "6"],
-    ]
-    assert len({len(line) for line in lines}) == 1
-    with pytest.raises(CourseError, match="missing or damaged"):
-        measured_table(file, {"other": "other"})
+    one = {"way": "mix", "features": 2.0, "pixels": 1.0, "thing": 0.5, "sharp": 1.0, "drawn": 24}
+    other = {**one, "features": 3.0, "thing": 1.0}
+    films = [one, {**one, "way": "by text", "pixels": 7.25}, other]
+    file.write_text(json.dumps({"films": films}), encoding="utf-8")
+    *_, mixed, text = measured_table(file).splitlines()
+    assert mixed.split() == ["mix", "2", "2.5", "1.0", "75%", "1.00", "24"]
+    assert text.split() == ["by", "text", "1", "2.0", "7.2", "50%", "1.00", "24"]
+    for damaged in ("{}", "[", json.dumps({"films": [{"way": "mix"}]})):
+        file.write_text(damaged, encoding="utf-8")
+        with pytest.raises(CourseError, match="missing or damaged"):
+            measured_table(file)

@@ -119,13 +119,6 @@ class Rounds:
             self._even.add(positions, latents)
 
     @property
-    def known(self) -> tuple[Tensor, Tensor]:
-        """Positions (N,), rising, and finished latents (N, C, h, w) of the rounds done so far."""
-        positions = torch.cat(self._drawn)
-        order = positions.argsort()
-        return positions[order], torch.cat(self.done)[order.to(self.done[0].device)]
-
-    @property
     def latents(self) -> Tensor:
         """The finished latents of all places, (N, C, h, w)."""
         if self._even is not None:

@@ -167,8 +167,9 @@ class MorphRun(Run):
         """Positions (N,), rising, and pictures (N, 3, H, W) of the rounds done so far."""
         if not self._rounds.done:
             return torch.empty(0), torch.empty(0)
-        positions, latents = self._rounds.known
-        return positions, decoded(self._prior, latents).cpu()
+        positions, order = torch.cat(self._rounds.drawn).sort()
+        latents = torch.cat(self._rounds.done)
+        return positions, decoded(self._prior, latents[order.to(latents.device)]).cpu()
 
     def pixels(self, images: Tensor) -> PixelSequence:
         """The frames (F, 3, H, W) in the pixels and colours of the settings."""

@@ -47,7 +47,7 @@ from benchmarks.morph_measures import (
     middle,
     sharpness,
 )
-from distillery.core.files import REPOSITORY, atomic_write
+from distillery.core.files import atomic_write
 from distillery.core.images import grid, save_png, to_pil
 from distillery.methods import ddim
 from distillery.methods.morph import path_of
@@ -67,7 +67,6 @@ SEED = 83_000
 FRAMES, STEPS, GUIDANCE = 24, 12, 5.0
 CALIBRATION, FRESH = 64, 700_000_000
 SHOWN = 4  # pairs on the sheet
-JSON = REPOSITORY / "data" / "morph" / "benchmark.json"
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ MODELS = REPOSITORY / "data" / "models"
 NAMES = (
     "counter",
     "judge",
+    "style-judge",
     "tiny-caption",
     "tiny-clip",
     "tiny-controlnet-canny",

@@ -24,7 +24,7 @@ from training.style_judge import noisy, priors
 from training.style_pictures import CPU, decoded, encoded
 from training.tiny_sd_pixel_decoder import within_cells
 
-COUNT = 96
+COUNT = 64
 SIZES = ((64, 64), (64, 128), (128, 64))
 
 

@@ -41,6 +41,10 @@ class FilmKind(Kind, Protocol):
         """The frame, from 0, at which each keyframe is first seen."""
         ...
 
+    def film(self, run: Any, settings: Any) -> bytes:
+        """The content of `FILM` of a run that is done, without its other products."""
+        ...
+
 
 def film_kind(settings: Any) -> FilmKind | None:
     """The kind of the settings where it makes an animation, else None."""

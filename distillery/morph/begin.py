@@ -3,7 +3,7 @@
 The picture is a sheet of all frames. Its folder has the animation as morph.gif, morph.png (APNG)
 and morph.mp4, the same as sprites.png with sprites.json, palette.hex, and pictures/, the frames
 before they were brought into pixels. As of every run, making.gif and frames/ show how they came
-about, on a few of the frames.
+about, at a few places of the path.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from distillery.models.presets import trained_side
 from distillery.models.prior import Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.models.style import load_style
-from distillery.morph.files import check_files
+from distillery.morph.files import animation_of, check_files
 from distillery.morph.run import MorphRun, film_positions
 from distillery.morph.settings import MorphSettings
+from distillery.pixelart.gif_file import gif_bytes
 from distillery.pixelart.settings import canvas_for
 from distillery.runs.strokes import say_replaced_scheduler
 
@@ -101,3 +102,8 @@ def begin(
     if isinstance(prior, StableDiffusionPrior):
         prior.rest_text_encoders()
     return run
+
+
+def film(run: MorphRun, settings: MorphSettings) -> bytes:
+    """The content of `FILM`, once the run is done; no other file is made for it."""
+    return gif_bytes(animation_of(run.pixels(run.images()), settings))

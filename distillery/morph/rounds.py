@@ -68,8 +68,8 @@ class Rounds:
         is_key = places == places.round()
         self._keys, self._others = places[is_key], places[~is_key]
         self._even: EvenFilm | None = None
-        self.done: list[Tensor] = []
-        self._drawn: list[Tensor] = []  # the positions of each round that is done
+        self.done: list[Tensor] = []  # the latents of each round that is done
+        self.drawn: list[Tensor] = []  # the positions of each
 
     @property
     def lengths(self) -> list[int]:
@@ -92,7 +92,7 @@ class Rounds:
 
     def steps(self, start: int = 0, xt: Tensor | None = None) -> Iterator[Doing]:
         """The steps of the next round, or those from `start` on with the latents `xt` before it."""
-        positions, length = self._to_draw(), self.lengths[len(self.done)]
+        positions, length = self.to_draw(), self.lengths[len(self.done)]
         if not len(positions):
             nothing = self.done[0][:0]
             return (Doing(index, nothing, nothing) for index in range(start, length))
@@ -106,9 +106,9 @@ class Rounds:
 
     def take(self, latents: Tensor) -> None:
         """Take in what the next round has finished."""
-        positions = self._to_draw()
+        positions = self.to_draw()
         self.done.append(latents)
-        self._drawn.append(positions)
+        self.drawn.append(positions)
         if self._look is None or self._strength < 1 or not len(self._others):
             return
         if self._even is None:
@@ -123,10 +123,10 @@ class Rounds:
         """The finished latents of all places, (N, C, h, w)."""
         if self._even is not None:
             return self._even.film()[1]
-        return torch.cat(self.done)[torch.cat(self._drawn).argsort().to(self.done[0].device)]
+        return torch.cat(self.done)[torch.cat(self.drawn).argsort().to(self.done[0].device)]
 
-    def _to_draw(self) -> Tensor:
-        """The positions of the next round."""
+    def to_draw(self) -> Tensor:
+        """The positions of the next round, float32 (N,)."""
         number = len(self.done)
         if number == 0:
             return self._keys
@@ -160,7 +160,7 @@ class Rounds:
 
     def _grown(self, position: Tensor) -> Tensor:
         """The drawing (1, C, h, w) at a position (1,), from the one before it."""
-        before = torch.cat(self._drawn)
+        before = torch.cat(self.drawn)
         nearest = before.masked_fill(before > position, -1).argmax()
         steps = len(self._drawing.timesteps) - 1
         first = min(steps - 1, first_step(steps, self._strength))

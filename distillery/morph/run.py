@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import to_png_bytes
+from distillery.core.images import enlarged, grid, to_png_bytes
 from distillery.methods.morph import LATE, MIXED, MorphFunctions, path_of, picked
 from distillery.methods.morph_drawing import Drawing, decoded
 from distillery.methods.morph_frames import frame_positions
@@ -28,10 +28,9 @@ from distillery.pixelart.animation_files import video_bytes
 from distillery.pixelart.sequence import PixelSequence, pixel_sequence
 from distillery.runs import cost
 from distillery.runs.cost import duration, seconds_a_sample
-from distillery.runs.film import frame_indices
 from distillery.runs.run import Checkpoint, Run, Step, code_of
 
-PREVIEWED = 8  # pictures at most in a frame of the making
+PREVIEWED = 6  # pictures in a frame of the making
 
 
 class MorphRun(Run):
@@ -81,7 +80,8 @@ class MorphRun(Run):
         self._rounds = self._begun()
         self.total = sum(self._rounds.lengths)
         self._missing = ""
-        self._seen = torch.empty(0)  # the latest estimates
+        # The positions that are being drawn, and the latest estimates there.
+        self._under_way = self._places[:0], self._drawing.noise(self._places[:0])
 
     def _begun(self) -> Rounds:
         its = self._settings
@@ -100,20 +100,20 @@ class MorphRun(Run):
         if resume is not None:
             for drawn in resume.state["rounds"]:
                 self._rounds.take(drawn.to(self._prior.device))
-                self._seen = self._rounds.done[-1] if len(drawn) else self._seen
             index = resume.index
             begun = index + 1 - sum(self._rounds.lengths[: len(self._rounds.done)])
             latents = resume.state["xt"].to(self._prior.device) if begun else None
         for length in self._rounds.lengths[len(self._rounds.done) :]:
+            positions = self._rounds.to_draw()
             for step in self._rounds.steps(begun, latents):
                 index += 1
-                finished = step.index == length - 1
-                if len(step.x0):
-                    self._seen = step.xt if finished else step.x0
-                if finished:
+                if step.index == length - 1:
                     self._rounds.take(step.xt)
+                    self._under_way = positions[:0], step.x0[:0]
+                else:
+                    self._under_way = positions, step.x0
                 state: dict[str, Any] = {"rounds": list(self._rounds.done), "xt": step.xt}
-                yield Step(index, self.total, self.preview, state=partial(dict, state))
+                yield Step(index, self.total, self.sheet, state=partial(dict, state))
             begun, latents = 0, None
 
     def foreword(self) -> str:
@@ -142,23 +142,34 @@ class MorphRun(Run):
         others = self._settings.strength * self._rounds.samples * (2 * len(timesteps) + mixed)
         return 2 * keys * len(timesteps) + round(others)
 
-    def film(self, frames: Sequence[Image.Image]) -> list[Image.Image]:
-        """Those of the keyframes alone."""
-        return [
-            frame
-            for frame, index in zip(frames, frame_indices(self.total), strict=True)
-            if index < self._settings.steps
-        ]
+    def sheet(self) -> Image.Image:
+        """What `preview` gives, side by side."""
+        return grid(self.preview(), columns=PREVIEWED)
 
     def preview(self) -> Tensor:
-        """Some of what is being drawn as it is now, evenly chosen."""
-        count = min(PREVIEWED, len(self._seen))
-        chosen = torch.linspace(0, len(self._seen) - 1, count).round().long()
-        return self._prior.decode(self._seen[chosen.to(self._seen.device)])
+        """The path as it is now, (N, 3, H, W): at even places the nearest picture known."""
+        positions, latents = self._under_way
+        positions = torch.cat([*self._rounds.drawn, positions])
+        latents = torch.cat([*self._rounds.done, latents])
+        wanted = torch.linspace(0, float(self._places[-1]), PREVIEWED)
+        nearest = (positions - wanted[:, None]).abs().argmin(dim=1)
+        shown, tiles = nearest.unique(return_inverse=True)
+        return self._prior.decode(latents[shown.to(latents.device)])[tiles.to(latents.device)]
+
+    def enlarged(self, frame: Image.Image) -> Image.Image:
+        return enlarged(frame)
 
     def images(self) -> Tensor:
         """The frames before they are brought into pixels, (F, 3, H, W) in [-1, 1]."""
         return decoded(self._prior, self._rounds.latents).cpu()[self._order]
+
+    def finished(self) -> tuple[Tensor, Tensor]:
+        """Positions (N,), rising, and pictures (N, 3, H, W) of the rounds done so far."""
+        if not self._rounds.done:
+            return torch.empty(0), torch.empty(0)
+        positions, order = torch.cat(self._rounds.drawn).sort()
+        latents = torch.cat(self._rounds.done)
+        return positions, decoded(self._prior, latents[order.to(latents.device)]).cpu()
 
     def pixels(self, images: Tensor) -> PixelSequence:
         """The frames (F, 3, H, W) in the pixels and colours of the settings."""

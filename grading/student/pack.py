@@ -37,7 +37,7 @@ UNFOLDED = str.maketrans(
 LONGEST_NAME = 60
 LARGEST = 20 * 2**20  # bytes; every learning platform accepts this size
 EPOCH = (1980, 1, 1, 0, 0, 0)
-STORED = (".safetensors", ".png")  # compressed already
+STORED = (".safetensors", ".png", ".gif")  # compressed already
 PACKED = "pack.json"
 
 

@@ -52,6 +52,7 @@ from distillery.models.style import load_style
 from distillery.notebook.effort import effort
 from distillery.notebook.elastic_figures import maps
 from distillery.notebook.figures import overlaid
+from distillery.notebook.morph.page import morph_studio
 from distillery.notebook.morph_figures import (
     chroma,
     errors_passed_on,
@@ -326,9 +327,9 @@ for scale in SCALES:
 strips(at_scale)
 
 # %% [markdown]
-# **What you should see.** From above to below: the picture as it was, darker outlines, pieces of a
-# white border, a border nearly all around. The car keeps it longest off. Beyond the scale of the
-# training, 1, the style is stronger, and the picture is less clean.
+# **What you should see.** From above to below: the picture as it was, hints of a pale rim, pieces
+# of a white border, a border all around. Beyond the scale of the training, 1, the style is
+# stronger, and the picture less clean: look for the windows of the house.
 #
 # ## 3 · Which part of a model knows what
 #
@@ -782,7 +783,8 @@ playing({"a palette for each frame": own_palettes, "one palette": one_palette}, 
 # %% [markdown]
 # **What you should see.** Left every frame is right for itself, and the film flickers: what stands
 # still changes its shade with each frame. Right it does not, and there are as many colours in the
-# whole film as were asked for. What one palette costs: each frame has fewer colours that suit it.
+# whole film as were asked for. What one palette costs: each frame has fewer colours that suit it,
+# and the blue of the river is grey.
 #
 # ### Exercise 7 · `morph.hold_colours`
 #
@@ -886,6 +888,15 @@ print(f"shown for {sum(milliseconds) / 1000:g} s; asked for {len(looped) / FPS:g
 print(
     f"largest difference to what was written: {(read - coloured(looped, palette)).abs().max():.3f}"
 )
+
+# %% [markdown]
+# ## 6 · Yours
+#
+# Put keyframes in order, say how long each is held, and draw. Below the picture you can go from
+# frame to frame, and lay its neighbours over it.
+
+# %%
+morph_studio(morph)
 
 # %% [markdown]
 # In a terminal, `python main.py morph "a red boat on the beach" "a red cat on the beach" --loop`

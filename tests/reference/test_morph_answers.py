@@ -166,6 +166,12 @@ def test_a_joint_has_one_noise_and_a_closed_path_ends_where_it_began() -> None:
     assert torch.equal(path[0], path[-1])
 
 
+def test_between_two_keyframes_all_of_the_noise_turns_as_one_vector() -> None:
+    path = morph.noise_path([3, 4], torch.tensor([0.0, 0.3, 1.0]), (3, 5, 7)).double()
+    exact = slerp_of_numpy(0.3, path[0].numpy(), path[2].numpy())
+    torch.testing.assert_close(path[1], torch.from_numpy(exact), rtol=0, atol=1e-5)
+
+
 def test_noise_moves_evenly_through_a_joint() -> None:
     """Frames just before and just behind it are as far from it as everywhere."""
     path = morph.noise_path([1, 2, 3], torch.tensor([0.98, 0.99, 1.0, 1.01, 1.02]), (4, 16, 12))
@@ -298,6 +304,17 @@ def test_frames_count_by_their_pixels_in_any_order_and_unused_colours_stay() -> 
     grey = torch.tensor([0.1 / 7, 0.4])[:, None].expand(2, 3)
     torch.testing.assert_close(moved, torch.cat([grey, palette[2:]]))
     torch.testing.assert_close(morph.shared_palette(frames.flip(0), palette), moved)
+
+
+def test_a_pixel_in_the_middle_belongs_to_the_first_colour_and_the_palette_stays_as_given() -> None:
+    frames = torch.tensor([0.5, 1.0]).view(2, 1, 1, 1).expand(2, 1, 1, 3)
+    palette = torch.tensor([0.0, 1.0]).view(2, 1).expand(2, 3).clone()
+    before = palette.clone()
+    moved = morph.shared_palette(frames, palette)
+    assert torch.equal(moved[:, 0], torch.tensor([0.5, 1.0]))
+    turned = morph.shared_palette(frames, palette.flip(0))
+    assert torch.equal(turned[:, 0], torch.tensor([0.75, 0.0]))
+    assert torch.equal(palette, before)
 
 
 def test_a_pixel_goes_over_at_the_margin_and_comes_back_as_late() -> None:

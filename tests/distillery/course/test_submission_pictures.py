@@ -36,6 +36,7 @@ from distillery.metrics import evaluate as evaluation
 from distillery.metrics.clip_score import ClipScorer
 from distillery.models.load import load_prior
 from distillery.models.presets import find_preset
+from distillery.morph.settings import MorphSettings
 from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import kind, latents
@@ -115,7 +116,7 @@ def test_pictures_are_handed_in_at_the_size_of_their_settings_or_else_at_the_mod
         wanted = load_hand_in(stage)
         for settings in wanted.pictures:
             expected = (find_preset(settings.model).image_size,) * 2
-            if isinstance(settings, PixelSettings):
+            if isinstance(settings, (PixelSettings, MorphSettings)):
                 expected = settings.size
             if isinstance(settings, ElasticSettings):
                 expected = settings.height, settings.width

@@ -179,9 +179,12 @@ def test_many_pixels_cost_no_more_than_some_of_them(monkeypatch) -> None:
             seen.append(frames.numel() // 3)
             return morph.shared_palette(frames, palette)
 
-    frames = torch.rand(4, 3, 8, 12, generator=seeded()) * 2 - 1
-    palette_of(frames, 4, Counting, generator=seeded())  # type: ignore[arg-type]
+    frames = torch.rand(4, 3, 8, 12, generator=seeded()) * 0.2 - 1
+    frames[3] += 1.8  # also of the last frame
+    palette = palette_of(frames, 4, Counting, generator=seeded())  # type: ignore[arg-type]
     assert set(seen) == {50}
+    assert palette.min() < 0.2
+    assert palette.max() > 0.8
 
 
 # Indices.
@@ -242,6 +245,13 @@ def test_the_pattern_shows_the_colour_on_average_and_stays_on_the_grid(part) -> 
     assert float((indices == 2).float().mean()) == part
     assert torch.equal(indices[0], indices[2])
     assert torch.equal(indices[0, :2, :2], indices[0, 4:6, 6:8])
+
+
+def test_the_pattern_does_not_turn_round_where_the_other_colour_becomes_the_nearer() -> None:
+    levels = torch.tensor([2 * grey(part) - 1 for part in (0.45, 0.55)])
+    frames = levels.view(2, 1, 1, 1).expand(-1, 3, 4, 6)
+    before, after = indices_of(frames, GREYS, morph, dithering="bayer", margin=0.0)
+    assert torch.equal(before, after)
 
 
 def test_a_colour_beside_the_two_nearest_is_not_mixed_of_them() -> None:

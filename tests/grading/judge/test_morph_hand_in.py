@@ -107,17 +107,20 @@ class NoiseRun(Run):
         return smooth(self._noise, self._settings)
 
     def products(self) -> dict[str, bytes]:
-        gif = gif_bytes(film(self.images(), self._settings))
         buffer = io.BytesIO()
         Image.new("RGB", (12, 8)).save(buffer, format="PNG")
-        return {PICTURE: buffer.getvalue(), FILM: gif}
+        return {PICTURE: buffer.getvalue(), FILM: film(self, self._settings)}
 
 
 def begin(prior: None, method: Any, settings: NoiseFilm, *, out: Path) -> NoiseRun:
     return NoiseRun(method, settings)
 
 
-def film(
+def film(run: NoiseRun, settings: NoiseFilm) -> bytes:
+    return gif_bytes(in_pixels(run.images(), settings))
+
+
+def in_pixels(
     pictures: Tensor, settings: NoiseFilm, *, size: tuple[int, int] = (8, 12), **changes: Any
 ) -> Animation:
     generator = torch.Generator().manual_seed(0)
@@ -191,7 +194,7 @@ def hand_in() -> Any:
 
 @functools.cache
 def right(settings: NoiseFilm) -> bytes:
-    return NoiseRun(morph, settings).products()[FILM]
+    return film(NoiseRun(morph, settings), settings)
 
 
 @dataclass
@@ -284,11 +287,11 @@ def test_a_student_is_told_the_same(settings, folder, tmp_path, monkeypatch, cap
     atomic_write(place / "eval.json", "{}")
     monkeypatch.setattr(handing, "_older", lambda *_: [])
     assert handing.hand_in(STAGE.folder).share == 1
-    cut = film(pictures_of(settings), settings, plays=1)
+    cut = in_pixels(pictures_of(settings), settings, plays=1)
     atomic_write(place / picture_name(settings), gif_bytes(cut))
     assert handing.hand_in(STAGE.folder).share == 0
     assert "does not count: it does not loop for ever, and plays 1 times" in capsys.readouterr().out
-    still = film(pictures_of(settings)[:1].expand(36, -1, -1, -1), settings)
+    still = in_pixels(pictures_of(settings)[:1].expand(36, -1, -1, -1), settings)
     atomic_write(place / picture_name(settings), gif_bytes(still))
     assert handing.hand_in(STAGE.folder).share == pytest.approx(0.9)
     assert "nothing moves" in capsys.readouterr().out
@@ -309,7 +312,7 @@ def in_many_colours(settings: NoiseFilm) -> bytes:
 
 
 def with_another_colour(settings: NoiseFilm) -> bytes:
-    its = film(pictures_of(settings), settings)
+    its = in_pixels(pictures_of(settings), settings)
     return gif_bytes(replace(its, palette=torch.cat([its.palette, torch.tensor([[1.0, 0, 0]])])))
 
 
@@ -333,21 +336,21 @@ def as_png() -> bytes:
 
 UNFIT: dict[str, tuple[Callable[[NoiseFilm], bytes], str]] = {
     "too few frames": (
-        lambda its: gif_bytes(film(pictures_of(its)[:30], its)),
+        lambda its: gif_bytes(in_pixels(pictures_of(its)[:30], its)),
         "it has 30 frames, and is drawn with 36",
     ),
     "300 colours": (in_many_colours, "it has not one palette for all frames"),
     "another colour": (with_another_colour, "it has 49 colours, and is drawn with 48"),
     "not looping": (
-        lambda its: gif_bytes(film(pictures_of(its), its, plays=1)),
+        lambda its: gif_bytes(in_pixels(pictures_of(its), its, plays=1)),
         "it does not loop for ever, and plays 1 times",
     ),
     "another pace": (
-        lambda its: gif_bytes(film(pictures_of(its), its, fps=24)),
+        lambda its: gif_bytes(in_pixels(pictures_of(its), its, fps=24)),
         "its frames last 1.5 seconds, and 36 frames at 12 a second last 3",
     ),
     "another grid": (
-        lambda its: gif_bytes(film(pictures_of(its)[..., :10], its, size=(8, 10))),
+        lambda its: gif_bytes(in_pixels(pictures_of(its)[..., :10], its, size=(8, 10))),
         "it is 32 x 40 pixels, and a grid of 8 x 12 is enlarged by a whole number",
     ),
     "finer than its grid": (in_fine_cells, "its cells are no squares of one colour"),
@@ -432,7 +435,7 @@ def test_each_flaw_in_how_it_moves_costs_as_much_as_a_missing_picture(
     name, settings, graded
 ) -> None:
     make, sentences = MOVES_WRONGLY[name]
-    verdict, _ = graded(gif_bytes(film(make(settings), settings)))
+    verdict, _ = graded(gif_bytes(in_pixels(make(settings), settings)))
     assert verdict.outcome == "wrong"
     for sentence in sentences:
         assert any(f"{picture_name(settings)}: {sentence}" in line for line in verdict.lines)
@@ -446,7 +449,7 @@ def test_an_animation_that_ends_at_its_last_keyframe_need_not_close(settings) ->
 
     open_one = replace(rules_of(settings), loop=False, keyframes=(0, 18, 35))
     pictures = smooth(morph.noise_path([1, 2, 3], torch.linspace(0, 2, 36), (3, 4, 5)), settings)
-    strip = strip_of(film_of(parsed(gif_bytes(film(pictures, settings)), "it")), open_one)
+    strip = strip_of(film_of(parsed(gif_bytes(in_pixels(pictures, settings)), "it")), open_one)
     assert flaws_of(strip, open_one, Motion(3.0, 26.0)) == []
     closed = replace(open_one, loop=True, keyframes=(0, 18, 35))
     assert any("where it closes" in flaw for flaw in flaws_of(strip, closed, Motion(3.0, 26.0)))
@@ -456,6 +459,15 @@ def test_the_keyframes_of_a_morph_are_where_it_first_stands_at_them(settings) ->
     held = replace(settings, frames=20, holds=(2, 0, 3), loop=False)
     assert keyframes(held) == [0, 9, 16]
     assert [round(float(film_positions(held)[at]), 6) for at in keyframes(held)] == [0, 1, 2]
+
+
+def test_the_gif_of_a_morph_can_be_made_without_its_other_files() -> None:
+    settings = MorphSettings(
+        prompts=("a red disc", "a blue square"), model="exact", frames=3, steps=2, device="cpu"
+    )
+    run = morphs.begin(morphs.load(settings), morph, settings)
+    list(run.steps())
+    assert morphs.film(run, settings) == run.products()[morphs.FILM]
 
 
 # Whose it is.

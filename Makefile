@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test notebooks-full strokes-demo elastic-demo lab notebooks train measure bench lint build clean
+.PHONY: run test notebooks-full strokes-demo elastic-demo morph-demo lab notebooks train measure bench lint build clean
 
 run: $(READY)  ## distil a gallery with the embedded model
 	$(BIN)/python demo.py --out outputs
@@ -25,6 +25,9 @@ strokes-demo: $(READY)  ## paint strokes and see them become a picture, on a pag
 
 elastic-demo: $(READY)  ## draw pictures of any size, on a page of its own
 	$(BIN)/voila elastic_demo.ipynb
+
+morph-demo: $(READY)  ## morph from prompt to prompt in pixels, on a page of its own
+	$(BIN)/voila morph_demo.ipynb
 
 lab: $(READY)  ## open JupyterLab on the course
 	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab notebooks

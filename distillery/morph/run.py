@@ -163,6 +163,14 @@ class MorphRun(Run):
         """The frames before they are brought into pixels, (F, 3, H, W) in [-1, 1]."""
         return decoded(self._prior, self._rounds.latents).cpu()[self._order]
 
+    def finished(self) -> tuple[Tensor, Tensor]:
+        """Positions (N,), rising, and pictures (N, 3, H, W) of the rounds done so far."""
+        if not self._rounds.done:
+            return torch.empty(0), torch.empty(0)
+        positions, order = torch.cat(self._rounds.drawn).sort()
+        latents = torch.cat(self._rounds.done)
+        return positions, decoded(self._prior, latents[order.to(latents.device)]).cpu()
+
     def pixels(self, images: Tensor) -> PixelSequence:
         """The frames (F, 3, H, W) in the pixels and colours of the settings."""
         its = self._settings

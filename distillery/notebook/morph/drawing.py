@@ -30,6 +30,8 @@ class Drawn(Protocol):
 
     def preview(self) -> Tensor: ...
 
+    def finished(self) -> tuple[Tensor, Tensor]: ...
+
     def images(self) -> Tensor: ...
 
     def pixels(self, images: Tensor) -> PixelSequence: ...
@@ -95,6 +97,20 @@ def result_of(run: Drawn, settings: MorphSettings) -> Result:
         prompts=settings.prompts,
     )
     return Result(settings, images, film)
+
+
+def film_so_far(run: Drawn, settings: MorphSettings) -> Film | None:
+    """What a run that was stopped has finished, in pixels; None if that is nothing."""
+    positions, images = run.finished()
+    if not len(images):
+        return None
+    return Film(
+        run.pixels(images),
+        fps=settings.fps,
+        loop=settings.loop,
+        positions=positions.tolist(),
+        prompts=settings.prompts,
+    )
 
 
 def keyframes_alone(settings: MorphSettings) -> MorphSettings:

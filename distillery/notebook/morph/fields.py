@@ -78,6 +78,24 @@ def setting_fields(first: MorphSettings) -> dict[str, Any]:
         "spacing": choice(
             "spacing", SPACINGS, "spacing", "even in what is seen, or in the way from key to key"
         ),
+        "smoothing": w.BoundedFloatText(
+            value=first.smoothing,
+            min=0,
+            max=20,
+            step=0.5,
+            description="smoothing",
+            tooltip="of each frame with its neighbours while it is drawn, in frames; 0 is none",
+            layout=WIDE,
+        ),
+        "strength": w.BoundedFloatText(
+            value=first.strength,
+            min=0.05,
+            max=1,
+            step=0.05,
+            description="strength",
+            tooltip="below 1, a frame begins with the one before it, and moves less",
+            layout=WIDE,
+        ),
         "lora": choice("lora", styles(), "style", "what the model was taught besides"),
         "size": choice("size", sizes, "grid", "height x width of the pixel art, in pixels"),
         "palette": w.Combobox(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from pathlib import Path
 
+from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write, shown
 from distillery.core.images import to_png_bytes
 from distillery.morph.files import SPRITES, animation_of, files_of, segments_of
 from distillery.morph.run import film_positions
 from distillery.notebook.morph.drawing import Result
-from distillery.pixelart.animation_files import sprite_sheet
+from distillery.pixelart.animation_files import sprite_sheet, video_bytes
 from distillery.pixelart.gif_file import gif_bytes
 from distillery.runs.place import Place
 from distillery.runs.run import PICTURE
@@ -33,7 +35,10 @@ def files(result: Result) -> dict[str, bytes]:
     """Name -> content of all that shows the animation in pixels, as the command writes it."""
     settings = result.settings
     animation = animation_of(result.sequence, settings)
-    return files_of(animation, segments_of(film_positions(settings), settings))
+    made = files_of(animation, segments_of(film_positions(settings), settings))
+    with contextlib.suppress(CourseError):  # without ffmpeg there is everything else
+        made["morph.mp4"] = video_bytes(animation)
+    return made
 
 
 def save(result: Result, out: Path) -> Path:

@@ -19,7 +19,14 @@ from distillery.core.settings import declared
 from distillery.morph.settings import MorphSettings, palette_named
 from distillery.notebook.elastic.page_file import PageFile
 from distillery.notebook.morph import keeping
-from distillery.notebook.morph.drawing import Begin, Drawn, Result, keyframes_alone, result_of
+from distillery.notebook.morph.drawing import (
+    Begin,
+    Drawn,
+    Result,
+    film_so_far,
+    keyframes_alone,
+    result_of,
+)
 from distillery.notebook.morph.fields import GRIDS, setting_fields
 from distillery.notebook.morph.film_palette import FilmPalette
 from distillery.notebook.morph.path_editor import Keyframe, PathEditor
@@ -131,30 +138,32 @@ class MorphStudio:
             self._tell()
 
     def _work(self, settings: MorphSettings, is_stopped: IsStopped) -> None:
-        """Draw, and show what there is now and then; the result, if it has come so far."""
+        """Draw, and show what there is now and then; the result, or what is finished of it."""
         warned: list[str] = []
-        self._done, self._total, self.caption = 0, 1, "Beginning."
+        self._done, self._total, self.caption, self.result = 0, 1, "Beginning.", None
         self._tell()
         with ONE_AT_A_TIME, listening(warned):
             run = self._begin(settings)
         began, is_whole = time.perf_counter(), False
         steps = heard(run.steps(), warned)
-        while not is_stopped():
+        while not (is_whole or is_stopped()):
             with ONE_AT_A_TIME:
                 step = next(steps, None)
-                if step is None:
-                    break
-                seconds = time.perf_counter() - began
-                self._stepped(run, settings, step.index + 1, seconds, warned)
-            # From the end of the first round on, there are as many frames as wanted.
-            is_whole = step.index + 1 >= settings.steps
+                is_whole = step is None
+                if step is not None:
+                    seconds = time.perf_counter() - began
+                    self._stepped(run, settings, step.index + 1, seconds, warned)
             time.sleep(PAUSE)
-        if is_whole:
-            self._finish(run, settings, warned)
-        seconds = time.perf_counter() - began
-        said = f"{len(self.scrubber.film)} frames in {duration(seconds)}."
-        if is_stopped():
-            said = f"Stopped at step {self._done} of {self._total}; what there was then is kept."
+        with ONE_AT_A_TIME, listening(warned):
+            if is_whole:
+                self.result = result_of(run, settings)
+                said = f"{settings.frames} frames in {duration(time.perf_counter() - began)}."
+            else:
+                said = f"Stopped at step {self._done} of {self._total}; what is there is kept."
+                self.scrubber.film = film_so_far(run, settings) or self.scrubber.film
+        if self.result is not None:
+            self._show_palette(self.result)
+            self._show_result()
         self.caption = " ".join([said, *warned[:1]])
 
     def _stepped(
@@ -165,17 +174,13 @@ class MorphStudio:
         words = f"Step {done} of {run.total}"
         words += f", at most {left} left." if done < run.total else ": now the pixels."
         self.caption = " ".join([words, *warned[:1]])
-        # Later rounds draw single frames in between.
-        if done % EVERY == 0 and done < settings.steps:
+        if done % EVERY == 0:
             self.scrubber.film = Film(run.preview(), fps=settings.fps)
         self._tell()
 
-    def _finish(self, run: Drawn, settings: MorphSettings, warned: list[str]) -> None:
-        with ONE_AT_A_TIME, listening(warned):
-            self.result = result_of(run, settings)
+    def _show_palette(self, result: Result) -> None:
         if self.box is not None:
-            self.palette.put(self.result.sequence.palette)
-        self._show_result()
+            self.palette.put(result.sequence.palette)
 
     def _ended(self, said: str | None) -> None:
         self.caption = said or self.caption

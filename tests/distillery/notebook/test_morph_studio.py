@@ -21,7 +21,7 @@ from PIL import Image
 from distillery.core.errors import CourseError
 from distillery.morph.run import film_positions
 from distillery.morph.settings import MorphSettings
-from distillery.notebook.morph.drawing import drawn_by
+from distillery.notebook.morph.drawing import drawn_by, film_so_far
 from distillery.notebook.morph.page import morph_studio
 from distillery.notebook.morph.path_editor import Keyframe, PathEditor
 from distillery.notebook.morph.studio import MorphStudio
@@ -64,10 +64,16 @@ class Runs:
                 assert self.go.acquire(timeout=60)
             if self.fails:
                 raise CourseError(self.fails)
+            self.done = index + 1
             yield Step(index, self.total, self.preview)
 
     def preview(self) -> torch.Tensor:
         return torch.zeros(2, 3, 16, 24)
+
+    def finished(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Of each round that is done a frame, evenly apart."""
+        count = self.done // self.settings.steps
+        return torch.linspace(0, 1, count), torch.zeros(count, 3, 16, 24)
 
     def images(self) -> torch.Tensor:
         return torch.zeros(self.settings.frames, 3, 16, 24)
@@ -267,11 +273,11 @@ async def came_to_pass(true) -> None:
     raise AssertionError("it never came to pass")
 
 
-@pytest.mark.parametrize(("done", "frames"), [(3, 2), (5, 6)])
-def test_stopped_it_keeps_what_there_is(done, frames):
-    """Before the end of the first round a few drawings, after it the frames."""
+@pytest.mark.parametrize(("done", "frames", "positions"), [(1, 1, []), (4, 2, []), (17, 2, [0, 1])])
+def test_stopped_it_keeps_what_is_finished_or_begun(done, frames, positions):
+    """The empty page, a look at two drawings under way, a frame of each of two rounds."""
     runs = Runs(rounds=3, hold=True)
-    page = studio(runs)
+    page = studio(runs, replace(FIRST, steps=8))
 
     async def act() -> None:
         page.draw()
@@ -289,9 +295,11 @@ def test_stopped_it_keeps_what_there_is(done, frames):
 
     in_a_loop(act)
     assert len(runs.asked) == 1
-    assert re.match(rf"Stopped at step [{done}{done + 1}] of 12", page.caption)
+    assert re.match(rf"Stopped at step ({done}|{done + 1}) of 24", page.caption)
     assert len(page.scrubber.film) == frames
-    assert (page.result is not None) == (done == 5)
+    assert list(page.scrubber.film.positions) == positions
+    assert page.result is None
+    assert all(button.disabled for button in page.saving)
     assert page.button.description == "draw"
     assert not page.button.disabled
 
@@ -391,7 +399,14 @@ def test_all_is_saved_where_the_command_saves_and_never_over_anything(tmp_path):
     folder = tmp_path / "a_cat_to_a_dog"
     assert str(folder) in page.caption
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert {"morph.gif", "sprites.png", "sprites.json", "palette.hex", "run.yaml"} <= names
+    assert {
+        "morph.gif",
+        "morph.mp4",
+        "sprites.png",
+        "sprites.json",
+        "palette.hex",
+        "run.yaml",
+    } <= names
     assert len(list(folder.glob("pictures/*.png"))) == 6
     assert (tmp_path / "a_cat_to_a_dog.png").is_file()
     assert MorphSettings.load(folder / "run.yaml") == FIRST
@@ -447,5 +462,13 @@ def test_the_page_draws_what_the_command_draws(tmp_path):
         pass
     assert torch.equal(page.result.images, run.images())
     page.save()
+    stopped = drawn_by(functions)(first)
+    assert film_so_far(stopped, first) is None
+    next(steps := stopped.steps())
+    assert film_so_far(stopped, first) is None
+    next(steps)
+    film = film_so_far(stopped, first)
+    assert (len(film), film.positions) == (2, [0, 1])  # the keyframes, of which a film begins
+    assert torch.equal(stopped.finished()[1], run.images()[[0, 2]])
     (folder,) = Path(tmp_path).glob("*_to_*/")
     assert (folder / "morph.gif").read_bytes() == run.products()["morph.gif"]

@@ -350,7 +350,7 @@ def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
         if field.default is REQUIRED and field.default_factory is dataclasses.MISSING
     ]
     if not isinstance(values, dict) or not set(needed) <= set(values):
-        among = f", among them a {' and a '.join(needed)}" if needed else ""
+        among = f", among them {' and '.join(needed)}" if needed else ""
         raise CourseError(f"{path} must hold settings, one 'name: value' on each line{among}.")
     unknown = [str(name) for name in values if name not in known]
     if unknown:

@@ -125,9 +125,9 @@ class MorphRun(Run):
         seconds = a_sample * samples
         if seconds < cost.LONG:
             return ""
-        shown = f"{len(self._places)} of them different, " * (len(self._places) < len(self._order))
+        shown = f", {len(self._places)} of them different," * (len(self._places) < len(self._order))
         return (
-            f"{len(self._order)} frames, {shown}are {samples:,} samples of the network in "
+            f"{len(self._order)} frames{shown} are {samples:,} samples of the network in "
             f"{self._settings.steps} steps; they take about {duration(seconds)}, at "
             f"{duration(a_sample)} a sample"
         )

@@ -187,11 +187,11 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None
     [
         (
             "a boat",
-            "brush.yaml must hold settings, one 'name: value' on each line, among them a name.",
+            "brush.yaml must hold settings, one 'name: value' on each line, among them name.",
         ),
         (
             "late: 3",
-            "brush.yaml must hold settings, one 'name: value' on each line, among them a name.",
+            "brush.yaml must hold settings, one 'name: value' on each line, among them name.",
         ),
         ("name: fan\nlate: [", "brush.yaml: line 2 is not YAML; correct it, or name another"),
         ("name: 2001-99-99", "brush.yaml: it is missing or not YAML; correct it"),

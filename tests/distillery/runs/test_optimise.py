@@ -205,7 +205,7 @@ def test_a_name_alone_on_file_is_enough(tmp_path: Path) -> None:
     [
         ("prompt: a boat\nsedd: 3\n", "unknown setting sedd; the known ones are prompt"),
         ("a boat", "must hold settings"),
-        ("steps: 3", "among them a prompt"),
+        ("steps: 3", "among them prompt"),
         ("prompt: [", "not YAML"),
         ("prompt: 3", "prompt must be text"),
         ("prompt: a boat\nmodel: [1]", "model must be text"),

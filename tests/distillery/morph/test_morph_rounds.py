@@ -45,7 +45,9 @@ def pixels(latents: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize(
-    "how", [{}, {"look": lambda: pixels}, {"strength": 0.5}, {"smoothing": 2.0}], ids=str
+    "how",
+    [{}, {"look": lambda: pixels}, {"strength": 0.5}, {"smoothing": 2.0}],
+    ids=["uniform", "even", "chain", "smoothed"],
 )
 @pytest.mark.parametrize("loop", [False, True])
 def test_keyframes_are_alike_whatever_is_drawn_between_them(

@@ -16,7 +16,7 @@ from distillery.toybox.style_folder import write_style_folder
 from distillery.toybox.styles import STYLES
 
 PICTURES, SEED = 1200, 3
-STEPS, RANK = {"pixel": 500, "sticker": 1700}, 8
+STEPS, RANK = {"pixel": 1400, "sticker": 1700}, 8
 PROMPTS = (
     "a red boat on a frozen river",
     "an orange cat on the beach",

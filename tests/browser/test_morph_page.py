@@ -152,6 +152,18 @@ def test_the_bars_stand_between_the_frames(notebook):
     assert "Largest step: frame 2 to 3, 0.816, 1.1 times the mean." in words
 
 
+def recolour(notebook: Notebook, number: int, code: str) -> None:
+    """Select a swatch, counted from 1, and type another colour once the picker has its own."""
+    swatch = notebook.find("studio", f".morph-palette button[title^='colour {number},']")
+    own = swatch.get_attribute("title").split()[-1]
+    swatch.click()
+    picker = notebook.find("studio", ".morph-palette .widget-colorpicker input[type=text]")
+    until(lambda: picker.get_attribute("value") == own, "the picker shows the swatch's colour")
+    picker.send_keys(Keys.CONTROL, "a")
+    picker.send_keys(code, Keys.ENTER)
+    notebook.find("studio", f".morph-palette button[title='colour {number}, {code}']")
+
+
 def test_a_path_is_edited_and_drawn_and_its_palette_changed(notebook):
     note = partial(notebook.find, "studio", ".morph-note")
     assert note().text == "3 frames: a film of 0.2 seconds."
@@ -169,14 +181,8 @@ def test_a_path_is_edited_and_drawn_and_its_palette_changed(notebook):
         "keyframe 3: a pink cup on the beach"
     )
     before = notebook.pixels("studio", ".morph-scrubber canvas")
-    code = notebook.find("studio", ".morph-palette .widget-colorpicker input[type=text]")
-    for swatch in range(2):
-        notebook.cell("studio").find_elements(By.CSS_SELECTOR, ".morph-palette button")[
-            15 - swatch
-        ].click()
-        until(lambda: code.get_attribute("value"), "its code")
-        code.send_keys(Keys.CONTROL, "a")
-        code.send_keys(f"#ff00f{swatch}", Keys.ENTER)
+    for number in (16, 15):
+        recolour(notebook, number, f"#ff00{number:02x}")
     until(lambda: notebook.pixels("studio", ".morph-scrubber canvas") != before, "other colours")
     own = notebook.browser.current_url.split("/")[2]
     assert notebook.browser.execute_script(ELSEWHERE, own) == []

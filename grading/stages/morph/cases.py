@@ -91,7 +91,7 @@ class RandomInputs(random_inputs.RandomInputs):
     """As for the other stages, with small pictures: a path has many of them."""
 
     def __init__(self, seed: int, kind: str) -> None:
-        super().__init__(seed, kind, size=(5, 7), heights=(5, 6), widths=(7, 8))
+        super().__init__(seed, kind, size=(5, 7), heights=(5, 6), widths=(8, 9))
 
 
 class SmallInputs(RandomInputs):
@@ -287,7 +287,8 @@ def shared_palette(inputs: RandomInputs) -> Case:
     few = {ONE_COLOUR: 1, UNUSED: 4, OUTSIDE: 6}  # two kinds then have tensors of one shape
     colours = few.get(inputs.kind, inputs.whole(4, (5, 6)))
     palette = _palette(inputs, colours)
-    frames = _animation(inputs, 1 if inputs.kind == ONE_FRAME else 3, palette)
+    count = {SEVERAL: inputs.whole(3, (4, 5)), ONE_FRAME: 1}.get(inputs.kind, 3)
+    frames = _animation(inputs, count, palette)
     if inputs.kind == UNUSED:
         corners = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
         frames, palette = 0.375 + 0.25 * frames, 0.375 + 0.25 * palette
@@ -358,7 +359,8 @@ def hold_colours(inputs: RandomInputs) -> Case:
         if inputs.kind == SHADES:
             shade = torch.tensor([0.0625, -0.0625, 0.03125])
             palette = torch.cat([palette[:2], palette[:2] + shade, palette[:2] - shade])
-        frames = _wavering(inputs, 1 if inputs.kind == ONE_FRAME else 5, palette)
+        count = {SEVERAL: inputs.whole(5, (6, 7)), ONE_FRAME: 1}.get(inputs.kind, 5)
+        frames = _wavering(inputs, count, palette)
     tensors = {"frames": frames, "palette": palette}
     return FramesCase((*tensors, "margin"), tensors, {"margin": margin})
 

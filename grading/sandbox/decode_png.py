@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -51,9 +51,20 @@ def decode(files: Mapping[str, bytes]) -> tuple[dict[str, Image.Image], dict[str
 
 def _ask(contents: list[bytes]) -> list[Image.Image | str]:
     """Answers to the first contents, as many as the process gave."""
+    sent = (LENGTH.pack(len(content)) + content for content in contents)
+    most = len(contents) * (3 * LONGEST_SIDE**2 + LONGEST_HEADER + LENGTH.size)
+    answered = io.BytesIO(answer_of(__file__, sent, most=most, seconds=SECONDS))
+    found: list[Image.Image | str] = []
+    while (answer := _answer(answered)) is not None and len(found) < len(contents):
+        found.append(answer)
+    return found
+
+
+def answer_of(program: str, sent: Iterable[bytes], *, most: int, seconds: float) -> bytes:
+    """The first `most` bytes that a Python file answers to what it is sent; then it is killed."""
     # Isolated: neither the environment nor the working directory decides what is imported.
     child = subprocess.Popen(
-        [sys.executable, "-I", __file__],
+        [sys.executable, "-I", program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -62,24 +73,19 @@ def _ask(contents: list[bytes]) -> list[Image.Image | str]:
     )
     assert child.stdin is not None
     assert child.stdout is not None
-    timer = threading.Timer(SECONDS, child.kill)
+    timer = threading.Timer(seconds, child.kill)
     timer.start()
-    most = len(contents) * (3 * LONGEST_SIDE**2 + LONGEST_HEADER + LENGTH.size)
     try:
         with contextlib.suppress(BrokenPipeError):
-            for content in contents:
-                child.stdin.write(LENGTH.pack(len(content)) + content)
+            for part in sent:
+                child.stdin.write(part)
             child.stdin.close()
-        answered = io.BytesIO(child.stdout.read(most))
+        return child.stdout.read(most)
     finally:
         timer.cancel()
         child.kill()
         child.wait()
         child.stdout.close()
-    found: list[Image.Image | str] = []
-    while (answer := _answer(answered)) is not None and len(found) < len(contents):
-        found.append(answer)
-    return found
 
 
 def _answer(stream: BinaryIO) -> Image.Image | str | None:

@@ -104,21 +104,22 @@ sheet({"its palette": palette})
 # %% [markdown]
 # ## 1 · Paint
 #
-# A pixel's weights $w_k$ are not negative and their sum is 1. The pixel's colour is their weighted
-# mean:
+# A pixel's weights $w_k$ are not negative and their sum is 1. The pixel's colour is the mean of the
+# palette's colours, weighted by them. If one weight is 1, the pixel has that palette colour
+# *exactly*. Otherwise its colour is somewhere between. The gradient reaches the weights; the
+# palette never learns.
 #
-# $$\text{picture}[c, y, x] = 2 \sum_{k} w[k, y, x]\; \text{palette}[k, c] \;-\; 1$$
-#
-# The palette is in $[0, 1]$ and pictures, as everywhere in the course, in $[-1, 1]$; hence $2 \cdot
-# {} - 1$. If one weight is 1, the pixel has that palette colour *exactly*. Otherwise its colour is
-# somewhere between. The gradient reaches the weights; the palette never learns.
+# There is no formula here: you write it. Two things to think of. The palette is in $[0, 1]$ and
+# pictures, as everywhere in the course, in $[-1, 1]$. And several pictures may share one palette,
+# or bring a palette each.
 #
 # ### Exercise 1 · `pixelart.paint`
 #
 # > **5 minutes · difficulty ●○○ · {points of paint} · CPU**
 #
-# **Contract.** `weights` is `(B, K, h, w)`, `palette` is `(K, 3)` in $[0, 1]$. Return the pictures,
-# `(B, 3, h, w)` in $[-1, 1]$, with a graph to the weights. Pictures need not be square.
+# **Contract.** `weights` is `(B, K, h, w)`; `palette`, in $[0, 1]$, is `(K, 3)` for all pictures or
+# `(B, K, 3)`, one for each. Return the pictures, `(B, 3, h, w)` in $[-1, 1]$, with a graph to the
+# weights. Pictures need not be square.
 
 # %%
 # TODO pixelart.paint
@@ -136,6 +137,12 @@ compare_picture("pixelart.paint")
 #
 # For each pixel a row of $K$ weights times a $K \times 3$ matrix. `torch.einsum` lets you name the
 # axes: `b k h w` and `k c` become `b c h w`. A matrix product over a moved axis does as well.
+#
+# </details>
+# <details><summary>Help: a palette for each picture?</summary>
+#
+# Then the palette has a letter more, the `b` of its picture. `palette.dim()` says which of the two
+# came; or make the first case the second one: `palette.expand(B, K, 3)`.
 #
 # </details>
 # <details><summary>Help: everything is too bright, or too dark.</summary>
@@ -706,22 +713,23 @@ show(crisp(torch.cat(list(seen.values()))), [f"after {step} steps" for step in s
 # ## 7 · From the layout to the details
 #
 # At high noise a model decides the layout, at low noise the details (stage 1). A picture
-# that starts from a drawing has its layout. SD-πXL lets the upper bound of $t$ fall, linearly in
-# the first half of the run, and then stay:
+# that starts from a drawing has its layout. SD-πXL lets the upper bound of $t$ fall linearly, from
+# $t_{\max} = 980$ at the first step to $t_{\text{bound}} = 800$ after half of the run. Then it
+# stays where it is. Each $t$ is drawn below it: $t \sim \mathcal U\{t_{\min}, \dots, \text{bound}\}$.
 #
-# $$\text{bound} = \operatorname{round}\Big(t_{\max} + \min\big(1, \tfrac{\text{step}}{r \cdot
-# \text{steps}}\big)\,(t_{\text{bound}} - t_{\max})\Big), \qquad
-# t \sim \mathcal U\{t_{\min}, \dots, \text{bound}\}$$
-#
-# with $t_{\max} = 980$, $t_{\text{bound}} = 800$ and $r = \tfrac12$ for SDXL.
+# You find the line: where is the bound after a quarter of the run, and after three quarters? The
+# part $r$ of the run in which it falls is an argument, and it may be 1, so that the bound falls to
+# the end, or **0**: then it is down from the beginning.
 #
 # ### Exercise 7 · `pixelart.bounded_timesteps`
 #
 # > **10 minutes · difficulty ●○○ · {points of bounded_timesteps} · CPU**
 #
-# **Contract.** Return `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device,
-# each of $t_{\min}, \dots, \text{bound}$ equally likely and *both ends included*, each drawn
-# independently of the others. $r$ is `bound_reached`. All the randomness comes from `generator`.
+# **Contract.** `step` counts from 0 to `steps - 1`; $r$, in $[0, 1]$, is `bound_reached`, and the
+# bound has arrived at step $r \cdot$ `steps`. It is rounded to the nearest whole number. Return
+# `batch` whole numbers, an int64 tensor `(batch,)` on the generator's device, each of $t_{\min},
+# \dots, \text{bound}$ equally likely and *both ends included*, each drawn independently of the
+# others. All the randomness comes from `generator`.
 
 # %%
 # TODO pixelart.bounded_timesteps
@@ -738,7 +746,15 @@ compare_picture("pixelart.bounded_timesteps")
 #
 # <details><summary>Help: my bound goes on falling.</summary>
 #
-# From the step `bound_reached * steps` on it must stay. That is what the $\min(1, \cdot)$ is for.
+# From the step `bound_reached * steps` on it must stay. How far it has come is a number from 0 to
+# 1, never more.
+#
+# </details>
+# <details><summary>Help: ZeroDivisionError.</summary>
+#
+# With `bound_reached` 0 there is no way to go, so nothing can be said of how much of it is done.
+# Ask first whether the step is still on the way. (A tiny number added to the divisor would be
+# wrong at step 0.)
 #
 # </details>
 # <details><summary>Help: is there a loop that redraws what is too large?</summary>

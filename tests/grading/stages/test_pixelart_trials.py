@@ -98,7 +98,9 @@ def test_a_gradient_that_is_not_that_of_the_noisy_softmax_is_seen(capsys):
 
 
 def bound_at(step, steps, t_max, t_bound, bound_reached):
-    return round(t_max + min(1.0, step / (bound_reached * steps)) * (t_bound - t_max))
+    falls = bound_reached * steps
+    way = step / falls if step < falls else 1.0
+    return round(t_max + way * (t_bound - t_max))
 
 
 def timesteps(draw, *, later: int = 0, longer: int = 0):

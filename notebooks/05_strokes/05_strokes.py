@@ -994,9 +994,9 @@ show(
 # for each sentence, and the picture is put together from them, place by place. With weights $m_k$
 # that are divided by their sum where that is above 1, and $m_0 = 1 - \sum_k m_k$ for what is left:
 #
-# $$\hat\varepsilon = \hat\varepsilon_{\text{uncond}} + s \Big( m_0\,(\hat\varepsilon_{\text{whole}}
-# - \hat\varepsilon_{\text{uncond}}) + \sum_k m_k\,(\hat\varepsilon_k -
-# \hat\varepsilon_{\text{uncond}}) \Big)$$
+# $$\hat\varepsilon = \hat\varepsilon_{\text{uncond}} +
+# s \Big( m_0\,(\hat\varepsilon_{\text{whole}} - \hat\varepsilon_{\text{uncond}}) +
+# \sum_k m_k\,(\hat\varepsilon_k - \hat\varepsilon_{\text{uncond}}) \Big)$$
 #
 # ### Exercise 7 · `strokes.compose_scores`
 #

@@ -12,7 +12,8 @@
 #
 # - write a picture as a **choice**, a colour for each pixel, that still has a gradient,
 # - keep it smooth, and start it from a picture that is nearly right,
-# - distil it through **SDXL**, guided by two **ControlNets**, as SD-πXL does (arXiv 2410.06236),
+# - distil it through **SDXL**, guided by two **ControlNets**, as SD-πXL does
+#   ([arXiv 2410.06236](https://arxiv.org/abs/2410.06236)),
 # - and in a second sitting measure what the method is better at than scaling a picture down, read
 #   its published program, and make your own, down to the **chart to stitch it from**.
 #
@@ -203,7 +204,7 @@ show(
 # $$\Pr\big[\,k = \textstyle\arg\max_j (\ell_j + g_j)\,\big] = p_k \quad\text{exactly.}$$
 #
 # "Take the largest" has no derivative, so it is softened by a temperature $\tau$ (Jang et al. 2017,
-# arXiv 1611.01144; Maddison et al. 2017):
+# [arXiv 1611.01144](https://arxiv.org/abs/1611.01144); Maddison et al. 2017):
 #
 # $$w = \operatorname{softmax}\big((\ell + g) / \tau\big), \qquad g = -\log(-\log u) .$$
 #
@@ -313,8 +314,9 @@ TauExplorer(4 * chosen, palette, pixelart.gumbel_softmax, seed=(0, 1))
 # $$\text{value} = \operatorname{onehot}\big(\textstyle\arg\max_k \ell_k\big), \qquad
 # \text{gradient} = \text{that of } \operatorname{softmax}(\ell) .$$
 #
-# This is the *straight-through* estimator (Bengio et al. 2013, arXiv 1308.3432). It is not the
-# derivative of anything; it is a wire that bypasses the switch.
+# This is the *straight-through* estimator (Bengio et al. 2013,
+# [arXiv 1308.3432](https://arxiv.org/abs/1308.3432)). It is not the derivative of anything; it is a
+# wire that bypasses the switch.
 #
 # ### Exercise 3 · `pixelart.straight_through`
 #
@@ -715,7 +717,9 @@ show(crisp(torch.cat(list(seen.values()))), [f"after {step} steps" for step in s
 # At high noise a model decides the layout, at low noise the details (stage 1). A picture
 # that starts from a drawing has its layout. SD-πXL lets the upper bound of $t$ fall linearly, from
 # $t_{\max} = 980$ at the first step to $t_{\text{bound}} = 800$ after half of the run. Then it
-# stays where it is. Each $t$ is drawn below it: $t \sim \mathcal U\{t_{\min}, \dots, \text{bound}\}$.
+# stays where it is. Each $t$ is drawn up to it:
+#
+# $$t \sim \mathcal U\{t_{\min}, \dots, \text{bound}\} .$$
 #
 # You find the line: where is the bound after a quarter of the run, and after three quarters? The
 # part $r$ of the run in which it falls is an argument, and it may be 1, so that the bound falls to
@@ -807,17 +811,18 @@ for level in (980, 800, 600, 400, 200):
 # %% [markdown]
 # ## 8 · SDXL and its ControlNets
 #
-# **SDXL** (Podell et al. 2023, arXiv 2307.01952) is a latent diffusion model like Stable Diffusion,
-# with a UNet three times as large, for 1024 × 1024 pixels. New for you are its inputs. A prompt
-# goes through *two* text encoders, whose vectors for each token are concatenated. The second one
-# also gives a single vector for the whole prompt, the **pooled** one, which joins the timestep's
-# embedding and so reaches every block. And with it come **six numbers about the picture**: its
-# original height and width, the top and left corner of the crop, and the height and width to draw.
-# In training they told the model which pictures had been small, and which were cut out of larger
-# ones, so that it could learn from all of them and still draw whole and sharp ones on request. A
-# canvas of $H \times W$ is a whole picture: $(H, W, 0, 0, H, W)$, for *both* branches of guidance.
-# Without a prompt, the unconditional branch has zeros as vectors, not the embedding of an empty
-# text: SDXL was trained like this, and the prior does it for you.
+# **SDXL** (Podell et al. 2023, [arXiv 2307.01952](https://arxiv.org/abs/2307.01952)) is a latent
+# diffusion model like Stable Diffusion, with a UNet three times as large, for 1024 × 1024 pixels.
+# New for you are its inputs. A prompt goes through *two* text encoders, whose vectors for each
+# token are concatenated. The second one also gives a single vector for the whole prompt, the
+# **pooled** one, which joins the timestep's embedding and so reaches every block. And with it come
+# **six numbers about the picture**: its original height and width, the top and left corner of the
+# crop, and the height and width to draw. In training they told the model which pictures had been
+# small, and which were cut out of larger ones, so that it could learn from all of them and still
+# draw whole and sharp ones on request. A canvas of $H \times W$ is a whole picture:
+# $(H, W, 0, 0, H, W)$, for *both* branches of guidance. Without a prompt, the unconditional branch
+# has zeros as vectors, not the embedding of an empty text: SDXL was trained like this, and the
+# prior does it for you.
 #
 # `tiny-sdxl` has all of this, and is far smaller than the real one with its 2,600 million weights.
 # It draws 128 × 128 pixels, in latents of 16 × 16.
@@ -829,12 +834,12 @@ print("vectors for tokens", tuple(text.tokens.shape), "pooled vector", tuple(tex
 print("without a prompt they are at most", uncond.tokens.abs().max().item())
 
 # %% [markdown]
-# **A ControlNet** (Zhang et al. 2023, arXiv 2302.05543) is a copy of the first half of the UNet
-# that looks at one more thing, for example a picture of edges. Its output, multiplied by `scale`,
-# is added to the skip connections and the middle of the UNet, which itself stays frozen. Its last
-# layers started at zero, so before training it changed nothing, and in training it learnt to say
-# only what the UNet did not know. The outputs of two ControlNets simply add up. Here they keep the
-# picture *where it is* while its colours are found.
+# **A ControlNet** (Zhang et al. 2023, [arXiv 2302.05543](https://arxiv.org/abs/2302.05543)) is a
+# copy of the first half of the UNet that looks at one more thing, for example a picture of edges.
+# Its output, multiplied by `scale`, is added to the skip connections and the middle of the UNet,
+# which itself stays frozen. Its last layers started at zero, so before training it changed nothing,
+# and in training it learnt to say only what the UNet did not know. The outputs of two ControlNets
+# simply add up. Here they keep the picture *where it is* while its colours are found.
 #
 # This is what the two see of our drawing: its edges (Canny 1986), and how near everything is, as a
 # small network estimates it.
@@ -985,3 +990,50 @@ hand_in("04_pixelart")
 #
 # Go on in `04_pixelart_part2.ipynb`, now or on another day: it needs only the file
 # `guidance/pixelart.py`.
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture, as latents `(B, C, h, w)` |
+# | $t$ | `t` | the timestep, a whole number from 0 (clean) to 999 (nearly all noise) |
+# | $\varepsilon$ | `eps` | the noise that was put in, of the shape of $x_0$ |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance at $t$, between 0 and 1 |
+# | $x_t$ | `xt` | the picture with noise of the level $t$ in it |
+# | $\hat\varepsilon$ | `eps_hat`, `eps` | the network's guess of the noise in $x_t$ |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the guess with the empty prompt |
+# | $s$ | `guidance_scale` | how far to walk from the empty prompt to the prompt, and beyond |
+# | $K$ | `len(palette)` | how many colours the palette has |
+# | $\ell$, $\ell_k$ | `logits` | how much each colour is wanted in a pixel, `(B, K, h, w)` |
+# | $w$, $w_k$ | `weights` | the weights of the colours in a pixel; not negative, with the sum 1 |
+# | $p_k$ | `logits.softmax(1)` | with which probability a colour is drawn |
+# | $g_k$, $u_k$ | `g`, `u` | Gumbel noise, and the uniform number in (0, 1) that it is made of |
+# | $\tau$ | `tau` | the temperature: how far the weights are from 0 and 1 |
+# | $d_k$ | | the distance of a pixel from the colour $k$, summed over red, green and blue |
+# | $c_k$, $P_k$ | `centres` | a centre of k-means, and the pixels that are nearest to it |
+# | $F_c(f)$ | `spectrum` | the Fourier transform of the channel $c$ at the frequency $f$ |
+# | $r$ | `bound_reached` | the part of the run in which the bound of $t$ falls |
+# | $H$, $W$ | `size` | height and width of the canvas, in pixels |
+# | $h$, $w$ | | height and width of the small picture, or of latents |
+#
+# ## Further reading
+#
+# - A. Binninger, O. Sorkine-Hornung, *SD-πXL: generating low-resolution quantized imagery via
+#   score distillation*, [arXiv 2410.06236](https://arxiv.org/abs/2410.06236): the method of this
+#   stage.
+# - E. Jang, S. Gu, B. Poole, *Categorical reparameterization with Gumbel-softmax*,
+#   [arXiv 1611.01144](https://arxiv.org/abs/1611.01144): section 2.
+# - C. Maddison, A. Mnih, Y. W. Teh, *The concrete distribution*,
+#   [arXiv 1611.00712](https://arxiv.org/abs/1611.00712): the same, found at the same time.
+# - Y. Bengio, N. Léonard, A. Courville, *Estimating or propagating gradients through stochastic
+#   neurons*,
+#   [arXiv 1308.3432](https://arxiv.org/abs/1308.3432): the straight-through estimator of section 3.
+# - D. Podell and others, *SDXL: improving latent diffusion models for high-resolution image
+#   synthesis*, [arXiv 2307.01952](https://arxiv.org/abs/2307.01952): what the six numbers of
+#   section 8 are for.
+# - L. Zhang, A. Rao, M. Agrawala, *Adding conditional control to text-to-image diffusion models*,
+#   [arXiv 2302.05543](https://arxiv.org/abs/2302.05543): ControlNets.
+# - B. Poole and others, *DreamFusion: text-to-3D using 2D diffusion*,
+#   [arXiv 2209.14988](https://arxiv.org/abs/2209.14988): where score distillation comes from.

@@ -798,3 +798,20 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 # python main.py pixelart --prompt "a red boat on a frozen river" --implementation guidance
 # python main.py recolour outputs/a_red_boat_on_a_frozen_river.png --palette dusk --out dusk.png
 # ```
+
+# %% [markdown]
+# ## Further reading
+#
+# - A. Binninger, O. Sorkine-Hornung, *SD-πXL: generating low-resolution quantized imagery via
+#   score distillation*, [arXiv 2410.06236](https://arxiv.org/abs/2410.06236): the method of this
+#   stage.
+# - T. Gerstner and others, *Pixelated image abstraction*,
+#   [NPAR 2012](https://doi.org/10.2312/PE/NPAR/NPAR12/029-036): pixel art by alternating between
+#   colours and shapes; no network.
+# - J. Hessel and others, *CLIPScore: a reference-free evaluation metric for image captioning*,
+#   [arXiv 2104.08718](https://arxiv.org/abs/2104.08718): what CLIP's numbers in section 4 mean.
+# - D. Podell and others, *SDXL: improving latent diffusion models for high-resolution image
+#   synthesis*, [arXiv 2307.01952](https://arxiv.org/abs/2307.01952): what the six numbers of
+#   section 8 are for.
+# - L. Zhang, A. Rao, M. Agrawala, *Adding conditional control to text-to-image diffusion models*,
+#   [arXiv 2302.05543](https://arxiv.org/abs/2302.05543): ControlNets.

@@ -30,10 +30,9 @@ def painted_by_matmul(weights, palette):
 
 @right(PAINT)
 def painted_by_tensordot(weights, palette):
-    if palette.dim() == 3:
-        pairs = zip(weights.split(1), palette, strict=True)
-        return torch.cat([painted_by_tensordot(one, its) for one, its in pairs])
-    return torch.tensordot(palette.T, weights, dims=([1], [1])).transpose(0, 1) * 2 - 1
+    palettes = palette.expand(len(weights), -1, -1)
+    mixed = [torch.tensordot(p.T, w, dims=1) for p, w in zip(palettes, weights, strict=True)]
+    return torch.stack(mixed) * 2 - 1
 
 
 @right(PAINT)

@@ -243,7 +243,8 @@ def test_conditions_that_are_changed_are_seen(capsys):
 
 def test_a_gradient_of_paint_counts_but_not_what_all_weights_share(capsys):
     def centred(weights, palette):
-        return torch.einsum("bkhw,kc->bchw", weights, 2 * palette - 1)
+        colours = (2 * palette - 1).expand(len(weights), -1, -1)
+        return torch.einsum("bkhw,bkc->bchw", weights, colours)
 
     def without(weights, palette):
         return pixelart.paint(weights.detach(), palette) + 0 * weights.sum()

@@ -28,7 +28,7 @@ from distillery.core.cli import exit_status
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="Score every .png that lies in a folder, and write eval.json there."
+        description="Score every .png and .jpg that lies in a folder, and write eval.json there."
     )
     parser.add_argument("--fdir1", type=Path, required=True, help="the folder to score")
     parser.add_argument(
@@ -51,9 +51,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         # Importing torch takes seconds, which --help should not wait for.
+        from distillery.core.notes import warnings_in_a_line
         from distillery.metrics.evaluate import evaluate, table, write
 
-        evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
+        with warnings_in_a_line():
+            evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
         write(options.fdir1 / "eval.json", evaluation)
         print(table(evaluation))
 

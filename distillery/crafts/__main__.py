@@ -62,9 +62,11 @@ def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
         CourseError: a name, the picture or a number is wrong; that file is not written.
     """
     check_names(chosen.picture, wanted)
+    from distillery.core.notes import warnings_in_a_line
     from distillery.crafts.grid import read_grid
 
-    grid = read_grid(chosen.picture)
+    with warnings_in_a_line():
+        grid = read_grid(chosen.picture)
     title = chosen.title or chosen.picture.stem.replace("_", " ")
     for name, path in wanted.items():
         print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")

@@ -48,7 +48,8 @@ def pixelate_folder(
 
     Pictures may be of different sizes. What is transparent stays so, and its colour gets into no
     cell. Of pixel art that was enlarged, its own cells count and not `factor`, unless that is a
-    multiple of their side; where it is not, a warning says so. Nothing is written unless all pictures can be read.
+    multiple of their side; where it is not, a warning says so. Nothing is written unless all
+    pictures can be read.
 
     Args:
         folder: its files with a picture's suffix count, not those of folders in it.

@@ -81,9 +81,9 @@ def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
 
     with warnings_in_a_line():
         grid = read_grid(chosen.picture)
-    title = chosen.title or chosen.picture.stem.replace("_", " ")
-    for name, path in wanted.items():
-        print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
+        title = chosen.title or chosen.picture.stem.replace("_", " ")
+        for name, path in wanted.items():
+            print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
 
 
 def check_names(picture: Path, wanted: dict[str, Path]) -> None:

@@ -48,8 +48,6 @@ def read_input(settings: PixelSettings) -> InputPicture:
     path = Path(settings.input_image)
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     whole = read_any(path, enough=2 * max(settings.canvas))
-    if not settings.transparent:
-        whole = _over_white(whole)
     cells = _cells(whole, settings)
     if cells is not None:
         return _copied(cells, settings)
@@ -62,32 +60,25 @@ def read_input(settings: PixelSettings) -> InputPicture:
     return InputPicture(F.interpolate(picture, settings.size, mode="area"), picture, None)
 
 
-def _over_white(whole: Image.Image) -> Image.Image:
-    flat = to_rgb(whole)
-    flat.format = whole.format
-    return flat
-
-
 def _cells(whole: Image.Image, settings: PixelSettings) -> Image.Image | None:
     """The picture with one pixel for each cell of the grid, if its own cells go into those."""
-    blocks = blocks_of(whole, settings.size)
-    if blocks is not None:
-        return blocks
-    found = enlarged_cells(whole)
+    found, (height, width) = enlarged_cells(whole), settings.size
+    cells = blocks_of(whole, settings.size)
     art = whole if found is None else found.picture
-    height, width = settings.size
     times = width // art.width
-    fits = times >= 1 and (times * art.width, times * art.height) == (width, height)
+    if cells is None and (times * art.width, times * art.height) == (width, height):
+        cells = art.resize((width, height), Image.Resampling.NEAREST)
     if found is not None:
         keeping = f"a grid of size {art.height},{art.width} would keep each; this one mixes them"
-        does = "each is copied into the grid" if fits else keeping
-        warnings.warn(f"{found.words(settings.input_image)}: {does}.", stacklevel=2)
-    return art.resize((width, height), Image.Resampling.NEAREST) if fits else None
+        does = keeping if cells is None else "each is copied into the grid"
+        warnings.warn(f"{found.words(settings.input_image)}: {does}.", stacklevel=3)
+    return cells
 
 
 def _copied(cells: Image.Image, settings: PixelSettings) -> InputPicture:
-    small, clear = from_pil(cells.convert("RGB")), None
-    if cells.mode == "RGBA":
+    keeps = settings.transparent and cells.mode == "RGBA"
+    small, clear = from_pil((cells if keeps else to_rgb(cells)).convert("RGB")), None
+    if keeps:
         clear = torch.from_numpy(np.array(cells.getchannel("A")) < 255 * OPAQUE)
         small = small.masked_fill(clear, 1.0)
         clear = clear if clear.any() else None
@@ -100,25 +91,47 @@ def _averaged(whole: Image.Image, settings: PixelSettings) -> InputPicture:
     levels = np.array(_boxes(whole, settings.canvas), np.float32) / 255
     pixels = torch.from_numpy(levels).permute(2, 0, 1)[None]
     colours, alpha = 2 * pixels[:, :3] - 1, pixels[:, 3:]
-    small, clear = opaque_means(colours, alpha, settings.size)
-    fill = F.interpolate(small, settings.canvas, mode="nearest-exact")
-    return InputPicture(small, alpha * colours + (1 - alpha) * fill, clear)
+    if settings.transparent:
+        small, clear = opaque_means(colours, alpha, settings.size)
+        fill = F.interpolate(small, settings.canvas, mode="nearest-exact")
+        return InputPicture(small, alpha * colours + (1 - alpha) * fill, clear)
+    return _over_white(colours, alpha, settings)
 
 
-def opaque_means(colours: Tensor, alpha: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _over_white(colours: Tensor, alpha: Tensor, settings: PixelSettings) -> InputPicture:
+    """The picture over white, without white in the cells that an edge crosses.
+
+    A cell that is covered by half or more has the colour of what covers it alone, which is mixed
+    with white as far as that is half transparent itself, like glass. All other cells are white.
+    """
+    size, canvas = settings.size, settings.canvas
+    means, _ = opaque_means(colours, alpha, size, least=0.0)
+    own = F.adaptive_max_pool2d(alpha, size)  # the alpha of what covers the cell, where it does
+    share = F.interpolate(alpha, size, mode="area") / own.clamp(min=1e-6)
+    small = torch.where(share >= OPAQUE, own * means + (1 - own), torch.ones_like(means))
+    fill, within = (F.interpolate(part, canvas, mode="nearest-exact") for part in (small, own))
+    covered = (alpha / within.clamp(min=1e-6)).clamp(max=1)
+    seen = within * colours + (1 - within)
+    return InputPicture(small, covered * seen + (1 - covered) * fill, None)
+
+
+def opaque_means(
+    colours: Tensor, alpha: Tensor, size: tuple[int, int], *, least: float = OPAQUE
+) -> tuple[Tensor, Tensor]:
     """The mean colours of cells, weighted by their pixels' alpha, and which cells are clear.
 
     Args:
         colours: (1, 3, H, W), not multiplied by alpha.
         alpha: (1, 1, H, W) in [0, 1].
         size: of the grid (h, w).
+        least: mean alpha of a cell, below which it is clear.
 
     Returns:
         (1, 3, h, w), 1.0 in clear cells, and bool (h, w).
     """
     covered = F.interpolate(alpha, size, mode="area")
     means = F.interpolate(alpha * colours, size, mode="area") / covered.clamp(min=1e-6)
-    clear = covered[0, 0] < OPAQUE
+    clear = covered[0, 0] < least
     return means.masked_fill(clear, 1.0), clear
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
+from distillery.core.folders import files_of
 from distillery.core.images import read_any, to_png_bytes
 from distillery.palettes.binary_files import read_exchange, read_riff, read_swatches, read_table
 from distillery.palettes.colours import MOST, checked, from_hex, lattice, to_hex
@@ -28,7 +29,7 @@ BLOCK = 16  # pixels, the side of a colour in a strip
 
 def palette_names() -> list[str]:
     """The names of our own palettes, which `load_palette` takes."""
-    return sorted(path.stem for path in OWN.glob("*.hex"))
+    return [path.stem for path in files_of(OWN.iterdir(), (".hex",), under=OWN)]
 
 
 def load_palette(name_or_path: str | Path) -> Tensor:

@@ -42,6 +42,12 @@ def arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="also the perceptual distance of edits to their sources; downloads AlexNet once",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over an eval.json by another scorer; without it that is kept, and this one "
+        "gets the next free name",
+    )
     return parser
 
 
@@ -51,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         # Importing torch takes seconds, which --help should not wait for.
-        from distillery.metrics.evaluate import evaluate, table, write
+        from distillery.metrics.evaluate import evaluate, file_for, table, write
 
         evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
-        write(options.fdir1 / "eval.json", evaluation)
+        write(file_for(options.fdir1, evaluation, overwrite=options.overwrite), evaluation)
         print(table(evaluation))
 
     return exit_status(work, interrupted="interrupted: nothing was written.")

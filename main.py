@@ -159,7 +159,7 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
     from distillery.runs.kind import draw, is_begun
 
     kind, extras = kind_named(name), extras_from(flags, settings_of(name))
-    out = flags.pop("out")
+    out, overwrite = flags.pop("out"), flags.pop("overwrite", False)
     nobody_chose = not {"implementation", "config"} & set(flags)
     only_print = flags.pop("print_config", False)
     with warnings_in_a_line():
@@ -174,9 +174,9 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
 
     def work(settings: Any) -> Path:
         method = method_of(kind, settings)
-        picture = draw(kind, prior, method, settings, out=out, extras=extras).picture
-        print(picture)
-        return picture
+        place = draw(kind, prior, method, settings, out=out, extras=extras, overwrite=overwrite)
+        print(place.picture)
+        return place.picture
 
     if not kind.module_name(settings):
         return work(settings)
@@ -186,15 +186,15 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
 
 def strokes(flags: dict[str, Any]) -> None:
     """A picture from a stroke painting, written to another file too if one is named."""
-    output = flags.pop("output_img", None)
+    output, overwrite = flags.pop("output_img", None), flags.get("overwrite", False)
     if output is not None:
-        strokes_cli.check_output(output)
+        strokes_cli.check_output(output, overwrite=overwrite)
     unused = strokes_cli.unused(flags)
     picture = carry_out("strokes", flags)
     if picture is not None and unused:
         print(f"note: {unused}", file=sys.stderr)
     if picture is not None and output is not None:
-        strokes_cli.write_output(picture, output)
+        strokes_cli.write_output(picture, output, overwrite=overwrite)
         print(output)
 
 
@@ -219,13 +219,13 @@ def morph(flags: dict[str, Any]) -> None:
 
 def pixelate(flags: dict[str, Any]) -> None:
     """A folder of pictures in pixels of one palette."""
-    out = flags.pop("out")
+    out, overwrite = flags.pop("out"), flags.pop("overwrite", False)
     nobody_chose = "implementation" not in flags
     settings = pixelate_cli.PixelateSettings(**flags)
 
     def work(settings: Any) -> None:
         functions = module_named(pixelate_cli.module_name(settings))
-        for picture in pixelate_cli.pixelated(settings, functions, out):
+        for picture in pixelate_cli.pixelated(settings, functions, out, overwrite=overwrite):
             print(picture)
 
     with_either_code(pixelate_cli, work, settings, nobody_chose=nobody_chose, begun=False)
@@ -237,7 +237,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
     from distillery.runs.kind import draw, is_begun
 
     kind, extras = kind_named("draw"), extras_from(flags, settings_of("draw"))
-    out, path = flags.pop("out"), flags.pop("pairs")
+    out, path, overwrite = flags.pop("out"), flags.pop("pairs"), flags.pop("overwrite", False)
     nobody_chose = not {"implementation", "config"} & set(flags)
     if "config" not in flags:
         flags = {"loss_type": "pds", **flags}
@@ -251,7 +251,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
     def work(settings: Any) -> None:
         method = method_of(kind, settings)
         own = [replace(edit, implementation=settings.implementation) for edit in edits]
-        edit = partial(draw, kind, prior, method, out=out, extras=extras)
+        edit = partial(draw, kind, prior, method, out=out, extras=extras, overwrite=overwrite)
         edit_pairs.edit_all(own, edit, method=method, out=out)
 
     reference = [replace(edit, implementation="reference") for edit in edits]

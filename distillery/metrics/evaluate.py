@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,8 +19,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write
+from distillery.core.files import atomic_write, read_record, shown
 from distillery.core.images import enlarged, from_pil, load_image, prompt_of
+from distillery.core.names import numbered
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.source_similarity import Lpips, inside_mask, outside_mask, ssim
 
@@ -144,6 +148,39 @@ def load_picture(file: Path) -> Image.Image:
     with Image.open(file) as opened:
         picture.info["indexed"] = opened.mode == "P"
     return picture
+
+
+def file_for(folder: Path, evaluation: dict[str, Any], *, overwrite: bool) -> Path:
+    """The file in the folder that an evaluation is written to: eval.json, or the next free name.
+
+    An earlier evaluation by the same scorer gives way, as long as no kind of number goes with it.
+    One by another scorer is kept, as is what `evaluate` has not written; a sentence says so.
+    """
+    for number in count(1):
+        file = folder / f"{numbered('eval', number)}.json"
+        if not os.path.lexists(file) or _continues(file, evaluation):
+            break
+    first = folder / "eval.json"
+    if overwrite or file == first:
+        return first
+    earlier = read_record(first).get("scorer")
+    because = f"it is by {earlier}" if earlier else "it is no evaluation"
+    if earlier == evaluation["scorer"]:
+        because = "it has numbers that this one has not"
+    print(
+        f"note: {shown(first)} is kept, because {because}; this evaluation is {shown(file)} "
+        "(--overwrite writes over the earlier one).",
+        file=sys.stderr,
+    )
+    return file
+
+
+def _continues(file: Path, evaluation: dict[str, Any]) -> bool:
+    """Whether a file is an earlier evaluation by the same scorer, of no more kinds of numbers."""
+    earlier: dict[str, Any] = dict(read_record(file))
+    numbers = earlier.get("mean_identity", {})
+    same = earlier.get("scorer") == evaluation["scorer"] and isinstance(numbers, dict)
+    return same and set(numbers) <= set(evaluation.get("mean_identity", {}))
 
 
 def write(path: Path, evaluation: dict[str, Any]) -> None:

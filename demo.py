@@ -5,7 +5,6 @@ python demo.py --out outputs
 
 from __future__ import annotations
 
-import argparse
 import html
 import json
 import re
@@ -18,7 +17,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from distillery.core.cli import exit_status
+from distillery.core.cli import Arguments, exit_status
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
@@ -36,8 +35,8 @@ class Work:
     score: float
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Distil a gallery with the embedded model.")
+def arguments() -> Arguments:
+    parser = Arguments(description="Distil a gallery with the embedded model.")
     parser.add_argument(
         "--out", type=Path, default=Path("outputs"), help="folder of the gallery (default: outputs)"
     )

@@ -18,16 +18,15 @@ would give a picture that has nothing of the source full marks, so an edit also 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillery.core.cli import exit_status
+from distillery.core.cli import Arguments, exit_status
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def arguments() -> Arguments:
+    parser = Arguments(
         description="Score every .png that lies in a folder, and write eval.json there."
     )
     parser.add_argument("--fdir1", type=Path, required=True, help="the folder to score")

@@ -6,10 +6,12 @@ make no difference (Windows, macOS), and the names of devices are no names (Wind
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
@@ -47,6 +49,16 @@ def names_in(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))
     except OSError:
         return []
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """A question after the nearest of the known words, or "" where none is near.
+
+    For the end of a sentence about a word that nobody knows: " (did you mean 'boat'?)".
+    """
+    folded = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
+    return f" (did you mean {folded[near[0]]!r}?)" if near else ""
 
 
 def first_free(path: Path) -> Path:

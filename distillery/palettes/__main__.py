@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillery.core.cli import exit_status
+from distillery.core.cli import Arguments, exit_status
 from distillery.core.files import written
 from distillery.core.images import to_png_bytes
 from distillery.palettes import load_palette, palette_names, sheet, to_hex
@@ -15,7 +14,7 @@ from distillery.palettes import load_palette, palette_names, sheet, to_hex
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m distillery.palettes", description=__doc__)
+    parser = Arguments(prog="python -m distillery.palettes", description=__doc__)
     parser.add_argument("palettes", nargs="*", help="names or files (default: our own, all)")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of them, PNG")
     parser.add_argument(

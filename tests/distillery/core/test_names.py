@@ -19,7 +19,19 @@ PAIRS = {
     "a final dot": ("a boat.", "a boat"),
     "a final space": ("a boat ", "a boat"),
 }
-DEVICES = ("con", "NUL", "Aux", "prn", "com1", "LPT9", "COM¹", "conin$", "con.txt", "nul.", "com1 .a")
+DEVICES = (
+    "con",
+    "NUL",
+    "Aux",
+    "prn",
+    "com1",
+    "LPT9",
+    "COM¹",
+    "conin$",
+    "con.txt",
+    "nul.",
+    "com1 .a",
+)
 
 
 @pytest.mark.parametrize(("one", "other"), PAIRS.values(), ids=PAIRS.keys())

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.core.images import to_png_bytes
 from distillery.palettes import (
@@ -92,7 +93,7 @@ class PaletteEditor:
             self._show(str(error))
             return
         if self._become(codes, 0):
-            self._show(f"read {len(codes)} colours from {name_or_path}.")
+            self._show(f"read {counted(len(codes), 'colour')} from {name_or_path}.")
 
     def save(self, path: str) -> None:
         """Write the palette as `.hex`, `.gpl`, `.pal` or `.png`, by the path's suffix."""
@@ -101,7 +102,7 @@ class PaletteEditor:
         except CourseError as error:
             self._show(str(error))
         else:
-            self._show(f"saved {len(self.codes)} colours as {path}.")
+            self._show(f"saved {counted(len(self.codes), 'colour')} as {path}.")
 
     @staticmethod
     def _checked(codes: list[str]) -> list[str]:

@@ -120,8 +120,8 @@ def palette_of(
     if len(distinct) <= colours:
         if len(distinct) < colours:
             warnings.warn(
-                f"the frames have {counted(len(distinct), 'colour')}, fewer than the {colours} asked "
-                "for; the palette is those.",
+                f"the frames have {counted(len(distinct), 'colour')}, fewer than the {colours} "
+                "asked for; the palette is those.",
                 stacklevel=2,
             )
         return _dark_to_light(distinct.float() / 255)

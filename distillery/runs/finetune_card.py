@@ -59,6 +59,6 @@ def _recipe(settings: FinetuneSettings) -> str:
     return (
         f"`python main.py finetune --config run.yaml`: {counted(settings.steps, 'step')} of "
         f"{counted(settings.batch_size, 'picture')}, AdamW {settings.learning_rate:g} with cosine "
-        f"decay, gradients cut to a length of 1, {100 * settings.caption_dropout:g} % of the captions "
-        f"left out, seed {settings.seed}{began}."
+        f"decay, gradients cut to a length of 1, {100 * settings.caption_dropout:g} % of the "
+        f"captions left out, seed {settings.seed}{began}."
     )

@@ -149,7 +149,8 @@ class PaletteEditor:
             value=self.codes[0], continuous_update=False, layout={"width": "8em"}
         )
         self.code.add_class("palette-code")
-        for field in (self.picker, self.code):
+        fields = (self.picker, self.code)
+        for field in fields:
             field.observe(self._picked, names="value")
         actions = {
             "← move": lambda: self.move(-1),
@@ -170,7 +171,9 @@ class PaletteEditor:
         return ipywidgets.VBox(
             [
                 self.swatches,
-                ipywidgets.HBox([self.picker, self.code, *(self.buttons[text] for text in actions)]),
+                ipywidgets.HBox(
+                    [self.picker, self.code, *(self.buttons[text] for text in actions)]
+                ),
                 ipywidgets.HBox([self.file, *(self.buttons[text] for text in files)]),
                 self.label,
             ]

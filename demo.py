@@ -107,14 +107,16 @@ def hang(works: Sequence[Work], page: Path, *, overwrite: bool = False) -> Path:
     A page that shows other pictures is kept; this one gets the next free name then.
     """
     from distillery.core.files import atomic_write
-    from distillery.core.names import kept_earlier
+    from distillery.core.names import beside
 
     hung = [link(work.place.picture, page.parent) for work in works]
     overwrite = overwrite or (page.is_file() and hung == pictures_on(page))
-    page = kept_earlier(page, overwrite=overwrite, because="it shows other pictures")
+    page, note = beside(page, overwrite=overwrite, because="it shows other pictures")
     cards = "\n".join(card(work, page.parent) for work in works)
     mean = f"{fmean(work.score for work in works):.3f}"
     atomic_write(page, PAGE.replace("{{cards}}", cards).replace("{{mean}}", mean))
+    if note:
+        print(note, file=sys.stderr)
     return page
 
 

@@ -56,10 +56,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         # Importing torch takes seconds, which --help should not wait for.
-        from distillery.metrics.evaluate import evaluate, file_for, table, write
+        from distillery.metrics.evaluate import evaluate, table, write_beside
 
         evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
-        write(file_for(options.fdir1, evaluation, overwrite=options.overwrite), evaluation)
+        write_beside(options.fdir1, evaluation, overwrite=options.overwrite)
         print(table(evaluation))
 
     return exit_status(work, interrupted="interrupted: nothing was written.")

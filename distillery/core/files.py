@@ -8,12 +8,13 @@ import hashlib
 import json
 import os
 import re
+import sys
 import uuid
 from pathlib import Path
 from urllib.parse import unquote
 
 from distillery.core.errors import CourseError
-from distillery.core.names import is_device, kept_earlier, without_number
+from distillery.core.names import beside, is_device, without_number
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_STEM = 200  # bytes; common file systems allow 255 for the whole name
@@ -54,8 +55,10 @@ def written(path: Path, data: bytes, *, overwrite: bool) -> Path:
         same = path.is_file() and path.read_bytes() == data
     except OSError:
         same = False
-    file = kept_earlier(path, overwrite=overwrite or same)
+    file, note = beside(path, overwrite=overwrite or same)
     atomic_write(file, data)
+    if note:
+        print(note, file=sys.stderr)
     return file
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import sys
 import unicodedata
 from collections.abc import Iterable
 from itertools import count
@@ -68,18 +67,19 @@ def first_free(path: Path) -> Path:
     return next(one for one in tries if name_key(one.name) not in taken)
 
 
-def kept_earlier(path: Path, *, overwrite: bool, because: str = "it is there already") -> Path:
-    """Where a result is written: at `path`, or beside what is there, which is said in a sentence.
+def beside(
+    path: Path, *, overwrite: bool, because: str = "it is there already"
+) -> tuple[Path, str]:
+    """Where a result is written, at `path` or beside what is there, and what to say of it then.
 
     Args:
         overwrite: write over what is there.
         because: why what is there is not written over.
     """
     free = path if overwrite else first_free(path)
-    if free != path:
-        print(
-            f"note: {path} is kept, because {because}; this one is {free} "
-            "(--overwrite writes over the earlier one).",
-            file=sys.stderr,
-        )
-    return free
+    if free == path:
+        return path, ""
+    return free, (
+        f"note: {path} is kept, because {because}; this one is {free} (--overwrite writes over "
+        "the earlier one)."
+    )

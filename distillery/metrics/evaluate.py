@@ -150,29 +150,34 @@ def load_picture(file: Path) -> Image.Image:
     return picture
 
 
-def file_for(folder: Path, evaluation: dict[str, Any], *, overwrite: bool) -> Path:
-    """The file in the folder that an evaluation is written to: eval.json, or the next free name.
+def write_beside(folder: Path, evaluation: dict[str, Any], *, overwrite: bool) -> Path:
+    """Write an evaluation into the folder, as eval.json or by the next free name.
 
     An earlier evaluation by the same scorer gives way, as long as no kind of number goes with it.
     One by another scorer is kept, as is what `evaluate` has not written; a sentence says so.
+
+    Raises:
+        CourseError: the file cannot be written.
     """
-    for number in count(1):
-        file = folder / f"{numbered('eval', number)}.json"
-        if not os.path.lexists(file) or _continues(file, evaluation):
-            break
     first = folder / "eval.json"
-    if overwrite or file == first:
-        return first
-    earlier = read_record(first).get("scorer")
-    because = f"it is by {earlier}" if earlier else "it is no evaluation"
-    if earlier == evaluation["scorer"]:
-        because = "it has numbers that this one has not"
-    print(
-        f"note: {shown(first)} is kept, because {because}; this evaluation is {shown(file)} "
-        "(--overwrite writes over the earlier one).",
-        file=sys.stderr,
-    )
+    names = (folder / f"{numbered('eval', number)}.json" for number in count(1))
+    free = (one for one in names if not os.path.lexists(one) or _continues(one, evaluation))
+    file = first if overwrite else next(free)
+    write(file, evaluation)
+    if file != first:
+        print(
+            f"note: {shown(first)} is kept, because {_other(first, evaluation)}; this evaluation "
+            f"is {shown(file)} (--overwrite writes over the earlier one).",
+            file=sys.stderr,
+        )
     return file
+
+
+def _other(file: Path, evaluation: dict[str, Any]) -> str:
+    scorer = read_record(file).get("scorer")
+    if scorer == evaluation["scorer"]:
+        return "it has numbers that this one has not"
+    return f"it is by {scorer}" if scorer else "it is no evaluation"
 
 
 def _continues(file: Path, evaluation: dict[str, Any]) -> bool:

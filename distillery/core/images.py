@@ -21,6 +21,7 @@ from torch import Tensor
 from distillery.core.colour_profile import in_srgb
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, filename_to_prompt, prompt_to_filename
+from distillery.core.names import without_number
 from distillery.core.picture_file import SEVERAL_VIEWS, open_picture
 
 Picture = Tensor | Image.Image
@@ -263,7 +264,7 @@ def prompt_of(path: Path, picture: Image.Image) -> str:
         CourseError: the name does not hold a whole prompt, or is not text.
     """
     noted, stem = picture.info.get("prompt"), Path(path).stem
-    if isinstance(noted, str) and prompt_to_filename(noted) == stem:
+    if isinstance(noted, str) and prompt_to_filename(noted) == without_number(stem):
         return noted
     prompt = filename_to_prompt(stem)
     try:

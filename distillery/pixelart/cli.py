@@ -51,6 +51,12 @@ def recolour_arguments() -> Arguments:
     )
     parser.add_argument("--palette", required=True, help="a name, rgb-N or a file")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over what is there; without it that is kept, and the PNG gets the next free "
+        "name",
+    )
     return parser
 
 
@@ -61,7 +67,8 @@ def recolour(flags: dict[str, Any]) -> Path:
         CourseError: one of the files cannot be used, or the palette has another length.
     """
     from distillery.core.errors import CourseError
-    from distillery.core.images import save_png
+    from distillery.core.files import written
+    from distillery.core.images import to_png_bytes
     from distillery.core.notes import warnings_in_a_line
     from distillery.palettes import load_palette
     from distillery.pixelart.indexed_png import recoloured
@@ -73,5 +80,5 @@ def recolour(flags: dict[str, Any]) -> Path:
         palette = load_palette(flags["palette"])
         picture, rows = read_for_recolouring(flags["picture"], palette)
     made, prompt = recoloured(picture, rows), picture.info.get("prompt")
-    save_png(flags["out"], made, prompt if isinstance(prompt, str) else None)
-    return flags["out"]
+    png = to_png_bytes(made, prompt if isinstance(prompt, str) else None)
+    return written(flags["out"], png, overwrite=flags["overwrite"])

@@ -17,6 +17,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,24 @@ SCHEDULE = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_l
 
 
 class Bench:
-    """The networks of one precision, and what they are asked."""
+    """The networks of one precision, and what they are asked.
 
-    def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
+    Args:
+        side: of the canvas in pixels, by default 1024 on CUDA and 768 elsewhere.
+        kinds: of the ControlNets.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        side: int | None = None,
+        kinds: Sequence[str] = KINDS,
+    ) -> None:
         self.device, cuda = device, device.type == "cuda"
-        self.side = 1024 if cuda else 768
-        config = SDXL if cuda else _narrow(SDXL)
+        self.side, self.kinds = side or (1024 if cuda else 768), kinds
+        config = SDXL if cuda else narrow(SDXL)
         unet = random_weights("unet", config, device, dtype)
         shared = {name: config[name] for name in CONTROLNET_FIELDS}
         pipeline = StableDiffusionXLPipeline(
@@ -61,7 +74,7 @@ class Bench:
             scheduler=DDIMScheduler(**SCHEDULE, clip_sample=False),
         )
         self.prior = StableDiffusionXLPrior(pipeline, device=device)
-        for kind in KINDS:
+        for kind in kinds:
             net = random_weights(
                 "controlnet", {**shared, "transformer_layers_per_block": 1}, device, dtype
             )
@@ -93,7 +106,7 @@ CONTROLNET_FIELDS = (
 )
 
 
-def _narrow(config: dict[str, Any]) -> dict[str, Any]:
+def narrow(config: dict[str, Any]) -> dict[str, Any]:
     """A quarter of the channels, two heads of the narrowest block."""
     return {**config, "block_out_channels": (96, 160, 320), "attention_head_dim": (2, 5, 5)}
 
@@ -103,7 +116,7 @@ def our_step(bench: Bench) -> Call:
     generator = torch.Generator(bench.device).manual_seed(0)
     canvas = PaletteCanvas(bench.logits, clip_norm=bench.settings.clip_norm)
     maps = bench.maps.to(bench.device)
-    controls = [Control(kind, maps, 0.15) for kind in KINDS]
+    controls = [Control(kind, maps, 0.15) for kind in bench.kinds]
 
     def loss(logits: Tensor, index: int) -> Tensor:
         return pixelart.loss(
@@ -130,7 +143,7 @@ def published_step(bench: Bench) -> Call:
     logits = torch.nn.Parameter(bench.logits.clone())
     optimiser = torch.optim.AdamW([logits], 0.025)
     levels = (bench.maps[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
-    pictures = [Image.fromarray(levels) for _ in KINDS]
+    pictures = [Image.fromarray(levels) for _ in bench.kinds]
     tokens = torch.cat([c.tokens for c in bench.conditions])
     pooled = torch.cat([c.pooled for c in bench.conditions if c.pooled is not None])
     time_ids = torch.tensor([[side, side, 0, 0, side, side]], device=bench.device).float()
@@ -162,7 +175,7 @@ def published_step(bench: Bench) -> Call:
         with torch.no_grad():
             xt = (alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps).expand(3, -1, -1, -1)
             down, middle = None, None
-            for kind, image in zip(KINDS, shown, strict=True):
+            for kind, image in zip(bench.kinds, shown, strict=True):
                 more, mid = prior.controlnets[kind](
                     xt, t.expand(3), controlnet_cond=image, conditioning_scale=0.15,
                     return_dict=False, **told,
@@ -193,13 +206,12 @@ def shift_quad(side: int, shift: list[float]) -> tuple[float, ...]:
 PATHS = {"ours": (our_step, torch.bfloat16), "published": (published_step, torch.float32)}
 
 
-def main() -> None:
-    """Print milliseconds and peak memory of both, and the ratios."""
-    device = pick_device()
+def measured(device: torch.device) -> tuple[float, float]:
+    """How many times as fast ours is, and its share of the memory; the figures are printed."""
     calls = {name: path(Bench(device, dtype)) for name, (path, dtype) in PATHS.items()}
     for call in calls.values():
         clock(call)
-    times = {name: [] for name in calls}  # type: dict[str, list[float]]
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(REPEATS):
         for name, call in calls.items():
             times[name].append(clock(call))
@@ -210,8 +222,10 @@ def main() -> None:
     for name in PATHS:
         command = [sys.executable, "-m", "benchmarks.pixelstep", name]
         peaks[name] = float(subprocess.run(command, check=True, capture_output=True).stdout)
+    share = peaks["ours"] / peaks["published"]
     print(f"{device}: published {peaks['published']:9.2f} GB   ours {peaks['ours']:9.2f} GB   "
-          f"{peaks['ours'] / peaks['published']:.2f} of the memory")  # fmt: skip
+          f"{share:.2f} of the memory", flush=True)  # fmt: skip
+    return published / ours, share
 
 
 def print_peak(name: str) -> None:
@@ -224,4 +238,4 @@ def print_peak(name: str) -> None:
 
 
 if __name__ == "__main__":
-    print_peak(*sys.argv[1:]) if sys.argv[1:] else main()
+    print_peak(*sys.argv[1:]) if sys.argv[1:] else measured(pick_device())

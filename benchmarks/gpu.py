@@ -59,10 +59,10 @@ class Line:
     def __str__(self) -> str:
         if self.figure is None:
             return f"{self.what:<64} not seen"
-        wanted = [f"at least {self.least:g}"] * (self.least is not None)
-        wanted += [f"at most {self.most:g}"] * (self.most is not None)
-        verdict = f"wanted {', '.join(wanted)}: {'yes' if self.as_wanted else 'NO'}"
-        return f"{self.what:<64} {self.figure:8.3g} {self.unit:<5} {verdict if wanted else ''}"
+        bounds = {"at least": self.least, "at most": self.most}
+        wanted = " and ".join(f"{word} {its:g}" for word, its in bounds.items() if its is not None)
+        verdict = f"wanted {wanted}: {'yes' if self.as_wanted else 'NO'}" if wanted else ""
+        return f"{self.what:<64} {self.figure:8.3g} {self.unit:<5} {verdict}".rstrip()
 
 
 def real_networks(device: torch.device) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -58,10 +58,12 @@ def test_a_trace_is_used_from_some_calls_on_and_gives_the_same(net: Net) -> None
     assert torch.equal(first, last)
 
 
-def test_a_trace_follows_its_weights_and_numbers(net: Net) -> None:
+def test_it_follows_its_numbers_and_once_told_its_weights(net: Net) -> None:
     traced = TracedNetwork(net)
     asked(traced, CALLS_BEFORE + 3)
     net.layer.weight.mul_(2)
+    traced.forget()
+    asked(traced, CALLS_BEFORE + 3)
     x, t = torch.randn(2, 3, generator=generator(9)), torch.tensor([5, 7])
 
     with torch.no_grad():

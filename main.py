@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distillery.core.cli import Arguments, exit_status, stop
+from distillery.core.cli import Arguments, exit_status, say_loading, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.settings import declared
 from distillery.morph import cli as morph_cli
@@ -169,6 +169,7 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
             return None
         kind.check(settings)
     method_of(kind, settings)  # who lacks it should not wait for the model
+    say_loading(settings.model)
     settings = kind.completed(settings)
     prior = kind.load(settings)
 
@@ -246,6 +247,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
     settings = settings_from(settings_of("draw"), common)
     edits = edit_pairs.edits_of(edit_pairs.pairs_for(path, settings.model), settings)
     method_of(kind, settings)
+    say_loading(settings.model)
     prior = kind.load(settings)
 
     def work(settings: Any) -> None:

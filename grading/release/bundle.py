@@ -69,6 +69,7 @@ def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents
     files |= {path.relative_to(LETTER).as_posix(): path for path in letter}
     packed = {name: _read(path) for name, path in files.items()}
     packed[str(stage.notebook)] = notebook
+    packed |= {str(path): _read(root / path) for path in stage.ungraded}
     packed[f"guidance/{stage.module}.py"] = stub
     check_no_answers(packed, root)
     return packed
@@ -108,6 +109,7 @@ def _read(path: Path) -> bytes:
 def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:
     """What is fixed of a bundle with these contents."""
     notebook, guidance = str(stage.notebook), f"guidance/{stage.module}.py"
+    students_own = {notebook, guidance, *map(str, stage.ungraded)}
     return StageManifest(
         module=stage.module,
         functions=tuple(stage.points),
@@ -115,7 +117,7 @@ def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:
         guidance=guidance,
         stub=files[guidance].decode(),
         cells=cells_in(json.loads(files[notebook])),
-        files=_fixed({name: files[name] for name in files if name not in (notebook, guidance)}),
+        files=_fixed({name: files[name] for name in files if name not in students_own}),
     )
 
 

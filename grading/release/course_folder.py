@@ -230,6 +230,8 @@ def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
     released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
     if not succeeds or not released.is_file():
         raise CourseError(f"nbgrader does not release {stage.folder}: {_why(said)}")
+    for notebook in stage.ungraded:  # no part of nbgrader's assignment, but students get them
+        atomic_write(released.with_name(notebook.name), (root / notebook).read_bytes())
     return released.read_bytes()
 
 

@@ -8,11 +8,13 @@ import hashlib
 import json
 import os
 import re
+import sys
 import uuid
 from pathlib import Path
 from urllib.parse import unquote
 
 from distillery.core.errors import CourseError
+from distillery.core.names import beside, is_device, without_number
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_STEM = 200  # bytes; common file systems allow 255 for the whole name
@@ -41,6 +43,23 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         raise CourseError(_why_not_written(path, error)) from error
     finally:
         _remove(partial)
+
+
+def written(path: Path, data: bytes, *, overwrite: bool) -> Path:
+    """Write the result of a command, beside another one of that name, and return its file.
+
+    Raises:
+        CourseError: as `atomic_write`.
+    """
+    try:
+        same = path.is_file() and path.read_bytes() == data
+    except OSError:
+        same = False
+    file, note = beside(path, overwrite=overwrite or same)
+    atomic_write(file, data)
+    if note:
+        print(note, file=sys.stderr)
+    return file
 
 
 def _why_not_written(path: Path, error: OSError) -> str:
@@ -72,11 +91,15 @@ def prompt_to_filename(prompt: str) -> str:
     """The stem of the file that holds the picture of `prompt`: spaces become underscores.
 
     Characters that a file name cannot carry, and `_`, `%` and `~` themselves, become percent
-    escapes, so `filename_to_prompt` gives the prompt back. A stem of more than 200 bytes is cut and
-    ends in `~` and 16 hexadecimal digits of a hash; then only the picture's text chunk has the
-    whole prompt.
+    escapes, so `filename_to_prompt` gives the prompt back. So does a dot at either end, and the
+    first letter of what Windows takes for a device, such as "con". A stem of more than 200 bytes is
+    cut and ends in `~` and 16 hexadecimal digits of a hash; then only the picture's text chunk has
+    the whole prompt.
     """
-    escaped = [_escape(char, first=index == 0) for index, char in enumerate(prompt)]
+    last = len(prompt) - 1
+    escaped = [_escape(char, end=index in (0, last)) for index, char in enumerate(prompt)]
+    if is_device(prompt):
+        escaped[0] = _percent(prompt[0])
     stem = "".join(escaped)
     if len(os.fsencode(stem)) <= LONGEST_STEM:
         return stem
@@ -84,13 +107,17 @@ def prompt_to_filename(prompt: str) -> str:
     return _longest_prefix(escaped, LONGEST_STEM - 17) + "~" + digest
 
 
-def _escape(char: str, *, first: bool) -> str:
+def _escape(char: str, *, end: bool) -> str:
     if char == " ":
         return "_"
-    # A leading dot would hide the file, and "." and ".." are folders.
-    if char in UNSAFE or not char.isprintable() or (first and char == "."):
-        return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
+    # A leading dot would hide the file, "." and ".." are folders, and Windows drops a final dot.
+    if char in UNSAFE or not char.isprintable() or (end and char == "."):
+        return _percent(char)
     return char
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def _longest_prefix(pieces: list[str], limit: int) -> str:
@@ -104,17 +131,18 @@ def _longest_prefix(pieces: list[str], limit: int) -> str:
 
 
 def filename_to_prompt(stem: str) -> str:
-    """The prompt that `prompt_to_filename` turned into `stem`.
+    """The prompt that `prompt_to_filename` turned into `stem`, with or without a number after it.
 
     Raises:
         CourseError: the stem was shortened, so it no longer holds the whole prompt.
     """
-    if SHORTENED.search(stem):
+    if SHORTENED.search(without_number(stem)):
         raise CourseError(
             f"the file name {stem!r} holds only the beginning of its prompt; "
             "write the whole prompt into the picture's text chunk 'prompt'."
         )
-    return unquote(stem.replace("_", " "), errors="surrogateescape")
+    words = without_number(stem).replace("_", " ")
+    return unquote(words, errors="surrogateescape")
 
 
 def shown(path: Path) -> Path:

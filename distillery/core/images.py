@@ -21,6 +21,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, filename_to_prompt, prompt_to_filename
+from distillery.core.names import without_number
 
 Picture = Tensor | Image.Image
 
@@ -223,7 +224,7 @@ def prompt_of(path: Path, picture: Image.Image) -> str:
         CourseError: the name does not hold a whole prompt, or is not text.
     """
     noted, stem = picture.info.get("prompt"), Path(path).stem
-    if isinstance(noted, str) and prompt_to_filename(noted) == stem:
+    if isinstance(noted, str) and prompt_to_filename(noted) == without_number(stem):
         return noted
     prompt = filename_to_prompt(stem)
     try:

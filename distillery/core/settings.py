@@ -29,6 +29,7 @@ import yaml
 from distillery.core.cli import pair, truth
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
+from distillery.core.names import meant
 
 LONGEST_TEXT = 1000  # characters
 LARGEST_SEED = 2**63 - 1  # of a torch.Generator
@@ -91,7 +92,10 @@ class Choice(ValueType):
 
     def check(self, name: str, value: Any, among: object = None) -> str:
         if value not in self.known:
-            raise CourseError(f"{name} must be one of {', '.join(self.known)}; it is {value!r}.")
+            near = meant(value, self.known) if isinstance(value, str) else ""
+            raise CourseError(
+                f"{name} must be one of {', '.join(self.known)}; it is {value!r}{near}."
+            )
         return str(value)
 
 
@@ -302,7 +306,8 @@ class Declared:
         for name in changes:
             if name not in known:
                 raise CourseError(
-                    f"there is no setting {name!r}; the settings are {', '.join(known)}."
+                    f"there is no setting {name!r}{meant(name, known)}; the settings are "
+                    f"{', '.join(known)}."
                 )
         values = _read(path, cls) if path is not None else {}
         kept = {
@@ -355,8 +360,8 @@ def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
     unknown = [str(name) for name in values if name not in known]
     if unknown:
         raise CourseError(
-            f"{path} has the unknown setting {', '.join(unknown)}; the known ones are "
-            f"{', '.join(known)}."
+            f"{path} has the unknown setting {', '.join(unknown)}{meant(unknown[0], known)}; the "
+            f"known ones are {', '.join(known)}."
         )
     return values
 

@@ -49,6 +49,12 @@ def recolour_arguments() -> Arguments:
     parser.add_argument("picture", type=Path, help="a PNG that pixelart wrote")
     parser.add_argument("--palette", required=True, help="a name, rgb-N or a file")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over what is there; without it that is kept, and the PNG gets the next free "
+        "name",
+    )
     return parser
 
 
@@ -61,7 +67,8 @@ def recolour(flags: dict[str, Any]) -> Path:
     from PIL import Image
 
     from distillery.core.errors import CourseError
-    from distillery.core.images import read_any, save_png
+    from distillery.core.files import written
+    from distillery.core.images import read_any, to_png_bytes
     from distillery.palettes import load_palette
     from distillery.pixelart.indexed_png import recoloured
 
@@ -71,5 +78,5 @@ def recolour(flags: dict[str, Any]) -> Path:
     read_any(flags["picture"])  # says in a sentence what is wrong with a file
     with Image.open(flags["picture"]) as picture:
         made, prompt = recoloured(picture, palette), picture.info.get("prompt")
-    save_png(flags["out"], made, prompt if isinstance(prompt, str) else None)
-    return flags["out"]
+    png = to_png_bytes(made, prompt if isinstance(prompt, str) else None)
+    return written(flags["out"], png, overwrite=flags["overwrite"])

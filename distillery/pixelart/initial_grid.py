@@ -28,6 +28,7 @@ from distillery.palettes.colours import checked
 from distillery.palettes.matching import distinct_colours, distinct_in_8_bits
 from distillery.pixelart.clip_choice import favourite
 from distillery.pixelart.indexed_png import check_rows, indexed
+from distillery.pixelart.kept_picture import misfit, refined
 from distillery.pixelart.method import PixelMethod
 from distillery.pixelart.settings import PixelSettings
 
@@ -106,6 +107,11 @@ def _from_picture(
     generator: torch.Generator,
 ) -> Start:
     palette = _palette(picture, clear, method, settings, generator)
+    if not settings.prompt:
+        if not settings.palette:
+            palette = refined(picture, palette, settings.size, clear)
+        fit = _sure(-misfit(picture, palette, settings.size))
+        return Start(fit, palette, picture, clear)
     return Start(_filled(picture, palette, method, settings), palette, picture, clear)
 
 
@@ -290,7 +296,7 @@ def controls_for(picture: Tensor | None, settings: PixelSettings) -> list[Contro
 
     SD-πXL then gives them a black picture, and depths divided by zero.
     """
-    if picture is None:
+    if picture is None or not settings.prompt:
         return []
     from distillery.models.annotators import depths, edges  # OpenCV and transformers take seconds
 

@@ -19,6 +19,7 @@ from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.core.gif import LONGEST_SIDE
 from distillery.core.images import from_pil, read_any, to_png_bytes, to_rgb
+from distillery.core.names import name_key
 from distillery.methods.morph import MorphFunctions
 from distillery.palettes.colours import checked
 from distillery.pixelart.frame_grid import on_grid
@@ -102,9 +103,10 @@ def _named(files: list[Path], out: Path) -> dict[Path, Path]:
         raise CourseError(f"{out} holds the pictures themselves; write into another folder.")
     sources = defaultdict(list)
     for file in files:
-        sources[file.stem].append(file.name)
-    for stem, names in sources.items():
+        sources[name_key(file.stem)].append(file.name)
+    for names in sources.values():
         if len(names) > 1:
+            stem = Path(names[0]).stem
             raise CourseError(f"{' and '.join(names)} would both become {stem}.png; rename one.")
     return {file: out / f"{file.stem}.png" for file in files}
 

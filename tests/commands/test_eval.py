@@ -153,6 +153,24 @@ def test_an_unknown_scorer(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert not (folder / "eval.json").exists()
 
 
+def test_scores_by_another_scorer_are_kept_and_those_by_the_same_are_not(
+    folder: Path, tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]
+    earlier = '{"scorer": "ViT-B-32:openai", "mean": 0.3, "pictures": []}'
+    (folder / "eval.json").write_text(earlier)
+
+    for _ in range(2):
+        assert evaluation.main(command) == 0
+        assert "eval.json is kept, because it is by ViT-B-32:openai" in capsys.readouterr().err
+
+    assert (folder / "eval.json").read_text() == earlier
+    assert [path.name for path in folder.glob("eval~*")] == ["eval~2.json"]
+    assert evaluation.main([*command, "--overwrite"]) == 0
+    assert json.loads((folder / "eval.json").read_text())["scorer"] == str(tiny_clip_folder)
+    assert capsys.readouterr().err == ""
+
+
 def test_a_full_disk_leaves_the_earlier_scores(
     folder: Path,
     tiny_clip_folder: Path,

@@ -23,6 +23,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from grading.authoring.make_stubs import answered_functions, function_text, stub, unreached
 from grading.core.notebook_cells import check_id, grade_id_of, todo_id
@@ -167,7 +168,7 @@ def _check_tasks(stage: Stage, notebook: NotebookNode, reference: str) -> None:
         cells = f"one cell 'hand_in(\"{stage.folder}\")'" if stage.pictures else "no cell 'hand_in'"
         raise CourseError(
             f"{stage.notebook.with_suffix('.py')} must have {cells}: its pictures are worth "
-            f"{stage.pictures:g} points; it has them for {found}."
+            f"{counted(stage.pictures, 'point')}; it has them for {found}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
@@ -73,6 +74,50 @@ def _remove(partial: Path) -> None:
     # The folder itself may be what is missing; the first error says more.
     with contextlib.suppress(OSError):
         partial.unlink(missing_ok=True)
+
+
+MARKS = (  # of the order of bytes, as text editors write them before everything else
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 or 32 with a byte order mark, without the mark.
+
+    Line ends are "\\n", whatever they are in the file.
+
+    Raises:
+        CourseError: it is missing, cannot be read, or is no such text.
+    """
+    try:
+        return decoded(Path(path).read_bytes())
+    except FileNotFoundError as error:
+        raise CourseError(f"there is no file {path}; give the path of a text file.") from error
+    # A path with a null character is a ValueError, and so is text in another encoding.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is in another encoding"
+        raise CourseError(
+            f"{path} cannot be read as text in UTF-8: {reason.lower()}; save it again as UTF-8."
+        ) from error
+
+
+def decoded(content: bytes) -> str:
+    """Text of the bytes of a file, as `read_text` gives it.
+
+    Raises:
+        UnicodeDecodeError: it is in another encoding.
+    """
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            text = content[len(mark) :].decode(encoding)
+            break
+    else:
+        text = content.decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_record(path: Path) -> dict[str, str]:

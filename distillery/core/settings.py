@@ -28,7 +28,7 @@ import yaml
 
 from distillery.core.cli import pair, truth
 from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write
+from distillery.core.files import atomic_write, decoded
 from distillery.core.names import meant
 
 LONGEST_TEXT = 1000  # characters
@@ -340,7 +340,7 @@ def _in_yaml(value: Any) -> str:
 def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
     """The settings of a YAML file by name, not yet checked."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(decoded(Path(path).read_bytes()))
     # A date that does not exist, such as 2001-99-99, is a ValueError; so is text not in UTF-8.
     except (OSError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)

@@ -20,11 +20,13 @@ from PIL import Image
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write, read_record, shown
-from distillery.core.images import enlarged, from_pil, load_image, prompt_of
+from distillery.core.folders import files_of
+from distillery.core.images import enlarged, from_pil, load_image, open_any, prompt_of
 from distillery.core.names import numbered
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.source_similarity import Lpips, inside_mask, outside_mask, ssim
 
+SCORED = (".png", ".jpg", ".jpeg")
 IDENTITY = ("ssim", "lpips", "outside", "inside")
 
 Array = npt.NDArray[Any]
@@ -109,12 +111,14 @@ def mean_identity(identities: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def files_to_score(folder: Path) -> list[Path]:
-    """The .png files right inside the folder; what lies deeper tells how a picture was made."""
+    """The pictures right inside the folder; what lies deeper tells how a picture was made."""
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}; name the one that holds the pictures.")
-    files = sorted(file for file in folder.glob("*.png") if file.is_file())
+    files = files_of(folder.iterdir(), SCORED, under=folder)
     if not files:
-        raise CourseError(f"{folder} holds no .png to score; draw one with main.py first.")
+        raise CourseError(
+            f"{folder} holds no .png or .jpg to score; draw a picture with main.py first."
+        )
     return files
 
 
@@ -145,7 +149,7 @@ def load_picture(file: Path) -> Image.Image:
         CourseError: it cannot be read.
     """
     picture = load_image(file)
-    with Image.open(file) as opened:
+    with open_any(file) as opened:
         picture.info["indexed"] = opened.mode == "P"
     return picture
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from distillery.core.cli import Arguments
 from distillery.core.errors import CourseError
+from distillery.core.notes import warnings_in_a_line
 from distillery.core.settings import (
     REQUIRED,
     Choice,
@@ -86,13 +87,14 @@ def pixelated(
             f"{there[0]} is there already and is not overwritten; name another folder by --out, "
             "or write over it by --overwrite."
         )
-    return pixelate_folder(
-        folder,
-        out,
-        functions,
-        factor=settings.factor,
-        upscale=settings.upscale,
-        palette=palette_named(settings.palette),
-        depth=settings.depth,
-        dithering="bayer" if settings.dithering == "bayer" else "none",
-    )
+    with warnings_in_a_line():
+        return pixelate_folder(
+            folder,
+            out,
+            functions,
+            factor=settings.factor,
+            upscale=settings.upscale,
+            palette=palette_named(settings.palette),
+            depth=settings.depth,
+            dithering="bayer" if settings.dithering == "bayer" else "none",
+        )

@@ -9,6 +9,7 @@ from pathlib import Path
 from distillery.core.cli import Arguments, exit_status
 from distillery.core.files import written
 from distillery.core.images import to_png_bytes
+from distillery.core.notes import warnings_in_a_line
 from distillery.palettes import load_palette, palette_names, sheet, to_hex
 
 
@@ -31,11 +32,14 @@ def show(palettes: list[str], sheet_file: Path | None, *, overwrite: bool = Fals
         CourseError: a palette cannot be read, or the picture cannot be written.
     """
     names = palettes or sorted(palette_names(), key=lambda name: -len(load_palette(name)))
-    colours_of = {name: load_palette(name) for name in names}
+    with warnings_in_a_line():
+        colours_of = {name: load_palette(name) for name in names}
     for name, colours in colours_of.items():
         print(f"{name:12} {len(colours):5,}  {' '.join(to_hex(colours))}")
     if sheet_file:
-        print(written(sheet_file, to_png_bytes(sheet(colours_of)), overwrite=overwrite))
+        with warnings_in_a_line():
+            picture = sheet(colours_of)
+        print(written(sheet_file, to_png_bytes(picture), overwrite=overwrite))
 
 
 if __name__ == "__main__":

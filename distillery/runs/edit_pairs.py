@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import CourseError, in_short
-from distillery.core.files import REPOSITORY, atomic_write, read_record
+from distillery.core.files import REPOSITORY, atomic_write, decoded, read_record
 from distillery.methods.settings import Settings
 from distillery.runs.latents import LatentMethod, check
 from distillery.runs.place import Place, fingerprint, own_place
@@ -55,7 +55,7 @@ def load_pairs(path: Path) -> list[Pair]:
         CourseError: the file is missing or damaged, or a pair says something else.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = json.loads(decoded(Path(path).read_bytes()))
     except (OSError, ValueError) as error:
         raise CourseError(
             f"{path} cannot be read as pairs of prompts ({in_short(error)}); give a JSON file."

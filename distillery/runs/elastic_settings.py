@@ -269,10 +269,9 @@ class ElasticSettings(Declared):
                 self.check(name)
         if self.condition_image and None in (self.height, self.width):
             from distillery.core.images import read_any
-            from distillery.runs.painting_file import check_pixels
+            from distillery.runs.painting_file import MOST_PIXELS
 
-            check_pixels(Path(self.condition_image))
-            picture = read_any(Path(self.condition_image))
+            picture = read_any(Path(self.condition_image), most=MOST_PIXELS)
             high, wide = like(picture.size, self.height, self.width, side)
         self.fill_in(height=high, width=wide)
         self.check("height", "width")

@@ -1,7 +1,8 @@
 """The one build command: from `reference/` and the percent sources to everything made from them.
 
 Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, and the counts in README.md and
-CHANGELOG.md. For instructors, on demand: an nbgrader course folder with the answered notebooks.
+CHANGELOG.md. The solutions that notebooks fold away come from reference/*.md. For instructors, on
+demand: an nbgrader course folder with the answered notebooks.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from safetensors.torch import load
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
+from distillery.course.answers import written_answers
 from grading.authoring.counts import counted_texts
 from grading.authoring.make_stubs import stub_module
-from grading.authoring.notebooks import answered_notebook, student_notebook
+from grading.authoring.notebooks import answered_notebook, solved_notebook, student_notebook
 from grading.authoring.observed_tasks import checks
 from grading.core.nbgrader_config import YOUR_CODE
 from grading.stages import STAGES
@@ -60,13 +62,32 @@ def nbgrader_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
 
 
 def student_text(stage: Stage, root: Path = ROOT) -> str:
-    """The notebook of a stage as students open it."""
+    """The notebook of a stage in a full copy of the course."""
+    return student_notebook(
+        stage, _percent(root, stage), _reference(root, stage), written(stage, root)
+    )
+
+
+def class_text(stage: Stage, root: Path = ROOT) -> str:
+    """The same notebook as a class gets it, without the solutions of bug hunts."""
     return student_notebook(stage, _percent(root, stage), _reference(root, stage))
 
 
 def answered_text(stage: Stage, root: Path = ROOT) -> str:
-    """The same notebook with the answers, between nbgrader's solution marks."""
+    """The notebook of a class with the answers, between nbgrader's solution marks."""
     return answered_notebook(stage, _percent(root, stage), _reference(root, stage))
+
+
+def solved_text(stage: Stage, root: Path = ROOT) -> str:
+    """The notebook with all answers, for after the deadline."""
+    reference = _reference(root, stage)
+    return solved_notebook(stage, _percent(root, stage), reference, written(stage, root))
+
+
+def written(stage: Stage, root: Path = ROOT) -> dict[str, str]:
+    """The written answers of a stage; none where there is no file of them."""
+    path = root / "reference" / f"{stage.module}.md"
+    return written_answers(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def answered(stage: Stage, folder: Path, root: Path = ROOT) -> Path:

@@ -7,7 +7,8 @@ and `{graded}` what of the notebook is graded.
 
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
 function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
-only `hand_in("01_sds")` becomes the graded cell of the stage's pictures.
+only `hand_in("01_sds")` becomes the graded cell of the stage's pictures. Where written answers
+stand is told in `written_answers`.
 """
 
 from __future__ import annotations
@@ -15,14 +16,28 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
 from distillery.core.errors import CourseError
-from grading.authoring.make_stubs import answered_functions, function_text, stub, unreached
+from grading.authoring.make_stubs import (
+    answered_functions,
+    function_text,
+    solved,
+    stub,
+    unreached,
+)
+from grading.authoring.written_answers import (
+    Show,
+    check_places,
+    fill_in,
+    folded,
+    said,
+    shown,
+)
 from grading.core.notebook_cells import check_id, grade_id_of, todo_id
 from grading.stages.stage import Stage, in_points
 
@@ -33,26 +48,50 @@ GRADED = (
     "**What is graded** is the code in the `%%todo` cells of this notebook{pictures}. Running such "
     "a cell saves its function into `guidance/{module}.py`, and every cell uses that file as it is "
     "when the cell begins. So you can also write in an editor, where `pytest guidance` runs the "
-    "checks; then `%load_todo {module}.{function}` brings the function into its cell."
+    "checks; then `%load_todo {module}.{function}` brings the function into its cell. When yours "
+    'is right, `answer("{module}.{function}")` shows ours beside it; if you give up, '
+    '`answer("{module}.{function}", give_up=True)` shows it all the same. In a class, answers come '
+    "after the deadline."
 )
 POINTS = re.compile(r"\{points of (\w+)\}")
+Written = Mapping[str, str]  # the name of a written answer -> its text
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
 
-def student_notebook(stage: Stage, percent: str, reference: str) -> str:
-    """What students open: every TODO cell holds a stub."""
-    return _notebook(stage, percent, reference, stub)
+def student_notebook(
+    stage: Stage, percent: str, reference: str, written: Written | None = None
+) -> str:
+    """What students open: every TODO cell holds a stub.
+
+    Args:
+        written: the written answers, for a full copy of the course; without them it is the
+            notebook of a class.
+    """
+    show = said(stage) if written is None else folded(stage, written)
+    return _notebook(stage, percent, reference, stub, show, written)
 
 
 def answered_notebook(stage: Stage, percent: str, reference: str) -> str:
-    """The same notebook with the answers between nbgrader's solution marks."""
-    return _notebook(stage, percent, reference, unreached)
+    """The notebook of a class with the answers between nbgrader's solution marks."""
+    return _notebook(stage, percent, reference, unreached, said(stage))
 
 
-def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, str], str]) -> str:
+def solved_notebook(stage: Stage, percent: str, reference: str, written: Written) -> str:
+    """The notebook with all answers, for after the deadline."""
+    return _notebook(stage, percent, reference, solved, shown(written), written)
+
+
+def _notebook(
+    stage: Stage,
+    percent: str,
+    reference: str,
+    fill: Callable[[str, str], str],
+    show: Show,
+    written: Written | None = None,
+) -> str:
     notebook = jupytext.reads(percent, fmt="py:percent")
     _check_tasks(stage, notebook, reference)
     for cell in notebook.cells:
@@ -73,6 +112,9 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
             pictures = todo_id(f"{stage.module}.pictures")
             cell.metadata["nbgrader"] = _graded(pictures, stage.pictures)
     _identify(stage, notebook)
+    if written is not None:
+        check_places(stage, notebook.cells, written)
+    fill_in(stage, notebook.cells, show)
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+from distillery.course.answers import written_answers
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text
 from grading.core.manifest import IN_BUNDLE, TOP, Fixed, Manifest, StageManifest, cells_in, fixed
 from grading.stages.stage import Stage
@@ -143,7 +145,7 @@ def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
     for name, content in files.items():
         if PurePosixPath(name).suffix in STORED:
             continue
-        text = squeezed(content.decode().replace("\\n", "\n"))
+        text = squeezed(readable(name, content))
         held = [answer for body, answer in answers.items() if body in text]
         if squeezed(BEGIN) in text or held:
             what = f"the answer to {held[0]}" if held else "a solution mark"
@@ -152,8 +154,25 @@ def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
             )
 
 
+def readable(name: str, content: bytes) -> str:
+    """What people read in a file: of a notebook the text of its cells, of JSON its texts."""
+    text = content.decode()
+    if name.endswith(".ipynb"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            cells = json.loads(text)["cells"]
+            return "\n".join("".join(cell["source"]) for cell in cells)
+    return text.replace("\\n", "\n")
+
+
 def _answers(root: Path) -> Iterator[tuple[str, str]]:
-    """Every answered function and the lines between its solution marks."""
+    """Every answered function with the lines between its solution marks, and written answers.
+
+    Of a written answer these are its paragraphs, because part of one would say enough.
+    """
+    for path in sorted((root / "reference").glob("[a-z]*.md")):
+        for answer, text in written_answers(path.read_text("utf-8")).items():
+            for paragraph in text.split("\n\n"):
+                yield f"{path.stem}.{answer}", paragraph
     for path in sorted((root / "reference").glob("[a-z]*.py")):
         source = path.read_text("utf-8")
         for function in answered_functions(source):

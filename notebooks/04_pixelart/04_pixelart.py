@@ -34,7 +34,7 @@ SAMPLE_SCALE = 4.0  # for "sdxl": 7.5
 # %load_ext distillery.todo
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +48,7 @@ from distillery import (
     ClipScorer,
     Judge,
     LineUp,
+    answer,
     check,
     compare_picture,
     curves,
@@ -64,7 +65,7 @@ from distillery.crafts.cross_stitch import write_cross_stitch
 from distillery.methods.gradient_loss import with_gradient
 from distillery.models.annotators import caption, edges
 from distillery.models.load import load_controlnets
-from distillery.models.prior import Control
+from distillery.models.prior import Condition, Control, Prior
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import overlaid
 from distillery.notebook.pixelart.widgets import (
@@ -881,9 +882,9 @@ show(
 # **Contract.** `prior.alpha_bar(t)` gives $\bar\alpha_t$ as `(B, 1, 1, 1)`.
 # `prior.predict_noise(xt, t, first, second, controls=controls)` gives two predictions in the order
 # of the conditions, in one call, with the ControlNets applied to both. `text` and `uncond` have the
-# pooled vectors already; you add the six numbers to both, from `size`, which is (H, W):
-# `dataclasses.replace(text, time_ids=...)`, float32 `(B, 6)` on the latents' device. Return `(B, C,
-# h, w)` *without a graph*. Do not change the arguments.
+# pooled vectors already; you add the six numbers to both, from `size`, which is (H, W), by
+# `replace(text, time_ids=...)` of `dataclasses`, which the first cell imports: float32 `(B, 6)` on
+# the latents' device. Return `(B, C, h, w)` *without a graph*. Do not change the arguments.
 
 # %%
 # TODO pixelart.sdxl_grad
@@ -1507,6 +1508,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The picture that would not settle
 #
 # A colleague wrote the loop by hand, with your functions, which are right. There are **three** bugs
@@ -1568,6 +1571,8 @@ show(crisp(torch.cat([soft, hard])), ["soft", "hard"])
 # still wrong: what do the ControlNets see while the boat is mirrored?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -1612,6 +1617,8 @@ show(crisp(torch.cat(faces(finished_logits(nothing), CRAYONS))), ["soft", "hard"
 #    How large would your picture be in bricks?
 # 10. **The real one.** With a GPU, `MODEL = "sdxl"`. `data/configs/` has settings, with the memory
 #     and time to expect.
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

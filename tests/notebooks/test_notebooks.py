@@ -131,6 +131,7 @@ def test_a_notebook_names_its_model_once_and_never_the_answers(stage):
     answers = re.compile(r"(from|import) reference\b")
     assert not [source for source in code if answers.search(source) or '"tiny-sd"' in source][1:]
     assert any("## Bug hunt" in cell.source for cell in committed(stage).cells)
+    assert re.search(r"^    answer,$", code[1], re.MULTILINE)
     assert any("## Dares" in cell.source for cell in committed(stage).cells)
 
 

@@ -16,7 +16,7 @@ from traitlets import import_item
 
 from distillery.core.errors import CourseError
 from grading import __main__ as command
-from grading.authoring.build import ROOT, student_text
+from grading.authoring.build import ROOT, class_text, student_text
 from grading.authoring.make_stubs import BEGIN, END
 from grading.core import nbgrader_config as settings_module
 from grading.core.manifest import Manifest, bundle_of
@@ -67,7 +67,7 @@ def test_what_is_released_is_what_is_committed_and_source_alone_has_the_answers(
         notebook = f"{stage.folder}/{stage.folder}.ipynb"
         text = (released / "release" / notebook).read_text("utf-8")
         assert "SOLUTION" not in text
-        ours = nbformat.reads(student_text(stage), as_version=4).cells
+        ours = nbformat.reads(class_text(stage), as_version=4).cells
         theirs = nbformat.reads(text, as_version=4).cells
         assert [(c.id, c.source) for c in theirs] == [(c.id, c.source) for c in ours]
         source = (released / "source" / notebook).read_text("utf-8")

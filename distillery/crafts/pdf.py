@@ -1,4 +1,4 @@
-"""Draws A4 pages to print; units are millimetres from the top left corner."""
+"""Draws pages to print; units are millimetres from the top left corner."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from distillery.crafts.paper import A4, Paper
 from distillery.crafts.symbols import Symbol
 
-WIDTH, HEIGHT, MARGIN = 210.0, 297.0, 14.0
+MARGIN = 14.0
 INK, QUIET, LINE = "#1a1a1a", "#6b6b6b", "#b9b9b9"
 SYMBOL_SHARE = 0.66  # of its square; the rest keeps neighbours apart
 EMBOLDEN = 0.035
@@ -43,11 +44,15 @@ class Document:
     The same drawing gives the same bytes, because it contains neither a date nor a random id.
     """
 
-    def __init__(self, title: str, pages: int) -> None:
+    def __init__(self, title: str, pages: int, paper: Paper = A4) -> None:
+        self.width, self.height = paper.width, paper.height
         self.title, self.pages, self.page = " ".join(title.split()) or "Untitled", pages, 0
         self._buffer = io.BytesIO()
         self._canvas = Canvas(
-            self._buffer, pagesize=(WIDTH * mm, HEIGHT * mm), pageCompression=1, invariant=1
+            self._buffer,
+            pagesize=(self.width * mm, self.height * mm),
+            pageCompression=1,
+            invariant=1,
         )
         self._canvas.setTitle(self.title)
         self._canvas.setAuthor("Score Distillery")
@@ -62,11 +67,15 @@ class Document:
             self.text(MARGIN, 18, heading, size=13, bold=True)
         if note:
             self.text(MARGIN, 23.5, note, size=8, colour=QUIET)
-        self.text(MARGIN, HEIGHT - 9, self.title, size=7.5, colour=QUIET, width=140)
+        self.text(MARGIN, self.height - 9, self.title, size=7.5, colour=QUIET, width=140)
         self.text(
-            WIDTH - MARGIN, HEIGHT - 9, f"{self.page} / {self.pages}", size=7.5, colour=QUIET,
+            self.width - MARGIN,
+            self.height - 9,
+            f"{self.page} / {self.pages}",
+            size=7.5,
+            colour=QUIET,
             align="right",
-        )  # fmt: skip
+        )
 
     def text(
         self,
@@ -91,7 +100,7 @@ class Document:
             "right": self._canvas.drawRightString,
             "centre": self._canvas.drawCentredString,
         }[align]
-        draw(x * mm, _up(y), words)
+        draw(x * mm, self._up(y), words)
 
     def line(
         self,
@@ -106,7 +115,7 @@ class Document:
         """A straight line, `width` in mm."""
         self._canvas.setStrokeColor(_ink(colour))
         self._canvas.setLineWidth(width * mm)
-        self._canvas.line(x0 * mm, _up(y0), x1 * mm, _up(y1))
+        self._canvas.line(x0 * mm, self._up(y0), x1 * mm, self._up(y1))
 
     def box(
         self,
@@ -126,7 +135,7 @@ class Document:
             self._canvas.setStrokeColor(_ink(edge))
             self._canvas.setLineWidth(edge_width * mm)
         self._canvas.rect(
-            x * mm, _up(y + height), width * mm, height * mm,
+            x * mm, self._up(y + height), width * mm, height * mm,
             fill=int(fill is not None), stroke=int(edge is not None),
         )  # fmt: skip
 
@@ -134,20 +143,22 @@ class Document:
         """Fade what is under a rectangle."""
         self._canvas.saveState()
         self._canvas.setFillColor(_ink("#ffffff", opacity=0.6))
-        self._canvas.rect(x * mm, _up(y + height), width * mm, height * mm, fill=1, stroke=0)
+        self._canvas.rect(x * mm, self._up(y + height), width * mm, height * mm, fill=1, stroke=0)
         self._canvas.restoreState()
 
     def triangle(self, corners: list[tuple[float, float]], colour: Colour = INK) -> None:
         """A filled triangle."""
-        self._fill([np.array([(x * mm, _up(y)) for x, y in corners])], colour)
+        self._fill([np.array([(x * mm, self._up(y)) for x, y in corners])], colour)
 
     def picture(self, image: Image.Image, x: float, y: float, width: float, height: float) -> None:
         """An image that fills a rectangle."""
-        self._canvas.drawImage(ImageReader(image), x * mm, _up(y + height), width * mm, height * mm)
+        self._canvas.drawImage(
+            ImageReader(image), x * mm, self._up(y + height), width * mm, height * mm
+        )
 
     def sign(self, symbol: Symbol, x: float, y: float, side: float) -> None:
         """A symbol in the square of `side` mm whose top left corner is given."""
-        self._sign(symbol, x * mm, _up(y + side), side * mm)
+        self._sign(symbol, x * mm, self._up(y + side), side * mm)
 
     def define_stamp(
         self, name: str, symbol: Symbol, side: float, *, fill: Colour, round_edge: bool = False
@@ -169,7 +180,7 @@ class Document:
     def stamp(self, name: str, x: float, y: float, side: float) -> None:
         """Draw a defined cell with its top left corner at `x`, `y`."""
         self._canvas.saveState()
-        self._canvas.translate(x * mm, _up(y + side))
+        self._canvas.translate(x * mm, self._up(y + side))
         self._canvas.doForm(name)
         self._canvas.restoreState()
 
@@ -209,14 +220,14 @@ class Document:
         self._canvas.setLineWidth(embolden)
         self._canvas.drawPath(path, fill=1, stroke=int(embolden > 0), fillMode=1)
 
+    def _up(self, y: float) -> float:
+        """From mm below the top to points above the bottom."""
+        return (self.height - y) * mm
+
     def finish(self) -> bytes:
         """The whole PDF."""
         self._canvas.save()
         return self._buffer.getvalue()
-
-
-def _up(y: float) -> float:
-    return (HEIGHT - y) * mm
 
 
 def _ink(colour: Colour, opacity: float = 1) -> Color:

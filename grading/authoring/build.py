@@ -1,8 +1,8 @@
 """The one build command: from `reference/` and the percent sources to everything made from them.
 
-Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, and the counts in README.md and
-CHANGELOG.md. The solutions that notebooks fold away come from reference/*.md. For instructors, on
-demand: an nbgrader course folder with the answered notebooks.
+Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, and what README.md, CHANGELOG.md and
+docs/results.md say of the stages. The solutions that notebooks fold away come from reference/*.md.
+For instructors, on demand: an nbgrader course folder with the answered notebooks.
 """
 
 from __future__ import annotations

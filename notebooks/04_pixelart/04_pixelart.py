@@ -1315,7 +1315,7 @@ show(
 # content with k-means as with the drawing, and the crayons show what happens without fitting
 # colours. The distilled ones are *redrawn*: outlines in one colour, flat places flat, and the
 # calmest by the last number. Three pictures prove nothing, so the course measures two dozen, and
-# the README has the table:
+# `docs/results.md` has the table:
 #
 # ```sh
 # python -m benchmarks.pixelart

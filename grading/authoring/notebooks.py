@@ -7,8 +7,8 @@ and `{graded}` what of the notebook is graded.
 
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
 function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
-only `hand_in("01_sds")` becomes the graded cell of the stage's pictures. Where written answers
-stand is told in `written_answers`.
+only `hand_in("01_sds")` becomes the graded cell of the stage's pictures. A stage's further
+notebooks have none of these cells. Where written answers stand is told in `written_answers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from pathlib import PurePosixPath
 
 import jupytext
 import nbformat
@@ -30,14 +31,7 @@ from grading.authoring.make_stubs import (
     stub,
     unreached,
 )
-from grading.authoring.written_answers import (
-    Show,
-    check_places,
-    fill_in,
-    folded,
-    said,
-    shown,
-)
+from grading.authoring.written_answers import Show, fill_in, said
 from grading.core.notebook_cells import check_id, grade_id_of, todo_id
 from grading.stages.stage import Stage, in_points
 
@@ -54,24 +48,19 @@ GRADED = (
     "after the deadline."
 )
 POINTS = re.compile(r"\{points of (\w+)\}")
-Written = Mapping[str, str]  # the name of a written answer -> its text
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
 
-def student_notebook(
-    stage: Stage, percent: str, reference: str, written: Written | None = None
-) -> str:
+def student_notebook(stage: Stage, percent: str, reference: str, show: Show | None = None) -> str:
     """What students open: every TODO cell holds a stub.
 
     Args:
-        written: the written answers, for a full copy of the course; without them it is the
-            notebook of a class.
+        show: what stands in the places of written answers; by default what a class gets.
     """
-    show = said(stage) if written is None else folded(stage, written)
-    return _notebook(stage, percent, reference, stub, show, written)
+    return _notebook(stage, percent, reference, stub, show or said(stage))
 
 
 def answered_notebook(stage: Stage, percent: str, reference: str) -> str:
@@ -79,25 +68,39 @@ def answered_notebook(stage: Stage, percent: str, reference: str) -> str:
     return _notebook(stage, percent, reference, unreached, said(stage))
 
 
-def solved_notebook(stage: Stage, percent: str, reference: str, written: Written) -> str:
-    """The notebook with all answers, for after the deadline."""
-    return _notebook(stage, percent, reference, solved, shown(written), written)
+def solved_notebook(stage: Stage, percent: str, reference: str, show: Show) -> str:
+    """The notebook with the answers and no marks, for after the deadline."""
+    return _notebook(stage, percent, reference, solved, show)
+
+
+def sequel_notebook(
+    stage: Stage, path: PurePosixPath, percent: str, show: Show | None = None
+) -> str:
+    """A further notebook of a stage, in which nothing is graded.
+
+    Args:
+        path: of the notebook, from the root of the course.
+        show: what stands in the places of written answers; by default what a class gets.
+
+    Raises:
+        CourseError: one of its cells would be graded.
+    """
+    notebook = jupytext.reads(percent, fmt="py:percent")
+    for cell in notebook.cells:
+        if _matches(cell, TODO_CELL) or _matches(cell, CHECK_CELL) or _is_hand_in(cell):
+            raise CourseError(
+                f"{path.with_suffix('.py')} has the cell {cell.source!r}, but only "
+                f"{stage.notebook.name} is graded: move the cell there."
+            )
+    return _finished(stage, notebook, path, show or said(stage))
 
 
 def _notebook(
-    stage: Stage,
-    percent: str,
-    reference: str,
-    fill: Callable[[str, str], str],
-    show: Show,
-    written: Written | None = None,
+    stage: Stage, percent: str, reference: str, fill: Callable[[str, str], str], show: Show
 ) -> str:
     notebook = jupytext.reads(percent, fmt="py:percent")
     _check_tasks(stage, notebook, reference)
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            _check_marker(stage, cell)
-            cell.source = _with_facts(stage, cell.source)
         todo, check = _matches(cell, TODO_CELL), _matches(cell, CHECK_CELL)
         if todo:
             answer = function_text(reference, todo)
@@ -111,31 +114,38 @@ def _notebook(
             cell.source += f".points({stage.pictures:g})"
             pictures = todo_id(f"{stage.module}.pictures")
             cell.metadata["nbgrader"] = _graded(pictures, stage.pictures)
-    _identify(stage, notebook)
-    if written is not None:
-        check_places(stage, notebook.cells, written)
-    fill_in(stage, notebook.cells, show)
+    return _finished(stage, notebook, stage.notebook, show)
+
+
+def _finished(stage: Stage, notebook: NotebookNode, path: PurePosixPath, show: Show) -> str:
+    """The text of a notebook whose code cells are as they should be."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            _check_marker(path, cell)
+            cell.source = _with_facts(stage, path, cell.source)
+    _identify(path, notebook)
+    fill_in(path, notebook.cells, show)
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"
 
 
-def _check_marker(stage: Stage, cell: NotebookNode) -> None:
+def _check_marker(path: PurePosixPath, cell: NotebookNode) -> None:
     """Refuse text on the line of a cell's marker, which readers of the notebook would not see."""
     if {"title", "incorrectly_encoded_metadata"} & set(cell.metadata):  # what jupytext makes of it
         raise CourseError(
-            f"{stage.notebook.with_suffix('.py')} has text on the line of a cell's marker, before "
+            f"{path.with_suffix('.py')} has text on the line of a cell's marker, before "
             f"{cell.source[:40]!r}: write '# %% [markdown]' alone, and the text under it."
         )
 
 
-def _with_facts(stage: Stage, text: str) -> str:
+def _with_facts(stage: Stage, path: PurePosixPath, text: str) -> str:
     """A text whose placeholders are filled in."""
     worth = {**stage.points, "pictures": stage.pictures}
     unknown = [name for name in POINTS.findall(text) if name not in worth]
     if unknown:
         raise CourseError(
-            f"{stage.notebook.with_suffix('.py')} names the points of {unknown[0]}, which "
+            f"{path.with_suffix('.py')} names the points of {unknown[0]}, which "
             f"grading/stages/{stage.module}/stage.py does not know; it knows {', '.join(worth)}."
         )
     text = text.replace("{summary}", stage.summary).replace("{graded}", _graded_parts(stage))
@@ -203,11 +213,11 @@ def _nbgrader(grade_id: str, *, solution: bool) -> dict[str, object]:
     }
 
 
-def _identify(stage: Stage, notebook: NotebookNode) -> None:
-    """Ids that depend on the stage and the cell's text alone, so that an edit changes one id."""
+def _identify(path: PurePosixPath, notebook: NotebookNode) -> None:
+    """Ids that depend on the notebook's name and the cell's text alone: an edit changes one id."""
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
         text = grade_id_of(cell) or cell.cell_type + cell.source
         seen[text] += 1
-        key = f"{stage.folder}\n{seen[text]}\n{text}"
+        key = f"{path.stem}\n{seen[text]}\n{text}"
         cell.id = hashlib.sha256(key.encode()).hexdigest()[:12]

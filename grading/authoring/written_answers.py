@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import PurePosixPath
 
 from nbformat import NotebookNode
 
@@ -24,8 +25,11 @@ ANY_PLACE = re.compile(r"\{answers? to [^}]*\}")
 Show = Callable[[str], str]  # the name of an answer, or "dares" -> what stands in its place
 
 
-def fill_in(stage: Stage, cells: list[NotebookNode], show: Show) -> None:
-    """Replace the places in the text cells.
+def fill_in(path: PurePosixPath, cells: list[NotebookNode], show: Show) -> None:
+    """Replace the places in the text cells of a notebook.
+
+    Args:
+        path: of the notebook, from the root of the course.
 
     Raises:
         CourseError: a place is not written as it must be.
@@ -35,24 +39,28 @@ def fill_in(stage: Stage, cells: list[NotebookNode], show: Show) -> None:
             cell.source = PLACE.sub(lambda match: show(match[1] or "dares"), cell.source)
             if wrong := ANY_PLACE.search(cell.source):
                 raise CourseError(
-                    f"{stage.notebook.with_suffix('.py')} has {wrong[0]}, which must stand alone "
-                    "on its line and name bug_hunt_1, question_1 (with the number of one) or dares."
+                    f"{path.with_suffix('.py')} has {wrong[0]}, which must stand alone on its line "
+                    "and name bug_hunt_1, question_1 (with the number of one) or dares."
                 )
 
 
-def check_places(stage: Stage, cells: list[NotebookNode], written: Mapping[str, str]) -> None:
+def check_places(stage: Stage, sources: str, written: Mapping[str, str]) -> None:
     """Every answer has a place, and every place an answer.
+
+    Args:
+        sources: of all notebooks of the stage.
 
     Raises:
         CourseError: one has not.
     """
-    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    text = sources.replace("\n# ", "\n")
     places = {match[1] or "dares" for match in PLACE.finditer(text)}
     answers = {"dares" if name.startswith("dare_") else name for name in written}
     if places != answers:
         raise CourseError(
             f"reference/{stage.module}.md answers {', '.join(sorted(answers)) or 'nothing'}, and "
-            f"{stage.notebook.with_suffix('.py')} has places for {', '.join(sorted(places))}."
+            f"the notebooks of {stage.folder} have places for "
+            f"{', '.join(sorted(places)) or 'nothing'}."
         )
 
 

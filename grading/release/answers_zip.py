@@ -12,16 +12,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import nbformat
-from nbformat import NotebookNode
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
 from distillery.course.answers import GIVEN_OUT
-from grading.authoring.build import ROOT, solved_text
+from grading.authoring.build import ROOT, sequel_texts, solved_text, written
 from grading.authoring.make_stubs import BEGIN, END
+from grading.authoring.written_answers import shown
 from grading.core.manifest import TOP, bundle_of
 from grading.stages.stage import Stage
 from grading.student.pack import zipped
@@ -55,48 +55,53 @@ def give_out(
         f"{stage.folder}: running the answered notebook, which takes some minutes on two quiet "
         f"cores ({EFFORT}=0.05 in the environment: a twentieth of the steps)."
     )
-    notebook = executed(stage, root, say)
+    notebooks = executed(stage, root, say)
     reference = (root / "reference" / f"{stage.module}.py").read_text("utf-8")
     lines = [line for line in reference.splitlines() if line.strip() not in (BEGIN, END)]
-    files = {
-        f"{GIVEN_OUT}/{stage.folder}.ipynb": notebook.encode(),
-        f"{GIVEN_OUT}/{stage.module}.py": ("\n".join(lines) + "\n").encode(),
-    }
-    written = root / "reference" / f"{stage.module}.md"
-    if written.is_file():
-        files[f"{GIVEN_OUT}/{stage.module}.md"] = written.read_bytes()
+    files = {f"{GIVEN_OUT}/{name}": text.encode() for name, text in notebooks.items()}
+    files[f"{GIVEN_OUT}/{stage.module}.py"] = ("\n".join(lines) + "\n").encode()
+    words = root / "reference" / f"{stage.module}.md"
+    if words.is_file():
+        files[f"{GIVEN_OUT}/{stage.module}.md"] = words.read_bytes()
     path = answers_of(Path(course).resolve(), stage.folder)
     atomic_write(path, zipped(files, TOP))
     return path
 
 
-def executed(stage: Stage, root: Path, say: Callable[[str], object]) -> str:
-    """The notebook with all answers and its outputs, run in a copy of the course.
+def executed(stage: Stage, root: Path, say: Callable[[str], object]) -> dict[str, str]:
+    """File name -> the stage's notebooks with all answers, run one after the other.
+
+    They run in a copy of the course, so that functions of the first are there in the others.
 
     Raises:
         CourseError: a cell stops with an error.
     """
+    texts = {stage.notebook: solved_text(stage, root)}
+    texts |= sequel_texts(stage, root, shown(written(stage, root)))
+    with course_copy(stage, root) as folder:
+        return {path.name: _run(path, text, folder, say) for path, text in texts.items()}
+
+
+def _run(path: PurePosixPath, text: str, folder: Path, say: Callable[[str], object]) -> str:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError
 
-    notebook = nbformat.reads(solved_text(stage, root), as_version=4)
-    with course_copy(stage, root) as folder:
-        resources = {"metadata": {"path": str(folder / stage.notebook.parent)}}
-        client = NotebookClient(notebook, timeout=PATIENCE, resources=resources)
-        number = 0
-        try:
-            with client.setup_kernel(env=os.environ | {"PYTHONPATH": str(folder)}):
-                for number, cell in enumerate(notebook.cells, start=1):
-                    client.execute_cell(cell, number - 1)
-                    if number % 25 == 0:
-                        say(f"{stage.folder}: {number} of {len(notebook.cells)} cells are done.")
-        except CellExecutionError as error:
-            raise CourseError(
-                f"{stage.folder}: cell {number} of the answered notebook stops with "
-                f"{error.ename}: {error.evalue}; no answers are given out."
-            ) from None
+    notebook, number = nbformat.reads(text, as_version=4), 0
+    resources = {"metadata": {"path": str(folder / path.parent)}}
+    client = NotebookClient(notebook, timeout=PATIENCE, resources=resources)
+    try:
+        with client.setup_kernel(env=os.environ | {"PYTHONPATH": str(folder)}):
+            for number, cell in enumerate(notebook.cells, start=1):
+                client.execute_cell(cell, number - 1)
+                if number % 25 == 0:
+                    say(f"{path.stem}: {number} of {len(notebook.cells)} cells are done.")
+    except CellExecutionError as error:
+        raise CourseError(
+            f"cell {number} of the answered notebook {path.name} stops with {error.ename}: "
+            f"{error.evalue}; no answers are given out."
+        ) from None
     for cell in notebook.cells:
-        _forget_times(cell)
+        cell.metadata.pop("execution", None)  # the times would make every zip another one
     return nbformat.writes(notebook) + "\n"
 
 
@@ -111,8 +116,3 @@ def course_copy(stage: Stage, root: Path) -> Iterator[Path]:
         shutil.copytree(root / "guidance", folder / "guidance", ignore=plain)
         (folder / stage.notebook.parent).mkdir(parents=True)
         yield folder
-
-
-def _forget_times(cell: NotebookNode) -> None:
-    """When a cell ran is nobody's business, and would make every zip another one."""
-    cell.metadata.pop("execution", None)

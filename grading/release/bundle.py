@@ -11,7 +11,9 @@ from pathlib import Path, PurePosixPath
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
 from distillery.course.answers import written_answers
+from grading.authoring.build import sequel_texts
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text
+from grading.authoring.written_answers import said
 from grading.core.manifest import IN_BUNDLE, TOP, Fixed, Manifest, StageManifest, cells_in, fixed
 from grading.stages.stage import Stage
 from grading.student.pack import STORED, zipped
@@ -71,6 +73,8 @@ def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents
     files |= {path.relative_to(LETTER).as_posix(): path for path in letter}
     packed = {name: _read(path) for name, path in files.items()}
     packed[str(stage.notebook)] = notebook
+    sequels = sequel_texts(stage, root, said(stage))
+    packed |= {str(path): text.encode() for path, text in sequels.items()}
     packed[f"guidance/{stage.module}.py"] = stub
     check_no_answers(packed, root)
     return packed
@@ -110,6 +114,7 @@ def _read(path: Path) -> bytes:
 def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:
     """What is fixed of a bundle with these contents."""
     notebook, guidance = str(stage.notebook), f"guidance/{stage.module}.py"
+    students_own = {notebook, guidance, *map(str, stage.ungraded)}
     return StageManifest(
         module=stage.module,
         functions=tuple(stage.points),
@@ -117,7 +122,7 @@ def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:
         guidance=guidance,
         stub=files[guidance].decode(),
         cells=cells_in(json.loads(files[notebook])),
-        files=_fixed({name: files[name] for name in files if name not in (notebook, guidance)}),
+        files=_fixed({name: files[name] for name in files if name not in students_own}),
     )
 
 

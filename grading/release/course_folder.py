@@ -36,8 +36,15 @@ import nbformat
 from distillery.core.cli import documented
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, shown
-from grading.authoring.build import ROOT, answered_text, nbgrader_files, student_text
+from grading.authoring.build import (
+    ROOT,
+    answered_text,
+    nbgrader_files,
+    sequel_texts,
+    student_text,
+)
 from grading.authoring.make_stubs import stub_module
+from grading.authoring.written_answers import said as hidden
 from grading.core.due_dates import due_date, due_sentence
 from grading.core.manifest import NAME, Manifest, StageManifest, bundle_of
 from grading.core.nbgrader_api import logged, nbgrader
@@ -236,6 +243,9 @@ def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
     released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
     if not succeeds or not released.is_file():
         raise CourseError(f"nbgrader does not release {stage.folder}: {_why(said)}")
+    # No part of nbgrader's assignment, but students get them.
+    for path, text in sequel_texts(stage, root, hidden(stage)).items():
+        atomic_write(released.with_name(path.name), text)
     return released.read_bytes()
 
 

@@ -14,7 +14,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 @dataclass(frozen=True)
 class Stage:
-    """One notebook and the module that its answers are saved in.
+    """One graded notebook and the module that its answers are saved in.
 
     folder:   of the notebook under notebooks/, and its name; also the nbgrader assignment.
     module:   name in guidance/ and reference/.
@@ -22,7 +22,10 @@ class Stage:
     title:    what the stage is about, for the README.
     minutes:  that it takes, about.
     pictures: points for the pictures that data/hand_in.yaml asks for; 0 if it asks for none.
-    models:   patterns of the folders in data/models/ that its notebook loads.
+    sequels:  further notebooks in its folder, by name, in which nothing is graded: they use the
+              functions of the first. All that is graded is in one notebook, so a submission is
+              never half there.
+    models:   patterns of the folders in data/models/ that its notebooks load.
     data:     folders in data/ that only this stage reads.
     tried:    known mistakes that a run survives and that change its pictures;
               `benchmarks.calibrate_thresholds` draws with them.
@@ -35,6 +38,7 @@ class Stage:
     title: str
     minutes: int
     pictures: float = 0
+    sequels: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     tried: tuple[str, ...] = ()
@@ -42,6 +46,11 @@ class Stage:
     @property
     def notebook(self) -> PurePosixPath:
         return PurePosixPath("notebooks", self.folder, f"{self.folder}.ipynb")
+
+    @property
+    def ungraded(self) -> tuple[PurePosixPath, ...]:
+        """Its further notebooks, in which nothing is graded."""
+        return tuple(self.notebook.with_name(f"{name}.ipynb") for name in self.sequels)
 
     @property
     def summary(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import CourseError
@@ -23,7 +24,7 @@ def read_cells(stage: StudentStage) -> list[dict[str, Any]]:
     """
     path, name = stage.notebook, stage.fixed.notebook
     if not path.is_file():
-        others = sorted(path.parent.glob("*.ipynb")) if path.parent.is_dir() else []
+        others = [other for other in sorted(path.parent.glob("*.ipynb")) if _is_of(stage, other)]
         also = f"; is it {others[0].name}? Then rename that" if others else ""
         raise CourseError(f"{name} is missing{also}.")
     try:
@@ -40,6 +41,15 @@ def read_cells(stage: StudentStage) -> list[dict[str, Any]]:
     if not ids & {cell.grade_id for cell in stage.fixed.cells}:
         raise CourseError(f"{name} has none of the cells of {stage.name}; is it another notebook?")
     return cells
+
+
+def _is_of(stage: StudentStage, path: Path) -> bool:
+    """Whether a file may be the stage's notebook under another name; a stage can have more."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(f'"{cell.grade_id}"' in text for cell in stage.fixed.cells)
 
 
 def _cell(stored: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,11 @@
 # knows how boats look. In this stage you
 #
 # - say what it means that a picture *looks like a painting*, with the **painting operator**,
-# - start the sampler from the painting (**SDEdit**, arXiv 2108.01073), and see what that must cost,
-# - optimise on the way down, as **GradOP+** does (CVPR 2023, arXiv 2211.17084), and find out why a
-#   picture that is optimised turns to mush, and why noise heals it,
+# - start the sampler from the painting (**SDEdit**,
+#   [arXiv 2108.01073](https://arxiv.org/abs/2108.01073)), and see what that must cost,
+# - optimise on the way down, as **GradOP+** does (CVPR 2023,
+#   [arXiv 2211.17084](https://arxiv.org/abs/2211.17084)), and find out why a picture that is
+#   optimised turns to mush, and why noise heals it,
 # - measure who gets what for which price,
 # - and **bind words to regions**, so that the boat is red and the house is blue and not the other
 #   way round.
@@ -742,7 +744,9 @@ for name, images in made.items():
 # and then fresh noise for the next level, as in your burst. That is the solution that a burst looks
 # for, in one line: no decoder, no gradient, and nothing fine is touched. It can be done at *every*
 # step of the early way, from the first one down to some level, and that level is its knob. (Its
-# relatives for pictures without latents are ILVR, arXiv 2108.02938, and DDNM, arXiv 2212.00490.)
+# relatives for pictures without latents are ILVR,
+# [arXiv 2108.02938](https://arxiv.org/abs/2108.02938), and DDNM,
+# [arXiv 2212.00490](https://arxiv.org/abs/2212.00490).)
 
 # %%
 ENDS = (0.8, 0.7, 0.6, 0.5, 0.4)  # the part of the way that is left when it ceases
@@ -889,9 +893,9 @@ enlarged(Image.open(REPOSITORY / "data/strokes/finished/frontier.png"), 840)
 #
 # $$b_{jp} = \text{outside} + (\text{inside} - \text{outside})\; m_k(p) ,$$
 #
-# and 0 for all tokens that belong to no region. *Paint-with-words* (eDiff-I, arXiv 2211.01324)
-# takes `inside` above 0 and `outside` 0: come here. A *hard mask* takes 0 and a large negative
-# number: stay away from there.
+# and 0 for all tokens that belong to no region. *Paint-with-words* (eDiff-I,
+# [arXiv 2211.01324](https://arxiv.org/abs/2211.01324)) takes `inside` above 0 and `outside` 0: come
+# here. A *hard mask* takes 0 and a large negative number: stay away from there.
 #
 # ### Exercise 6 · `strokes.region_bias`
 #
@@ -995,9 +999,9 @@ show(
 # for each sentence, and the picture is put together from them, place by place. With weights $m_k$
 # that are divided by their sum where that is above 1, and $m_0 = 1 - \sum_k m_k$ for what is left:
 #
-# $$\hat\varepsilon = \hat\varepsilon_{\text{uncond}} + s \Big( m_0\,(\hat\varepsilon_{\text{whole}}
-# - \hat\varepsilon_{\text{uncond}}) + \sum_k m_k\,(\hat\varepsilon_k -
-# \hat\varepsilon_{\text{uncond}}) \Big)$$
+# $$\hat\varepsilon = \hat\varepsilon_{\text{uncond}} +
+# s \Big( m_0\,(\hat\varepsilon_{\text{whole}} - \hat\varepsilon_{\text{uncond}}) +
+# \sum_k m_k\,(\hat\varepsilon_k - \hat\varepsilon_{\text{uncond}}) \Big)$$
 #
 # ### Exercise 7 · `strokes.compose_scores`
 #
@@ -1365,3 +1369,53 @@ hand_in("05_strokes")
 # - You bound **words to places**, in the attention and in the scores.
 #
 # Your functions are in `guidance/strokes.py`.
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture, as latents `(B, C, h, w)` |
+# | $t$ | `t` | the timestep, a whole number from 0 (clean) to 999 (nearly all noise) |
+# | $\varepsilon$ | `eps` | the noise that was put in, of the shape of $x_0$ |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance at $t$, between 0 and 1 |
+# | $x_t$ | `xt` | the picture with noise of the level $t$ in it |
+# | $\hat\varepsilon$ | `eps_hat`, `eps` | the network's guess of the noise in $x_t$ |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the guess with the empty prompt |
+# | $s$ | `guidance_scale` | how far to walk from the empty prompt to the prompt, and beyond |
+# | $\hat x_0$ | `x0` | the clean picture that belongs to a guess of the noise |
+# | $y$, $m$ | `painting`, `mask` | the painting, and where there is paint (1) and where none (0) |
+# | $f$ | `paint` | the painting operator: a blur |
+# | $\sigma$ | | the blur's standard deviation, in pixels: `width` times the shorter side |
+# | $L$ | `faithfulness_loss` | how far a picture is from the painting, where there is paint |
+# | $N$, $n$ | `len(timesteps) - 1` | the steps of the sampler, and how many of them are taken |
+# | $t_i$ | `timesteps[i]` | the timestep of step $i$; they fall |
+# | $\tilde x_0$ | `x0` | the guess $\hat x_0$ after it was changed |
+# | $w$ | `weight` | how much the noise is bent along the gradient of $L$ |
+# | $A_{pj}$ | | how much the place $p$ of the picture listens to the token $j$ |
+# | $Q_p$, $K_j$, $d$ | | query of a place, key of a token, and how many numbers each has |
+# | $b_{jp}$ | `bias` | what is added to the attention of the place $p$ to the token $j$ |
+# | $m_k$ | `masks[k]` | the mask of the region $k$; $m_0$ is what no region covers |
+# | $\hat\varepsilon_k$ | `eps_parts[k]` | the guess with the sentence of the region $k$ |
+#
+# ## Further reading
+#
+# - C. Meng and others, *SDEdit: guided image synthesis and editing with stochastic differential
+#   equations*, [arXiv 2108.01073](https://arxiv.org/abs/2108.01073): section 3.
+# - J. Singh, S. Gould, L. Zheng, *High-fidelity guided image synthesis with latent diffusion
+#   models*, [arXiv 2211.17084](https://arxiv.org/abs/2211.17084): GradOP+, sections 5 to 7.
+# - J. Choi and others, *ILVR: conditioning method for denoising diffusion probabilistic models*,
+#   [arXiv 2108.02938](https://arxiv.org/abs/2108.02938): low frequencies put in at every step.
+# - Y. Wang, J. Yu, J. Zhang, *Zero-shot image restoration using denoising diffusion null-space
+#   model*, [arXiv 2212.00490](https://arxiv.org/abs/2212.00490): the same for any linear operator.
+# - P. Dhariwal, A. Nichol, *Diffusion models beat GANs on image synthesis*,
+#   [arXiv 2105.05233](https://arxiv.org/abs/2105.05233): classifier guidance: a gradient inside
+#   the step.
+# - Y. Balaji and others, *eDiff-I: text-to-image diffusion models with an ensemble of expert
+#   denoisers*, [arXiv 2211.01324](https://arxiv.org/abs/2211.01324): paint-with-words.
+# - N. Liu and others, *Compositional visual generation with composable diffusion models*,
+#   [arXiv 2206.01714](https://arxiv.org/abs/2206.01714): composed scores, section 10.
+# - M. Heusel and others, *GANs trained by a two time-scale update rule converge to a local Nash
+#   equilibrium*, [arXiv 1706.08500](https://arxiv.org/abs/1706.08500): the Fréchet distance of
+#   section 9.

@@ -10,11 +10,12 @@
 # you asked for. Twice. At twice the size each way you get a fleet. In this stage you
 # - **count** what comes out, and find out which part of the model's answer is to blame,
 # - split the answer in two: *what is where* from a small picture, *how neighbours fit together*
-#   from windows, as **ElasticDiffusion** does (CVPR 2024, arXiv 2311.18822),
+#   from windows, as **ElasticDiffusion** does (CVPR 2024,
+#   [arXiv 2311.18822](https://arxiv.org/abs/2311.18822)),
 # - build its parts: a cover of windows that shows no seams, a small picture made of a large one's
 #   own cells, rounds that read other cells, a pull that ends in time,
-# - write the mean that **MultiDiffusion** (arXiv 2302.08113) is made of, and see what it is good
-#   for,
+# - write the mean that **MultiDiffusion** ([arXiv 2302.08113](https://arxiv.org/abs/2302.08113)) is
+#   made of, and see what it is good for,
 # - and compare all of them, with what people really do in their place: draw it small and enlarge
 #   it.
 #
@@ -1148,3 +1149,45 @@ hand_in("06_elastic")
 # - You **counted**, and did not believe a method because its pictures look better than no method.
 #
 # Your functions are in `guidance/elastic.py`.
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture, as latents `(B, C, h, w)` |
+# | $t$ | `t` | the timestep, a whole number from 0 (clean) to 999 (nearly all noise) |
+# | $\varepsilon$ | `eps` | the noise that was put in, of the shape of $x_0$ |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance at $t$, between 0 and 1 |
+# | $x_t$ | `xt` | the picture with noise of the level $t$ in it |
+# | $\hat\varepsilon$ | `eps_hat`, `eps` | the network's guess of the noise in $x_t$ |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the guess with the empty prompt |
+# | $s$ | `guidance_scale` | how far to walk from the empty prompt to the prompt, and beyond |
+# | $\hat x_0$ | `x0` | the clean picture that belongs to a guess of the noise |
+# | $h$, $w$ | `side` | height and width of the latents, in cells |
+# | $r$ | | the reference's $\hat x_0$, each cell repeated for the cells that belong to it |
+# | $p$ | `progress` | how much of the run is done, from 0 to 1 |
+# | $w(p)$, $w_0$ | `weight` | how strong the pull to the reference is, now and at the beginning |
+# | $\text{stop}$ | `stop` | the last part of the run, without a pull |
+# | $k$ (section 7) | `cosine_scale` | how quickly the pull fades |
+# | $k$ (section 8) | | the number of a view |
+# | $w^k_{ij}$ | `weights` | how much the view $k$ counts at row $i$ and column $j$ |
+# | $\hat\varepsilon^k_{ij}$ | `views[k]` | what the view $k$ says there |
+#
+# ## Further reading
+#
+# - M. Haji-Ali, G. Balakrishnan, V. Ordonez, *ElasticDiffusion: training-free arbitrary size image
+#   generation*, [arXiv 2311.18822](https://arxiv.org/abs/2311.18822): sections 2 to 7.
+# - O. Bar-Tal and others, *MultiDiffusion: fusing diffusion paths for controlled image
+#   generation*, [arXiv 2302.08113](https://arxiv.org/abs/2302.08113): section 8.
+# - J. Hwang, Y.-H. Park, J. Jo, *Upsample guidance: scale up diffusion models without training*,
+#   [arXiv 2404.01709](https://arxiv.org/abs/2404.01709): section 10.
+# - Y. He and others, *ScaleCrafter: tuning-free higher-resolution visual generation with diffusion
+#   models*, [arXiv 2310.07702](https://arxiv.org/abs/2310.07702): another cure: dilated
+#   convolutions in the network itself.
+# - R. Du and others, *DemoFusion: democratising high-resolution image generation*,
+#   [arXiv 2311.16973](https://arxiv.org/abs/2311.16973): larger step by step, each from the one
+#   before.
+# - E. Hu and others, *LoRA: low-rank adaptation of large language models*,
+#   [arXiv 2106.09685](https://arxiv.org/abs/2106.09685): the adapter of section 9.

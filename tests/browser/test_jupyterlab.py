@@ -115,9 +115,9 @@ def test_an_answer_is_first_recognised_as_wrong_and_then_right(notebook):
     said = notebook.run("check")
     assert "pixelart.paint: not yet." in said
     assert "This is what you get when the colours stay in [0, 1]" in said
-    notebook.write(
-        "answer", ANSWER.format('2 * torch.einsum("bkhw,kc->bchw", weights, palette) - 1')
-    )
+    colours = "palette.expand(len(weights), -1, -1)"
+    mean = f'torch.einsum("bkhw,bkc->bchw", weights, {colours})'
+    notebook.write("answer", ANSWER.format(f"2 * {mean} - 1"))
     notebook.run("answer")
     assert notebook.run("check") == "pixelart.paint: right."
 

@@ -16,11 +16,20 @@ from course_copies import student_course
 from distillery.core.errors import CourseError
 from distillery.course.answers import answer
 from distillery.course.line_up import LineUp
-from grading.authoring.build import ROOT, class_text, solved_text, student_text, written
+from grading.authoring.build import (
+    ROOT,
+    class_text,
+    sequel_texts,
+    solved_text,
+    student_text,
+    written,
+)
 from grading.authoring.notebooks import student_notebook
+from grading.authoring.written_answers import check_places, folded, said, shown
 from grading.release import course_folder
 from grading.release.answers_zip import answers_of, give_out
 from grading.stages import STAGES
+from grading.stages.stage import Stage
 
 TOUR = STAGES[0]
 STAGE = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.folder)
@@ -59,8 +68,16 @@ check("tour.classifier_free_guidance")
 """
 
 
-def text_cells(notebook: str) -> str:
-    cells = nbformat.reads(notebook, as_version=4).cells
+def text_cells(stage: Stage, kind: str) -> str:
+    """The texts of all notebooks of a stage: of a full copy, of a class, or with all answers."""
+    answers = written(stage)
+    make, show = {
+        "full": (student_text, folded(stage, answers)),
+        "class": (class_text, said(stage)),
+        "answered": (solved_text, shown(answers)),
+    }[kind]
+    notebooks = [make(stage), *sequel_texts(stage, ROOT, show).values()]
+    cells = [cell for text in notebooks for cell in nbformat.reads(text, as_version=4).cells]
     return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
 
 
@@ -126,7 +143,7 @@ def test_answers_are_given_out_only_of_stages_that_are_named(monkeypatch, capsys
 
 @STAGE
 def test_every_case_dare_and_question_of_a_notebook_has_an_answer_and_no_other(stage):
-    text = text_cells(class_text(stage))
+    text = text_cells(stage, "class")
     hunt, dares = text.partition("## Bug hunt")[2].split("## Dares")
     dares = dares.partition("## What you")[0]
     cases = re.findall(r"^### Case (\d+)", hunt, re.MULTILINE)
@@ -140,9 +157,7 @@ def test_every_case_dare_and_question_of_a_notebook_has_an_answer_and_no_other(s
 
 @STAGE
 def test_solutions_are_folded_in_a_full_copy_told_of_in_a_class_and_open_afterwards(stage):
-    full, plain, after = map(
-        text_cells, (student_text(stage), class_text(stage), solved_text(stage))
-    )
+    full, plain, after = (text_cells(stage, kind) for kind in ("full", "class", "answered"))
     for name, its in written(stage).items():
         fold = f"<details><summary>Solution</summary>\n\n{its}\n\n</details>"
         assert (fold in full) == name.startswith("bug_hunt_")
@@ -155,7 +170,8 @@ def test_solutions_are_folded_in_a_full_copy_told_of_in_a_class_and_open_afterwa
 
 @STAGE
 def test_the_answer_to_a_line_up_has_every_letter_right(stage, capsys):
-    code = [c.source for c in nbformat.reads(class_text(stage), as_version=4).cells]
+    texts = [class_text(stage), *sequel_texts(stage, ROOT, said(stage)).values()]
+    code = [c.source for text in texts for c in nbformat.reads(text, as_version=4).cells]
     (made,) = [c for c in code if c.startswith("suspects = LineUp(")]
     names: dict[str, object] = {"LineUp": LineUp}
     exec(made.replace("suspects.figure()", ""), names)
@@ -165,13 +181,13 @@ def test_the_answer_to_a_line_up_has_every_letter_right(stage, capsys):
 
 
 def test_a_place_without_an_answer_and_an_answer_without_a_place_are_refused():
-    reference = (ROOT / "reference" / "tour.py").read_text("utf-8")
-    with pytest.raises(CourseError, match="has places for bug_hunt_1, bug_hunt_2, dares, question"):
-        student_notebook(TOUR, PERCENT, reference, {"dare_1": "A."})
+    with pytest.raises(
+        CourseError, match="have places for bug_hunt_1, bug_hunt_2, dares"
+    ):
+        check_places(TOUR, PERCENT, {"dare_1": "A."})
     with pytest.raises(CourseError, match=r"reference/tour\.md answers bug_hunt_3"):
-        student_notebook(
-            TOUR, PERCENT.replace("{", "").replace("}", ""), reference, {"bug_hunt_3": ""}
-        )
+        check_places(TOUR, "# %%\n1\n", {"bug_hunt_3": "A."})
+    reference = (ROOT / "reference" / "tour.py").read_text("utf-8")
     with pytest.raises(CourseError, match="must stand alone on its line"):
         student_notebook(TOUR, PERCENT.replace("{answer to q", "See {answer to q"), reference)
 

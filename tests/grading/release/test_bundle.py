@@ -24,14 +24,15 @@ from distillery.core.images import save_png
 from distillery.course.saved_text import replaced
 from distillery.course.todo_cell import read_answer
 from distillery.metrics import evaluate as evaluation
-from grading.authoring.build import ROOT, answered_text, class_text, student_text, written
+from grading.authoring.build import ROOT, answered_text, class_text, sequel_texts, written
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text, stub_module
+from grading.authoring.written_answers import said
 from grading.core.limits import SCORE_TOLERANCE
 from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
 from grading.core.submission import Submission
 from grading.intake.take_in import take_in
-from grading.release.bundle import check_no_answers, contents, readable
+from grading.release.bundle import check_no_answers, contents, readable, stage_manifest
 from grading.stages import STAGES
 from grading.stages.known_answers import answers_in
 from grading.stages.sds import misconceptions as sds_mistakes
@@ -223,6 +224,8 @@ def test_no_written_answer_of_any_stage_is_in_what_a_class_gets(released):
     for stage in STAGES:
         notebook = answered_text(stage)  # of the instructor's source/, with the code of the answers
         texts[f"source/{stage.folder}"] = readable("a.ipynb", notebook.encode())
+        for path, text in sequel_texts(stage, ROOT, said(stage)).items():
+            texts[str(path)] = readable("a.ipynb", text.encode())
     for name, text in texts.items():
         inside = squeezed(text)
         held = {answer for paragraph, answer in paragraphs.items() if paragraph in inside}
@@ -231,9 +234,12 @@ def test_no_written_answer_of_any_stage_is_in_what_a_class_gets(released):
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.folder)
 def test_a_bundle_with_a_written_answer_in_its_notebook_is_refused(stage):
-    check_no_answers({"a.ipynb": class_text(stage).encode()}, ROOT)
+    sequels = sequel_texts(stage, ROOT, said(stage))
+    for text in (class_text(stage), *sequels.values()):
+        check_no_answers({"a.ipynb": text.encode()}, ROOT)
+    committed = [(ROOT / path).read_bytes() for path in (stage.notebook, *stage.ungraded)]
     with pytest.raises(CourseError, match=rf"holds the answer to {stage.module}\.bug_hunt_"):
-        check_no_answers({"a.ipynb": student_text(stage).encode()}, ROOT)
+        check_no_answers({f"{number}.ipynb": its for number, its in enumerate(committed)}, ROOT)
 
 
 def test_no_misconception_and_no_hidden_seed_is_in_a_bundle(released):
@@ -550,6 +556,24 @@ def test_a_renamed_notebook_is_found_out(unpacked):
     path.rename(path.with_name("00_tour (1).ipynb"))
     (sentence,) = look(work(unpacked), run=False).to_do
     assert sentence.endswith("is missing; is it 00_tour (1).ipynb? Then rename that.")
+
+
+def test_another_notebook_beside_a_missing_one_is_not_taken_for_it(unpacked):
+    path = unpacked / TOUR.notebook
+    shutil.copy(ROOT / SDS.notebook, path.with_name("00_tour_part2.ipynb"))
+    path.unlink()
+    (sentence,) = look(work(unpacked), run=False).to_do
+    assert sentence.endswith("00_tour.ipynb is missing.")
+
+
+def test_the_further_notebooks_of_a_stage_are_packed_and_may_be_changed():
+    (stage,) = [stage for stage in STAGES if stage.sequels]
+    stub = (ROOT / "guidance" / f"{stage.module}.py").read_bytes()
+    files = contents(stage, ROOT, class_text(stage).encode(), stub)
+    further = {str(path) for path in stage.ungraded}
+    assert further
+    assert further <= set(files)
+    assert not further & set(stage_manifest(stage, files).files)
 
 
 def test_a_folder_that_was_not_unpacked_from_a_bundle_is_refused(tmp_path):

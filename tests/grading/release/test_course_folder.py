@@ -16,8 +16,9 @@ from traitlets import import_item
 
 from distillery.core.errors import CourseError
 from grading import __main__ as command
-from grading.authoring.build import ROOT, class_text, student_text
+from grading.authoring.build import ROOT, class_text, sequel_texts, student_text
 from grading.authoring.make_stubs import BEGIN, END
+from grading.authoring.written_answers import said
 from grading.core import nbgrader_config as settings_module
 from grading.core.manifest import Manifest, bundle_of
 from grading.core.nbgrader_config import NEEDED, settings_of, write_settings
@@ -83,6 +84,22 @@ def test_the_gradebook_knows_every_task_and_what_it_is_worth(released_course):
             assert worth == pictures | {
                 f"{stage.module}-{name}-check": points for name, points in stage.points.items()
             }
+
+
+def test_a_further_notebook_is_released_beside_the_graded_one_that_nbgrader_alone_knows(
+    tmp_path, monkeypatch
+):
+    quick(monkeypatch)
+    (stage,) = [stage for stage in STAGES if stage.sequels]
+    release([stage], tmp_path / "class", say=lambda line: None)
+    folder = tmp_path / "class" / "release" / stage.folder
+    texts = sequel_texts(stage, ROOT, said(stage))
+    assert list(texts) == list(stage.ungraded)
+    for path, text in texts.items():
+        assert (folder / path.name).read_text("utf-8") == text
+    with Gradebook(f"sqlite:///{tmp_path / 'class' / 'gradebook.db'}", "class") as gradebook:
+        notebooks = gradebook.find_assignment(stage.folder).notebooks
+        assert [notebook.name for notebook in notebooks] == [stage.folder]
 
 
 def test_the_manifest_hashes_everything_fixed_and_nothing_that_students_write(released):

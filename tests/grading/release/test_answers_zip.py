@@ -181,9 +181,7 @@ def test_the_answer_to_a_line_up_has_every_letter_right(stage, capsys):
 
 
 def test_a_place_without_an_answer_and_an_answer_without_a_place_are_refused():
-    with pytest.raises(
-        CourseError, match="have places for bug_hunt_1, bug_hunt_2, dares"
-    ):
+    with pytest.raises(CourseError, match="have places for bug_hunt_1, bug_hunt_2, dares"):
         check_places(TOUR, PERCENT, {"dare_1": "A."})
     with pytest.raises(CourseError, match=r"reference/tour\.md answers bug_hunt_3"):
         check_places(TOUR, "# %%\n1\n", {"bug_hunt_3": "A."})

@@ -884,8 +884,8 @@ show(
 # `prior.predict_noise(xt, t, first, second, controls=controls)` gives two predictions in the order
 # of the conditions, in one call, with the ControlNets applied to both. `text` and `uncond` have the
 # pooled vectors already; you add the six numbers to both, from `size`, which is (H, W):
-# `dataclasses.replace(text, time_ids=...)`, float32 `(B, 6)` on the latents' device. Return `(B, C,
-# h, w)` *without a graph*. Do not change the arguments.
+# `replace(text, time_ids=...)`, which the first cell imports, float32 `(B, 6)` on the latents'
+# device. Return `(B, C, h, w)` *without a graph*. Do not change the arguments.
 
 # %%
 # TODO pixelart.sdxl_grad

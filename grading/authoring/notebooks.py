@@ -23,6 +23,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from grading.authoring.make_stubs import (
     answered_functions,
@@ -192,7 +193,7 @@ def _check_tasks(stage: Stage, notebook: NotebookNode, reference: str) -> None:
         cells = f"one cell 'hand_in(\"{stage.folder}\")'" if stage.pictures else "no cell 'hand_in'"
         raise CourseError(
             f"{stage.notebook.with_suffix('.py')} must have {cells}: its pictures are worth "
-            f"{stage.pictures:g} points; it has them for {found}."
+            f"{counted(stage.pictures, 'point')}; it has them for {found}."
         )
 
 

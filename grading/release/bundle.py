@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+from distillery.core.folders import is_left_by_system
 from distillery.course.answers import written_answers
 from grading.authoring.build import sequel_texts
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text
@@ -68,7 +69,11 @@ def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents
         CourseError: something is missing, or an answer would get in.
     """
     root = Path(root)
-    files = {path.relative_to(root).as_posix(): path for path in _of_course(stage, root)}
+    files = {
+        path.relative_to(root).as_posix(): path
+        for path in _of_course(stage, root)
+        if not is_left_by_system(path.relative_to(root))
+    }
     letter = [path for path in _plain(LETTER) if path.suffix != ".py"]
     files |= {path.relative_to(LETTER).as_posix(): path for path in letter}
     packed = {name: _read(path) for name, path in files.items()}

@@ -34,6 +34,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import nbformat
 
 from distillery.core.cli import documented
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, shown
 from grading.authoring.build import (
@@ -98,7 +99,8 @@ def release(
             stage = worth(stage, rules)
             say(f"{stage.folder} ({number} of {len(stages)}): grading the reference and the stubs")
             passed, verified = _timed(verify, stage, root, grader)
-            say(f"{stage.folder}: the reference gets all {passed:g} points, stubs 0 ({verified}).")
+            points = counted(passed, "point")
+            say(f"{stage.folder}: the reference gets all {points}, stubs 0 ({verified}).")
             manifest, packed = _timed(_released, stage, course, root, rules, manifest)
             say(
                 f"{stage.folder}: students get {shown(bundle_of(course, stage.folder))} ({packed})."
@@ -110,7 +112,7 @@ def release(
 
 
 def _count(stages: Sequence[Stage]) -> str:
-    return "1 stage" if len(stages) == 1 else f"{len(stages)} stages"
+    return counted(len(stages), "stage")
 
 
 def _timed(work: Callable[..., T], *given: Any) -> tuple[T, str]:

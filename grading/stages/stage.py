@@ -6,6 +6,7 @@ import ast
 from dataclasses import KW_ONLY, dataclass
 from pathlib import PurePosixPath
 
+from distillery.core.counting import counted
 from distillery.core.errors import to_do_sentence
 from distillery.core.files import REPOSITORY
 
@@ -76,4 +77,4 @@ class Stage:
 
 def in_points(points: float) -> str:
     """ "1 point", "2.5 points"."""
-    return f"{points:g} point{'s' * (points != 1)}"
+    return counted(points, "point")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import CourseError
+from distillery.core.folders import files_of
 from distillery.course.saved_cells import lacks, only_in_file
 from distillery.course.saved_text import holds, is_answered, names_of, only_outside, replaced
 from distillery.course.todo_cell import Answer, answer_in, read_answer, task_named
@@ -24,7 +25,8 @@ def read_cells(stage: StudentStage) -> list[dict[str, Any]]:
     """
     path, name = stage.notebook, stage.fixed.notebook
     if not path.is_file():
-        others = [other for other in sorted(path.parent.glob("*.ipynb")) if _is_of(stage, other)]
+        there = files_of(path.parent.glob("*"), (".ipynb",), under=path.parent)
+        others = [other for other in there if _is_of(stage, other)]
         also = f"; is it {others[0].name}? Then rename that" if others else ""
         raise CourseError(f"{name} is missing{also}.")
     try:
@@ -145,7 +147,7 @@ def differing(
     name = stage.fixed.guidance
     again = ", and draw your pictures again" * bool(stage.pictures)
     try:
-        present = path.read_text("utf-8")
+        present = path.read_text("utf-8-sig")
     except (OSError, ValueError):
         yield f"{name} cannot be read; unpack it from the zip and run your cells."
         return

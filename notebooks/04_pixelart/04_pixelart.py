@@ -33,6 +33,7 @@
 MODEL = "tiny-sdxl"  # on a GPU: "sdxl"
 CLIP = "tiny-clip"  # for "sdxl": "ViT-B-32:openai"
 SAMPLE_SCALE = 4.0  # for "sdxl": 7.5
+# The next cell loads the libraries and the models, in about ten seconds.
 
 # %%
 # %load_ext distillery.todo
@@ -427,7 +428,8 @@ show(
 # ## 4 · Start from a picture
 #
 # Logits of noise are far away from any picture. So start from a picture: a photograph, a painting,
-# or a drawing that the model makes in the ordinary way. Four drawings, of which CLIP picks one:
+# or a drawing that the model makes in the ordinary way. Four drawings, of which CLIP picks one
+# (about five seconds):
 
 # %%
 PROMPT = "a red boat on a frozen river"

@@ -33,6 +33,7 @@
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
 ADAPTER = "data/models/tiny-sd-two-things"  # for scenes of two things; for "sd15": ""
+# The next cell loads the libraries and the model, in about ten seconds.
 
 # %%
 # %load_ext distillery.todo
@@ -67,6 +68,7 @@ from distillery.models.load import load_lora
 from distillery.models.prior import Condition, guided_noise
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import frontier
+from distillery.notebook.progress import progress
 from distillery.notebook.stroke_figures import dimmed_outside, power_and_coherence
 from distillery.notebook.strokes.page import page
 from distillery.notebook.widgets import Explorer, Preview
@@ -381,9 +383,10 @@ def guided(prompts: list[str]) -> Callable[[torch.Tensor, torch.Tensor], torch.T
     return guided_noise(prior, text=text, uncond=uncond, guidance_scale=SCALE)
 
 
-def finished(predict, xt, start=0, change=None) -> torch.Tensor:
-    """The latents at the end of a way that begins at the step `start`."""
-    for step in steered(predict, xt, **SCHEDULE, start=start, change=change):
+def finished(predict, xt, start=0, change=None, name: str = "denoising") -> torch.Tensor:
+    """The latents at the end of a way that begins at the step `start`; a bar has the name."""
+    steps = steered(predict, xt, **SCHEDULE, start=start, change=change)
+    for step in progress(steps, name, total=STEPS - start):
         xt = step.xt
     return xt
 
@@ -414,7 +417,8 @@ def method(
         decode=prior.decode_with_grad,
         paint=paint,
     )
-    return finished(predict, begun.xt, begun.start, begun.change)
+    shown = ", ".join([name, *(f"{knob} {value:g}" for knob, value in knobs.items())])
+    return finished(predict, begun.xt, begun.start, begun.change, shown)
 
 
 y = whole_painting(paintings)
@@ -429,7 +433,8 @@ def measured(images: torch.Tensor) -> str:
 
 
 # %% [markdown]
-# Move the slider, or look at the sheet: a row for each strength.
+# Move the slider, or look at the sheet: a row for each strength. (Cells that draw show a bar, with
+# the name of what it draws. This one takes about 20 seconds.)
 
 # %%
 STRENGTHS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
@@ -505,6 +510,7 @@ compare_picture("strokes.x0_estimate")
 # %% [markdown]
 # A plain run, without any painting, and what the network believes on its way. Below each belief is
 # the change that your loss asks for: the gradient with respect to $x_t$, bright where it is strong.
+# (About ten seconds.)
 
 # %%
 loss_of = gradop.loss_on(strokes, y, decode=prior.decode_with_grad, paint=paint)
@@ -607,6 +613,7 @@ compare_picture("strokes.burst")
 # Let us take the beliefs of section 4, at every level, and pull each one to the painting as hard as
 # we can: forty steps of Adam. This is your `burst` with a schedule that ends at once ($-1$: no
 # noise). Then noise the result to the level that it came from, and let the model go on from there.
+# (About half a minute.)
 
 # %%
 HARD = 40 if EFFORT == 1 else 4
@@ -699,6 +706,8 @@ power_and_coherence(
 # And a third, which has no bursts: **inside the step**. At each step the noise to follow is bent a
 # little along the gradient through your `x0_estimate`, $\hat\varepsilon + w \sqrt{1 -
 # \bar\alpha_t}\, \nabla_{x_t} L$, as in classifier guidance.
+#
+# (All of them, about half a minute.)
 
 # %%
 CHOICES = {
@@ -783,6 +792,8 @@ print(f"{seconds['low frequencies'] / len(prompts):.2f} s a picture")
 # Gaussians. 0 would be: patch for patch as real as the model can. (The same distance of the judge's
 # *last* features, which would be the usual FID, ranks flat paintings above drawings here. A measure
 # must be measured.)
+#
+# Eighteen settings of five methods, twelve pictures each: the next cell takes more than a minute.
 
 # %%
 COUNT = 12 if EFFORT == 1 else 4
@@ -1037,7 +1048,7 @@ compare_picture("strokes.compose_scores")
 # %% [markdown]
 # Each way of binding words, without any painting: pure noise, only the labels. The upper half is
 # `tiny-sd` as it is, which has never seen a picture with two things. The lower half has an
-# **adapter** (LoRA, stage 3) that was trained on such scenes.
+# **adapter** (LoRA, stage 3) that was trained on such scenes. (About a minute.)
 
 # %%
 adapted = load_prior(MODEL)
@@ -1086,7 +1097,8 @@ wide_noise = fresh_noise(tuple(wide.latents.shape[1:]), [1, 2, 3, 4], device=pri
 by_way = {}
 for model, whose in ((prior, ""), (adapted, "\n(adapter)")):
     for name, way in WAYS.items():
-        latents = finished(bound(model, way), wide_noise(BEGINNING))
+        label = " ".join((name + whose).split())
+        latents = finished(bound(model, way), wide_noise(BEGINNING), name=label)
         by_way[name + whose] = prior.decode(latents).clamp(-1, 1)
 show(torch.cat(list(by_way.values())), pair_titles, columns=4, row_titles=list(by_way))
 
@@ -1104,7 +1116,8 @@ for name, images in by_way.items():
 # ## 11 · Both together
 #
 # Labels say what, colours say where and how. They do not get in each other's way: one is the noise
-# that is followed, the other a change of the latents, so any method goes with any binding.
+# that is followed, the other a change of the latents, so any method goes with any binding. (About
+# fifteen seconds.)
 
 # %%
 together = {"painting": wide.image}

@@ -685,7 +685,7 @@ strips(
 # **What you should see.** The same film, but frames are crowded where it gets dark and where the
 # boat becomes a castle. (Above them are their positions.) Where little happens, there are few.
 #
-# One film decides nothing. Here are eight pairs of prompts, measured by `python -m
+# One film decides nothing. Here are twelve pairs of prompts, measured by `python -m
 # benchmarks.morph`. "One thing" is the share of frames in the middle third that show one thing that
 # the judge recognises.
 
@@ -694,8 +694,8 @@ print(measured_table(REPOSITORY / "data/morph/benchmark.json"))
 
 # %% [markdown]
 # **What it says.** Mixed scores jump less than the published way, and show one thing less often:
-# hybrids. Stepping stones with even steps jump least of all, and show one thing as often as the
-# best of the others. They cost twice the frames.
+# hybrids. Stepping stones with even steps jump least of all, and show one thing most often. They
+# cost twice the frames.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.

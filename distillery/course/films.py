@@ -128,7 +128,9 @@ def strip_of(film: Film, rules: FilmRules) -> Image.Image:
     height, width = rules.size
     count, H, W = film.frames.shape[:3]
     if count != rules.frames:
-        raise CourseError(f"it has {count} frames, and is drawn with {rules.frames}")
+        raise CourseError(
+            f"it has {count} frame{'s' * (count > 1)}, and is drawn with {rules.frames}"
+        )
     factor = H // height
     if not factor or (factor * height, factor * width) != (H, W):
         raise CourseError(
@@ -143,7 +145,7 @@ def strip_of(film: Film, rules: FilmRules) -> Image.Image:
     if film.colours != rules.colours:
         raise CourseError(f"it has {film.colours} colours, and is drawn with {rules.colours}")
     if film.plays:
-        raise CourseError(f"it does not loop for ever, and plays {film.plays} times")
+        raise CourseError(f"it does not loop for ever, and plays {_times(film.plays)}")
     length, wanted = sum(film.durations), round(100 * rules.frames / rules.fps)
     if length != wanted or max(film.durations) - min(film.durations) > 1:
         raise CourseError(
@@ -151,6 +153,10 @@ def strip_of(film: Film, rules: FilmRules) -> Image.Image:
             f"a second last {wanted / 100:g}, each as long as the others"
         )
     return Image.fromarray(cells.reshape(count * height, width, 3))
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def keyframes_of(strip: Image.Image, rules: FilmRules) -> list[tuple[Image.Image, str]]:

@@ -22,6 +22,8 @@ from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.source_similarity import Lpips, inside_mask, outside_mask, ssim
 
 IDENTITY = ("ssim", "lpips", "outside", "inside")
+# What a run has made beside a sheet of many pictures: an animation, or a LoRA.
+OF_A_SHEET = ("morph.gif", "pytorch_lora_weights.safetensors")
 
 Array = npt.NDArray[Any]
 
@@ -105,13 +107,31 @@ def mean_identity(identities: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def files_to_score(folder: Path) -> list[Path]:
-    """The .png files right inside the folder; what lies deeper tells how a picture was made."""
+    """The .png files right inside the folder; what lies deeper tells how a picture was made.
+
+    Sheets are left out, since they are no picture of their names.
+    """
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}; name the one that holds the pictures.")
+    left_out = set(sheets_in(folder))
     files = sorted(file for file in folder.glob("*.png") if file.is_file())
     if not files:
         raise CourseError(f"{folder} holds no .png to score; draw one with main.py first.")
-    return files
+    if not set(files) - left_out:
+        raise CourseError(
+            f"{folder} holds no .png to score but sheets of frames or of a style; draw a picture "
+            "with main.py first."
+        )
+    return [file for file in files if file not in left_out]
+
+
+def sheets_in(folder: Path) -> list[Path]:
+    """The .png files right inside the folder that show the frames of an animation, or a style."""
+    return sorted(
+        file
+        for file in folder.glob("*.png")
+        if any((file.with_suffix("") / name).is_file() for name in OF_A_SHEET)
+    )
 
 
 def load(files: Sequence[Path]) -> dict[Path, Image.Image]:

@@ -290,7 +290,7 @@ def test_a_student_is_told_the_same(settings, folder, tmp_path, monkeypatch, cap
     cut = in_pixels(pictures_of(settings), settings, plays=1)
     atomic_write(place / picture_name(settings), gif_bytes(cut))
     assert handing.hand_in(STAGE.folder).share == 0
-    assert "does not count: it does not loop for ever, and plays once" in capsys.readouterr().out
+    assert "does not count: it does not loop for ever, and plays 1 time" in capsys.readouterr().out
     still = in_pixels(pictures_of(settings)[:1].expand(36, -1, -1, -1), settings)
     atomic_write(place / picture_name(settings), gif_bytes(still))
     assert handing.hand_in(STAGE.folder).share == pytest.approx(0.9)
@@ -343,7 +343,7 @@ UNFIT: dict[str, tuple[Callable[[NoiseFilm], bytes], str]] = {
     "another colour": (with_another_colour, "it has 49 colours, and is drawn with 48"),
     "not looping": (
         lambda its: gif_bytes(in_pixels(pictures_of(its), its, plays=1)),
-        "it does not loop for ever, and plays once",
+        "it does not loop for ever, and plays 1 time",
     ),
     "another pace": (
         lambda its: gif_bytes(in_pixels(pictures_of(its), its, fps=24)),

@@ -47,7 +47,7 @@ from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.evaluate import as_shown, evaluate, load_picture
 from distillery.models.prior import Prior
-from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
+from distillery.notebook.validate import Points, fail_in_validate, no_stderr_in_validate
 from distillery.runs import kind as runs
 from distillery.runs.place import set_aside
 from distillery.runs.registry import KINDS, kind_of, name_of, settings_of
@@ -392,7 +392,7 @@ class Prospect:
     share: float
     lines: tuple[str, ...]
 
-    def points(self, worth: float) -> float:
+    def points(self, worth: float) -> Points:
         """As the last value of a cell it is what nbgrader reads.
 
         Raises:
@@ -400,7 +400,7 @@ class Prospect:
         """
         if self.share < 1:
             fail_in_validate(self.lines)
-        return round(worth * self.share, 4)
+        return Points(round(worth * self.share, 4), worth)
 
     def _ipython_display_(self) -> None:
         """Nothing more to show under the cell."""

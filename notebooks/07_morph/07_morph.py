@@ -590,7 +590,7 @@ steps_drawn({"text by slerp": {f"{n} frames": pixel_steps(by_text[n]) for n in (
 
 # %% [markdown]
 # **What you should see.** One large step in the middle. With three times as many frames all other
-# steps become smaller, and this one does not. Nothing that you do with the spacing of the frames
+# steps become smaller, and this one hardly does. Nothing that you do with the spacing of the frames
 # will help: there are no pictures between these two. The network decides for one scene or the
 # other, and at some point of the way it changes its mind.
 #
@@ -721,7 +721,8 @@ strips(own_middle)
 
 # %% [markdown]
 # **What you should see.** Both middles have their colours. But what is drawn of a noise that is too
-# short has fewer *details*: look for the stars, the sun, the spots of the mushroom, the trees.
+# short has fewer *details*: look for the stars, the spots of the mushroom, the cacti by
+# the car.
 #
 # ## 5 · Pixels
 #

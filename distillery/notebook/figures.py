@@ -70,20 +70,29 @@ def curves(
     x_label: str,
     mark: float | None = None,
     log_x: bool = False,
+    log_y: bool = False,
+    from_zero: bool = False,
 ) -> Figure:
     """One small plot for each of the `lines` (name -> values), over the same `x`.
 
-    `mark` draws a dashed line at that x.
+    `mark` draws a dashed line at that x. With `log_y` all have the same logarithmic y axis; with
+    `from_zero` each y axis begins at 0, so that a small difference looks small.
     """
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(3.3 * len(lines), 2.4), layout="constrained")
     for axes, (name, values) in zip(
-        figure.subplots(1, len(lines), squeeze=False)[0], lines.items(), strict=True
+        figure.subplots(1, len(lines), squeeze=False, sharey=log_y)[0],
+        lines.items(),
+        strict=True,
     ):
         axes.plot(x, values, marker="o" if len(x) < 20 else "")
         axes.set(title=name, xlabel=x_label, xscale="log" if log_x else "linear")
         axes.grid(alpha=0.3)
+        if log_y:
+            axes.set_yscale("log")
+        if from_zero:
+            axes.set_ylim(bottom=0, top=1.1 * max(values))
         if mark is not None:
             axes.axvline(mark, color="grey", linestyle="--", linewidth=1)
         if log_x:

@@ -11,10 +11,11 @@
 # you
 #
 # - find out why score distillation **loses** your picture when it starts there,
-# - repair that with a second branch that looks at the source (**DDS**, arXiv 2304.07090),
-# - compare the two pictures in a better place, the noise of a denoising step (**PDS**, arXiv
-#   2311.13831), and discover in its formula a pull that holds on to the source, and the accident
-#   that it depends on.
+# - repair that with a second branch that looks at the source (**DDS**, [arXiv
+#   2304.07090](https://arxiv.org/abs/2304.07090)),
+# - compare the two pictures in a better place, the noise of a denoising step (**PDS**, [arXiv
+#   2311.13831](https://arxiv.org/abs/2311.13831)), and discover in its formula a pull that holds on
+#   to the source, and the accident that it depends on.
 #
 # You can start with this stage. If you come straight here, you need to know three things. A picture
 # with noise in it is $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$, and a
@@ -130,9 +131,10 @@ def measured(images: torch.Tensor) -> tuple[float, float]:
 # %% [markdown]
 # ### The simplest way: SDEdit
 #
-# SDEdit (arXiv 2108.01073) noises the picture part of the way, so that only its rough layout
-# survives, and samples back with the edit's prompt. It has one knob, how far: the *strength*. Move
-# the slider (without a live kernel you see a sheet with a row for each strength).
+# SDEdit ([arXiv 2108.01073](https://arxiv.org/abs/2108.01073)) noises the picture part of the way,
+# so that only its rough layout survives, and samples back with the edit's prompt. It has one knob,
+# how far: the *strength*. Move the slider (without a live kernel you see a sheet with a row for
+# each strength).
 
 # %%
 strengths = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -168,9 +170,10 @@ for strength, images in by_sdedit.items():
 # %% [markdown]
 # ## 1 · Why not SDS?
 #
-# One step of score distillation (SDS, arXiv 2209.14988; you need not have done stage 1) noises the
-# picture, asks the network, and follows $\hat\varepsilon - \varepsilon$. Solved for pictures, that
-# is a pull towards the clean picture $\hat x_0$ that the network guesses behind the noise:
+# One step of score distillation (SDS, [arXiv 2209.14988](https://arxiv.org/abs/2209.14988); you
+# need not have done stage 1) noises the picture, asks the network, and follows $\hat\varepsilon -
+# \varepsilon$. Solved for pictures, that is a pull towards the clean picture $\hat x_0$ that the
+# network guesses behind the noise:
 #
 # $$\text{grad}_{\text{SDS}} \;\propto\; \hat\varepsilon - \varepsilon \;\propto\; x_0 - \hat x_0$$
 #

@@ -10,7 +10,8 @@
 # smooth, typical, average picture of the prompt, the same one every time. In this stage you
 #
 # - find out **why** it must be so, and what to ask instead: not "is this picture likely?" but "are
-#   *these pictures together* spread as the model's are?" (ProlificDreamer, arXiv 2305.16213),
+#   *these pictures together* spread as the model's are?" (ProlificDreamer, [arXiv
+#   2305.16213](https://arxiv.org/abs/2305.16213)),
 # - write the gradient, which is the difference of **two denoisers**,
 # - train the second one, a **LoRA**, while the pictures that it looks at are still changing.
 #
@@ -352,8 +353,9 @@ show(houses)
 # ## 2 · A denoiser that learns what the pictures look like
 #
 # Take the prior's own network, which knows all pictures, and let it learn a little: what *these*
-# pictures are like. To learn only a little, it gets few new weights. **LoRA** (arXiv 2106.09685)
-# leaves every matrix $W$ as it is, and adds the product of two thin ones:
+# pictures are like. To learn only a little, it gets few new weights. **LoRA** ([arXiv
+# 2106.09685](https://arxiv.org/abs/2106.09685)) leaves every matrix $W$ as it is, and adds the
+# product of two thin ones:
 #
 # $$W \;\to\; W + B A, \qquad A: (r \times \text{in}),\quad B: (\text{out} \times r),
 # \qquad r = 4$$
@@ -867,14 +869,17 @@ show(fallen)
 # 4. **A wider one.** `lora_rank` 1, 4 and 16. How much must a LoRA be able to say?
 # 5. **Guide both.** Wrap the LoRA in a class whose `predict_noise` guides it with the prior's own
 #    scale. What does the difference of two exaggerations draw?
-# 6. **CSD**, arXiv 2310.19415: guidance alone, the row without learning as a method.
-#    `python main.py --prompt "a house" --loss_type csd`; the file `distillery/methods/csd.py`
-#    reads like the paper.
-# 7. **SDI**, arXiv 2405.15891: keep SDS, but do not draw $\varepsilon$: find the noise that the
-#    picture itself could have come from, by running the sampler backwards. `--loss_type sdi`.
-# 8. **ISM**, arXiv 2311.11284: the same thought with two neighbouring levels. `--loss_type ism`.
-# 9. **DDS**, arXiv 2304.07090: again the difference of two denoisings; here the second belongs to a
-#    *source picture*. It is in stage 2. Say in one sentence what DDS, VSD and SDS subtract.
+# 6. **CSD**, [arXiv 2310.19415](https://arxiv.org/abs/2310.19415): guidance alone, the row without
+#    learning as a method. `python main.py --prompt "a house" --loss_type csd`; the file
+#    `distillery/methods/csd.py` reads like the paper.
+# 7. **SDI**, [arXiv 2405.15891](https://arxiv.org/abs/2405.15891): keep SDS, but do not draw
+#    $\varepsilon$: find the noise that the picture itself could have come from, by running the
+#    sampler backwards. `--loss_type sdi`.
+# 8. **ISM**, [arXiv 2311.11284](https://arxiv.org/abs/2311.11284): the same thought with two
+#    neighbouring levels. `--loss_type ism`.
+# 9. **DDS**, [arXiv 2304.07090](https://arxiv.org/abs/2304.07090): again the difference of two
+#    denoisings; here the second belongs to a *source picture*. It is in stage 2. Say in one
+#    sentence what DDS, VSD and SDS subtract.
 
 # %% [markdown]
 # ## What you hand in

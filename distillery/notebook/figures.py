@@ -128,11 +128,13 @@ def overlaid(
     x_label: str,
     linear_below: Mapping[str, float] | None = None,
     dots: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    from_zero: Sequence[str] = (),
 ) -> Figure:
     """Several lines (name -> values over `x`) in each of the `panels` (title -> lines).
 
     `linear_below` (title -> value) makes that panel's y axis logarithmic on both sides of zero, and
     linear as near to it as the value. `dots` (title -> their x and y) are drawn over the lines.
+    In the panels `from_zero` the y axis begins at 0, so that a small difference looks small.
     """
     from matplotlib import pyplot
 
@@ -149,6 +151,8 @@ def overlaid(
         axes.set(title=title, xlabel=x_label)
         if linear_below and title in linear_below:
             axes.set_yscale("symlog", linthresh=linear_below[title])
+        if title in from_zero:
+            axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     pyplot.close(figure)

@@ -13,6 +13,8 @@ from typing import Any
 
 from distillery.core.cli import Arguments, exit_status
 from distillery.core.errors import CourseError
+from distillery.crafts.bead_board import BOARDS, find_board
+from distillery.crafts.paper import find_paper
 
 SUFFIXES = {"cross_stitch": ".pdf", "pes": ".pes", "dst": ".dst", "beads": ".pdf", "bricks": ".ldr"}
 
@@ -32,6 +34,16 @@ def arguments() -> Arguments:
         "--bricks",
         type=Path,
         help="LDraw model, a .ldr; the list of parts goes to a .csv of the same name",
+    )
+    parser.add_argument("--paper", default="a4", help="a4 or letter, of the PDFs (default: a4)")
+    parser.add_argument(
+        "--board",
+        default="hama-midi",
+        help=f"for beads: {', '.join(BOARDS)}, or pegs across and down such as 29x29 "
+        "(default: hama-midi)",
+    )
+    parser.add_argument(
+        "--bead-mm", type=float, help="diameter of a bead in mm (default: that of the board)"
     )
     parser.add_argument("--title", help="default: the name of the picture")
     parser.add_argument(
@@ -62,12 +74,16 @@ def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
         CourseError: a name, the picture or a number is wrong; that file is not written.
     """
     check_names(chosen.picture, wanted)
+    find_paper(chosen.paper)
+    find_board(chosen.board, chosen.bead_mm)
+    from distillery.core.notes import warnings_in_a_line
     from distillery.crafts.grid import read_grid
 
-    grid = read_grid(chosen.picture)
-    title = chosen.title or chosen.picture.stem.replace("_", " ")
-    for name, path in wanted.items():
-        print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
+    with warnings_in_a_line():
+        grid = read_grid(chosen.picture)
+        title = chosen.title or chosen.picture.stem.replace("_", " ")
+        for name, path in wanted.items():
+            print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
 
 
 def check_names(picture: Path, wanted: dict[str, Path]) -> None:
@@ -86,48 +102,70 @@ def check_names(picture: Path, wanted: dict[str, Path]) -> None:
 
 def cross_stitch(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.cross_stitch import write_cross_stitch
+    from distillery.crafts.grid import counted
 
     plan = write_cross_stitch(
-        path, grid.indices, grid.palette, title=title, cloth_count=chosen.cloth_count
+        path,
+        grid.indices,
+        grid.palette,
+        title=title,
+        cloth_count=chosen.cloth_count,
+        paper=find_paper(chosen.paper),
     )
     wide, high = plan.size_cm
     return (
-        f"{plan.total:,} stitches, {len(plan.threads)} threads, {wide:.1f} × {high:.1f} cm on "
-        f"{plan.cloth_count}-count cloth, {plan.pages} pages"
+        f"{counted(plan.total, 'stitch')}, {counted(len(plan.threads), 'thread')}, "
+        f"{wide:.1f} × {high:.1f} cm on {plan.cloth_count}-count cloth, {plan.pages} pages"
     )
 
 
 def embroidery(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.embroidery import write_dst, write_pes
+    from distillery.crafts.grid import counted
+    from distillery.crafts.stitch_file import MOST_NAMED
 
     write = write_pes if path.suffix.lower() == ".pes" else write_dst
     plan = write(path, grid.indices, grid.palette, title=title, cell_mm=chosen.cell_mm)
     wide, high = plan.size_mm
+    unnamed = write is write_dst and len(plan.blocks) > MOST_NAMED
     return (
-        f"{plan.stitches:,} stitches, {len(plan.blocks)} threads, {wide:g} × {high:g} mm, "
-        f"about {plan.minutes:.0f} minutes"
+        f"{counted(plan.stitches, 'stitch')}, {counted(len(plan.blocks), 'thread')}, "
+        f"{wide:g} × {high:g} mm, about {counted(max(1, round(plan.minutes)), 'minute')}"
+        + f"; a DST file has room to name the first {MOST_NAMED} threads only"
+        * unnamed
     )
 
 
 def beads(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.beads import write_beads
+    from distillery.crafts.grid import counted
 
-    plan = write_beads(path, grid.indices, grid.palette, title=title)
+    plan = write_beads(
+        path,
+        grid.indices,
+        grid.palette,
+        title=title,
+        board=find_board(chosen.board, chosen.bead_mm),
+        paper=find_paper(chosen.paper),
+    )
     wide, high = plan.size_cm
     return (
-        f"{plan.total:,} beads, {len(plan.colours)} colours, {len(plan.boards)} boards, "
+        f"{counted(plan.total, 'bead')}, {counted(len(plan.colours), 'colour')}, "
+        f"{counted(len(plan.boards), 'board')} of {plan.board.across} × {plan.board.down} pegs, "
         f"{wide:.1f} × {high:.1f} cm"
     )
 
 
 def bricks(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.bricks import write_bricks, write_parts
+    from distillery.crafts.grid import counted
 
     plan = write_bricks(path, grid.indices, grid.palette, title=title)
     parts = path.with_suffix(".csv")
     write_parts(parts, plan)
     wide, high = plan.size_cm
-    return f"{len(plan.bricks):,} plates, {wide:.1f} × {high:.1f} cm; the parts are in {parts}"
+    plates = counted(len(plan.bricks), "plate")
+    return f"{plates}, {wide:.1f} × {high:.1f} cm; the parts are in {parts}"
 
 
 WRITERS: dict[str, Callable[[Path, Any, str, argparse.Namespace], str]] = {

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distillery.core.files import atomic_write
 from distillery.crafts.colour_match import Shade, load_shades, nearest
 from distillery.crafts.grid import EMPTY, Grid, as_grid
+from distillery.crafts.read_back import write_checked
 
 STUD = 20  # LDraw units, LDU; one is about 0.4 mm
 PLATE = 8
@@ -116,6 +116,8 @@ def write_bricks(
 ) -> BrickPlan:
     """Write the mosaic as an LDraw model with one step per row; complete or not at all.
 
+    It is read back before it is there.
+
     Args:
         path: of the `.ldr` file.
         indices: int64 (H, W), -1 where the baseplate shows.
@@ -127,7 +129,8 @@ def write_bricks(
         CourseError: the grid is invalid, or the file cannot be written.
     """
     plan = plan_bricks(indices, palette)
-    atomic_write(Path(path), _model(plan, Path(path).name, title, author))
+    model = _model(plan, Path(path).name, title, author).encode()
+    write_checked(path, model, lambda data: _model_fault(data, plan))
     return plan
 
 
@@ -146,7 +149,8 @@ def write_parts(path: Path, plan: BrickPlan) -> None:
         plan.parts().items(), key=lambda item: (item[0][2], int(item[0][0]))
     ):
         writer.writerow([part, names[part], code, colour, count])
-    atomic_write(Path(path), table.getvalue())
+    wanted = {(part, code): count for (part, code, _), count in plan.parts().items()}
+    write_checked(path, table.getvalue().encode(), lambda data: _parts_fault(data, wanted))
 
 
 def _model(plan: BrickPlan, name: str, title: str, author: str) -> str:
@@ -169,6 +173,24 @@ def _model(plan: BrickPlan, name: str, title: str, author: str) -> str:
         lines.append(_placed(brick.colour.code, _position(brick), brick.part))
     # The specification ends lines with carriage return and line feed.
     return "\r\n".join([*lines, "0 STEP", "0 NOFILE", ""])
+
+
+def _model_fault(data: bytes, plan: BrickPlan) -> str:
+    """What a viewer would find otherwise than planned in a model; "" for nothing."""
+    wanted = Counter((b.colour.code, *_position(b), b.part) for b in plan.bricks)
+    found: Counter[tuple[str, int, int, int, str]] = Counter()
+    for line in data.decode().split("\r\n"):
+        words = line.split()
+        if words[:1] == ["1"] and words[-1] != f"{BASEPLATE}.dat":
+            x, y, z = map(int, words[2:5])
+            found[words[1], x, y, z, words[-1].removesuffix(".dat")] += 1
+    return "" if found == wanted else f"{found.total()} plates read back, of {wanted.total()}"
+
+
+def _parts_fault(data: bytes, wanted: dict[tuple[str, str], int]) -> str:
+    rows = csv.DictReader(io.StringIO(data.decode()))
+    found = {(row["part"], row["ldraw_colour"]): int(row["count"]) for row in rows}
+    return "" if found == wanted else f"{len(found)} parts read back, of {len(wanted)}"
 
 
 def _position(brick: Brick) -> tuple[int, int, int]:

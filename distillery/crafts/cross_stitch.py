@@ -7,30 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from distillery.core.files import atomic_write
 from distillery.crafts.cross_stitch_plan import (
-    ROWS_OF_LIST,
     CrossStitchPlan,
     Thread,
     Tile,
     plan_cross_stitch,
 )
-from distillery.crafts.grid import EMPTY, Grid, as_grid, preview, to_hex
+from distillery.crafts.grid import EMPTY, Grid, as_grid, counted, preview, to_hex
+from distillery.crafts.paper import A4, Paper
 from distillery.crafts.pdf import (
-    HEIGHT,
     INK,
     LINE,
     MARGIN,
     QUIET,
-    WIDTH,
     Document,
     fitted,
     tint,
 )
+from distillery.crafts.pdf_read import pdf_fault
+from distillery.crafts.read_back import write_checked
 
 GUTTER = 8.0  # mm for the row numbers
 CHART_TOP = 34.0
-CHART_ROOM = (WIDTH - 2 * MARGIN - GUTTER, 237.0)
+CHART_END = 28.0  # above the lower edge: the key and the number of the page
 LARGEST_CELL = 7.0
 OTHER_COUNTS = (11, 14, 16, 18)
 
@@ -43,9 +42,11 @@ def write_cross_stitch(
     title: str = "Cross-stitch",
     cloth_count: int = 14,
     strands: int = 2,
+    paper: Paper = A4,
 ) -> CrossStitchPlan:
-    """Write the chart as a PDF of A4 pages and return its plan; the file is complete or not
-    written.
+    """Write the chart as a PDF and return its plan; the file is complete or not written.
+
+    It is read back before it is there.
 
     Args:
         path: of the PDF.
@@ -54,28 +55,41 @@ def write_cross_stitch(
         title: printed on every page.
         cloth_count: holes per inch of the cloth, 5 to 40.
         strands: how many of the six strands of a skein are used at once, 1 to 6.
+        paper: to print on.
 
     Raises:
         CourseError: the grid, the cloth or the strands are invalid, or the file cannot be written.
     """
     grid = as_grid(indices, palette)
-    plan = plan_cross_stitch(grid, cloth_count=cloth_count, strands=strands)
-    pdf = Document(title, plan.pages)
+    plan = plan_cross_stitch(grid, cloth_count=cloth_count, strands=strands, paper=paper)
+    pdf = Document(title, plan.pages, paper)
     _cover(pdf, grid, plan)
-    for first in range(0, len(plan.threads), ROWS_OF_LIST):
-        _thread_list(pdf, grid, plan, first)
+    for first in range(0, len(plan.threads), paper.rows_of_list):
+        _thread_list(pdf, grid, plan, first, paper.rows_of_list)
     _charts(pdf, grid, plan)
-    atomic_write(Path(path), pdf.finish())
+    shown = {_stamp(thread): _times_shown(grid, plan, thread.index) for thread in plan.threads}
+    write_checked(path, pdf.finish(), lambda data: pdf_fault(data, plan.pages, shown))
     return plan
+
+
+def _times_shown(grid: Grid, plan: CrossStitchPlan, index: int) -> int:
+    """How many cells of a colour all charts have, those that are repeated included."""
+    return sum(int((_cells(grid, tile) == index).sum()) for tile in plan.tiles)
+
+
+def _cells(grid: Grid, tile: Tile) -> np.ndarray:
+    """The cells on one page, with those repeated from the page before."""
+    row, column = tile.rows[0] - tile.repeated[1], tile.columns[0] - tile.repeated[0]
+    return grid.indices[row : tile.rows[1], column : tile.columns[1]]
 
 
 def _cover(pdf: Document, grid: Grid, plan: CrossStitchPlan) -> None:
     pdf.new_page()
-    pdf.text(MARGIN, 24, pdf.title, size=22, bold=True, width=WIDTH - 2 * MARGIN)
+    pdf.text(MARGIN, 24, pdf.title, size=22, bold=True, width=pdf.width - 2 * MARGIN)
     pdf.text(MARGIN, 31, "Counted cross-stitch chart", size=10, colour=QUIET)
-    room = (WIDTH - 2 * MARGIN, 150.0)
+    room = (pdf.width - 2 * MARGIN, pdf.height - 147)
     width, height = fitted(grid.width, grid.height, room)
-    left, top = (WIDTH - width) / 2, 38 + (room[1] - height) / 2
+    left, top = (pdf.width - width) / 2, 38 + (room[1] - height) / 2
     pdf.picture(preview(grid, _thread_colours(grid, plan)), left, top, width, height)
     pdf.box(left, top, width, height, edge=QUIET, edge_width=0.2)
     (wide, high), (wide_inch, high_inch) = plan.size_cm, plan.size_inches
@@ -92,18 +106,18 @@ def _cover(pdf: Document, grid: Grid, plan: CrossStitchPlan) -> None:
             f"{wide + 10:.0f} × {high + 10:.0f} cm "
             f"({wide_inch + 4:.0f} × {high_inch + 4:.0f} in), for 5 cm on every side",
         ),
-        ("Thread", f"DMC stranded cotton, {len(plan.threads)} colours, {_of(spools, 'skein')}"),
-        ("Stitch", f"full cross, {_of(plan.strands, 'strand')}, over one square"),
+        ("Thread", f"DMC stranded cotton, {len(plan.threads)} colours, {counted(spools, 'skein')}"),
+        ("Stitch", f"full cross, {counted(plan.strands, 'strand')}, over one square"),
         ("Charts", _pages_of_charts(plan)),
     ]
-    y = 199.0
+    y = pdf.height - 98
     for name, words in facts:
         pdf.text(MARGIN, y, name, size=9, bold=True)
         pdf.text(MARGIN + 32, y, words, size=9)
         y += 6.2
     _other_sizes(pdf, plan, y + 4)
     if len(plan.tiles) > 1:
-        _page_map(pdf, grid, plan, (WIDTH - MARGIN - 46, y - 2), (46, 44), None)
+        _page_map(pdf, grid, plan, (pdf.width - MARGIN - 46, y - 2), (46, 44), None)
 
 
 def _thread_colours(grid: Grid, plan: CrossStitchPlan) -> np.ndarray:
@@ -112,10 +126,6 @@ def _thread_colours(grid: Grid, plan: CrossStitchPlan) -> np.ndarray:
     for thread in plan.threads:
         colours[thread.index] = thread.shade.rgb
     return colours
-
-
-def _of(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def _pages_of_charts(plan: CrossStitchPlan) -> str:
@@ -135,10 +145,10 @@ def _other_sizes(pdf: Document, plan: CrossStitchPlan, y: float) -> None:
         pdf.text(MARGIN + 32, y, words, size=8.5, colour=QUIET)
 
 
-def _thread_list(pdf: Document, grid: Grid, plan: CrossStitchPlan, first: int) -> None:
+def _thread_list(pdf: Document, grid: Grid, plan: CrossStitchPlan, first: int, rows: int) -> None:
     pdf.new_page(
         "Threads",
-        f"DMC stranded cotton; lengths are for {_of(plan.strands, 'strand')} on "
+        f"DMC stranded cotton; lengths are for {counted(plan.strands, 'strand')} on "
         f"{plan.cloth_count}-count cloth, with a third more for beginnings and ends.",
     )
     left = MARGIN
@@ -150,13 +160,13 @@ def _thread_list(pdf: Document, grid: Grid, plan: CrossStitchPlan, first: int) -
         pdf.text(x, 31, name, size=8, bold=True)
     for name, x in ends.items():
         pdf.text(x, 31, name, size=8, bold=True, align="right")
-    pdf.line(left, 32.6, WIDTH - MARGIN, 32.6, width=0.25)
+    pdf.line(left, 32.6, pdf.width - MARGIN, 32.6, width=0.25)
     y = 39.0
-    for thread in plan.threads[first : first + ROWS_OF_LIST]:
+    for thread in plan.threads[first : first + rows]:
         _thread_row(pdf, grid, thread, y, columns, ends)
         y += 6.0
-    if first + ROWS_OF_LIST >= len(plan.threads):
-        pdf.line(left, y - 4, WIDTH - MARGIN, y - 4, width=0.25)
+    if first + rows >= len(plan.threads):
+        pdf.line(left, y - 4, pdf.width - MARGIN, y - 4, width=0.25)
         metres = sum(thread.metres for thread in plan.threads)
         spools = sum(thread.skeins for thread in plan.threads)
         for name, words in zip(ends, (f"{plan.total:,}", f"{metres:.1f} m", spools), strict=True):
@@ -188,7 +198,7 @@ def _thread_row(
 
 
 def _charts(pdf: Document, grid: Grid, plan: CrossStitchPlan) -> None:
-    side = _cell_side(plan)
+    side = _cell_side(pdf, plan)
     for thread in plan.threads:
         pdf.define_stamp(_stamp(thread), thread.symbol, side, fill=tint(thread.shade.rgb))
     for tile in plan.tiles:
@@ -199,11 +209,12 @@ def _stamp(thread: Thread) -> str:
     return f"cell{thread.index}"
 
 
-def _cell_side(plan: CrossStitchPlan) -> float:
+def _cell_side(pdf: Document, plan: CrossStitchPlan) -> float:
     """The side of a cell in mm, the same for all charts, so that pages fit side by side."""
     columns = max(tile.columns[1] - tile.columns[0] + tile.repeated[0] for tile in plan.tiles)
     rows = max(tile.rows[1] - tile.rows[0] + tile.repeated[1] for tile in plan.tiles)
-    return min(CHART_ROOM[0] / columns, CHART_ROOM[1] / rows, LARGEST_CELL)
+    wide, high = pdf.width - 2 * MARGIN - GUTTER, pdf.height - CHART_TOP - CHART_END
+    return min(wide / columns, high / rows, LARGEST_CELL)
 
 
 def _chart(pdf: Document, grid: Grid, plan: CrossStitchPlan, tile: Tile, side: float) -> None:
@@ -217,8 +228,8 @@ def _chart(pdf: Document, grid: Grid, plan: CrossStitchPlan, tile: Tile, side: f
         f"rows {tile.rows[0] + 1} to {tile.rows[1]}",
     )
     if len(plan.tiles) > 1:
-        _page_map(pdf, grid, plan, (WIDTH - MARGIN - 30, 8), (30, 19), tile)
-    cells = grid.indices[first_row : tile.rows[1], first_column : tile.columns[1]]
+        _page_map(pdf, grid, plan, (pdf.width - MARGIN - 30, 8), (30, 19), tile)
+    cells = _cells(grid, tile)
     left, top = MARGIN + GUTTER, CHART_TOP
     stamps = {thread.index: _stamp(thread) for thread in plan.threads}
     for row, column in np.argwhere(cells != EMPTY):
@@ -299,13 +310,14 @@ def _key(pdf: Document, threads: list[Thread]) -> None:
     across, room = 11, 22
     for place, thread in enumerate(threads[:room]):
         row, column = divmod(place, across)
-        x, y = MARGIN + column * 16.5, HEIGHT - 19.4 + row * 4.6
+        x, y = MARGIN + column * 16.5, pdf.height - 19.4 + row * 4.6
         pdf.box(x, y - 3, 3.6, 3.6, fill=tint(thread.shade.rgb), edge=LINE)
         pdf.sign(thread.symbol, x, y - 3, 3.6)
         pdf.text(x + 4.4, y - 0.2, thread.shade.code, size=6.5)
     if len(threads) > room:
-        pdf.text(WIDTH - MARGIN, HEIGHT - 23.6, f"{len(threads) - room} more in the list of "
-                   "threads", size=6.5, colour=QUIET, align="right")  # fmt: skip
+        more = f"{len(threads) - room} more in the list of threads"
+        x, y = pdf.width - MARGIN, pdf.height - 23.6
+        pdf.text(x, y, more, size=6.5, colour=QUIET, align="right")
 
 
 def _page_map(

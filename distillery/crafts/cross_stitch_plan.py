@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from distillery.core.errors import CourseError
 from distillery.crafts.colour_match import Shade
 from distillery.crafts.grid import Grid
+from distillery.crafts.paper import A4, Paper
 from distillery.crafts.symbols import Symbol, symbol
 from distillery.crafts.threads import MM_PER_INCH, dmc_threads, skeins, thread_metres
 
 MOST_COLUMNS, MOST_ROWS = 50, 70  # new cells on one page
 OVERLAP = 2  # cells of the page before that are shown again
-ROWS_OF_LIST = 40
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,16 @@ class CrossStitchPlan:
         return self.width / self.cloth_count, self.height / self.cloth_count
 
 
-def plan_cross_stitch(grid: Grid, *, cloth_count: int, strands: int) -> CrossStitchPlan:
+def plan_cross_stitch(
+    grid: Grid, *, cloth_count: int, strands: int, paper: Paper = A4
+) -> CrossStitchPlan:
     """Count stitches, choose threads and lay out pages.
 
     Args:
         grid: the picture.
         cloth_count: holes per inch of the cloth, 5 to 40.
         strands: how many of the six strands of a skein are used at once, 1 to 6.
+        paper: to print on.
 
     Raises:
         CourseError: cloth_count or strands is out of range.
@@ -85,7 +88,7 @@ def plan_cross_stitch(grid: Grid, *, cloth_count: int, strands: int) -> CrossSti
         threads.append(
             Thread(index, symbol(number), shade, stitches, metres, skeins(metres, strands))
         )
-    first_chart = 2 + math.ceil(len(threads) / ROWS_OF_LIST)
+    first_chart = 2 + math.ceil(len(threads) / paper.rows_of_list)
     tiles = _tiles(grid.width, grid.height, first_chart)
     centimetres = MM_PER_INCH / cloth_count / 10
     return CrossStitchPlan(

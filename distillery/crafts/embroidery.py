@@ -1,53 +1,34 @@
-"""Machine embroidery: every colour filled with rows of stitches, as PES and DST.
-
-The files are written by pystitch, the maintained successor of pyembroidery.
-"""
+"""Machine embroidery: every colour filled with rows of stitches, as PES and DST."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pystitch
 
 from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write
 from distillery.crafts.grid import Grid, as_grid, to_hex
+from distillery.crafts.read_back import write_checked
+from distillery.crafts.stitch_file import (
+    MOST_NAMED,
+    Block,
+    Points,
+    dst_bytes,
+    dst_fault,
+    pes_bytes,
+    pes_fault,
+)
 
-UNITS = 10  # of the file formats in a millimetre
 SMALLEST_CELL, LARGEST_CELL = 0.8, 20.0  # mm
 LARGEST_DESIGN = 500.0  # mm; no machine has a larger field
 SHORTEST_STITCH = 0.6  # mm; shorter ones would hit the same hole
-LONGEST_STITCH = 12.1  # mm; the maximum of DST
 ROWS_OFFSET = 3  # rows until the needle's holes repeat
 MOST_PES_COLOURS = 64
 STITCHES_PER_MINUTE = 600
-
-Points = list[tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Block:
-    """Everything that is sewn with one thread.
-
-    index: of its colour in the palette.
-    hex: that colour.
-    runs: needle points in mm from the centre, y down; the thread is cut between two runs.
-    """
-
-    index: int
-    hex: str
-    runs: tuple[Points, ...]
-
-    @property
-    def stitches(self) -> int:
-        return sum(len(run) for run in self.runs)
 
 
 @dataclass(frozen=True)
@@ -273,6 +254,8 @@ def write_pes(
 ) -> EmbroideryPlan:
     """Write a Brother PES file (version 6, with the palette's own colours), complete or not at all.
 
+    It is read back before it is there.
+
     Args:
         path: of the file.
         indices: int64 (H, W), -1 where nothing is sewn.
@@ -285,53 +268,27 @@ def write_pes(
             cannot be written.
     """
     plan = plan_embroidery(indices, palette, **lengths)
-    if len(plan.blocks) > MOST_PES_COLOURS:
+    blocks = plan.blocks
+    if len(blocks) > MOST_PES_COLOURS:
         raise CourseError(
-            f"a PES file holds {MOST_PES_COLOURS} colours, and the picture has {len(plan.blocks)}; "
-            "reduce its palette, or write DST."
+            f"a PES file holds {MOST_PES_COLOURS} colours, and the picture has {len(blocks)}; "
+            f"reduce its palette to {MOST_PES_COLOURS}, or write DST, which sews all and names "
+            f"the first {MOST_NAMED}."
         )
-    atomic_write(Path(path), _encoded(pystitch.PesWriter, plan, title, {"version": 6}))
+    write_checked(path, pes_bytes(blocks, title), lambda data: pes_fault(data, blocks))
     return plan
 
 
 def write_dst(
     path: Path, indices: Any, palette: Any, *, title: str = "Picture", **lengths: float
 ) -> EmbroideryPlan:
-    """Write a Tajima DST file, complete or not at all; its extended header has the colours.
+    """Write a Tajima DST file, complete or not at all, and read back before it is there.
 
-    Args and errors are those of `write_pes`; the number of colours has no limit.
+    The number of colours has no limit. The header of 512 bytes names the first 29 of them.
+
+    Args and errors are those of `write_pes`.
     """
     plan = plan_embroidery(indices, palette, **lengths)
-    atomic_write(Path(path), _encoded(pystitch.DstWriter, plan, title, {"version": "extended"}))
+    blocks = plan.blocks
+    write_checked(path, dst_bytes(blocks, title), lambda data: dst_fault(data, blocks))
     return plan
-
-
-def _encoded(writer: Any, plan: EmbroideryPlan, title: str, settings: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    settings = {**settings, "tie_on": True, "tie_off": True, "max_stitch": LONGEST_STITCH * UNITS}
-    pystitch.EmbPattern.write_embroidery(writer, _pattern(plan, title), buffer, settings)
-    return buffer.getvalue()
-
-
-def _pattern(plan: EmbroideryPlan, title: str) -> pystitch.EmbPattern:
-    pattern = pystitch.EmbPattern()
-    # Both formats give the name a few bytes of ASCII.
-    pattern.metadata("name", re.sub(r"[^A-Za-z0-9 _-]", "", title)[:8].strip() or "Picture")
-    for block in plan.blocks:
-        thread = pystitch.EmbThread()
-        thread.set_hex_color(block.hex)
-        thread.description = block.hex
-        thread.catalog_number = str(block.index)
-        pattern.add_thread(thread)
-    for number, block in enumerate(plan.blocks):
-        if number:
-            pattern.color_change()
-        for run in block.runs:
-            x, y = run[0]
-            # An explicit move: otherwise the writer would sew the last part of the way.
-            pattern.move_abs(round(x * UNITS), round(y * UNITS))
-            for x, y in run:
-                pattern.stitch_abs(round(x * UNITS), round(y * UNITS))
-            pattern.trim()
-    pattern.end()
-    return pattern

@@ -1,10 +1,9 @@
-"""Draws A4 pages to print; units are millimetres from the top left corner."""
+"""Draws pages to print; units are millimetres from the top left corner."""
 
 from __future__ import annotations
 
 import io
-from functools import cache
-from pathlib import Path
+import warnings
 
 import numpy as np
 from PIL import Image
@@ -12,29 +11,18 @@ from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from distillery.crafts.fonts import runs, width_of, without_font
+from distillery.crafts.paper import A4, Paper
 from distillery.crafts.symbols import Symbol
 
-WIDTH, HEIGHT, MARGIN = 210.0, 297.0, 14.0
+MARGIN = 14.0
 INK, QUIET, LINE = "#1a1a1a", "#6b6b6b", "#b9b9b9"
 SYMBOL_SHARE = 0.66  # of its square; the rest keeps neighbours apart
 EMBOLDEN = 0.035
 
 Colour = str | tuple[float, float, float]
-
-
-@cache
-def _fonts() -> tuple[str, str]:
-    """DejaVu Sans, plain and bold: it has most alphabets, and is embedded as a subset."""
-    import matplotlib
-
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    names = "DejaVuSans", "DejaVuSans-Bold"
-    for name in names:
-        pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
-    return names
 
 
 class Document:
@@ -43,13 +31,18 @@ class Document:
     The same drawing gives the same bytes, because it contains neither a date nor a random id.
     """
 
-    def __init__(self, title: str, pages: int) -> None:
-        self.title, self.pages, self.page = " ".join(title.split()) or "Untitled", pages, 0
+    def __init__(self, title: str, pages: int, paper: Paper = A4) -> None:
+        self.width, self.height = paper.width, paper.height
+        whole = " ".join(title.split()) or "Untitled"
+        self.title, self.pages, self.page = _printable(whole), pages, 0
         self._buffer = io.BytesIO()
         self._canvas = Canvas(
-            self._buffer, pagesize=(WIDTH * mm, HEIGHT * mm), pageCompression=1, invariant=1
+            self._buffer,
+            pagesize=(self.width * mm, self.height * mm),
+            pageCompression=1,
+            invariant=1,
         )
-        self._canvas.setTitle(self.title)
+        self._canvas.setTitle(whole)
         self._canvas.setAuthor("Score Distillery")
         self._canvas.setCreator("Score Distillery")
 
@@ -62,11 +55,15 @@ class Document:
             self.text(MARGIN, 18, heading, size=13, bold=True)
         if note:
             self.text(MARGIN, 23.5, note, size=8, colour=QUIET)
-        self.text(MARGIN, HEIGHT - 9, self.title, size=7.5, colour=QUIET, width=140)
+        self.text(MARGIN, self.height - 9, self.title, size=7.5, colour=QUIET, width=140)
         self.text(
-            WIDTH - MARGIN, HEIGHT - 9, f"{self.page} / {self.pages}", size=7.5, colour=QUIET,
+            self.width - MARGIN,
+            self.height - 9,
+            f"{self.page} / {self.pages}",
+            size=7.5,
+            colour=QUIET,
             align="right",
-        )  # fmt: skip
+        )
 
     def text(
         self,
@@ -81,17 +78,15 @@ class Document:
         width: float | None = None,
     ) -> None:
         """Write one line whose baseline is at `y`; `size` in points, cut with "…" at `width` mm."""
-        font = _fonts()[bold]
         if width is not None:
-            words = _shortened(words, font, size, width * mm)
+            words = _shortened(words, size, width * mm, bold=bold)
         self._canvas.setFillColor(_ink(colour))
-        self._canvas.setFont(font, size)
-        draw = {
-            "left": self._canvas.drawString,
-            "right": self._canvas.drawRightString,
-            "centre": self._canvas.drawCentredString,
-        }[align]
-        draw(x * mm, _up(y), words)
+        share = {"left": 0.0, "centre": 0.5, "right": 1.0}[align]
+        start = x * mm - share * width_of(words, size, bold=bold)
+        for font, text in runs(words, bold=bold):
+            self._canvas.setFont(font, size)
+            self._canvas.drawString(start, self._up(y), text)
+            start += pdfmetrics.stringWidth(text, font, size)
 
     def line(
         self,
@@ -106,7 +101,7 @@ class Document:
         """A straight line, `width` in mm."""
         self._canvas.setStrokeColor(_ink(colour))
         self._canvas.setLineWidth(width * mm)
-        self._canvas.line(x0 * mm, _up(y0), x1 * mm, _up(y1))
+        self._canvas.line(x0 * mm, self._up(y0), x1 * mm, self._up(y1))
 
     def box(
         self,
@@ -126,7 +121,7 @@ class Document:
             self._canvas.setStrokeColor(_ink(edge))
             self._canvas.setLineWidth(edge_width * mm)
         self._canvas.rect(
-            x * mm, _up(y + height), width * mm, height * mm,
+            x * mm, self._up(y + height), width * mm, height * mm,
             fill=int(fill is not None), stroke=int(edge is not None),
         )  # fmt: skip
 
@@ -134,20 +129,22 @@ class Document:
         """Fade what is under a rectangle."""
         self._canvas.saveState()
         self._canvas.setFillColor(_ink("#ffffff", opacity=0.6))
-        self._canvas.rect(x * mm, _up(y + height), width * mm, height * mm, fill=1, stroke=0)
+        self._canvas.rect(x * mm, self._up(y + height), width * mm, height * mm, fill=1, stroke=0)
         self._canvas.restoreState()
 
     def triangle(self, corners: list[tuple[float, float]], colour: Colour = INK) -> None:
         """A filled triangle."""
-        self._fill([np.array([(x * mm, _up(y)) for x, y in corners])], colour)
+        self._fill([np.array([(x * mm, self._up(y)) for x, y in corners])], colour)
 
     def picture(self, image: Image.Image, x: float, y: float, width: float, height: float) -> None:
         """An image that fills a rectangle."""
-        self._canvas.drawImage(ImageReader(image), x * mm, _up(y + height), width * mm, height * mm)
+        self._canvas.drawImage(
+            ImageReader(image), x * mm, self._up(y + height), width * mm, height * mm
+        )
 
     def sign(self, symbol: Symbol, x: float, y: float, side: float) -> None:
         """A symbol in the square of `side` mm whose top left corner is given."""
-        self._sign(symbol, x * mm, _up(y + side), side * mm)
+        self._sign(symbol, x * mm, self._up(y + side), side * mm)
 
     def define_stamp(
         self, name: str, symbol: Symbol, side: float, *, fill: Colour, round_edge: bool = False
@@ -169,7 +166,7 @@ class Document:
     def stamp(self, name: str, x: float, y: float, side: float) -> None:
         """Draw a defined cell with its top left corner at `x`, `y`."""
         self._canvas.saveState()
-        self._canvas.translate(x * mm, _up(y + side))
+        self._canvas.translate(x * mm, self._up(y + side))
         self._canvas.doForm(name)
         self._canvas.restoreState()
 
@@ -209,14 +206,14 @@ class Document:
         self._canvas.setLineWidth(embolden)
         self._canvas.drawPath(path, fill=1, stroke=int(embolden > 0), fillMode=1)
 
+    def _up(self, y: float) -> float:
+        """From mm below the top to points above the bottom."""
+        return (self.height - y) * mm
+
     def finish(self) -> bytes:
         """The whole PDF."""
         self._canvas.save()
         return self._buffer.getvalue()
-
-
-def _up(y: float) -> float:
-    return (HEIGHT - y) * mm
 
 
 def _ink(colour: Colour, opacity: float = 1) -> Color:
@@ -224,10 +221,23 @@ def _ink(colour: Colour, opacity: float = 1) -> Color:
     return Color(*levels, alpha=opacity)
 
 
-def _shortened(words: str, font: str, size: float, width: float) -> str:
-    if pdfmetrics.stringWidth(words, font, size) <= width:
+def _printable(title: str) -> str:
+    """The title without the letters that no font here has; a warning says which those are."""
+    missing = without_font(title)
+    if not missing:
+        return title
+    warnings.warn(
+        f"no font here has the letters {' '.join(missing)}; the title is printed without them.",
+        stacklevel=4,
+    )
+    kept = "".join(letter for letter in title if letter not in missing)
+    return " ".join(kept.split()) or "Untitled"
+
+
+def _shortened(words: str, size: float, width: float, *, bold: bool) -> str:
+    if width_of(words, size, bold=bold) <= width:
         return words
-    while words and pdfmetrics.stringWidth(words + "…", font, size) > width:
+    while words and width_of(words + "…", size, bold=bold) > width:
         words = words[:-1]
     return words.rstrip() + "…"
 

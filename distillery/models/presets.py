@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distillery.core.errors import CourseError
+from distillery.core.names import meant
 
 
 @dataclass(frozen=True)
@@ -280,8 +281,8 @@ def find_preset(model: str | Path) -> Preset:
     folder = Path(model)
     if not folder.is_dir():
         raise CourseError(
-            f"unknown model {str(model)!r}: choose {', '.join(PRESETS)} or the path of a folder "
-            "that diffusers saved."
+            f"unknown model {str(model)!r}{meant(str(model), PRESETS)}: choose "
+            f"{', '.join(PRESETS)} or the path of a folder that diffusers saved."
         )
     likeness = PRESETS["sdxl" if _is_sdxl(folder) else "sd15"]
     return replace(
@@ -339,5 +340,7 @@ def guidance_default(model: str | Path, method: str) -> float:
     """
     guidance = find_preset(model).guidance
     if method not in guidance:
-        raise CourseError(f"unknown loss {method!r}: choose {', '.join(guidance)}.")
+        raise CourseError(
+            f"unknown loss {method!r}{meant(method, guidance)}: choose {', '.join(guidance)}."
+        )
     return guidance[method]

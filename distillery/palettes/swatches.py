@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.palettes.colours import checked, srgb_to_oklab, to_hex
 
 WIDTH, HEIGHT = 92, 60  # pixels of a swatch
@@ -39,7 +40,7 @@ def _name(pen: ImageDraw.ImageDraw, top: int, name: str, count: int) -> None:
     large, small = ImageFont.load_default(22), ImageFont.load_default(14)
     middle = top + HEIGHT // 2
     pen.text((MARGIN, middle - 10), name, INK, large, anchor="lm")
-    pen.text((MARGIN, middle + 14), f"{count} colours", FAINT, small, anchor="lm")
+    pen.text((MARGIN, middle + 14), counted(count, "colour"), FAINT, small, anchor="lm")
 
 
 def _swatches(pen: ImageDraw.ImageDraw, corner: tuple[int, int], colours: Tensor) -> None:

@@ -250,7 +250,7 @@ def test_the_cells_of_a_chart_are_tinted_as_their_threads(tmp_path: Path) -> Non
     cells = patches(23, 37)
     plan = cross_stitch.write_cross_stitch(tmp_path / "chart.pdf", cells, PALETTE)
     tints = {t.index: 255 * np.array(tint(t.shade.rgb)) for t in plan.threads} | {EMPTY: 255}
-    side = min(cross_stitch.CHART_ROOM[0] / 37, cross_stitch.CHART_ROOM[1] / 23, 7)
+    side = min((210 - 2 * cross_stitch.MARGIN - cross_stitch.GUTTER) / 37, 7)
 
     shown = pages(tmp_path / "chart.pdf")[-1]
 
@@ -443,7 +443,7 @@ def test_beads_are_printed_where_they_lie_at_true_size(tmp_path: Path) -> None:
     assert "Board A1" in texts[2]
     for row, column in np.argwhere(cells[:, :29] >= 0):
         # Left of the symbol, inside the bead.
-        x = beads.BOARD_LEFT + (column + 0.14) * 5
+        x = (210 - 29 * 5) / 2 + (column + 0.14) * 5
         y = beads.BOARD_TOP + (row + 0.5) * 5
         pixel = shown[int(y * MM_TO_POINTS * 4), int(x * MM_TO_POINTS * 4)]
         np.testing.assert_allclose(pixel, tints[int(cells[row, column])], atol=3)

@@ -382,8 +382,8 @@ show(houses)
 
 # %% [markdown]
 # Up to $t = 800$ the two do not differ: a denoiser that knows the eight pictures exactly also knows
-# *which* of them it is looking at, so each is alone, and nothing keeps them apart. Only at 980,
-# where hardly anything of a picture is left, they do. That would be SDS again. We want a denoiser
+# *which* of them it is looking at, so each is alone, and nothing keeps them apart. That is SDS
+# again. (At 980, where hardly anything of a picture is left, they do differ.) We want a denoiser
 # that does **not** know the eight by heart, but knows what they have in common: for example that
 # they are all red, or all soft. It must generalise. There is a machine for that.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from distillery.models.stable_diffusion import StableDiffusionPrior
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 WEIGHTED_PARTS = {
     "sd": ("unet", "vae", "text_encoder"),
     "sdxl": ("unet", "vae", "text_encoder", "text_encoder_2"),
@@ -117,7 +119,7 @@ def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
         raise CourseError("LoRA weights need a diffusion model; leave the setting lora out.")
     ours = REPOSITORY / source
     there = str(ours) if ours.exists() and not Path(source).exists() else source
-    is_hub_id = source.count("/") == 1 and not source.endswith(".safetensors")
+    is_hub_id = HUB_ID.fullmatch(source) and not source.endswith(".safetensors")
     try:
         if not (Path(there).exists() or is_hub_id):
             raise FileNotFoundError("there is no such file or folder")
@@ -125,9 +127,19 @@ def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
     # peft, diffusers, the hub and safetensors fail in their own dozen ways.
     except Exception as error:
         raise CourseError(
-            f"cannot use the LoRA weights {source!r} ({in_short(error)}); give a safetensors file "
-            "that was trained for this model."
+            f"cannot use the LoRA weights {source!r} ({_why_no_lora(error, Path(there))}); give a "
+            "safetensors file that was trained for this model."
         ) from error
+
+
+def _why_no_lora(error: Exception, source: Path) -> str:
+    """What the libraries say at length, or in words of their own files, and else what they say."""
+    if "size mismatch" in str(error):
+        return "they are of another model"
+    kinds = {".safetensors", ".bin"}
+    if source.is_dir() and not any(file.suffix in kinds for file in source.iterdir()):
+        return "the folder holds no weights"
+    return in_short(error)
 
 
 def _load(

@@ -281,8 +281,8 @@ def find_preset(model: str | Path) -> Preset:
     folder = Path(model)
     if not folder.is_dir():
         raise CourseError(
-            f"unknown model {str(model)!r}{meant(str(model), PRESETS)}: choose "
-            f"{', '.join(PRESETS)} or the path of a folder that diffusers saved."
+            f"unknown model {str(model)!r}: choose {', '.join(PRESETS)} or the path of a folder "
+            f"that diffusers saved{meant(str(model), PRESETS)}."
         )
     likeness = PRESETS["sdxl" if _is_sdxl(folder) else "sd15"]
     return replace(
@@ -341,6 +341,6 @@ def guidance_default(model: str | Path, method: str) -> float:
     guidance = find_preset(model).guidance
     if method not in guidance:
         raise CourseError(
-            f"unknown loss {method!r}{meant(method, guidance)}: choose {', '.join(guidance)}."
+            f"unknown loss {method!r}: choose {', '.join(guidance)}{meant(method, guidance)}."
         )
     return guidance[method]

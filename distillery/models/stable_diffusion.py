@@ -5,6 +5,7 @@ The two families differ in this file and nowhere else.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -82,12 +83,16 @@ def _no_loading_bars() -> Iterator[None]:
 
 
 @contextmanager
-def _only_errors() -> Iterator[None]:
-    """Hide the libraries' several pages about a long prompt; `_warn_of_cuts` says it in a line."""
+def _only_errors(*, or_none: bool = False) -> Iterator[None]:
+    """Hide the libraries' several pages about a long prompt; `_warn_of_cuts` says it in a line.
+
+    Args:
+        or_none: hide what they say of errors too, where they also raise them.
+    """
     libraries = (diffusers.utils.logging, transformers.utils.logging)
     before = [library.get_verbosity() for library in libraries]
     for library in libraries:
-        library.set_verbosity_error()
+        library.set_verbosity(logging.CRITICAL if or_none else logging.ERROR)
     try:
         yield
     finally:
@@ -287,8 +292,9 @@ class StableDiffusionPrior(Prior):
         What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
         it.
         """
-        # diffusers warns that nothing is for the text encoder; peft, of layers of another model.
-        with _only_errors(), warnings.catch_warnings():
+        # diffusers warns that nothing is for the text encoder, and lists each layer of another
+        # model before it raises; peft warns of these.
+        with _only_errors(or_none=True), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.pipeline.load_lora_weights(source)
         self.pipeline.fuse_lora(lora_scale=scale)

@@ -579,7 +579,7 @@ steps_drawn({"text by slerp": {f"{n} frames": pixel_steps(by_text[n]) for n in (
 
 # %% [markdown]
 # **What you should see.** One large step in the middle. With three times as many frames all other
-# steps become smaller, and this one does not. Nothing that you do with the spacing of the frames
+# steps become smaller, and this one hardly does. Nothing that you do with the spacing of the frames
 # will help: there are no pictures between these two. The network decides for one scene or the
 # other, and at some point of the way it changes its mind.
 #
@@ -674,7 +674,7 @@ strips(
 # **What you should see.** The same film, but frames are crowded where it gets dark and where the
 # boat becomes a castle. (Above them are their positions.) Where little happens, there are few.
 #
-# One film decides nothing. Here are eight pairs of prompts, measured by `python -m
+# One film decides nothing. Here are twelve pairs of prompts, measured by `python -m
 # benchmarks.morph`. "One thing" is the share of frames in the middle third that show one thing that
 # the judge recognises.
 
@@ -683,8 +683,8 @@ print(measured_table(REPOSITORY / "data/morph/benchmark.json"))
 
 # %% [markdown]
 # **What it says.** Mixed scores jump less than the published way, and show one thing less often:
-# hybrids. Stepping stones with even steps jump least of all, and show one thing as often as the
-# best of the others. They cost twice the frames.
+# hybrids. Stepping stones with even steps jump least of all, and show one thing most often. They
+# cost twice the frames.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.
@@ -710,7 +710,8 @@ strips(own_middle)
 
 # %% [markdown]
 # **What you should see.** Both middles have their colours. But what is drawn of a noise that is too
-# short has fewer *details*: look for the stars, the sun, the spots of the mushroom, the trees.
+# short has fewer *details*: look for the stars, the spots of the mushroom, the cacti by
+# the car.
 #
 # ## 5 · Pixels
 #

@@ -37,6 +37,7 @@ from PIL import Image
 from distillery import (
     Judge,
     LineUp,
+    answer,
     check,
     compare_picture,
     curves,
@@ -321,6 +322,8 @@ curves(
 )
 
 # %% [markdown]
+# {answer to question_1}
+#
 # ## 3 · Guidance
 #
 # Ask the network twice: once with the prompt, once with the empty prompt.
@@ -541,6 +544,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The forgetful painter
 #
 # `repaint` should paint one picture over with another prompt (SDEdit, [arXiv
@@ -589,6 +594,8 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 # level is that?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -605,6 +612,8 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 #    (`distillery.toybox.held_out` tells which). Can the model compose them anyway?
 # 5. **One step.** How good a picture can you get from a single call of the network? From two, from
 #    four?
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you now have

@@ -43,6 +43,7 @@ from distillery import (
     LatentCanvas,
     LineUp,
     Settings,
+    answer,
     check,
     compare_picture,
     distill,
@@ -805,6 +806,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The LoRA that would not learn
 #
 # A colleague wrote the loop by hand, with your three functions, which are right. There are
@@ -878,6 +881,8 @@ show(prior.decode(hunted))
 # half ever anything but zero?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -930,6 +935,8 @@ show(fallen)
 # 9. **DDS**, [arXiv 2304.07090](https://arxiv.org/abs/2304.07090): again the difference of two
 #    denoisings; here the second belongs to a *source picture*. It is in stage 2. Say in one
 #    sentence what DDS, VSD and SDS subtract.
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

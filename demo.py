@@ -5,9 +5,9 @@ python demo.py --out outputs
 
 from __future__ import annotations
 
-import argparse
 import html
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from distillery.core.cli import exit_status
+from distillery.core.cli import Arguments, exit_status, say_loading
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
@@ -35,10 +35,16 @@ class Work:
     score: float
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Distil a gallery with the embedded model.")
+def arguments() -> Arguments:
+    parser = Arguments(description="Distil a gallery with the embedded model.")
     parser.add_argument(
         "--out", type=Path, default=Path("outputs"), help="folder of the gallery (default: outputs)"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over an earlier gallery of other pictures; without it that is kept, and this "
+        "one gets the next free name",
     )
     return parser
 
@@ -47,15 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     options = arguments().parse_args(argv)
     return exit_status(
-        partial(show_gallery, options.out),
+        partial(show_gallery, options.out, overwrite=options.overwrite),
         interrupted="interrupted: the pictures drawn so far are kept.",
     )
 
 
-def show_gallery(out: Path) -> None:
+def show_gallery(out: Path, *, overwrite: bool = False) -> None:
     """Draw the gallery into the folder `out` and print the scores and the page."""
-    works = distil(gallery_settings(), clip="tiny-clip", out=out / "gallery")
-    page = hang(works, out / "gallery.html")
+    works = distil(gallery_settings(), clip="tiny-clip", out=out / "gallery", overwrite=overwrite)
+    page = hang(works, out / "gallery.html", overwrite=overwrite)
     for work in works:
         print(f"{work.score:7.4f}  {work.place.prompt}")
     print(f"{fmean(work.score for work in works):7.4f}  mean, by tiny-clip")
@@ -71,12 +77,15 @@ def gallery_settings() -> list[Settings]:
     return [Settings(prompt, implementation="reference", device=str(device)) for prompt in prompts]
 
 
-def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
+def distil(
+    runs: Sequence[Settings], *, clip: str, out: Path, overwrite: bool = False
+) -> list[Work]:
     """Draw pictures with one model into the folder `out`, as main.py does, and score them.
 
     Raises:
         CourseError: model or scorer cannot be loaded, or a file cannot be written.
     """
+    say_loading(f"{runs[0].model} and {clip}")
     from distillery.core.images import load_image
     from distillery.metrics.clip_score import ClipScorer
     from distillery.runs import latents
@@ -84,21 +93,38 @@ def distil(runs: Sequence[Settings], *, clip: str, out: Path) -> list[Work]:
     from reference import sds
 
     scorer, prior = ClipScorer(clip), latents.load(runs[0])
-    places = [draw(latents, prior, sds, settings, out=out) for settings in runs]
+    places = [
+        draw(latents, prior, sds, settings, out=out, overwrite=overwrite) for settings in runs
+    ]
     scores = scorer.score(
         [load_image(place.picture) for place in places], [settings.prompt for settings in runs]
     )
     return [Work(place, score) for place, score in zip(places, scores, strict=True)]
 
 
-def hang(works: Sequence[Work], page: Path) -> Path:
-    """Write the gallery's page, with links to the pictures relative to it."""
-    from distillery.core.files import atomic_write
+def hang(works: Sequence[Work], page: Path, *, overwrite: bool = False) -> Path:
+    """Write the gallery's page, with links to the pictures relative to it, and return its file.
 
+    A page that shows other pictures is kept; this one gets the next free name then.
+    """
+    from distillery.core.files import atomic_write
+    from distillery.core.names import beside
+
+    hung = [link(work.place.picture, page.parent) for work in works]
+    overwrite = overwrite or (page.is_file() and hung == pictures_on(page))
+    page, note = beside(page, overwrite=overwrite, because="it shows other pictures")
     cards = "\n".join(card(work, page.parent) for work in works)
     mean = f"{fmean(work.score for work in works):.3f}"
     atomic_write(page, PAGE.replace("{{cards}}", cards).replace("{{mean}}", mean))
+    if note:
+        print(note, file=sys.stderr)
     return page
+
+
+def pictures_on(page: Path) -> list[str]:
+    """The links of the pictures that a page of the gallery shows."""
+    text = page.read_text(encoding="utf-8", errors="replace")
+    return re.findall(r'<div class="picture">\s*<img src="([^"]*)"', text)
 
 
 def card(work: Work, root: Path) -> str:

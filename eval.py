@@ -18,17 +18,16 @@ would give a picture that has nothing of the source full marks, so an edit also 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from distillery.core.cli import exit_status
+from distillery.core.cli import Arguments, exit_status
 
 
-def arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Score every .png that lies in a folder, and write eval.json there."
+def arguments() -> Arguments:
+    parser = Arguments(
+        description="Score every .png and .jpg that lies in a folder, and write eval.json there."
     )
     parser.add_argument("--fdir1", type=Path, required=True, help="the folder to score")
     parser.add_argument(
@@ -42,6 +41,12 @@ def arguments() -> argparse.ArgumentParser:
         action="store_true",
         help="also the perceptual distance of edits to their sources; downloads AlexNet once",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over an eval.json by another scorer; without it that is kept, and this one "
+        "gets the next free name",
+    )
     return parser
 
 
@@ -51,10 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         # Importing torch takes seconds, which --help should not wait for.
-        from distillery.metrics.evaluate import evaluate, table, write
+        from distillery.core.notes import warnings_in_a_line
+        from distillery.metrics.evaluate import evaluate, table, write_beside
 
-        evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
-        write(options.fdir1 / "eval.json", evaluation)
+        with warnings_in_a_line():
+            evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
+        write_beside(options.fdir1, evaluation, overwrite=options.overwrite)
         print(table(evaluation))
 
     return exit_status(work, interrupted="interrupted: nothing was written.")

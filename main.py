@@ -11,10 +11,12 @@ python main.py morph "a red boat on a frozen river" "a yellow castle in the nigh
 python main.py finetune PICTURES --rank 8 --steps 600
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
+python main.py words
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import sys
 from collections.abc import Callable, Sequence
@@ -24,8 +26,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distillery.core.cli import Arguments, exit_status, stop
+from distillery.core.cli import Arguments, exit_status, say_loading, stop
 from distillery.core.errors import STILL_TO_DO
+from distillery.core.names import meant
 from distillery.core.settings import declared
 from distillery.morph import cli as morph_cli
 from distillery.morph import pixelate_cli
@@ -56,6 +59,8 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     argv = sys.argv[1:] if argv is None else list(argv)
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        return stop(f"error: {not_a_command(argv[0])}", 2)
     name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("draw", argv)
     flags = COMMANDS[name].flags(rest)
 
@@ -70,6 +75,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     return exit_status(
         work, interrupted="interrupted: the same command goes on where this run stopped."
+    )
+
+
+def not_a_command(word: str) -> str:
+    """What is said of a first word that is neither a flag nor a command."""
+    if len(word.split()) > 1:
+        return f'say --prompt before what to draw: --prompt "{word}"; see main.py --help.'
+    return (
+        f"there is no command {word!r}{meant(word, COMMANDS)}; choose {', '.join(COMMANDS)}, "
+        "or see main.py --help."
     )
 
 
@@ -95,10 +110,13 @@ def draw_arguments() -> Arguments:
     """The parser of a drawing, of an edit, and of many edits."""
     parser = run_arguments(
         "main.py",
-        "Distil a picture from a prompt, or edit one.",
+        "Distil a picture from a prompt, or edit one. A first word asks for something else:\n\n"
+        + "\n".join(f"  {name:10}{does}" for name, does in OTHERWISE.items())
+        + "\n\nEach has a help of its own, such as main.py sample --help.",
         settings_of("draw"),
         DRAW_FLAGS,
     )
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--pairs",
         type=Path,
@@ -106,6 +124,16 @@ def draw_arguments() -> Arguments:
         help="edit every pair of this file that is meant for the model, by pds or dds",
     )
     return parser
+
+
+# What the other commands do, for the help.
+OTHERWISE = {
+    "pixelart": "Make a picture whose every pixel is one of K palette colours.",
+    **{name: entry.summary for name, entry in KINDS.items() if entry.summary},
+    "recolour": "The same indexed picture in another palette.",
+    "hand_in": "Draw the pictures that a stage hands in, and score them.",
+    "words": "List the words that the embedded models know.",
+}
 
 
 def kind_flags(name: str, argv: Sequence[str]) -> dict[str, Any]:
@@ -159,7 +187,7 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
     from distillery.runs.kind import draw, is_begun
 
     kind, extras = kind_named(name), extras_from(flags, settings_of(name))
-    out = flags.pop("out")
+    out, overwrite = flags.pop("out"), flags.pop("overwrite", False)
     nobody_chose = not {"implementation", "config"} & set(flags)
     only_print = flags.pop("print_config", False)
     with warnings_in_a_line():
@@ -169,14 +197,17 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
             return None
         kind.check(settings)
     method_of(kind, settings)  # who lacks it should not wait for the model
-    settings = kind.completed(settings)
+    say_loading(settings.model)
+    with warnings_in_a_line():
+        settings = kind.completed(settings)
+    note_words(settings.model, [settings])
     prior = kind.load(settings)
 
     def work(settings: Any) -> Path:
         method = method_of(kind, settings)
-        picture = draw(kind, prior, method, settings, out=out, extras=extras).picture
-        print(picture)
-        return picture
+        place = draw(kind, prior, method, settings, out=out, extras=extras, overwrite=overwrite)
+        print(place.picture)
+        return place.picture
 
     if not kind.module_name(settings):
         return work(settings)
@@ -184,17 +215,39 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
     return with_either_code(kind, work, settings, nobody_chose=nobody_chose, begun=begun)
 
 
+def note_words(model: str, runs: Sequence[Any]) -> None:
+    """Say once which words of the prompts an embedded model does not know."""
+    from distillery.models.words import words_note
+
+    asked = [getattr(one, name, "") for one in runs for name in ("prompt", "edit_prompt")]
+    several = [prompt for one in runs for prompt in getattr(one, "prompts", ())]
+    note = words_note(model, [*asked, *several])
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def words_arguments() -> Arguments:
+    return Arguments(prog="main.py words", description=OTHERWISE["words"])
+
+
+def words(flags: dict[str, Any]) -> None:
+    """Print the words that the embedded models know."""
+    from distillery.models.words import listed
+
+    print(listed())
+
+
 def strokes(flags: dict[str, Any]) -> None:
     """A picture from a stroke painting, written to another file too if one is named."""
-    output = flags.pop("output_img", None)
+    output, overwrite = flags.pop("output_img", None), flags.get("overwrite", False)
     if output is not None:
-        strokes_cli.check_output(output)
+        strokes_cli.check_output(output, overwrite=overwrite)
     unused = strokes_cli.unused(flags)
     picture = carry_out("strokes", flags)
     if picture is not None and unused:
         print(f"note: {unused}", file=sys.stderr)
     if picture is not None and output is not None:
-        strokes_cli.write_output(picture, output)
+        strokes_cli.write_output(picture, output, overwrite=overwrite)
         print(output)
 
 
@@ -219,13 +272,13 @@ def morph(flags: dict[str, Any]) -> None:
 
 def pixelate(flags: dict[str, Any]) -> None:
     """A folder of pictures in pixels of one palette."""
-    out = flags.pop("out")
+    out, overwrite = flags.pop("out"), flags.pop("overwrite", False)
     nobody_chose = "implementation" not in flags
     settings = pixelate_cli.PixelateSettings(**flags)
 
     def work(settings: Any) -> None:
         functions = module_named(pixelate_cli.module_name(settings))
-        for picture in pixelate_cli.pixelated(settings, functions, out):
+        for picture in pixelate_cli.pixelated(settings, functions, out, overwrite=overwrite):
             print(picture)
 
     with_either_code(pixelate_cli, work, settings, nobody_chose=nobody_chose, begun=False)
@@ -237,7 +290,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
     from distillery.runs.kind import draw, is_begun
 
     kind, extras = kind_named("draw"), extras_from(flags, settings_of("draw"))
-    out, path = flags.pop("out"), flags.pop("pairs")
+    out, path, overwrite = flags.pop("out"), flags.pop("pairs"), flags.pop("overwrite", False)
     nobody_chose = not {"implementation", "config"} & set(flags)
     if "config" not in flags:
         flags = {"loss_type": "pds", **flags}
@@ -246,12 +299,14 @@ def edit_pairs(flags: dict[str, Any]) -> None:
     settings = settings_from(settings_of("draw"), common)
     edits = edit_pairs.edits_of(edit_pairs.pairs_for(path, settings.model), settings)
     method_of(kind, settings)
+    note_words(settings.model, edits)
+    say_loading(settings.model)
     prior = kind.load(settings)
 
     def work(settings: Any) -> None:
         method = method_of(kind, settings)
         own = [replace(edit, implementation=settings.implementation) for edit in edits]
-        edit = partial(draw, kind, prior, method, out=out, extras=extras)
+        edit = partial(draw, kind, prior, method, out=out, extras=extras, overwrite=overwrite)
         edit_pairs.edit_all(own, edit, method=method, out=out)
 
     reference = [replace(edit, implementation="reference") for edit in edits]
@@ -350,6 +405,7 @@ COMMANDS = {
     "finetune": Command(finetune_cli.flags_from, partial(carry_out, "finetune")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
+    "words": Command(partial(flags_of, words_arguments), words),
 }
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from distillery.models.load import load_prior
     from distillery.models.presets import guidance_default
     from distillery.notebook.figures import curves, show
+    from distillery.notebook.progress import finished, progress
     from distillery.notebook.widgets import live
     from distillery.runs.canvas import LatentCanvas
     from distillery.runs.optimise import distill, objective
@@ -38,12 +39,14 @@ __all__ = [
     "compare_picture",
     "curves",
     "distill",
+    "finished",
     "from_pil",
     "guidance_default",
     "hand_in",
     "live",
     "load_prior",
     "objective",
+    "progress",
     "show",
     "to_pil",
 ]
@@ -60,6 +63,7 @@ _HOMES = {
     "distillery.models.load": ["load_prior"],
     "distillery.models.presets": ["guidance_default"],
     "distillery.notebook.figures": ["curves", "show"],
+    "distillery.notebook.progress": ["finished", "progress"],
     "distillery.notebook.widgets": ["live"],
     "distillery.runs.canvas": ["LatentCanvas"],
     "distillery.runs.optimise": ["distill", "objective"],

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from distillery.core.cli import exit_status, stop
+from distillery.core.names import meant
 
 COMMANDS = {  # name -> its module, and what it does
     "doctor": ("grading.sandbox.doctor", "what works on this machine"),
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(overview(offered))
         return 0
     if command not in offered:
-        typed = f"there is no command {command!r}; " if command else ""
+        typed = f"there is no command {command!r}{meant(command, offered)}; " if command else ""
         return stop(f"error: {typed}choose a command: {', '.join(offered)}.", 2)
     # Only what was asked for is imported: a student's copy lacks the rest.
     return exit_status(lambda: importlib.import_module(COMMANDS[command][0]).main(rest))

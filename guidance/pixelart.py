@@ -26,11 +26,10 @@ from distillery.pixelart.smoothness_losses import smoothness
 def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
     """The picture of given weights: in every pixel the weighted mean of the palette's colours.
 
-        picture[b, c, y, x] = 2 sum_k weights[b, k, y, x] palette[k, c] - 1
-
     Args:
         weights: (B, K, h, w), not negative, with sum 1 over the colours in every pixel.
-        palette: (K, 3), sRGB in [0, 1], constant.
+        palette: sRGB in [0, 1], constant: (K, 3), the same for all pictures, or (B, K, 3), one for
+            each picture.
 
     Returns:
         The picture, float32 (B, 3, h, w) in [-1, 1], differentiable in the weights. The arguments
@@ -178,14 +177,10 @@ def bounded_timesteps(
 ) -> torch.Tensor:
     """Draw timesteps with a falling upper bound: first the layout, then only the details.
 
-    SD-πXL's "bounded max". The bound goes linearly from `t_max` at the first step to `t_bound`
-    after the fraction `bound_reached` of the run, and then stays:
-
-        way   = min(1, step / (bound_reached * steps))
-        bound = round(t_max + way * (t_bound - t_max))
-        t ~ U{t_min, ..., bound}, both ends included.
-
-    Each latent of the batch has its own timestep, drawn independently of the others.
+    SD-πXL's "bounded max". The bound goes linearly from `t_max` at step 0 to `t_bound` at step
+    `bound_reached * steps`, and then stays. It is rounded to the nearest whole number. Every whole
+    number from `t_min` to the bound, both ends included, is equally likely. Each latent of the
+    batch has its own timestep, drawn independently of the others.
 
     Args:
         batch: B, how many to draw.
@@ -194,7 +189,8 @@ def bounded_timesteps(
         t_min: the smallest timestep.
         t_max: the largest at the start.
         t_bound: the largest at the end, from `t_min` to `t_max`.
-        bound_reached: the fraction of the run after which the bound stays, above 0 and at most 1.
+        bound_reached: the fraction of the run after which the bound stays, in [0, 1]; with 0 it is
+            `t_bound` at every step.
         generator: the only source of randomness.
 
     Returns:

@@ -135,7 +135,8 @@ def test_nothing_a_student_receives_imports_the_answers():
         stub = (ROOT / "guidance" / f"{stage.module}.py").read_bytes()
         files = contents(stage, ROOT, (ROOT / stage.notebook).read_bytes(), stub)
         code = {name: text.decode() for name, text in files.items() if name.endswith(".py")}
-        code[str(stage.notebook)] = (ROOT / stage.notebook.with_suffix(".py")).read_text("utf-8")
+        for path in (stage.notebook, *stage.ungraded):
+            code[str(path)] = (ROOT / path.with_suffix(".py")).read_text("utf-8")
         for name, text in code.items():
             known = {full.split(".")[0] for full in imports(ast.parse(text))} & OURS
             assert known <= {"distillery", "guidance", "grading"}, f"{name} imports {known}"

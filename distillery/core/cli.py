@@ -5,13 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from distillery.core.errors import CourseError
+from distillery.core.names import meant
 
 
 class Arguments(argparse.ArgumentParser):
-    """argparse's parser, without its usage lines before an error."""
+    """argparse's parser, without its usage lines before an error.
+
+    What it does not know is answered with the nearest that it knows.
+    """
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, but that the option nearest to an unknown one is named."""
+        found, unknown = super().parse_known_args(args, namespace)
+        flags = [word for word in unknown if word.startswith("--")]
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        question = meant(flags[0].partition("=")[0], known) if flags else ""
+        if question:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{question}".replace("'", ""))
+        return found, unknown
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and end with status 2."""
@@ -42,6 +56,12 @@ def stop(sentence: str, status: int) -> int:
     """Print the sentence to stderr; returns the status."""
     print(sentence, file=sys.stderr)
     return status
+
+
+def say_loading(what: str) -> None:
+    """Tell who waits at a terminal; libraries and weights take seconds."""
+    if sys.stderr.isatty():
+        print(f"loading {what} ...", file=sys.stderr, flush=True)
 
 
 def pair(text: str) -> tuple[int, int]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import hashlib
 import json
 import os
 import re
+import sys
 import uuid
 from pathlib import Path
 from urllib.parse import unquote
 
 from distillery.core.errors import CourseError
+from distillery.core.names import beside, is_device, without_number
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_STEM = 200  # bytes; common file systems allow 255 for the whole name
@@ -43,6 +46,23 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         _remove(partial)
 
 
+def written(path: Path, data: bytes, *, overwrite: bool) -> Path:
+    """Write the result of a command, beside another one of that name, and return its file.
+
+    Raises:
+        CourseError: as `atomic_write`.
+    """
+    try:
+        same = path.is_file() and path.read_bytes() == data
+    except OSError:
+        same = False
+    file, note = beside(path, overwrite=overwrite or same)
+    atomic_write(file, data)
+    if note:
+        print(note, file=sys.stderr)
+    return file
+
+
 def _why_not_written(path: Path, error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"cannot write {path}: no space is left on the disk; free some and run again."
@@ -54,6 +74,50 @@ def _remove(partial: Path) -> None:
     # The folder itself may be what is missing; the first error says more.
     with contextlib.suppress(OSError):
         partial.unlink(missing_ok=True)
+
+
+MARKS = (  # of the order of bytes, as text editors write them before everything else
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 or 32 with a byte order mark, without the mark.
+
+    Line ends are "\\n", whatever they are in the file.
+
+    Raises:
+        CourseError: it is missing, cannot be read, or is no such text.
+    """
+    try:
+        return decoded(Path(path).read_bytes())
+    except FileNotFoundError as error:
+        raise CourseError(f"there is no file {path}; give the path of a text file.") from error
+    # A path with a null character is a ValueError, and so is text in another encoding.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is in another encoding"
+        raise CourseError(
+            f"{path} cannot be read as text in UTF-8: {reason.lower()}; save it again as UTF-8."
+        ) from error
+
+
+def decoded(content: bytes) -> str:
+    """Text of the bytes of a file, as `read_text` gives it.
+
+    Raises:
+        UnicodeDecodeError: it is in another encoding.
+    """
+    for mark, encoding in MARKS:
+        if content.startswith(mark):
+            text = content[len(mark) :].decode(encoding)
+            break
+    else:
+        text = content.decode("utf-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_record(path: Path) -> dict[str, str]:
@@ -72,11 +136,15 @@ def prompt_to_filename(prompt: str) -> str:
     """The stem of the file that holds the picture of `prompt`: spaces become underscores.
 
     Characters that a file name cannot carry, and `_`, `%` and `~` themselves, become percent
-    escapes, so `filename_to_prompt` gives the prompt back. A stem of more than 200 bytes is cut and
-    ends in `~` and 16 hexadecimal digits of a hash; then only the picture's text chunk has the
-    whole prompt.
+    escapes, so `filename_to_prompt` gives the prompt back. So does a dot at either end, and the
+    first letter of what Windows takes for a device, such as "con". A stem of more than 200 bytes is
+    cut and ends in `~` and 16 hexadecimal digits of a hash; then only the picture's text chunk has
+    the whole prompt.
     """
-    escaped = [_escape(char, first=index == 0) for index, char in enumerate(prompt)]
+    last = len(prompt) - 1
+    escaped = [_escape(char, end=index in (0, last)) for index, char in enumerate(prompt)]
+    if is_device(prompt):
+        escaped[0] = _percent(prompt[0])
     stem = "".join(escaped)
     if len(os.fsencode(stem)) <= LONGEST_STEM:
         return stem
@@ -84,13 +152,17 @@ def prompt_to_filename(prompt: str) -> str:
     return _longest_prefix(escaped, LONGEST_STEM - 17) + "~" + digest
 
 
-def _escape(char: str, *, first: bool) -> str:
+def _escape(char: str, *, end: bool) -> str:
     if char == " ":
         return "_"
-    # A leading dot would hide the file, and "." and ".." are folders.
-    if char in UNSAFE or not char.isprintable() or (first and char == "."):
-        return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
+    # A leading dot would hide the file, "." and ".." are folders, and Windows drops a final dot.
+    if char in UNSAFE or not char.isprintable() or (end and char == "."):
+        return _percent(char)
     return char
+
+
+def _percent(char: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogateescape"))
 
 
 def _longest_prefix(pieces: list[str], limit: int) -> str:
@@ -104,17 +176,18 @@ def _longest_prefix(pieces: list[str], limit: int) -> str:
 
 
 def filename_to_prompt(stem: str) -> str:
-    """The prompt that `prompt_to_filename` turned into `stem`.
+    """The prompt that `prompt_to_filename` turned into `stem`, with or without a number after it.
 
     Raises:
         CourseError: the stem was shortened, so it no longer holds the whole prompt.
     """
-    if SHORTENED.search(stem):
+    if SHORTENED.search(without_number(stem)):
         raise CourseError(
             f"the file name {stem!r} holds only the beginning of its prompt; "
             "write the whole prompt into the picture's text chunk 'prompt'."
         )
-    return unquote(stem.replace("_", " "), errors="surrogateescape")
+    words = without_number(stem).replace("_", " ")
+    return unquote(words, errors="surrogateescape")
 
 
 def shown(path: Path) -> Path:

@@ -10,17 +10,19 @@ import contextlib
 import io
 import math
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor
 
+from distillery.core.colour_profile import in_srgb
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, filename_to_prompt, prompt_to_filename
+from distillery.core.names import without_number
+from distillery.core.picture_file import SEVERAL_VIEWS, open_picture
 
 Picture = Tensor | Image.Image
 
@@ -102,45 +104,57 @@ def save_gif(path: Path, frames: Sequence[Picture], fps: float) -> None:
 
 
 def load_image(path: Path) -> Image.Image:
-    """Read a picture as RGB, its "prompt" chunk kept in `.info`.
+    """Read a picture as RGB in sRGB, over white, its "prompt" chunk kept in `.info`.
 
     Raises:
         CourseError: the file is missing, is not a picture, or is cut short.
     """
     try:
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-            picture.info = dict(image.info)
-    # PIL reports a damaged chunk as SyntaxError or ValueError, and absurd sizes as its own type.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return to_rgb(read_any(path))
+    except CourseError as error:
         raise CourseError(
             f"{path} cannot be read as a picture: it is missing, cut short or of another kind; "
             "remove it or make it again."
         ) from error
-    return picture
 
 
-def read_any(path: Path, *, enough: int | None = None) -> Image.Image:
-    """Read a picture that came from anywhere, upright and with 8 bits a channel.
+def read_any(path: Path, *, enough: int | None = None, most: int | None = None) -> Image.Image:
+    """Read a picture that came from anywhere: upright, in sRGB, 8 bits a channel, RGB or RGBA.
 
-    It stays grey, RGB, RGBA or CMYK; `to_rgb` does the rest, and sooner once it is small.
+    Its `info` and its `format` are kept, except for the profile, which has been obeyed.
 
     Args:
-        path: a file of any kind that PIL reads.
+        path: a file of any kind that PIL reads, or of HEIC where pillow-heif is installed.
         enough: a JPEG may be decoded at a fraction of its size, neither side below this.
+        most: pixels, by default about 179 million. A JPEG of more is decoded at a fraction of its
+            size, and a warning says so.
 
     Raises:
         CourseError: the file is missing, a folder, no picture, damaged, animated, or too large.
     """
-    if os.path.isdir(path):
-        raise CourseError(f"{path} is a folder; give the path of one picture.")
-    # Path.exists raises where a folder may not be entered.
-    if not os.path.exists(path):
-        raise CourseError(f"there is no file {path}; give the path of a picture.")
-    with _damage_in_a_sentence(str(path)), Image.open(path) as image:
-        if enough is not None:
-            image.draft(None, (enough, enough))
+    with open_any(path, enough=enough, most=most) as image:
         return _decoded(image, str(path))
+
+
+def read_indexed(path: Path, *, most: int | None = None) -> Image.Image | None:
+    """Read an indexed picture as it is, mode P, upright and its palette in sRGB.
+
+    None stands for a picture that is not indexed.
+
+    Raises:
+        CourseError: as `read_any`.
+    """
+    with open_any(path, most=most) as image:
+        if image.mode != "P":
+            _decoded(image, str(path))
+            return None
+        _check_is_still(image, str(path))
+        indexed = ImageOps.exif_transpose(image)
+        rows = bytes(indexed.getpalette("RGB") or [])
+        strip = Image.frombytes("RGB", (len(rows) // 3, 1), rows)
+        strip.info["icc_profile"] = indexed.info.pop("icc_profile", None)
+        indexed.putpalette(in_srgb(strip).tobytes())
+        return indexed
 
 
 def opened(image: Image.Image, name: str) -> Image.Image:
@@ -149,23 +163,36 @@ def opened(image: Image.Image, name: str) -> Image.Image:
     Raises:
         CourseError: it is damaged or animated.
     """
-    with _damage_in_a_sentence(name):
+    with _in_a_sentence(name):
         return _decoded(image, name)
 
 
 @contextlib.contextmanager
-def _damage_in_a_sentence(name: str) -> Iterator[None]:
+def open_any(
+    path: Path, *, enough: int | None = None, most: int | None = None
+) -> Iterator[Image.Image]:
+    """A picture's file as PIL opens it, for what `read_any` gives up: palette rows and labels.
+
+    Raises:
+        CourseError: as `read_any`.
+    """
+    if os.path.isdir(path):
+        raise CourseError(f"{path} is a folder; give the path of one picture.")
+    # Path.exists raises where a folder may not be entered.
+    if not os.path.exists(path):
+        raise CourseError(f"there is no file {path}; give the path of a picture.")
+    with _in_a_sentence(path), open_picture(path, enough=enough, most=most) as image:
+        yield image
+
+
+@contextlib.contextmanager
+def _in_a_sentence(name: Path | str) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            yield
+        yield
     except CourseError:
         raise
-    except (Image.DecompressionBombError, MemoryError) as error:
-        raise CourseError(
-            f"{name} has too many pixels to be read safely; scale it down below "
-            f"{2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} million."
-        ) from error
+    except MemoryError as error:
+        raise CourseError(f"{name} does not fit into memory; scale it down.") from error
     # Every format of PIL has its own ways to fail on a damaged file.
     except Exception as error:
         raise CourseError(
@@ -175,43 +202,57 @@ def _damage_in_a_sentence(name: str) -> Iterator[None]:
 
 
 def _decoded(image: Image.Image, name: str) -> Image.Image:
+    _check_is_still(image, name)
+    upright = ImageOps.exif_transpose(image)
+    made = in_srgb(_in_8_bits(upright))
+    made.format = image.format
+    return made
+
+
+def _check_is_still(image: Image.Image, name: str) -> None:
     frames = getattr(image, "n_frames", 1)
-    # The first picture of an MPO is the photograph; previews and gain maps follow it.
-    if frames > 1 and image.format != "MPO":
+    if frames > 1 and image.format not in SEVERAL_VIEWS:
         raise CourseError(
             f"{name} holds {frames} pictures, an animation or pages; "
             "save the one that is meant as a PNG file."
         )
-    return _in_8_bits(ImageOps.exif_transpose(image))
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
+    """In mode L, LA, RGB, RGBA, CMYK or LAB, with the same `info`."""
     if image.mode == "F":
         raise ValueError("its levels are floating-point numbers")
     if image.mode.startswith("I"):
-        # PIL's own conversion clips: all but the darkest 256 of 65,536 levels would turn white.
-        levels = np.asarray(image).astype(np.int64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ValueError("its levels have more than 16 bits")
-        image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+        return _from_16_bits(image)
+    if image.mode in ("LA", "LAB", "CMYK"):
+        return image
     if image.has_transparency_data:
         return image.convert("RGBA")
-    kept = {"1": "L", "L": "L", "CMYK": "CMYK"}
-    return image.convert(kept.get(image.mode, "RGB"))
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
+
+
+def _from_16_bits(image: Image.Image) -> Image.Image:
+    # PIL's own conversion clips: all but the darkest 256 of 65,536 levels would turn white.
+    levels = np.asarray(image).astype(np.int64)
+    if levels.min() < 0 or levels.max() > 65535:
+        raise ValueError("its levels have more than 16 bits")
+    made = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
+    clear = image.info.get("transparency")
+    if isinstance(clear, int):
+        made.putalpha(Image.fromarray(np.where(levels == clear, 0, 255).astype(np.uint8)))
+    made.info = dict(image.info)
+    return made
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Turn grey, RGB, RGBA or CMYK into sRGB, by its profile if it has one, over white."""
-    profile, mode = image.info.get("icc_profile"), "RGBA" if image.mode == "RGBA" else "RGB"
-    if profile:
-        # A profile that is damaged, or made for another kind of pixels, is ignored.
-        with contextlib.suppress(ImageCms.PyCMSError, OSError):
-            srgb = ImageCms.createProfile("sRGB")
-            obeyed = ImageCms.profileToProfile(image, io.BytesIO(profile), srgb, outputMode=mode)
-            image = obeyed or image
+    """Turn a picture of 8 bits into sRGB, by its profile if it has one, over white."""
+    image = in_srgb(_in_8_bits(image))
     if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image.convert("RGB")
+        white = Image.new("RGBA", image.size, "white")
+        flat = Image.alpha_composite(white, image).convert("RGB")
+        flat.info = dict(image.info)
+        return flat
+    return image
 
 
 def prompt_of(path: Path, picture: Image.Image) -> str:
@@ -223,7 +264,7 @@ def prompt_of(path: Path, picture: Image.Image) -> str:
         CourseError: the name does not hold a whole prompt, or is not text.
     """
     noted, stem = picture.info.get("prompt"), Path(path).stem
-    if isinstance(noted, str) and prompt_to_filename(noted) == stem:
+    if isinstance(noted, str) and prompt_to_filename(noted) == without_number(stem):
         return noted
     prompt = filename_to_prompt(stem)
     try:

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def warnings_in_a_line() -> Iterator[None]:
-    """Show warnings without the place in the code that they came from."""
+    """Show each warning once, without the place in the code that it came from."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    for warning in caught:
-        print(f"note: {warning.message}", file=sys.stderr)
+    for message in dict.fromkeys(str(warning.message) for warning in caught):
+        print(f"note: {message}", file=sys.stderr)

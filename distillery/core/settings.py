@@ -28,7 +28,8 @@ import yaml
 
 from distillery.core.cli import pair, truth
 from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write
+from distillery.core.files import atomic_write, decoded
+from distillery.core.names import meant
 
 LONGEST_TEXT = 1000  # characters
 LARGEST_SEED = 2**63 - 1  # of a torch.Generator
@@ -91,7 +92,10 @@ class Choice(ValueType):
 
     def check(self, name: str, value: Any, among: object = None) -> str:
         if value not in self.known:
-            raise CourseError(f"{name} must be one of {', '.join(self.known)}; it is {value!r}.")
+            near = meant(value, self.known) if isinstance(value, str) else ""
+            raise CourseError(
+                f"{name} must be one of {', '.join(self.known)}; it is {value!r}{near}."
+            )
         return str(value)
 
 
@@ -302,7 +306,8 @@ class Declared:
         for name in changes:
             if name not in known:
                 raise CourseError(
-                    f"there is no setting {name!r}; the settings are {', '.join(known)}."
+                    f"there is no setting {name!r}{meant(name, known)}; the settings are "
+                    f"{', '.join(known)}."
                 )
         values = _read(path, cls) if path is not None else {}
         kept = {
@@ -335,7 +340,7 @@ def _in_yaml(value: Any) -> str:
 def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
     """The settings of a YAML file by name, not yet checked."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(decoded(Path(path).read_bytes()))
     # A date that does not exist, such as 2001-99-99, is a ValueError; so is text not in UTF-8.
     except (OSError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -355,8 +360,8 @@ def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
     unknown = [str(name) for name in values if name not in known]
     if unknown:
         raise CourseError(
-            f"{path} has the unknown setting {', '.join(unknown)}; the known ones are "
-            f"{', '.join(known)}."
+            f"{path} has the unknown setting {', '.join(unknown)}{meant(unknown[0], known)}; the "
+            f"known ones are {', '.join(known)}."
         )
     return values
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.core.gif import Film
 from distillery.core.settings import Real
@@ -128,7 +129,7 @@ def strip_of(film: Film, rules: FilmRules) -> Image.Image:
     height, width = rules.size
     count, H, W = film.frames.shape[:3]
     if count != rules.frames:
-        raise CourseError(f"it has {count} frames, and is drawn with {rules.frames}")
+        raise CourseError(f"it has {counted(count, 'frame')}, and is drawn with {rules.frames}")
     factor = H // height
     if not factor or (factor * height, factor * width) != (H, W):
         raise CourseError(
@@ -141,9 +142,11 @@ def strip_of(film: Film, rules: FilmRules) -> Image.Image:
     if film.palettes or not film.colours:
         raise CourseError("it has not one palette for all frames")
     if film.colours != rules.colours:
-        raise CourseError(f"it has {film.colours} colours, and is drawn with {rules.colours}")
+        raise CourseError(
+            f"it has {counted(film.colours, 'colour')}, and is drawn with {rules.colours}"
+        )
     if film.plays:
-        raise CourseError(f"it does not loop for ever, and plays {film.plays} times")
+        raise CourseError(f"it does not loop for ever, and plays {counted(film.plays, 'time')}")
     length, wanted = sum(film.durations), round(100 * rules.frames / rules.fps)
     if length != wanted or max(film.durations) - min(film.durations) > 1:
         raise CourseError(

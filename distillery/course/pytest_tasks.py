@@ -33,7 +33,7 @@ class StageFile(pytest.File):
                 names = task_names(self.path.stem)
         except CourseError as error:
             raise self.CollectError(str(error)) from None
-        text = self.path.read_text(encoding="utf-8", errors="replace")
+        text = self.path.read_text(encoding="utf-8-sig", errors="replace")
         for name in names:
             yield TaskItem.from_parent(self, name=name, line=_line_of(name, text))
 

@@ -23,7 +23,7 @@ from distillery.course.student_files import (
     load_again,
     student_file,
 )
-from distillery.course.tasks import given_names, load_task, split_task, task_names
+from distillery.course.tasks import checks_in, given_names, load_task, split_task, task_names
 from distillery.course.todo_cell import is_to_do, read_answer, task_named
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _another(stage: str, function: str) -> str:
 
 def _file_text(stage: str) -> str:
     try:
-        return student_file(stage).read_bytes().decode(errors="replace")
+        return student_file(stage).read_bytes().decode("utf-8-sig", errors="replace")
     except OSError:
         return ""
 
@@ -243,5 +243,5 @@ def _code_in_file(task: str) -> str | None:
 
 
 def _all_tasks() -> Iterator[str]:
-    for path in sorted((course_root() / "data" / "checks").glob("*.json")):
+    for path in checks_in(course_root()):
         yield from (f"{path.stem}.{function}" for function in task_names(path.stem))

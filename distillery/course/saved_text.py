@@ -25,7 +25,7 @@ def text_for(task: str) -> str:
     stage, function = split_task(task)
     name = f"guidance/{stage}.py"
     try:
-        text = student_file(stage).read_bytes().decode()
+        text = student_file(stage).read_bytes().decode("utf-8-sig")
         there = functions_of(tree_of(text))
     except FileNotFoundError:
         raise CourseError(f"there is no {name}; check the name of the stage.") from None

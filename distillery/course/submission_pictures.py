@@ -49,6 +49,7 @@ from distillery.metrics.evaluate import as_shown, evaluate, load_picture
 from distillery.models.prior import Prior
 from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
 from distillery.runs import kind as runs
+from distillery.runs.place import set_aside
 from distillery.runs.registry import KINDS, kind_of, name_of, settings_of
 
 HAND_INS = REPOSITORY / "data" / "hand_in.yaml"
@@ -341,7 +342,10 @@ def draw_all(hand_in: HandIn, method_named: Callable[[str], ModuleType], root: P
     for name, settings in hand_in.files.items():
         if not _is_drawn(folder / name, settings, code, record):
             prior = prior or load_model(settings)
-            place = runs.draw(kind_of(settings), prior, method, settings, out=folder)
+            set_aside(settings, folder, folder / name)
+            place = runs.draw(
+                kind_of(settings), prior, method, settings, out=folder, overwrite=True
+            )
             film = film_kind(settings)
             if film is not None:
                 atomic_write(folder / name, (place.folder / film.FILM).read_bytes())

@@ -11,12 +11,14 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load
 from torch import Tensor
 
 from distillery.core.errors import CourseError
+from distillery.core.folders import files_of
 from distillery.course.case import Case
 from distillery.course.choices import Accepted, AcceptedSteps, WeightedSums
 from distillery.course.kinds import from_wire
@@ -315,12 +317,18 @@ def _all_facts(wanted: Facts, its: Facts) -> Facts:
     return {name: fact for name, fact in (wanted | its).items() if fact is not None}
 
 
+def checks_in(course: Path) -> list[Path]:
+    """The files of the stages' checks in a course folder."""
+    folder = course / "data" / "checks"
+    return files_of(folder.glob("*"), (".json",), under=folder)
+
+
 def _stored(stage: str) -> dict[str, Any]:
     folder = course_root() / "data" / "checks"
     try:
         return json.loads((folder / f"{stage}.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        stages = _listed(path.stem for path in sorted(folder.glob("*.json")))
+        stages = _listed(path.stem for path in checks_in(folder.parents[1]))
         raise CourseError(
             f"there are no checks for a stage {stage!r}; there are for {stages}."
         ) from error

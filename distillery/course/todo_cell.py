@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
 
+from distillery.core.counting import counted
 from distillery.core.errors import STILL_TO_DO, CourseError
 
 ALLOWED = (
@@ -173,7 +174,10 @@ def _read(task: str, text: str, above: int) -> Answer:
 def _at_most_four(sentences: list[str]) -> tuple[str, ...]:
     if len(sentences) <= 4:
         return tuple(sentences)
-    return (*sentences[:3], f"The same goes for {len(sentences) - 3} other parts of the cell.")
+    return (
+        *sentences[:3],
+        f"The same goes for {counted(len(sentences) - 3, 'other part')} of the cell.",
+    )
 
 
 @contextmanager

@@ -76,12 +76,14 @@ def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
     check_names(chosen.picture, wanted)
     find_paper(chosen.paper)
     find_board(chosen.board, chosen.bead_mm)
+    from distillery.core.notes import warnings_in_a_line
     from distillery.crafts.grid import read_grid
 
-    grid = read_grid(chosen.picture)
-    title = chosen.title or chosen.picture.stem.replace("_", " ")
-    for name, path in wanted.items():
-        print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
+    with warnings_in_a_line():
+        grid = read_grid(chosen.picture)
+        title = chosen.title or chosen.picture.stem.replace("_", " ")
+        for name, path in wanted.items():
+            print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
 
 
 def check_names(picture: Path, wanted: dict[str, Path]) -> None:

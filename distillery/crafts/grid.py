@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,14 +126,20 @@ def read_grid(path: Path) -> Grid:
     """Read a picture with few colours, one pixel per cell.
 
     An indexed PNG keeps its palette and the order of its colours; for any other picture the palette
-    is the colours that occur. Pixels that are more than half transparent become empty cells.
+    is the colours that occur. Pixels that are more than half transparent become empty cells. Of
+    pixel art that was enlarged each cell counts once, and a warning says so.
 
     Raises:
         CourseError: it cannot be read, has more than 256 colours, or is too large or too small.
     """
+    from distillery.core.cells import enlarged_cells
     from distillery.core.images import read_any
 
-    picture = read_any(path).convert("RGBA")
+    picture = read_any(path)
+    if (art := enlarged_cells(picture)) is not None:
+        warnings.warn(f"{art.words(path)}: each cell counts once.", stacklevel=2)
+        picture = art.picture
+    picture = picture.convert("RGBA")
     _check_size(*picture.size, name=str(path))
     pixels = np.asarray(picture).astype(np.int64)
     packed = (pixels[..., 0] << 16) | (pixels[..., 1] << 8) | pixels[..., 2]
@@ -155,11 +162,12 @@ def read_grid(path: Path) -> Grid:
 
 def _written_palette(path: Path, found: np.ndarray) -> np.ndarray:
     """The palette of an indexed file, packed; the colours `found` for any other file."""
-    with Image.open(path) as image:
-        flat = image.getpalette("RGB") if image.mode == "P" else None
-    if flat is None:
+    from distillery.core.images import read_indexed
+
+    indexed = read_indexed(path)
+    if indexed is None:
         return found
-    levels = np.asarray(flat, dtype=np.int64).reshape(-1, 3)
+    levels = np.asarray(indexed.getpalette("RGB"), dtype=np.int64).reshape(-1, 3)
     packed = (levels[:, 0] << 16) | (levels[:, 1] << 8) | levels[:, 2]
     return packed if np.isin(found, packed).all() else found
 

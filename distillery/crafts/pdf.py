@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from functools import cache
-from pathlib import Path
+import warnings
 
 import numpy as np
 from PIL import Image
@@ -12,9 +11,9 @@ from reportlab.lib.colors import Color, HexColor
 from reportlab.lib.units import mm
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
+from distillery.crafts.fonts import runs, width_of, without_font
 from distillery.crafts.paper import A4, Paper
 from distillery.crafts.symbols import Symbol
 
@@ -26,18 +25,6 @@ EMBOLDEN = 0.035
 Colour = str | tuple[float, float, float]
 
 
-@cache
-def _fonts() -> tuple[str, str]:
-    """DejaVu Sans, plain and bold: it has most alphabets, and is embedded as a subset."""
-    import matplotlib
-
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    names = "DejaVuSans", "DejaVuSans-Bold"
-    for name in names:
-        pdfmetrics.registerFont(TTFont(name, str(folder / f"{name}.ttf")))
-    return names
-
-
 class Document:
     """A PDF that grows page by page; `finish` gives its bytes.
 
@@ -46,7 +33,8 @@ class Document:
 
     def __init__(self, title: str, pages: int, paper: Paper = A4) -> None:
         self.width, self.height = paper.width, paper.height
-        self.title, self.pages, self.page = " ".join(title.split()) or "Untitled", pages, 0
+        whole = " ".join(title.split()) or "Untitled"
+        self.title, self.pages, self.page = _printable(whole), pages, 0
         self._buffer = io.BytesIO()
         self._canvas = Canvas(
             self._buffer,
@@ -54,7 +42,7 @@ class Document:
             pageCompression=1,
             invariant=1,
         )
-        self._canvas.setTitle(self.title)
+        self._canvas.setTitle(whole)
         self._canvas.setAuthor("Score Distillery")
         self._canvas.setCreator("Score Distillery")
 
@@ -90,17 +78,15 @@ class Document:
         width: float | None = None,
     ) -> None:
         """Write one line whose baseline is at `y`; `size` in points, cut with "…" at `width` mm."""
-        font = _fonts()[bold]
         if width is not None:
-            words = _shortened(words, font, size, width * mm)
+            words = _shortened(words, size, width * mm, bold=bold)
         self._canvas.setFillColor(_ink(colour))
-        self._canvas.setFont(font, size)
-        draw = {
-            "left": self._canvas.drawString,
-            "right": self._canvas.drawRightString,
-            "centre": self._canvas.drawCentredString,
-        }[align]
-        draw(x * mm, self._up(y), words)
+        share = {"left": 0.0, "centre": 0.5, "right": 1.0}[align]
+        start = x * mm - share * width_of(words, size, bold=bold)
+        for font, text in runs(words, bold=bold):
+            self._canvas.setFont(font, size)
+            self._canvas.drawString(start, self._up(y), text)
+            start += pdfmetrics.stringWidth(text, font, size)
 
     def line(
         self,
@@ -235,10 +221,23 @@ def _ink(colour: Colour, opacity: float = 1) -> Color:
     return Color(*levels, alpha=opacity)
 
 
-def _shortened(words: str, font: str, size: float, width: float) -> str:
-    if pdfmetrics.stringWidth(words, font, size) <= width:
+def _printable(title: str) -> str:
+    """The title without the letters that no font here has; a warning says which those are."""
+    missing = without_font(title)
+    if not missing:
+        return title
+    warnings.warn(
+        f"no font here has the letters {' '.join(missing)}; the title is printed without them.",
+        stacklevel=4,
+    )
+    kept = "".join(letter for letter in title if letter not in missing)
+    return " ".join(kept.split()) or "Untitled"
+
+
+def _shortened(words: str, size: float, width: float, *, bold: bool) -> str:
+    if width_of(words, size, bold=bold) <= width:
         return words
-    while words and pdfmetrics.stringWidth(words + "…", font, size) > width:
+    while words and width_of(words + "…", size, bold=bold) > width:
         words = words[:-1]
     return words.rstrip() + "…"
 

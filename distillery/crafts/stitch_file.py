@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import re
+import unicodedata
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -81,10 +83,23 @@ def _encoded(writer: Any, pattern: pystitch.EmbPattern, *, version: str) -> byte
     return buffer.getvalue()
 
 
+def _label(title: str) -> str:
+    """The first eight letters of a title; machines know those of ASCII alone."""
+    plain = unicodedata.normalize("NFKD", title)
+    label = re.sub(r"[^A-Za-z0-9 _-]", "", plain)[:8].strip()
+    if label:
+        return label
+    warnings.warn(
+        f"an embroidery machine can show no letter of the title {title!r}; it shows Picture.",
+        stacklevel=5,
+    )
+    return "Picture"
+
+
 def _pattern(blocks: Sequence[Block], title: str) -> pystitch.EmbPattern:
     pattern = pystitch.EmbPattern()
     # Both formats give the name a few bytes of ASCII.
-    pattern.metadata("name", re.sub(r"[^A-Za-z0-9 _-]", "", title)[:8].strip() or "Picture")
+    pattern.metadata("name", _label(title))
     for number, block in enumerate(blocks):
         if number:
             pattern.color_change()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from distillery.core.errors import CourseError
+from distillery.core.names import meant
 from distillery.methods import upscale
 from distillery.methods.any_size import ElasticFunctions, Wanted, pixels_per_cell, resized
 from distillery.methods.elastic import Elastic, ElasticKnobs
@@ -106,7 +107,9 @@ def begin(name: str, task: Task) -> Beginning:
         CourseError: there is no such method.
     """
     if name not in METHODS:
-        raise CourseError(f"unknown method {name!r}: choose {', '.join(METHODS)}.")
+        raise CourseError(
+            f"unknown method {name!r}{meant(name, METHODS)}: choose {', '.join(METHODS)}."
+        )
     return _BEGINNINGS[name](task)
 
 

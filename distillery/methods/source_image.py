@@ -69,11 +69,11 @@ def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     image = read_any(path, enough=2 * max(size))
-    _check_shape(path, image.size, size)
+    check_shape(path, image.size, size)
     return to_rgb(fit(image, size))
 
 
-def _check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -> None:
+def check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -> None:
     """Refuse what cannot be fitted well, and warn of a loss; `picture` is PIL's (width, height)."""
     (width, height), (H, W) = picture, frame
     if min(width, height) < SHORTEST_SIDE:

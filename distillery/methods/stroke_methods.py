@@ -9,6 +9,7 @@ from functools import partial
 from torch import Tensor
 
 from distillery.core.errors import CourseError
+from distillery.core.names import meant
 from distillery.methods import gradop, low_frequencies, sdedit, x0_guidance
 from distillery.methods.guided_ddim import BEGINNING, Change, Noise, Prediction, first_step
 from distillery.methods.strokes import Decode, Paint, Painting, StrokeFunctions
@@ -219,7 +220,9 @@ def check(name: str, knobs: Knobs, *, steps: int) -> None:
         CourseError: as said.
     """
     if name not in METHODS:
-        raise CourseError(f"unknown method {name!r}: choose {', '.join(METHODS)}.")
+        raise CourseError(
+            f"unknown method {name!r}{meant(name, METHODS)}: choose {', '.join(METHODS)}."
+        )
     if not 0 < knobs.strength <= 1:
         raise CourseError(f"strength must be above 0 and at most 1; it is {knobs.strength!r}.")
     if first_step(steps, knobs.strength) == steps:

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,11 +19,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write
-from distillery.core.images import enlarged, from_pil, load_image, prompt_of
+from distillery.core.files import atomic_write, read_record, shown
+from distillery.core.folders import files_of
+from distillery.core.images import enlarged, from_pil, load_image, open_any, prompt_of
+from distillery.core.names import numbered
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.source_similarity import Lpips, inside_mask, outside_mask, ssim
 
+SCORED = (".png", ".jpg", ".jpeg")
 IDENTITY = ("ssim", "lpips", "outside", "inside")
 
 Array = npt.NDArray[Any]
@@ -105,12 +111,14 @@ def mean_identity(identities: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def files_to_score(folder: Path) -> list[Path]:
-    """The .png files right inside the folder; what lies deeper tells how a picture was made."""
+    """The pictures right inside the folder; what lies deeper tells how a picture was made."""
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}; name the one that holds the pictures.")
-    files = sorted(file for file in folder.glob("*.png") if file.is_file())
+    files = files_of(folder.iterdir(), SCORED, under=folder)
     if not files:
-        raise CourseError(f"{folder} holds no .png to score; draw one with main.py first.")
+        raise CourseError(
+            f"{folder} holds no .png or .jpg to score; draw a picture with main.py first."
+        )
     return files
 
 
@@ -141,9 +149,47 @@ def load_picture(file: Path) -> Image.Image:
         CourseError: it cannot be read.
     """
     picture = load_image(file)
-    with Image.open(file) as opened:
+    with open_any(file) as opened:
         picture.info["indexed"] = opened.mode == "P"
     return picture
+
+
+def write_beside(folder: Path, evaluation: dict[str, Any], *, overwrite: bool) -> Path:
+    """Write an evaluation into the folder, as eval.json or by the next free name.
+
+    An earlier evaluation by the same scorer gives way, as long as no kind of number goes with it.
+    One by another scorer is kept, as is what `evaluate` has not written; a sentence says so.
+
+    Raises:
+        CourseError: the file cannot be written.
+    """
+    first = folder / "eval.json"
+    names = (folder / f"{numbered('eval', number)}.json" for number in count(1))
+    free = (one for one in names if not os.path.lexists(one) or _continues(one, evaluation))
+    file = first if overwrite else next(free)
+    write(file, evaluation)
+    if file != first:
+        print(
+            f"note: {shown(first)} is kept, because {_other(first, evaluation)}; this evaluation "
+            f"is {shown(file)} (--overwrite writes over the earlier one).",
+            file=sys.stderr,
+        )
+    return file
+
+
+def _other(file: Path, evaluation: dict[str, Any]) -> str:
+    scorer = read_record(file).get("scorer")
+    if scorer == evaluation["scorer"]:
+        return "it has numbers that this one has not"
+    return f"it is by {scorer}" if scorer else "it is no evaluation"
+
+
+def _continues(file: Path, evaluation: dict[str, Any]) -> bool:
+    """Whether a file is an earlier evaluation by the same scorer, of no more kinds of numbers."""
+    earlier: dict[str, Any] = dict(read_record(file))
+    numbers = earlier.get("mean_identity", {})
+    same = earlier.get("scorer") == evaluation["scorer"] and isinstance(numbers, dict)
+    return same and set(numbers) <= set(evaluation.get("mean_identity", {}))
 
 
 def write(path: Path, evaluation: dict[str, Any]) -> None:

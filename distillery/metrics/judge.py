@@ -72,6 +72,16 @@ class Judge:
         best = torch.stack([head.argmax(1) for head in logits], dim=1).tolist()
         return [Factors(THINGS[t], COLOURS[c], SCENES[s]) for t, c, s in best]
 
+    @torch.no_grad()
+    def sureness(self, pictures: Sequence[Image.Image]) -> list[float]:
+        """How sure it is of thing, colour and scene together, from 0 to 1, for each picture."""
+        chances = []
+        for picture in pictures:
+            image = F.interpolate(_tensor(picture), (SIZE, SIZE), mode="area")
+            best = [head.softmax(dim=1).max() for head in self.net(image)]
+            chances.append(float(torch.stack(best).prod()))
+        return chances
+
     def pictures(self, pictures: Sequence[Image.Image]) -> list[Factors]:
         """What each of the pictures shows."""
         return [self.factors(_tensor(picture))[0] for picture in pictures]

@@ -11,6 +11,7 @@ import torch
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY
+from distillery.core.folders import files_of
 from distillery.models.exact import demonstration_mixture
 from distillery.models.presets import PRESETS, VAES, Preset, find_preset
 from distillery.models.prior import Prior
@@ -194,7 +195,7 @@ def _problems(folder: Path, weighted_parts: tuple[str, ...]) -> Iterator[str]:
         if not (folder / part).is_dir():
             yield f"{part} is missing"
     for part in weighted_parts:
-        files = sorted((folder / part).glob("*.safetensors"))
+        files = files_of((folder / part).iterdir(), (".safetensors",), under=folder)
         if not files:
             yield f"{part} has no safetensors weights"
         for file in files:

@@ -9,6 +9,7 @@ from typing import Any
 
 from distillery.core.cli import Arguments
 from distillery.core.errors import CourseError
+from distillery.core.notes import warnings_in_a_line
 from distillery.core.settings import (
     REQUIRED,
     Choice,
@@ -57,6 +58,9 @@ def flags_from(argv: Sequence[str]) -> dict[str, Any]:
     parser.add_argument(
         "--out", type=Path, help="another folder (default: outputs/pixelated/ and its name)"
     )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write over pictures that are there already"
+    )
     return vars(parser.parse_args(argv))
 
 
@@ -65,7 +69,9 @@ def module_name(settings: PixelateSettings) -> str:
     return f"{settings.implementation}.morph"
 
 
-def pixelated(settings: PixelateSettings, functions: Any, out: Path | None) -> list[Path]:
+def pixelated(
+    settings: PixelateSettings, functions: Any, out: Path | None, *, overwrite: bool = False
+) -> list[Path]:
     """Write the pictures of the folder in pixels, and return their files.
 
     Raises:
@@ -76,18 +82,19 @@ def pixelated(settings: PixelateSettings, functions: Any, out: Path | None) -> l
     folder = Path(settings.pixelate)
     out = out or Path("outputs", "pixelated", folder.resolve().name)
     there = sorted(out.glob("*.png")) if out.is_dir() else []
-    if there:
+    if there and not overwrite:
         raise CourseError(
             f"{there[0]} is there already and is not overwritten; name another folder by --out, "
-            "or remove it."
+            "or write over it by --overwrite."
         )
-    return pixelate_folder(
-        folder,
-        out,
-        functions,
-        factor=settings.factor,
-        upscale=settings.upscale,
-        palette=palette_named(settings.palette),
-        depth=settings.depth,
-        dithering="bayer" if settings.dithering == "bayer" else "none",
-    )
+    with warnings_in_a_line():
+        return pixelate_folder(
+            folder,
+            out,
+            functions,
+            factor=settings.factor,
+            upscale=settings.upscale,
+            palette=palette_named(settings.palette),
+            depth=settings.depth,
+            dithering="bayer" if settings.dithering == "bayer" else "none",
+        )

@@ -1,12 +1,12 @@
-"""Palette files: `.hex`, `.gpl` of GIMP, `.pal` of Paint Shop Pro or Windows, and PNG strips."""
+"""Palette files: codes, those of GIMP, Paint Shop Pro, Windows, paint.net, Adobe; PNG strips."""
 
 from __future__ import annotations
 
+import os
 import re
-import struct
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,25 +15,21 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
+from distillery.core.folders import files_of
 from distillery.core.images import read_any, to_png_bytes
+from distillery.palettes.binary_files import read_exchange, read_riff, read_swatches, read_table
 from distillery.palettes.colours import MOST, checked, from_hex, lattice, to_hex
+from distillery.palettes.entries import Entry, bytes_of
+from distillery.palettes.text_files import read_gimp, read_hex, read_jasc, read_paint_net
 
 OWN = REPOSITORY / "data" / "palettes"
 LATTICE = re.compile(r"rgb-([0-9]{1,3})")
-LEVELS = re.compile(r"\s*(\d{1,4})\s+(\d{1,4})\s+(\d{1,4})(\s.*)?")
 BLOCK = 16  # pixels, the side of a colour in a strip
-
-
-class Entry(NamedTuple):
-    """One colour of a file: where it stands, as "line 3", and its code."""
-
-    place: str
-    code: str
 
 
 def palette_names() -> list[str]:
     """The names of our own palettes, which `load_palette` takes."""
-    return sorted(path.stem for path in OWN.glob("*.hex"))
+    return [path.stem for path in files_of(OWN.iterdir(), (".hex",), under=OWN)]
 
 
 def load_palette(name_or_path: str | Path) -> Tensor:
@@ -41,12 +37,15 @@ def load_palette(name_or_path: str | Path) -> Tensor:
 
     A name is one of `palette_names()`, or "rgb-2" to "rgb-10" for a lattice of the RGB cube. A
     `.hex` file has a code in each line, with or without "#"; a `.gpl` file is GIMP's; a `.pal` file
-    is JASC's or Microsoft's. Of a `.png` file, each different colour counts once, in the order of
-    reading; clear pixels do not count.
+    is JASC's or Microsoft's; a `.txt` file is paint.net's, or codes again; `.ase`, `.aco` and
+    `.act` are Adobe's. Of a `.png` file the pixels count, in the order of reading.
+
+    Each different colour counts once, where it stands first, and what is wholly transparent does
+    not count. A warning says how many entries that leaves out of a file, unless it is a picture.
 
     Raises:
         CourseError: there is no such palette, the file is damaged or of another kind, or its
-            colours are fewer than 2, more than 1,000, or not all different.
+            different colours are fewer than 2 or more than 1,000.
     """
     name = str(name_or_path)
     if name in palette_names():
@@ -54,17 +53,38 @@ def load_palette(name_or_path: str | Path) -> Tensor:
     if side := LATTICE.fullmatch(name):
         return lattice(int(side[1]))
     path = Path(name_or_path)
-    if path.suffix.lower() not in READERS:
+    if path.suffix.lower() not in READERS or not os.path.exists(path):
+        missing = path.suffix.lower() in READERS
+        what = f"there is no file {path}" if missing else f"{name!r} is not a palette"
         raise CourseError(
-            f"{name!r} is not a palette; give the path of a {_kinds()} file, rgb-2 to rgb-10, "
+            f"{what}; give the path of a {_kinds(READERS)} file, rgb-2 to rgb-10, "
             f"or one of {', '.join(palette_names())}."
         )
-    entries = list(READERS[path.suffix.lower()](path))
+    entries = _kept(path, list(READERS[path.suffix.lower()](path)))
     return from_hex(
         [entry.code for entry in entries],
         what=str(path),
         places=[entry.place for entry in entries],
     )
+
+
+def _kept(path: Path, entries: list[Entry]) -> list[Entry]:
+    """Those that are seen, each different colour once."""
+    seen = [entry for entry in entries if not entry.is_clear]
+    first: dict[str, Entry] = {}
+    for entry in seen:
+        first.setdefault(entry.code.strip().lower().removeprefix("#"), entry)
+    kept = list(first.values())
+    if len(kept) == len(entries):
+        return kept
+    clear, repeated = len(entries) - len(seen), len(seen) - len(kept)
+    parts = [f"{clear} transparent"] * (clear > 0) + [f"{repeated} repeated"] * (repeated > 0)
+    warnings.warn(
+        f"{path} has {len(entries)} entries, {' and '.join(parts)}; its palette is the "
+        f"{len(kept)} different colours.",
+        stacklevel=3,
+    )
+    return kept
 
 
 def save_palette(colours: Tensor, path: str | Path) -> None:
@@ -78,70 +98,21 @@ def save_palette(colours: Tensor, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix.lower() not in WRITERS:
-        raise CourseError(f"a palette is saved as {_kinds()}; the path was {path}.")
+        raise CourseError(f"a palette is saved as {_kinds(WRITERS)}; the path was {path}.")
     colours = checked(colours, what=f"the palette for {path.name}")
     atomic_write(path, WRITERS[path.suffix.lower()](colours, path.stem))
 
 
-def _kinds() -> str:
-    *first, last = READERS
+def _kinds(suffixes: Iterable[str]) -> str:
+    *first, last = suffixes
     return f"{', '.join(first)} or {last}"
 
 
 # Reading
 
 
-def _read_hex(path: Path) -> Iterator[Entry]:
-    for place, line in _lines(path):
-        yield Entry(place, line)
-
-
-def _read_gpl(path: Path) -> Iterator[Entry]:
-    lines = _lines(path)
-    if next(lines, ("", ""))[1].strip() != "GIMP Palette":
-        raise CourseError(
-            f"{path} does not begin with the line 'GIMP Palette'; export it again from GIMP."
-        )
-    for place, line in lines:
-        if not re.match(r"\s*#|(Name|Columns|Channels):", line):
-            yield _entry(path, place, line)
-
-
 def _read_pal(path: Path) -> Iterator[Entry]:
-    data = _bytes(path)
-    if data[:4] == b"RIFF":
-        yield from _read_riff(path, data)
-        return
-    lines = list(_lines(path))
-    header = [line.strip() for _, line in lines[:3]]
-    if header[:2] != ["JASC-PAL", "0100"] or not re.fullmatch("[0-9]{1,9}", "".join(header[2:])):
-        raise CourseError(
-            f"{path} does not begin with the lines 'JASC-PAL', '0100' and the number of colours; "
-            "export it again."
-        )
-    entries = [_entry(path, place, line) for place, line in lines[3:]]
-    if int(header[2]) != len(entries):
-        raise CourseError(
-            f"{path}, {lines[2][0]}: it says {header[2]} colours and {len(entries)} follow; "
-            "export it again, or put the number right."
-        )
-    yield from entries
-
-
-def _read_riff(path: Path, data: bytes) -> Iterator[Entry]:
-    """A logical palette in RIFF, from Microsoft's Multimedia Programming Interface 1.0 (1991)."""
-    try:
-        kind, chunk, version, count = struct.unpack_from("<8x4s4s4xHH", data)
-        quads = list(struct.iter_unpack("<3Bx", data[24 : 24 + 4 * count]))
-    except struct.error:
-        kind, chunk, version, count, quads = b"", b"", 0, 0, []
-    if (kind, chunk, version) != (b"PAL ", b"data", 0x0300) or len(quads) != count:
-        raise CourseError(
-            f"{path} is a RIFF palette that is cut short or of another kind; export it again, "
-            "as JASC-PAL if you can choose."
-        )
-    for number, quad in enumerate(quads, start=1):
-        yield Entry(f"colour {number}", bytes(quad).hex())
+    return read_riff(path) if bytes_of(path)[:4] == b"RIFF" else read_jasc(path)
 
 
 def _read_png(path: Path) -> Iterator[Entry]:
@@ -156,42 +127,6 @@ def _read_png(path: Path) -> Iterator[Entry]:
         )
     for number, code in enumerate(distinct[first.argsort()], start=1):
         yield Entry(f"colour {number}", f"{code:06x}")
-
-
-def _entry(path: Path, place: str, line: str) -> Entry:
-    match = LEVELS.fullmatch(line)
-    levels = [int(level) for level in match.groups()[:3]] if match else [256]
-    if max(levels) > 255:
-        raise CourseError(
-            f"{path}, {place}: {line.strip()[:40]!r} is not a colour; write red, green and blue, "
-            "each 0 to 255."
-        )
-    return Entry(place, bytes(levels).hex())
-
-
-def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines with something in them, and which they are."""
-    try:
-        text = _bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CourseError(f"{path} is not text in UTF-8; save it as UTF-8.") from error
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            yield f"line {number}", line
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise CourseError(
-            f"there is no file {path}; give the path of a {_kinds()} file, rgb-2 to rgb-10, "
-            f"or one of {', '.join(palette_names())}."
-        ) from error
-    # A path with a null character is a ValueError.
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise CourseError(f"cannot read {path}: {reason.lower()}; choose another file.") from error
 
 
 # Writing
@@ -226,9 +161,13 @@ def _levels(colours: Tensor) -> list[list[int]]:
 
 
 READERS: dict[str, Callable[[Path], Iterator[Entry]]] = {
-    ".hex": _read_hex,
-    ".gpl": _read_gpl,
+    ".hex": read_hex,
+    ".gpl": read_gimp,
     ".pal": _read_pal,
+    ".txt": read_paint_net,
+    ".ase": read_exchange,
+    ".aco": read_swatches,
+    ".act": read_table,
     ".png": _read_png,
 }
 WRITERS: dict[str, Callable[[Tensor, str], str | bytes]] = {

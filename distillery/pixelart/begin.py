@@ -28,9 +28,11 @@ from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.palettes import to_hex
 from distillery.pixelart import debug_pictures, initial_grid
 from distillery.pixelart.canvas import PaletteCanvas
+from distillery.pixelart.caption import described
 from distillery.pixelart.clip_choice import favourite, moments
 from distillery.pixelart.indexed_png import indexed, layers
 from distillery.pixelart.initial_grid import Start, controls_for
+from distillery.pixelart.kept_picture import misfit
 from distillery.pixelart.method import PixelMethod
 from distillery.pixelart.moments import Moments
 from distillery.pixelart.settings import PixelSettings
@@ -106,7 +108,7 @@ class PixelArt(Run):
     def picture(self) -> Image.Image:
         """The grid as it is now, indexed with the palette; it carries the prompt."""
         picture = self._indexed(self.canvas.indices()[0])
-        picture.info["prompt"] = self.settings.prompt
+        picture.info["prompt"] = self.settings.title
         return picture
 
     def images(self) -> Tensor:
@@ -141,7 +143,7 @@ class PixelArt(Run):
             **{name: to_png_bytes(picture) for name, picture in self._pictures().items()},
             "palette.hex": codes.encode(),
             "agreement.json": json.dumps(ends).encode(),
-            PICTURE: to_png_bytes(self.picture(), self.settings.prompt),
+            PICTURE: to_png_bytes(self.picture(), self.settings.title),
         }
 
     def _pictures(self) -> dict[str, Picture]:
@@ -181,20 +183,31 @@ def check(settings: PixelSettings) -> None:
 def completed(settings: PixelSettings) -> PixelSettings:
     """The settings with a caption of the input image where there is no prompt.
 
+    A warning says the caption, or that there is none to be believed. Then the run has no prompt,
+    and keeps to the picture.
+
     Raises:
-        CourseError: no caption was found.
+        CourseError: no caption was found, and without one there is nothing to start from.
     """
     if settings.prompt.strip():
         return settings
-    from distillery.models.annotators import caption
-
-    picture = to_rgb(read_any(Path(settings.input_image)))
-    words = caption(picture, model=find_preset(settings.model).captioner)
-    if not words:
-        raise CourseError(
-            f"no caption was found for {settings.input_image}; say in the prompt what to draw."
+    name, starts = settings.input_image, settings.start in ("image", "painted")
+    words, believed = described(to_rgb(read_any(Path(name))), find_preset(settings.model))
+    if words and believed:
+        warnings.warn(
+            f'the caption of {name} is "{words}", and the run steers to it; --prompt says '
+            "something else.",
+            stacklevel=2,
         )
-    return replace(settings, prompt=words)
+        return replace(settings, prompt=words)
+    if not words or not starts:
+        raise CourseError(f"no caption was found for {name}; say in the prompt what to draw.")
+    warnings.warn(
+        f"{name} is no drawing of the toybox, which the embedded models alone know (they call it "
+        f'"{words}"); the run keeps to the picture, and --prompt steers it to words.',
+        stacklevel=2,
+    )
+    return replace(settings, prompt="")
 
 
 def load(settings: PixelSettings) -> Prior:
@@ -211,7 +224,7 @@ def load(settings: PixelSettings) -> Prior:
             "choose tiny-sdxl or another diffusion model."
         )
     scales = {"canny": settings.canny, "depth": settings.depth}
-    if settings.start != "noise":
+    if settings.start != "noise" and settings.prompt:
         load_controlnets(prior, settings.model, [kind for kind, scale in scales.items() if scale])
     if settings.lora:
         load_lora(prior, settings.lora, scale=settings.lora_scale)
@@ -258,6 +271,32 @@ def begin_from(
         warnings.simplefilter("ignore")
         controls = controls_for(start.picture, settings)
     canvas = PaletteCanvas(settings.sureness * start.logits, clip_norm=settings.clip_norm)
+    loss = _loss(prior, method, settings, start, controls, generator)
+    return PixelArt(
+        start,
+        controls,
+        canvas,
+        loss,
+        prior=prior,
+        settings=settings,
+        generator=generator,
+        code=code_of(method),
+        effort=effort,
+    )
+
+
+def _loss(
+    prior: Prior,
+    method: PixelMethod,
+    settings: PixelSettings,
+    start: Start,
+    controls: Sequence[Control],
+    generator: torch.Generator,
+) -> LossFunction:
+    """The loss of a step; without words it is how far the cells are from the picture."""
+    if not settings.prompt and start.picture is not None:
+        far = misfit(start.picture, start.palette, settings.size)
+        return lambda logits, index: (logits.softmax(dim=1) * far).sum(dim=1).mean()
     text = prior.embed([settings.prompt])
     uncond = prior.embed([settings.negative_prompt])
     if isinstance(prior, StableDiffusionPrior):
@@ -277,14 +316,4 @@ def begin_from(
             clear=start.clear,
         )
 
-    return PixelArt(
-        start,
-        controls,
-        canvas,
-        loss,
-        prior=prior,
-        settings=settings,
-        generator=generator,
-        code=code_of(method),
-        effort=effort,
-    )
+    return loss

@@ -44,11 +44,19 @@ def recolour_arguments() -> Arguments:
     """The parser of `recolour`."""
     parser = Arguments(
         prog="main.py recolour",
-        description="The same indexed picture in another palette of as many colours.",
+        description="The same picture in another palette of as many colours.",
     )
-    parser.add_argument("picture", type=Path, help="a PNG that pixelart wrote")
+    parser.add_argument(
+        "picture", type=Path, help="a PNG that pixelart wrote, or other pixel art of few colours"
+    )
     parser.add_argument("--palette", required=True, help="a name, rgb-N or a file")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over what is there; without it that is kept, and the PNG gets the next free "
+        "name",
+    )
     return parser
 
 
@@ -58,18 +66,19 @@ def recolour(flags: dict[str, Any]) -> Path:
     Raises:
         CourseError: one of the files cannot be used, or the palette has another length.
     """
-    from PIL import Image
-
     from distillery.core.errors import CourseError
-    from distillery.core.images import read_any, save_png
+    from distillery.core.files import written
+    from distillery.core.images import to_png_bytes
+    from distillery.core.notes import warnings_in_a_line
     from distillery.palettes import load_palette
     from distillery.pixelart.indexed_png import recoloured
+    from distillery.pixelart.recolouring import read_for_recolouring
 
     if flags["out"].suffix.lower() != ".png":
         raise CourseError(f"an indexed picture is saved as .png; --out was {flags['out']}.")
-    palette = load_palette(flags["palette"])
-    read_any(flags["picture"])  # says in a sentence what is wrong with a file
-    with Image.open(flags["picture"]) as picture:
-        made, prompt = recoloured(picture, palette), picture.info.get("prompt")
-    save_png(flags["out"], made, prompt if isinstance(prompt, str) else None)
-    return flags["out"]
+    with warnings_in_a_line():
+        palette = load_palette(flags["palette"])
+        picture, rows = read_for_recolouring(flags["picture"], palette)
+    made, prompt = recoloured(picture, rows), picture.info.get("prompt")
+    png = to_png_bytes(made, prompt if isinstance(prompt, str) else None)
+    return written(flags["out"], png, overwrite=flags["overwrite"])

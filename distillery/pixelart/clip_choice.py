@@ -37,7 +37,7 @@ def moments(settings: PixelSettings) -> list[int]:
     The first half is left out, so that what is chosen is distilled and not the start again. Where
     there is nothing to choose there are none.
     """
-    if settings.choices == 1:
+    if settings.choices == 1 or not settings.prompt:
         return []
     half, last = settings.steps // 2, settings.steps - 1
     return sorted({last - k * half // settings.choices for k in range(settings.choices)})

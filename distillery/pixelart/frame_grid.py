@@ -73,7 +73,7 @@ def on_grid(
             f"a grid has 1 x 1 to as many cells as the frames have pixels, {frames.shape[2]} x "
             f"{frames.shape[3]}; it was {height} x {width}: choose a smaller one or larger frames."
         )
-    frames = _cropped(frames, size)
+    frames = cropped(frames, size)
     if reduction == "centre":
         return functional.interpolate(frames, size, mode="nearest-exact")
     means = functional.interpolate(frames, size, mode="area")
@@ -103,7 +103,7 @@ def cell_side(frames: Tensor, *, largest: int = 16) -> int:
     return 1
 
 
-def _cropped(frames: Tensor, size: tuple[int, int]) -> Tensor:
+def cropped(frames: Tensor, size: tuple[int, int]) -> Tensor:
     """The largest part about the centre with the proportions of `size`."""
     (height, width), (H, W) = size, frames.shape[-2:]
     kept_h = min(H, max(height, round(W * height / width)))

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 
 
@@ -80,7 +81,7 @@ def recoloured(picture: Image.Image, palette: Tensor) -> Image.Image:
     held = len(picture.getpalette() or []) // 3 - (row is not None)
     if held != len(palette):
         raise CourseError(
-            f"the picture has {held} colours and the new palette {len(palette)}; "
+            f"the picture has {counted(held, 'colour')} and the new palette {len(palette)}; "
             "give one of the same length."
         )
     indices = torch.from_numpy(np.array(picture)).long()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.cells import enlarged_cells
 from distillery.core.errors import CourseError
-from distillery.core.images import fit, from_pil, read_any
-from distillery.methods.source_image import load_source
+from distillery.core.images import read_any, read_indexed
 from distillery.models.presets import find_preset, suits
 from distillery.models.prior import Control, Prior
 from distillery.palettes import (
@@ -28,11 +29,12 @@ from distillery.palettes.colours import checked
 from distillery.palettes.matching import distinct_colours, distinct_in_8_bits
 from distillery.pixelart.clip_choice import favourite
 from distillery.pixelart.indexed_png import check_rows, indexed
+from distillery.pixelart.input_picture import OPAQUE, read_input
+from distillery.pixelart.kept_picture import misfit, refined
 from distillery.pixelart.method import PixelMethod
 from distillery.pixelart.settings import PixelSettings
 
 KMEANS_STARTS, KMEANS_STEPS = 4, 100
-OPAQUE = 0.5  # of a cell, from which on it is drawn
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,12 @@ def begin(
     if settings.start == "painted":
         return _from_painting(settings, prior.device)
     if settings.start == "image":
-        picture, clear = _input_picture(settings)
-        clear = None if clear is None else clear.to(prior.device)
-        return _from_picture(picture.to(prior.device), clear, method, settings, generator)
+        given = read_input(settings)
+        clear = None if given.clear is None else given.clear.to(prior.device)
+        picture, small = given.picture.to(prior.device), given.small.to(prior.device)
+        return _from_picture(picture, small, clear, method, settings, generator)
     starts = [
-        _from_picture(drawing[None], None, method, settings, generator)
+        _from_drawing(drawing[None], method, settings, generator)
         for drawing in _drawings(prior, settings, generator)
     ]
     grids = [indexed(start.logits.argmax(dim=1)[0], start.palette) for start in starts]
@@ -89,7 +92,7 @@ def check(settings: PixelSettings) -> None:
         return
     clear = None
     if settings.start == "image":
-        _, clear = _input_picture(settings)
+        clear = read_input(settings).clear
     elif settings.input_image:
         read_any(Path(settings.input_image))
     if settings.palette:
@@ -98,27 +101,39 @@ def check(settings: PixelSettings) -> None:
         raise CourseError("colours must be 255 at most where the picture stays transparent.")
 
 
+def _from_drawing(
+    drawing: Tensor, method: PixelMethod, settings: PixelSettings, generator: torch.Generator
+) -> Start:
+    small = F.interpolate(drawing, settings.size, mode="area")
+    return _from_picture(drawing, small, None, method, settings, generator)
+
+
 def _from_picture(
     picture: Tensor,
+    small: Tensor,
     clear: Tensor | None,
     method: PixelMethod,
     settings: PixelSettings,
     generator: torch.Generator,
 ) -> Start:
-    palette = _palette(picture, clear, method, settings, generator)
-    return Start(_filled(picture, palette, method, settings), palette, picture, clear)
+    palette = _palette(small, clear, method, settings, generator)
+    if not settings.prompt:
+        if not settings.palette:
+            palette = refined(picture, palette, settings.size, clear)
+        fit = _sure(-misfit(picture, palette, settings.size))
+        return Start(fit, palette, picture, clear)
+    return Start(_filled(picture, small, palette, method, settings), palette, picture, clear)
 
 
 def _palette(
-    picture: Tensor,
+    small: Tensor,
     clear: Tensor | None,
     method: PixelMethod,
     settings: PixelSettings,
     generator: torch.Generator,
 ) -> Tensor:
     if settings.palette:
-        return load_palette(settings.palette).to(picture.device)
-    small = F.interpolate(picture, settings.size, mode="area")
+        return load_palette(settings.palette).to(small.device)
     if clear is not None and not clear.all():  # no colour for what nobody sees
         small = small[:, :, ~clear][:, :, None]
     return fitted_palette(small, settings.colours, method, generator)
@@ -171,9 +186,12 @@ def _converged(pixels: Tensor, centres: Tensor, method: PixelMethod) -> Tensor:
 
 
 def _filled(
-    picture: Tensor, palette: Tensor, method: PixelMethod, settings: PixelSettings
+    picture: Tensor,
+    small: Tensor,
+    palette: Tensor,
+    method: PixelMethod,
+    settings: PixelSettings,
 ) -> Tensor:
-    small = F.interpolate(picture, settings.size, mode="area")
     space: Space = "oklab" if settings.perceptual else "srgb"
     if settings.fill == "dithered":
         return _sure(F.one_hot(dither(small, palette), len(palette)).movedim(3, 1).float())
@@ -209,17 +227,21 @@ def _from_noise(settings: PixelSettings, generator: torch.Generator) -> Start:
 def _from_painting(settings: PixelSettings, device: torch.device) -> Start:
     """A painted grid is an indexed PNG of the grid's own size."""
     path = Path(settings.input_image)
-    read_any(path)  # says in a sentence what is wrong with a file
     height, width = settings.size
-    with Image.open(path) as painting:
-        if painting.mode != "P" or painting.size != (width, height):
-            raise CourseError(
-                f"a painted start is an indexed PNG of {width} x {height} pixels, the grid's size; "
-                f"{path} is {painting.mode}, {painting.width} x {painting.height}: save it from "
-                "the painter, or set the size."
-            )
-        rows = torch.from_numpy(np.array(painting)).long()
-        colours, opaque = _rows_of(painting)
+    painting = read_indexed(path)
+    shown = read_any(path) if painting is None else painting
+    found = None if shown.size == (width, height) else enlarged_cells(shown)
+    if painting is not None and found is not None:
+        warnings.warn(f"{found.words(path)}: each becomes one of the grid.", stacklevel=3)
+        painting = found.picture
+    if painting is None or painting.size != (width, height):
+        raise CourseError(
+            f"a painted start is an indexed PNG of {width} x {height} pixels, the grid's size; "
+            f"{path} is {shown.mode}, {shown.width} x {shown.height}: save it from "
+            "the painter, or set the size."
+        )
+    rows = torch.from_numpy(np.array(painting)).long()
+    colours, opaque = _rows_of(painting)
     if int(rows.max()) >= len(colours):
         raise CourseError(f"{path} uses a colour that its palette lacks; save it again.")
     clear = ~opaque[rows]
@@ -257,20 +279,6 @@ def _rows_of(painting: Image.Image) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(levels), alphas >= 255 * OPAQUE
 
 
-def _input_picture(settings: PixelSettings) -> tuple[Tensor, Tensor | None]:
-    """The input image fitted into the canvas, and the cells that stay transparent."""
-    path = Path(settings.input_image)
-    picture = from_pil(load_source(path, settings.canvas))
-    if not settings.transparent:
-        return picture, None
-    whole = read_any(path, enough=2 * max(settings.canvas))
-    if whole.mode != "RGBA":
-        return picture, None
-    alpha = np.array(fit(whole, settings.canvas).getchannel("A"), np.float32) / 255
-    cells = F.interpolate(torch.from_numpy(alpha)[None, None], settings.size, mode="area")[0, 0]
-    return picture, cells < OPAQUE
-
-
 def _drawings(prior: Prior, settings: PixelSettings, generator: torch.Generator) -> Tensor:
     """Samples of the model, as many as there are candidates, (N, 3, H, W) in [-1, 1]."""
     suitable = suits(settings.model, "initial_grid")
@@ -290,7 +298,7 @@ def controls_for(picture: Tensor | None, settings: PixelSettings) -> list[Contro
 
     SD-πXL then gives them a black picture, and depths divided by zero.
     """
-    if picture is None:
+    if picture is None or not settings.prompt:
         return []
     from distillery.models.annotators import depths, edges  # OpenCV and transformers take seconds
 

@@ -6,24 +6,28 @@ palette 10, depth 1), and gives every picture another palette.
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
+from distillery.core.cells import enlarged_cells
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
+from distillery.core.folders import files_of
 from distillery.core.gif import LONGEST_SIDE
-from distillery.core.images import from_pil, read_any, to_png_bytes, to_rgb
+from distillery.core.images import from_pil, read_any, to_png_bytes
+from distillery.core.names import name_key
+from distillery.core.picture_file import HEIC_SUFFIXES
 from distillery.methods.morph import MorphFunctions
 from distillery.palettes.colours import checked
-from distillery.pixelart.frame_grid import on_grid
+from distillery.pixelart.frame_grid import cropped, on_grid
 from distillery.pixelart.indexed_png import indexed
-from distillery.pixelart.initial_grid import OPAQUE
+from distillery.pixelart.input_picture import opaque_means
 from distillery.pixelart.sequence import Dithering, check_count, indices_of, palette_of
 
 STAGE = 3  # times a side, from one stage of the reduction to the next
@@ -43,7 +47,9 @@ def pixelate_folder(
 ) -> list[Path]:
     """Write every picture of a folder as an indexed PNG; returns the files, in order of name.
 
-    Pictures may be of different sizes. What is transparent stays so. Nothing is written unless all
+    Pictures may be of different sizes. What is transparent stays so, and its colour gets into no
+    cell. Of pixel art that was enlarged, its own cells count and not `factor`, unless that is a
+    multiple of their side; where it is not, a warning says so. Nothing is written unless all
     pictures can be read.
 
     Args:
@@ -90,7 +96,8 @@ def _pictures_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}; name one that holds pictures.")
     known = {suffix for suffix, its in Image.registered_extensions().items() if its in Image.OPEN}
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in known)
+    known |= set(HEIC_SUFFIXES)
+    files = files_of(folder.iterdir(), known, under=folder)
     if not files:
         raise CourseError(f"{folder} holds no pictures; name a folder that does.")
     return files
@@ -102,16 +109,17 @@ def _named(files: list[Path], out: Path) -> dict[Path, Path]:
         raise CourseError(f"{out} holds the pictures themselves; write into another folder.")
     sources = defaultdict(list)
     for file in files:
-        sources[file.stem].append(file.name)
-    for stem, names in sources.items():
+        sources[name_key(file.stem)].append(file.name)
+    for names in sources.values():
         if len(names) > 1:
+            stem = Path(names[0]).stem
             raise CourseError(f"{' and '.join(names)} would both become {stem}.png; rename one.")
     return {file: out / f"{file.stem}.png" for file in files}
 
 
 def _cells(file: Path, factor: int, depth: int, upscale: int) -> tuple[Tensor, Tensor]:
     """A picture on its grid, (1, 3, h, w), and which cells are transparent, bool (h, w)."""
-    picture = read_any(file)
+    picture, factor = _art(file, factor)
     width, height = (side // factor for side in picture.size)
     if not (width and height):
         raise CourseError(
@@ -124,15 +132,29 @@ def _cells(file: Path, factor: int, depth: int, upscale: int) -> tuple[Tensor, T
             "raise factor."
         )
     clear = torch.zeros(height, width, dtype=torch.bool)
+    small = from_pil(picture.convert("RGB"))
     if picture.mode == "RGBA":
-        alpha = np.array(picture.getchannel("A"), np.float32) / 255
-        covered = functional.interpolate(
-            torch.from_numpy(alpha)[None, None], (height, width), mode="area"
-        )
-        clear = covered[0, 0] < OPAQUE
-    small = from_pil(to_rgb(picture))
+        alpha = (from_pil(picture.getchannel("A"))[:, :1] + 1) / 2
+        small, alpha = (cropped(part, (height, width)) for part in (small, alpha))
+        means, clear = opaque_means(small, alpha, (height, width))
+        fill = functional.interpolate(means, small.shape[-2:], mode="nearest-exact")
+        small = alpha * small + (1 - alpha) * fill
     for stage in range(depth - 1, -1, -1):
         size = (height * STAGE**stage, width * STAGE**stage)
         if size[0] <= small.shape[2] and size[1] <= small.shape[3]:
             small = on_grid(small, size)
     return small, clear
+
+
+def _art(file: Path, factor: int) -> tuple[Image.Image, int]:
+    """A picture, and the side of a cell in its pixels; of enlarged pixel art, its own cells."""
+    picture = read_any(file)
+    art = enlarged_cells(picture)
+    if art is None:
+        return picture, factor
+    if factor % art.side:
+        warnings.warn(
+            f"{art.words(file)}: each is kept, instead of a factor of {factor}.", stacklevel=4
+        )
+        return art.picture, 1
+    return art.picture, factor // art.side

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.methods.morph import MorphFunctions
 from distillery.palettes.colours import checked, oklab_to_srgb, srgb_to_oklab
@@ -119,8 +120,8 @@ def palette_of(
     if len(distinct) <= colours:
         if len(distinct) < colours:
             warnings.warn(
-                f"the frames have {len(distinct)} colours, fewer than the {colours} asked for; "
-                "the palette is those.",
+                f"the frames have {counted(len(distinct), 'colour')}, fewer than the {colours} "
+                "asked for; the palette is those.",
                 stacklevel=2,
             )
         return _dark_to_light(distinct.float() / 255)

@@ -87,7 +87,10 @@ class PixelSettings(Declared):
     """
 
     prompt: str = setting(
-        "", Text(), "what to draw; empty: the caption of the input image", short="-pt"
+        "",
+        Text(),
+        "what to draw; empty: the caption of the input image, or the image alone if it has none",
+        short="-pt",
     )
     negative_prompt: str = setting("", Text(), "what to steer away from", short="-npt")
     model: str = setting(
@@ -268,8 +271,8 @@ class PixelSettings(Declared):
 
     @property
     def title(self) -> str:
-        """What the finished picture should show."""
-        return self.prompt
+        """What the finished picture should show; the picture's name where no words say it."""
+        return self.prompt or Path(self.input_image).stem
 
     @property
     def canvas(self) -> tuple[int, int]:

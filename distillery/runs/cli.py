@@ -52,6 +52,12 @@ def run_arguments(
     parser.add_argument(
         "--out", type=Path, default=Path("outputs"), help="folder of the files (default: outputs)"
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over an earlier result of other settings; without it that is kept, and this "
+        "one gets the next free name",
+    )
     add_flags(parser, Extras, [name for name in EXTRAS if name not in declared(settings)])
     return parser
 

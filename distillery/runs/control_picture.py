@@ -13,7 +13,7 @@ from distillery.core.images import from_pil, read_any, to_rgb
 from distillery.models.presets import find_preset
 from distillery.models.prior import Control, Prior
 from distillery.runs.elastic_settings import ElasticSettings
-from distillery.runs.painting_file import check_pixels
+from distillery.runs.painting_file import MOST_PIXELS
 
 ALIKE = math.log(1.05)  # of two aspects, as the logarithm of their ratio; nobody misses less
 
@@ -27,8 +27,7 @@ def read_picture(settings: ElasticSettings) -> Image.Image | None:
     if not settings.condition_image:
         return None
     path = Path(settings.condition_image)
-    check_pixels(path)
-    return to_rgb(read_any(path))
+    return to_rgb(read_any(path, most=MOST_PIXELS))
 
 
 def controls_for(

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import CourseError, in_short
-from distillery.core.files import REPOSITORY, atomic_write, read_record
+from distillery.core.files import REPOSITORY, atomic_write, decoded, read_record
 from distillery.methods.settings import Settings
 from distillery.runs.latents import LatentMethod, check
-from distillery.runs.place import Place
+from distillery.runs.place import Place, fingerprint, own_place
 
 RECORD = "pairs~unfinished.json"
 
@@ -55,7 +55,7 @@ def load_pairs(path: Path) -> list[Pair]:
         CourseError: the file is missing or damaged, or a pair says something else.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
+        entries = json.loads(decoded(Path(path).read_bytes()))
     except (OSError, ValueError) as error:
         raise CourseError(
             f"{path} cannot be read as pairs of prompts ({in_short(error)}); give a JSON file."
@@ -143,7 +143,7 @@ def edits_of(pairs: Sequence[Pair], common: Settings) -> list[Settings]:
 
 def edit_all(
     edits: Sequence[Settings],
-    draw: Callable[[Settings], object],
+    draw: Callable[[Settings], Place],
     *,
     method: LatentMethod,
     out: Path,
@@ -153,7 +153,7 @@ def edit_all(
     What cannot be edited is skipped with a sentence.
 
     Args:
-        draw: makes one edit in the folder `out`.
+        draw: makes one edit in the folder `out`, and gives its place there.
         method: the module that does it; where its code has changed, nothing counts as done.
 
     Raises:
@@ -162,11 +162,11 @@ def edit_all(
     done = read_record(out / RECORD)
     skipped = 0
     for settings in edits:
-        place = Place(out, settings.title)
         try:
             mark = _mark(settings, method)
-            if done.get(settings.title) != mark or not place.picture.exists():
-                draw(settings)
+            place = own_place(settings, out, sources=fingerprint(settings))
+            if place is None or done.get(settings.title) != mark or not place.picture.exists():
+                place = draw(settings)
         except CourseError as error:
             print(f"skipped {settings.title!r}: {error}", file=sys.stderr)
             skipped += 1

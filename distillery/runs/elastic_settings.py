@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import CourseError
+from distillery.core.names import meant
 from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
@@ -220,7 +221,10 @@ class ElasticSettings(Declared):
         if not self.prompt.strip():
             raise CourseError("the prompt is empty: say in a few words what to draw.")
         if self.method not in METHODS:
-            raise CourseError(f"unknown method {self.method!r}: choose {', '.join(METHODS)}.")
+            raise CourseError(
+                f"unknown method {self.method!r}{meant(self.method, METHODS)}: choose "
+                f"{', '.join(METHODS)}."
+            )
         self.fill_in(model="tiny-sdxl" if self.condition_image else "tiny-sd")
         self.check("model")
         side, suitable = trained_side(self.model), dict(suits(self.model, "elastic"))
@@ -265,10 +269,9 @@ class ElasticSettings(Declared):
                 self.check(name)
         if self.condition_image and None in (self.height, self.width):
             from distillery.core.images import read_any
-            from distillery.runs.painting_file import check_pixels
+            from distillery.runs.painting_file import MOST_PIXELS
 
-            check_pixels(Path(self.condition_image))
-            picture = read_any(Path(self.condition_image))
+            picture = read_any(Path(self.condition_image), most=MOST_PIXELS)
             high, wide = like(picture.size, self.height, self.width, side)
         self.fill_in(height=high, width=wide)
         self.check("height", "width")

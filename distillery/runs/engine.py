@@ -6,7 +6,8 @@
                                     if asked for making.mp4, verbose/ and tensorboard/
     outputs/a_red_boat~unfinished/  frames, settings and checkpoint of a run that is not done
 
-What an earlier run left stays as it is until this one is done, and a run that goes on from its
+What an earlier run of the same settings left stays as it is until this one is done, that of others
+for good: `distillery.runs.place` says where this one lies then. A run that goes on from its
 checkpoint leaves the same bytes as one that was never stopped.
 """
 
@@ -37,7 +38,14 @@ from distillery.runs.curves import History, Scalars, figures_curve, figures_tabl
 from distillery.runs.extras import NO_EXTRAS, Extras
 from distillery.runs.film import GIF_FPS, frame_indices, frame_path, keep_frames, video_frames
 from distillery.runs.interrupt import interrupts_held_back
-from distillery.runs.place import Place
+from distillery.runs.place import (
+    Place,
+    claimed,
+    kept_sentence,
+    make_room,
+    place_for,
+    save_settings,
+)
 from distillery.runs.run import PICTURE, Checkpoint, Run
 
 CHECKPOINT_SECONDS = 5.0
@@ -45,27 +53,41 @@ VERBOSE_TIMES = 8  # in a run
 MAY_MAKE = ("making.mp4", "verbose/*.png", "tensorboard/events.*", "loss.csv", "loss.png")
 
 
-def carry_out(run: Run, settings: RunSettings, *, out: Path, extras: Extras = NO_EXTRAS) -> Place:
+def carry_out(
+    run: Run,
+    settings: RunSettings,
+    *,
+    out: Path,
+    extras: Extras = NO_EXTRAS,
+    overwrite: bool = False,
+    sources: str = "",
+) -> Place:
     """Take the steps of a run, with a progress bar, and write its files into the folder `out`.
 
     A run that was stopped goes on from its checkpoint, unless its ingredients have changed since.
 
     Args:
         settings: those that the run was begun by.
+        overwrite: whatever has the first of its names, finished or not.
+        sources: the fingerprint of the files that the settings name.
 
     Raises:
         CourseError: a file cannot be read or written, or there is a checkpoint of a run with other
             settings.
         KeyboardInterrupt: Ctrl-C, after the step under way is done and its checkpoint saved.
     """
-    place = Place(out, settings.title)
+    place = place_for(settings, out, sources=sources, overwrite=overwrite)
+    if overwrite:
+        make_room(place, settings)
     checkpoint = checkpoint_path(place.unfinished, run.ingredients)
     # A run of other settings is not lost to this one; it is refused.
     found = {path: load_checkpoint(path, settings) for path in checkpoints_in(place.unfinished)}
+    _say(kept_sentence(place, settings, sources))
     if found.get(checkpoint) is None:
         _say(run.foreword())
-    figures = _follow(run, settings, place, checkpoint, found.get(checkpoint), extras)
-    _finish(run, figures, settings, place, extras)
+    with claimed(place, settings, sources):
+        figures = _follow(run, settings, place, checkpoint, found.get(checkpoint), extras)
+    _finish(run, figures, settings, place, extras, sources)
     _say(run.afterword())
     return place
 
@@ -112,7 +134,6 @@ def _follow(
                 )
             late = time.monotonic() - last_saved >= CHECKPOINT_SECONDS
             if late or interrupted() or step.index == run.total - 1:
-                settings.save(place.unfinished / "run.yaml")
                 save_checkpoint(checkpoint, step, settings, history.read())
                 last_saved = time.monotonic()
             if interrupted():
@@ -136,6 +157,7 @@ def _finish(
     settings: RunSettings,
     place: Place,
     extras: Extras,
+    sources: str,
 ) -> None:
     """Write the final files of the run; this can be stopped and repeated at any point."""
     folder = place.folder
@@ -155,7 +177,7 @@ def _finish(
         files["loss.png"] = figures_curve(figures)
     for name, content in files.items():
         atomic_write(folder / name, content)
-    settings.save(folder / "run.yaml")
+    save_settings(settings, folder, sources)
     kept = {*files, *(["making.mp4"] if extras.make_video else [])}
     _remove_others(folder, [*MAY_MAKE, *run.may_make], kept)
     atomic_write(place.picture, picture)

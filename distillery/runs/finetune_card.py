@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
+from distillery.core.counting import counted
 from distillery.models.lora import WEIGHTS
 from distillery.runs.finetune_settings import FinetuneSettings
 
@@ -56,8 +57,8 @@ def _data(settings: FinetuneSettings, pictures: int) -> str:
 def _recipe(settings: FinetuneSettings) -> str:
     began = f", from the LoRA `{Path(settings.start).name}` on" if settings.start else ""
     return (
-        f"`python main.py finetune --config run.yaml`: {settings.steps} steps of "
-        f"{settings.batch_size} pictures, AdamW {settings.learning_rate:g} with cosine decay, "
-        f"gradients cut to a length of 1, {100 * settings.caption_dropout:g} % of the captions "
-        f"left out, seed {settings.seed}{began}."
+        f"`python main.py finetune --config run.yaml`: {counted(settings.steps, 'step')} of "
+        f"{counted(settings.batch_size, 'picture')}, AdamW {settings.learning_rate:g} with cosine "
+        f"decay, gradients cut to a length of 1, {100 * settings.caption_dropout:g} % of the "
+        f"captions left out, seed {settings.seed}{began}."
     )

@@ -26,11 +26,17 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
+from distillery.core.files import read_text
+from distillery.core.folders import files_of
 from distillery.core.images import fit, from_pil, read_any, to_rgb
+from distillery.core.picture_file import HEIC_SUFFIXES
 
 METADATA = ("metadata.jsonl", "metadata.csv")
 CAPTION = ("text", "caption", "prompt")  # what datasets, kohya's scripts and others call it
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+PICTURES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"),
+    *HEIC_SUFFIXES,
+)
 FEWEST = 2
 MOST_COLOURS = 256  # of a picture that may be pixel art
 
@@ -85,16 +91,8 @@ def _is_nested(folder: Path) -> bool:
 
 def _pictures_in(folder: Path, *, deep: bool = True) -> dict[str, Path]:
     """Name relative to the folder -> path, without what is hidden."""
-    found = {
-        path.relative_to(folder).as_posix(): path
-        for path in (folder.rglob("*") if deep else folder.glob("*"))
-        if path.suffix.lower() in PICTURES and path.is_file()
-    }
-    return {name: found[name] for name in sorted(found) if not _is_hidden(name)}
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    found = files_of(folder.rglob("*") if deep else folder.glob("*"), PICTURES, under=folder)
+    return {path.relative_to(folder).as_posix(): path for path in found}
 
 
 def _captions(base: Path, pictures: Mapping[str, Path]) -> dict[str, str]:
@@ -102,7 +100,7 @@ def _captions(base: Path, pictures: Mapping[str, Path]) -> dict[str, str]:
     file = next((base / name for name in METADATA if (base / name).is_file()), None)
     if file is None:
         texts = {name: path.with_suffix(".txt") for name, path in pictures.items()}
-        return {name: _read(text).strip() for name, text in texts.items() if text.is_file()}
+        return {name: read_text(text).strip() for name, text in texts.items() if text.is_file()}
     captions: dict[str, str] = {}
     for where, row in _rows(file):
         name, caption = _entry(where, row)
@@ -119,7 +117,7 @@ def _captions(base: Path, pictures: Mapping[str, Path]) -> dict[str, str]:
 
 def _rows(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
     """Each entry of a file of metadata, and what a sentence calls the place it stands at."""
-    text = _read(file)
+    text = read_text(file)
     if file.suffix == ".csv":
         # A row that is longer than the header would have a key of None.
         reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, restkey="")
@@ -157,13 +155,6 @@ def _entry(where: str, row: Mapping[str, object]) -> tuple[str, str]:
         )
     path = PurePosixPath(name.strip().replace("\\", "/"))
     return path.as_posix(), caption.strip()
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CourseError(f"{file} cannot be read as text in UTF-8; save it again.") from error
 
 
 def load_pictures(examples: Sequence[Example], size: tuple[int, int]) -> Tensor:

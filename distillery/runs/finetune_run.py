@@ -25,7 +25,7 @@ from distillery.models.prior import Condition
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.runs.finetune_card import card
 from distillery.runs.finetune_settings import FinetuneSettings
-from distillery.runs.place import Place
+from distillery.runs.place import Place, own_place
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step
 from distillery.runs.training import TrainingStep, train_steps
 
@@ -219,7 +219,8 @@ class Finetuning(Run):
 
     def afterword(self) -> str:
         """How the LoRA is used."""
-        folder = shown(Place(self._out, self._settings.title).folder)
+        place = own_place(self._settings, self._out) or Place(self._out, self._settings.title)
+        folder = shown(place.folder)
         prompt = self._settings.validation_prompts[0]
         model = f" --model {self._settings.model}" if self._settings.model != "tiny-sd" else ""
         return f'draw with it: python main.py sample --prompt "{prompt}"{model} --lora {folder}'

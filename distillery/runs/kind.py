@@ -8,11 +8,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from distillery.core.errors import CourseError
 from distillery.models.prior import Prior
 from distillery.runs.engine import carry_out
 from distillery.runs.extras import NO_EXTRAS, Extras
-from distillery.runs.place import Place
+from distillery.runs.place import Place, fingerprint, own_place
 from distillery.runs.run import Run
 
 
@@ -46,9 +45,20 @@ class Kind(Protocol):
 
 
 def draw(
-    kind: Kind, prior: Prior, method: Any, settings: Any, *, out: Path, extras: Extras = NO_EXTRAS
+    kind: Kind,
+    prior: Prior,
+    method: Any,
+    settings: Any,
+    *,
+    out: Path,
+    extras: Extras = NO_EXTRAS,
+    overwrite: bool = False,
 ) -> Place:
     """Begin a run, carry it out, and return where its files lie, in the folder `out`.
+
+    Args:
+        overwrite: the result of other settings that has its name; without it that is kept, and
+            this one gets the next free name.
 
     Raises:
         CourseError: a file cannot be read or written, or there is a checkpoint of a run with other
@@ -56,7 +66,8 @@ def draw(
         KeyboardInterrupt: Ctrl-C, after the step under way is done and its checkpoint saved.
     """
     run = kind.begin(prior, method, settings, out=out)
-    return carry_out(run, settings, out=out, extras=extras)
+    sources = fingerprint(settings)
+    return carry_out(run, settings, out=out, extras=extras, overwrite=overwrite, sources=sources)
 
 
 def drawn(
@@ -83,8 +94,4 @@ def finished(kind: Kind, prior: Prior, method: Any, settings: Any, *, out: Path)
 
 def is_begun(settings: Any, out: Path) -> bool:
     """Whether a run by these settings was stopped in the folder `out`."""
-    try:
-        found = type(settings).load(Place(out, settings.title).unfinished / "run.yaml")
-    except CourseError:
-        return False
-    return bool(found == settings)
+    return own_place(settings, out, stopped=True) is not None

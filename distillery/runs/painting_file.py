@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import from_pil, opened, read_any, to_rgb
+from distillery.core.images import from_pil, opened, read_any
 from distillery.methods.strokes import Painting
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.prior import Prior
@@ -36,8 +36,7 @@ def read_painting(path: Path) -> Image.Image:
         CourseError: it cannot be read, is animated, is too large, or is more than 4 times as long
             one way as the other.
     """
-    check_pixels(path)
-    return as_painting(read_any(path), str(path))
+    return as_painting(read_any(path, most=MOST_PIXELS), str(path))
 
 
 def as_painting(picture: Image.Image, name: str = "the painting") -> Image.Image:
@@ -54,41 +53,12 @@ def as_painting(picture: Image.Image, name: str = "the painting") -> Image.Image
             f"{name} is {width} x {height} pixels; a painting may be at most {LONGEST} times as "
             "long one way as the other: crop it."
         )
-    if not picture.has_transparency_data:
-        return to_rgb(picture).convert("RGBA")
-    alpha = picture.convert("RGBA").getchannel("A")
-    if not alpha.getbbox():
+    if picture.mode == "RGBA" and not picture.getchannel("A").getbbox():
         raise CourseError(
             f"{name} has no paint, for all of it is transparent; paint something, or draw by the "
             "prompt alone with `python main.py sample`."
         )
-    colours = picture.convert("RGBA").convert("RGB")  # also under what is half transparent
-    colours.info = dict(picture.info)
-    painting = to_rgb(colours)
-    painting.putalpha(alpha)
-    return painting
-
-
-def check_pixels(path: Path) -> None:
-    """Look at the size of a picture before it is read into memory.
-
-    Raises:
-        CourseError: it has more than 40 million pixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                pixels, size = math.prod(picture.size), f"{picture.width} x {picture.height}"
-    except Image.DecompressionBombError:
-        pixels, size = MOST_PIXELS + 1, "enormous: too many"
-    except Exception:  # whatever is wrong with the file, reading it says it better
-        return
-    if pixels > MOST_PIXELS:
-        raise CourseError(
-            f"{path} is {size} pixels, more than {MOST_PIXELS // 10**6} million; scale it down, "
-            "the model sees far fewer."
-        )
+    return picture.convert("RGBA")  # with the colours also under what is half transparent
 
 
 def frame_for(prior: Prior, painting: tuple[int, int], size: Frame | None) -> Frame:

@@ -18,9 +18,9 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.images import opened, read_any
+from distillery.core.images import open_any, opened
 from distillery.models.prior import Prior
-from distillery.runs.painting_file import Frame, check_pixels, place_in
+from distillery.runs.painting_file import MOST_PIXELS, Frame, place_in
 
 MOST_REGIONS = 16  # an antialiased picture has more
 SOFT = 0.005  # of the pixels; no brush paints a region so small, but soft edges have such shades
@@ -52,9 +52,7 @@ def read_labels(path: Path, words: Sequence[str], painting: tuple[int, int]) -> 
         CourseError: it cannot be read, has another aspect than the painting, has more or fewer
             regions than there are words, or is antialiased.
     """
-    check_pixels(path)
-    read_any(path)  # says in a sentence what is wrong with a file
-    with Image.open(path) as picture:
+    with open_any(path, most=MOST_PIXELS) as picture:
         labels = labels_in(picture, str(path))
     return fitting(labels, words, painting, str(path))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+from distillery.core.names import meant
 from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
@@ -137,7 +138,10 @@ class StrokeSettings(Declared):
         if not self.prompt.strip():
             raise CourseError("the prompt is empty: say in a few words what to draw.")
         if self.method not in METHODS:
-            raise CourseError(f"unknown method {self.method!r}: choose {', '.join(METHODS)}.")
+            raise CourseError(
+                f"unknown method {self.method!r}{meant(self.method, METHODS)}: choose "
+                f"{', '.join(METHODS)}."
+            )
         knobs = DEFAULTS[self.method]
         self.fill_in(strength=knobs.strength, end=knobs.end)
         suitable = dict(suits(self.model, "strokes"))

@@ -40,7 +40,7 @@ def flags_from(argv: Sequence[str]) -> dict[str, Any]:
     return flags
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, *, overwrite: bool = False) -> None:
     """Refuse a file that the result cannot be written to.
 
     Raises:
@@ -51,9 +51,10 @@ def check_output(path: Path) -> None:
 
     if path.suffix.lower() not in FORMATS:
         raise CourseError(f"output_img must end in .png or .jpg; it is {str(path)!r}.")
-    if os.path.lexists(path):
+    if os.path.lexists(path) and not overwrite:
         raise CourseError(
-            f"{path} is there already and is not overwritten; name another file, or remove it."
+            f"{path} is there already and is not overwritten; name another file, or write over it "
+            "by --overwrite."
         )
     # Missing folders are made, in the nearest one that is there.
     there = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
@@ -64,7 +65,7 @@ def check_output(path: Path) -> None:
         )
 
 
-def write_output(picture: Path, path: Path) -> None:
+def write_output(picture: Path, path: Path, *, overwrite: bool = False) -> None:
     """Write the picture of a run to another file too, in the format that its name says.
 
     Raises:
@@ -74,7 +75,7 @@ def write_output(picture: Path, path: Path) -> None:
 
     from distillery.core.files import atomic_write
 
-    check_output(path)
+    check_output(path, overwrite=overwrite)
     kind = FORMATS[path.suffix.lower()]
     if kind == "PNG":
         return atomic_write(path, picture.read_bytes())

@@ -1,6 +1,6 @@
 """`python -m distillery.toybox`: draw a contact sheet, or a folder of pictures in a style.
 
-python -m distillery.toybox --out contact_sheet.png     every thing in every scene
+python -m distillery.toybox                             every thing in every scene
 python -m distillery.toybox pixel FOLDER --count 600    a style's pictures with their captions
 """
 
@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image
 
 from distillery.core.cli import documented, exit_status, pair
+from distillery.core.files import written
+from distillery.core.images import to_png_bytes
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from distillery.toybox.style_folder import write_style_folder
 from distillery.toybox.styles import STYLES
@@ -39,7 +41,15 @@ def contact_sheet(*, seed: int, cell: int) -> Image.Image:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
     parser = documented("python -m distillery.toybox", __doc__)
-    parser.add_argument("--out", type=Path, default=Path("contact_sheet.png"))
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("outputs/contact_sheet.png"),
+        help="the PNG of the contact sheet (default: outputs/contact_sheet.png)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write over another picture of that name"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cell", type=int, default=96, help="pixels per drawing")
     styles = parser.add_subparsers(dest="style", metavar="STYLE", title="a folder in a style")
@@ -49,8 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> None:
         if options.style is None:
-            contact_sheet(seed=options.seed, cell=options.cell).save(options.out)
-            print(options.out)
+            sheet = to_png_bytes(contact_sheet(seed=options.seed, cell=options.cell))
+            print(written(options.out, sheet, overwrite=options.overwrite))
             return
         write_style_folder(
             options.folder,

@@ -18,7 +18,7 @@ from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
 from grading.authoring.counts import counted_texts
 from grading.authoring.make_stubs import stub_module
-from grading.authoring.notebooks import answered_notebook, student_notebook
+from grading.authoring.notebooks import answered_notebook, sequel_notebook, student_notebook
 from grading.authoring.observed_tasks import checks
 from grading.core.nbgrader_config import YOUR_CODE
 from grading.stages import STAGES
@@ -43,6 +43,11 @@ def committed_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
         files[Path("guidance", f"{stage.module}.py")] = stubs.encode()
         if (root / _source(stage)).exists():
             files[Path(stage.notebook)] = student_text(stage, root).encode()
+        for notebook in stage.ungraded:
+            source = root / notebook.with_suffix(".py")
+            if source.exists():
+                text = sequel_notebook(stage, notebook, source.read_text(encoding="utf-8"))
+                files[Path(notebook)] = text.encode()
         tensors, facts = checks(stage, vars(importlib.import_module(f"reference.{stage.module}")))
         files[Path("data", "checks", f"{stage.module}.safetensors")] = tensors
         files[Path("data", "checks", f"{stage.module}.json")] = facts.encode()

@@ -7,7 +7,8 @@ and `{graded}` what of the notebook is graded.
 
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
 function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
-only `hand_in("01_sds")` becomes the graded cell of the stage's pictures.
+only `hand_in("01_sds")` becomes the graded cell of the stage's pictures. A stage's further
+notebooks have none of these cells.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable
+from pathlib import PurePosixPath
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from grading.authoring.make_stubs import answered_functions, function_text, stub, unreached
 from grading.core.notebook_cells import check_id, grade_id_of, todo_id
@@ -52,13 +55,29 @@ def answered_notebook(stage: Stage, percent: str, reference: str) -> str:
     return _notebook(stage, percent, reference, unreached)
 
 
+def sequel_notebook(stage: Stage, path: PurePosixPath, percent: str) -> str:
+    """A further notebook of a stage, in which nothing is graded; the same for everybody.
+
+    Args:
+        path: of the notebook, from the root of the course.
+
+    Raises:
+        CourseError: one of its cells would be graded.
+    """
+    notebook = jupytext.reads(percent, fmt="py:percent")
+    for cell in notebook.cells:
+        if _matches(cell, TODO_CELL) or _matches(cell, CHECK_CELL) or _is_hand_in(cell):
+            raise CourseError(
+                f"{path.with_suffix('.py')} has the cell {cell.source!r}, but only "
+                f"{stage.notebook.name} is graded: move the cell there."
+            )
+    return _finished(stage, notebook, path)
+
+
 def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, str], str]) -> str:
     notebook = jupytext.reads(percent, fmt="py:percent")
     _check_tasks(stage, notebook, reference)
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            _check_marker(stage, cell)
-            cell.source = _with_facts(stage, cell.source)
         todo, check = _matches(cell, TODO_CELL), _matches(cell, CHECK_CELL)
         if todo:
             answer = function_text(reference, todo)
@@ -72,28 +91,37 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
             cell.source += f".points({stage.pictures:g})"
             pictures = todo_id(f"{stage.module}.pictures")
             cell.metadata["nbgrader"] = _graded(pictures, stage.pictures)
-    _identify(stage, notebook)
+    return _finished(stage, notebook, stage.notebook)
+
+
+def _finished(stage: Stage, notebook: NotebookNode, path: PurePosixPath) -> str:
+    """The text of a notebook whose code cells are as they should be."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            _check_marker(path, cell)
+            cell.source = _with_facts(stage, path, cell.source)
+    _identify(path, notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"
 
 
-def _check_marker(stage: Stage, cell: NotebookNode) -> None:
+def _check_marker(path: PurePosixPath, cell: NotebookNode) -> None:
     """Refuse text on the line of a cell's marker, which readers of the notebook would not see."""
     if {"title", "incorrectly_encoded_metadata"} & set(cell.metadata):  # what jupytext makes of it
         raise CourseError(
-            f"{stage.notebook.with_suffix('.py')} has text on the line of a cell's marker, before "
+            f"{path.with_suffix('.py')} has text on the line of a cell's marker, before "
             f"{cell.source[:40]!r}: write '# %% [markdown]' alone, and the text under it."
         )
 
 
-def _with_facts(stage: Stage, text: str) -> str:
+def _with_facts(stage: Stage, path: PurePosixPath, text: str) -> str:
     """A text whose placeholders are filled in."""
     worth = {**stage.points, "pictures": stage.pictures}
     unknown = [name for name in POINTS.findall(text) if name not in worth]
     if unknown:
         raise CourseError(
-            f"{stage.notebook.with_suffix('.py')} names the points of {unknown[0]}, which "
+            f"{path.with_suffix('.py')} names the points of {unknown[0]}, which "
             f"grading/stages/{stage.module}/stage.py does not know; it knows {', '.join(worth)}."
         )
     text = text.replace("{summary}", stage.summary).replace("{graded}", _graded_parts(stage))
@@ -140,7 +168,7 @@ def _check_tasks(stage: Stage, notebook: NotebookNode, reference: str) -> None:
         cells = f"one cell 'hand_in(\"{stage.folder}\")'" if stage.pictures else "no cell 'hand_in'"
         raise CourseError(
             f"{stage.notebook.with_suffix('.py')} must have {cells}: its pictures are worth "
-            f"{stage.pictures:g} points; it has them for {found}."
+            f"{counted(stage.pictures, 'point')}; it has them for {found}."
         )
 
 
@@ -161,11 +189,11 @@ def _nbgrader(grade_id: str, *, solution: bool) -> dict[str, object]:
     }
 
 
-def _identify(stage: Stage, notebook: NotebookNode) -> None:
-    """Ids that depend on the stage and the cell's text alone, so that an edit changes one id."""
+def _identify(path: PurePosixPath, notebook: NotebookNode) -> None:
+    """Ids that depend on the notebook's name and the cell's text alone: an edit changes one id."""
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
         text = grade_id_of(cell) or cell.cell_type + cell.source
         seen[text] += 1
-        key = f"{stage.folder}\n{seen[text]}\n{text}"
+        key = f"{path.stem}\n{seen[text]}\n{text}"
         cell.id = hashlib.sha256(key.encode()).hexdigest()[:12]

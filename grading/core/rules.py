@@ -12,7 +12,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write
+from distillery.core.files import atomic_write, read_text
 from distillery.core.settings import (
     LARGEST_SEED,
     Choice,
@@ -195,7 +195,7 @@ def settle(course: Path) -> Rules:
         missing["time_zone"] = rules.zone.key
     if missing:
         # Only these lines: what else the instructor wrote, comments too, stays as it is.
-        text = path.read_text("utf-8")
+        text = read_text(path)
         for name, value in missing.items():
             text = _with_line(text, name, value)
         atomic_write(path, text)

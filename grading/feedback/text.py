@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from distillery.core.counting import counted
+
 LONGEST = 20_000  # characters
 ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
@@ -27,7 +29,9 @@ def plain(text: object, longest: int = LONGEST) -> str:
     text = ESCAPES.sub("", text[:longest]).replace("\r\n", "\n").replace("\r", "\n")
     text = SURROGATES.sub("\ufffd", text)
     text = DIRECTIONS.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", text)
-    return CONTROLS.sub("", text) + (f" ... ({left_out} more characters)" if left_out else "")
+    return CONTROLS.sub("", text) + (
+        f" ... ({counted(left_out, 'more character')})" if left_out else ""
+    )
 
 
 def one_line(text: object, longest: int = 200) -> str:

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from nbgrader.api import Gradebook, SubmittedAssignment
 
+from distillery.core.counting import counted
 from grading.core.due_dates import due_sentence
 from grading.core.times import span, stamp
 
@@ -31,5 +32,5 @@ def _line(one: SubmittedAssignment, zone: ZoneInfo) -> str:
     if one.extension:
         said += f", extended to {stamp(one.duedate, zone)}"
     if late:
-        said += f", {span(late)} late: {one.late_submission_penalty or 0:g} points off"
+        said += f", {span(late)} late: {counted(one.late_submission_penalty or 0, 'point')} off"
     return f"{'late' if late else 'on time'}: {said}"

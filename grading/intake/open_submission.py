@@ -12,6 +12,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from distillery.core.counting import counted
 from grading.core.limits import LARGEST_EVALUATION, LARGEST_PICTURE
 from grading.core.records import Flag
 from grading.intake.archives import SubmissionError, is_archive, quoted, safe_name, unpack
@@ -210,7 +211,7 @@ def submitted_pictures(opened: Opened, stage: Stage) -> tuple[dict[str, bytes], 
         return {}, opened.root, []
     flags = []
     if len(there) > MOST_PICTURES:
-        sentence = f"of {len(there)} pictures, only {MOST_PICTURES} were used."
+        sentence = f"of {counted(len(there), 'picture')}, only {MOST_PICTURES} were used."
         flags.append(Flag("picture", sentence))
     good = {}
     for path in there[:MOST_PICTURES]:

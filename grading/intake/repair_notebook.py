@@ -19,6 +19,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from distillery.core.counting import counted
 from distillery.course.todo_cell import answer_in, code_below, task_named
 from grading.core.notebook_cells import grade_id_of
 from grading.core.records import Flag
@@ -192,7 +193,12 @@ def _hidden_characters(cells: Sequence[Mapping[str, Any]]) -> list[Flag]:
     hidden = sum(bool(HIDDEN.search(c["source"])) for c in cells if c["cell_type"] == "code")
     if not hidden:
         return []
-    return [Flag("hidden characters", f"{hidden} code cells hold invisible characters.")]
+    return [
+        Flag(
+            "hidden characters",
+            f"{counted(hidden, 'code cell holds', 'code cells hold')} invisible characters.",
+        )
+    ]
 
 
 def _assembled(

@@ -29,6 +29,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from distillery.core.files import REPOSITORY
+from distillery.core.folders import files_of
 from distillery.core.images import load_image
 from distillery.course.submission_pictures import load_hand_in, title_of
 from distillery.toybox import all_factors, draw
@@ -87,7 +88,7 @@ def course_pictures(titles: tuple[str, ...]) -> dict[str, Thumbnail]:
     found: dict[str, Thumbnail] = {}
     of_stages = [f"data/{name}" for stage in STAGES for name in stage.data]
     for folder in (*SHARED_FOLDERS, *of_stages):
-        for path in sorted((REPOSITORY / folder).glob("*.png")):
+        for path in files_of((REPOSITORY / folder).glob("*"), (".png",), under=REPOSITORY):
             if not path.stem.endswith("_mask"):
                 found[path.relative_to(REPOSITORY).as_posix()] = thumbnail(load_image(path))
     known = {str(factors): factors for factors in all_factors()}

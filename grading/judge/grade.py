@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 from PIL import Image
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError, in_short
 from distillery.course.kinds import all_to_wire
 from distillery.course.sentences import unfinished
@@ -242,7 +243,8 @@ def _by_wrong_code(pictures: Verdict, functions: Sequence[Verdict]) -> list[Flag
     wrong = [f"{one.task} ({one.outcome})" for one in functions if one.outcome != "right"]
     if not pictures.points or not wrong:
         return []
-    sentence = f"the pictures earn {pictures.points:g} points, without a right {', '.join(wrong)}."
+    earned = counted(pictures.points, "point")
+    sentence = f"the pictures earn {earned}, without a right {', '.join(wrong)}."
     return [Flag(WRONG_CODE, sentence)]
 
 

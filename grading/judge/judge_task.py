@@ -27,6 +27,7 @@ from typing import Any
 
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.course.observe import UNREADABLE, Observation, close, conclude
 from distillery.course.record import Recording, under
@@ -130,7 +131,7 @@ def judge(
     name = found.misconception.name if found.misconception else None
     if points:
         others = (line for line in lines if line != f"  {why}.")
-        lines = (*others, f"  {why}: {points:g} of {worth:g} points.")
+        lines = (*others, f"  {why}: {points:g} of {counted(worth, 'point')}.")
     if found.seems_right:
         lines = (*lines, OTHER_INPUTS)
     png = _png(found)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+from distillery.core.folders import is_left_by_system
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text
 from grading.core.manifest import IN_BUNDLE, TOP, Fixed, Manifest, StageManifest, cells_in, fixed
 from grading.stages.stage import Stage
@@ -64,11 +65,16 @@ def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents
         CourseError: something is missing, or an answer would get in.
     """
     root = Path(root)
-    files = {path.relative_to(root).as_posix(): path for path in _of_course(stage, root)}
+    files = {
+        path.relative_to(root).as_posix(): path
+        for path in _of_course(stage, root)
+        if not is_left_by_system(path.relative_to(root))
+    }
     letter = [path for path in _plain(LETTER) if path.suffix != ".py"]
     files |= {path.relative_to(LETTER).as_posix(): path for path in letter}
     packed = {name: _read(path) for name, path in files.items()}
     packed[str(stage.notebook)] = notebook
+    packed |= {str(path): _read(root / path) for path in stage.ungraded}
     packed[f"guidance/{stage.module}.py"] = stub
     check_no_answers(packed, root)
     return packed
@@ -108,6 +114,7 @@ def _read(path: Path) -> bytes:
 def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:
     """What is fixed of a bundle with these contents."""
     notebook, guidance = str(stage.notebook), f"guidance/{stage.module}.py"
+    students_own = {notebook, guidance, *map(str, stage.ungraded)}
     return StageManifest(
         module=stage.module,
         functions=tuple(stage.points),
@@ -115,7 +122,7 @@ def stage_manifest(stage: Stage, files: Mapping[str, bytes]) -> StageManifest:
         guidance=guidance,
         stub=files[guidance].decode(),
         cells=cells_in(json.loads(files[notebook])),
-        files=_fixed({name: files[name] for name in files if name not in (notebook, guidance)}),
+        files=_fixed({name: files[name] for name in files if name not in students_own}),
     )
 
 

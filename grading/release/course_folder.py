@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import nbformat
 
 from distillery.core.cli import documented
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, shown
 from grading.authoring.build import ROOT, answered_text, nbgrader_files, student_text
@@ -85,7 +86,8 @@ def release(
             stage = worth(stage, rules)
             say(f"{stage.folder} ({number} of {len(stages)}): grading the reference and the stubs")
             passed, verified = _timed(verify, stage, root, grader)
-            say(f"{stage.folder}: the reference gets all {passed:g} points, stubs 0 ({verified}).")
+            points = counted(passed, "point")
+            say(f"{stage.folder}: the reference gets all {points}, stubs 0 ({verified}).")
             manifest, packed = _timed(_released, stage, course, root, rules, manifest)
             say(
                 f"{stage.folder}: students get {shown(bundle_of(course, stage.folder))} ({packed})."
@@ -97,7 +99,7 @@ def release(
 
 
 def _count(stages: Sequence[Stage]) -> str:
-    return "1 stage" if len(stages) == 1 else f"{len(stages)} stages"
+    return counted(len(stages), "stage")
 
 
 def _timed(work: Callable[..., T], *given: Any) -> tuple[T, str]:
@@ -230,6 +232,8 @@ def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
     released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
     if not succeeds or not released.is_file():
         raise CourseError(f"nbgrader does not release {stage.folder}: {_why(said)}")
+    for notebook in stage.ungraded:  # no part of nbgrader's assignment, but students get them
+        atomic_write(released.with_name(notebook.name), (root / notebook).read_bytes())
     return released.read_bytes()
 
 

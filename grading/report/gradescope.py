@@ -6,6 +6,7 @@ import json
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from distillery.core.counting import counted
 from grading.core.records import Record, Verdict
 from grading.core.times import IN_UTC, shown
 from grading.feedback.text import plain
@@ -30,7 +31,7 @@ def results(
         return None
     said = record.reason or "Each task below says what the grader found."
     if grades is not None and grades.penalty:
-        said += f"\nHanded in late: {grades.penalty:g} points off.{_times(grades, zone)}"
+        said += f"\nHanded in late: {counted(grades.penalty, 'point')} off.{_times(grades, zone)}"
     tests = [_test(index, one, grades) for index, one in enumerate(record.verdicts, start=1)]
     total = grades.total if grades is not None else record.points
     return {

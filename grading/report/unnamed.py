@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from distillery.core.counting import counted
 from distillery.course.labels import GOT, WANTED
 from grading.core.records import Record, Verdict
 from grading.feedback.text import one_line
@@ -93,4 +94,4 @@ def _names(students: Sequence[str]) -> str:
 
 
 def _students(count: int) -> str:
-    return "1 student" if count == 1 else f"{count} students"
+    return counted(count, "student")

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Protocol
 
 from distillery.core.cli import documented, stop
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError, in_short
 from grading.core.records import Record, Store
 from grading.core.rules import NAME, Rules, settle
@@ -110,7 +111,9 @@ def autograde(
         if plan.to_grade or plan.to_book:
             _carry_out(plan, assignment, course, jobs=jobs, scheduler=scheduler, grader=grader)
         else:
-            print(f"{assignment}: {plan.total} submissions, nothing new.", file=sys.stderr)
+            print(
+                f"{assignment}: {counted(plan.total, 'submission')}, nothing new.", file=sys.stderr
+            )
         _update_penalties(assignment, course)
     return plan.errors
 
@@ -282,7 +285,10 @@ def _score_pictures(plan: Plan, assignment: str, course: Path) -> None:
     """Score the pictures of all submissions that will be graded, in a stage that has pictures."""
     if not stage_of(assignment).pictures:
         return
-    print(f"{assignment}: scoring pictures of {len(plan.to_grade)} submissions", file=sys.stderr)
+    print(
+        f"{assignment}: scoring pictures of {counted(len(plan.to_grade), 'submission')}",
+        file=sys.stderr,
+    )
     graded = (queued.submission for queued in plan.to_grade)
     lines = "".join(json.dumps([one.student, one.digest]) + "\n" for one in graded)
     # A program of its own frees the scorer's memory, and its failure does no harm.

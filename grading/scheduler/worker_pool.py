@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from grading.core.records import Record, Store
 from grading.core.rules import NAME, Rules
@@ -206,7 +207,7 @@ def give_up(queued: QueuedSubmission, failed: str) -> bool:
         digest=submission.digest,
         seed=rules.seed or 0,
         status="grader error",
-        reason=f"the grader failed {queued.attempts} times; the last time, {failed}",
+        reason=f"the grader failed {counted(queued.attempts, 'time')}; the last time, {failed}",
         verdicts=(),
         flags=intake.flags if intake else (),
         seconds=0.0,

@@ -6,6 +6,7 @@ import ast
 from dataclasses import KW_ONLY, dataclass
 from pathlib import PurePosixPath
 
+from distillery.core.counting import counted
 from distillery.core.errors import to_do_sentence
 from distillery.core.files import REPOSITORY
 
@@ -14,7 +15,7 @@ NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 @dataclass(frozen=True)
 class Stage:
-    """One notebook and the module that its answers are saved in.
+    """One graded notebook and the module that its answers are saved in.
 
     folder:   of the notebook under notebooks/, and its name; also the nbgrader assignment.
     module:   name in guidance/ and reference/.
@@ -22,7 +23,10 @@ class Stage:
     title:    what the stage is about, for the README.
     minutes:  that it takes, about.
     pictures: points for the pictures that data/hand_in.yaml asks for; 0 if it asks for none.
-    models:   patterns of the folders in data/models/ that its notebook loads.
+    sequels:  further notebooks in its folder, by name, in which nothing is graded: they use the
+              functions of the first. All that is graded is in one notebook, so a submission is
+              never half there.
+    models:   patterns of the folders in data/models/ that its notebooks load.
     data:     folders in data/ that only this stage reads.
     tried:    known mistakes that a run survives and that change its pictures;
               `benchmarks.calibrate_thresholds` draws with them.
@@ -35,6 +39,7 @@ class Stage:
     title: str
     minutes: int
     pictures: float = 0
+    sequels: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
     tried: tuple[str, ...] = ()
@@ -42,6 +47,11 @@ class Stage:
     @property
     def notebook(self) -> PurePosixPath:
         return PurePosixPath("notebooks", self.folder, f"{self.folder}.ipynb")
+
+    @property
+    def ungraded(self) -> tuple[PurePosixPath, ...]:
+        """Its further notebooks, in which nothing is graded."""
+        return tuple(self.notebook.with_name(f"{name}.ipynb") for name in self.sequels)
 
     @property
     def summary(self) -> str:
@@ -67,4 +77,4 @@ class Stage:
 
 def in_points(points: float) -> str:
     """ "1 point", "2.5 points"."""
-    return f"{points:g} point{'s' * (points != 1)}"
+    return counted(points, "point")

@@ -70,7 +70,7 @@ def wrong_evaluation(path: Path, wanted: Any, *, run: bool) -> Iterator[str]:
     """Sentences on an eval.json of another form, on other pictures, or with wrong scores."""
     again = f"run {wanted.command}"
     try:
-        stored = json.loads(path.read_text("utf-8"))
+        stored = json.loads(path.read_bytes())
         rows = {row["file"]: (row["prompt"], float(row["score"])) for row in stored["pictures"]}
         scorer, mean = stored["scorer"], float(stored["mean"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import CourseError
+from distillery.core.folders import files_of
 from distillery.course.saved_cells import lacks, only_in_file
 from distillery.course.saved_text import holds, is_answered, names_of, only_outside, replaced
 from distillery.course.todo_cell import Answer, answer_in, read_answer, task_named
@@ -23,7 +25,8 @@ def read_cells(stage: StudentStage) -> list[dict[str, Any]]:
     """
     path, name = stage.notebook, stage.fixed.notebook
     if not path.is_file():
-        others = sorted(path.parent.glob("*.ipynb")) if path.parent.is_dir() else []
+        there = files_of(path.parent.glob("*"), (".ipynb",), under=path.parent)
+        others = [other for other in there if _is_of(stage, other)]
         also = f"; is it {others[0].name}? Then rename that" if others else ""
         raise CourseError(f"{name} is missing{also}.")
     try:
@@ -40,6 +43,15 @@ def read_cells(stage: StudentStage) -> list[dict[str, Any]]:
     if not ids & {cell.grade_id for cell in stage.fixed.cells}:
         raise CourseError(f"{name} has none of the cells of {stage.name}; is it another notebook?")
     return cells
+
+
+def _is_of(stage: StudentStage, path: Path) -> bool:
+    """Whether a file may be the stage's notebook under another name; a stage can have more."""
+    try:
+        text = path.read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    return any(f'"{cell.grade_id}"' in text for cell in stage.fixed.cells)
 
 
 def _cell(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +147,7 @@ def differing(
     name = stage.fixed.guidance
     again = ", and draw your pictures again" * bool(stage.pictures)
     try:
-        present = path.read_text("utf-8")
+        present = path.read_text("utf-8-sig")
     except (OSError, ValueError):
         yield f"{name} cannot be read; unpack it from the zip and run your cells."
         return

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distillery.core.errors import CourseError
+from distillery.core.folders import files_of
 from grading.core.manifest import IN_BUNDLE, Manifest, StageManifest
 from grading.core.notebook_cells import check_id, todo_id
 
@@ -51,7 +52,7 @@ def find_stages(root: Path, name: str = "") -> list[StudentStage]:
     Raises:
         CourseError: there is no stage, or none of this name.
     """
-    paths = sorted((root / IN_BUNDLE).glob("*.json"))
+    paths = files_of((root / IN_BUNDLE).glob("*"), (".json",), under=root / IN_BUNDLE)
     if not paths:
         raise CourseError(
             f"{root} is not a copy made for students: it has no {IN_BUNDLE}; unpack the stage's "

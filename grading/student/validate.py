@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from distillery.core.cli import documented
+from distillery.core.counting import counted
 from distillery.core.errors import STILL_TO_DO, CourseError
 from distillery.course.student_files import course_root
 from grading.student.check_pictures import check_pictures
@@ -51,7 +52,7 @@ class Report:
             sum(getattr(c, name) for c in self.checked) for name in ("points", "worth")
         )
         if self.checked:
-            lines.append(f"  The visible checks stand for {earned:g} of {worth:g} points.")
+            lines.append(f"  The visible checks stand for {earned:g} of {counted(worth, 'point')}.")
         for title, sentences in (("to know", self.to_know), ("to do", self.to_do)):
             if sentences:
                 lines += [f"{title}:", *(f"  - {sentence}" for sentence in sentences)]
@@ -62,7 +63,7 @@ class Report:
 
 def _lines(one: CheckResult) -> Iterator[str]:
     first, *rest = one.lines
-    yield f"  {first}  ({one.points:g} of {one.worth:g} points)"
+    yield f"  {first}  ({one.points:g} of {counted(one.worth, 'point')})"
     yield from (f"  {line}" for line in rest)
 
 
@@ -107,7 +108,7 @@ def _changed_files(stage: StudentStage) -> list[str]:
     files = [one for one in differences if one.file != stage.fixed.notebook]
     found = [one.what for one in files[:5]]
     if len(files) > 5:
-        found.append(f"{len(files) - 5} more files are not as they were released.")
+        found.append(f"Not as they were released, too: {counted(len(files) - 5, 'more file')}.")
     if found:
         found.append("The grader uses the released files: your results may differ there.")
     return found

@@ -164,8 +164,8 @@ sds.sample_timesteps(8, step=0, steps=400, t_min=20, t_max=980, generator=genera
 # For one draw of $t$ and $\varepsilon$ the gradient is
 #
 # $$\text{grad} = (1 - \bar\alpha_t)\,\big(\hat\varepsilon - \varepsilon\big),
-# \qquad \hat\varepsilon = \hat\varepsilon_{\text{uncond}}
-# + s\,(\hat\varepsilon_{\text{text}} - \hat\varepsilon_{\text{uncond}})$$
+# \qquad \hat\varepsilon = \hat\varepsilon_{\text{uncond}} +
+# s\,(\hat\varepsilon_{\text{text}} - \hat\varepsilon_{\text{uncond}})$$
 #
 # where both predictions are made at $x_t$, the picture with *this* $\varepsilon$ in it. As code it
 # is five lines: the level, the noisy latent, one call of the network, guidance, the weighted

@@ -235,8 +235,8 @@ show(
 # source's own prompt, measures the bias, and we take it away.
 #
 # $$\text{grad}_{\text{DDS}} =
-# \underbrace{\big(\hat\varepsilon(x_t; y) - \varepsilon\big)}_{\text{SDS of the edit}}
-# - \underbrace{\big(\hat\varepsilon(x_t^{\text{src}}; y^{\text{src}}) -
+# \underbrace{\big(\hat\varepsilon(x_t; y) - \varepsilon\big)}_{\text{SDS of the edit}} -
+# \underbrace{\big(\hat\varepsilon(x_t^{\text{src}}; y^{\text{src}}) -
 # \varepsilon\big)}_{\text{SDS of the source: all bias}}
 # = \hat\varepsilon(x_t; y) - \hat\varepsilon(x_t^{\text{src}}; y^{\text{src}})$$
 #

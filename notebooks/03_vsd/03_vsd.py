@@ -109,8 +109,8 @@ EFFORT = effort()  # share of each run's steps to compute; 1 unless the environm
 # %% [markdown]
 # ## 1 · Two denoisers, one difference
 #
-# $$\text{grad} = (1 - \bar\alpha_t)\,\big(\hat\varepsilon_p(x_t; y, t)
-# - \hat\varepsilon_{\mu}(x_t; y, t)\big)$$
+# $$\text{grad} = (1 - \bar\alpha_t)\,\big(\hat\varepsilon_p(x_t; y, t) -
+# \hat\varepsilon_{\mu}(x_t; y, t)\big)$$
 #
 # Both see the same $x_t$, the particle with fresh noise in it. The first is guided by a scale $s$.
 # The second is *not*: it should describe the particles as they are, and guidance would make it
@@ -399,8 +399,8 @@ print("prior and LoRA differ by", (by_prior - by_lora).abs().max().item())
 # pictures are **data** here. This loss must not move them: a picture that makes itself easy to
 # denoise becomes blurred.
 #
-# > **v or eps.** Some models (`"sd21"`) do not predict $\varepsilon$ but $v =
-# > \sqrt{\bar\alpha_t}\,\varepsilon - \sqrt{1 - \bar\alpha_t}\,x_0$, from which $\varepsilon$
+# > **v or eps.** Some models (`"sd21"`) do not predict $\varepsilon$ but
+# > $v = \sqrt{\bar\alpha_t}\,\varepsilon - \sqrt{1 - \bar\alpha_t}\,x_0$, from which $\varepsilon$
 # > follows. In exercise 1 you did not notice: `predict_noise` always returns $\varepsilon$. In
 # > training it matters, because a loss on $v$ weights the noise levels in the way the network was
 # > trained. So the LoRA itself says what it should have predicted: `lora.target(x0, eps, t)`. A

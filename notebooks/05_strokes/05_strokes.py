@@ -12,9 +12,11 @@
 # knows how boats look. In this stage you
 #
 # - say what it means that a picture *looks like a painting*, with the **painting operator**,
-# - start the sampler from the painting (**SDEdit**, arXiv 2108.01073), and see what that must cost,
-# - optimise on the way down, as **GradOP+** does (CVPR 2023, arXiv 2211.17084), and find out why a
-#   picture that is optimised turns to mush, and why noise heals it,
+# - start the sampler from the painting (**SDEdit**,
+#   [arXiv 2108.01073](https://arxiv.org/abs/2108.01073)), and see what that must cost,
+# - optimise on the way down, as **GradOP+** does (CVPR 2023,
+#   [arXiv 2211.17084](https://arxiv.org/abs/2211.17084)), and find out why a picture that is
+#   optimised turns to mush, and why noise heals it,
 # - measure who gets what for which price,
 # - and **bind words to regions**, so that the boat is red and the house is blue and not the other
 #   way round.
@@ -31,6 +33,7 @@
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
 ADAPTER = "data/models/tiny-sd-two-things"  # for scenes of two things; for "sd15": ""
+# The next cell loads the libraries and the model, in about ten seconds.
 
 # %%
 # %load_ext distillery.todo
@@ -64,6 +67,7 @@ from distillery.models.load import load_lora
 from distillery.models.prior import guided_noise
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import frontier
+from distillery.notebook.progress import progress
 from distillery.notebook.stroke_figures import dimmed_outside, power_and_coherence
 from distillery.notebook.strokes.page import page
 from distillery.notebook.widgets import Explorer, Preview
@@ -378,9 +382,10 @@ def guided(prompts: list[str]) -> Callable[[torch.Tensor, torch.Tensor], torch.T
     return guided_noise(prior, text=text, uncond=uncond, guidance_scale=SCALE)
 
 
-def finished(predict, xt, start=0, change=None) -> torch.Tensor:
-    """The latents at the end of a way that begins at the step `start`."""
-    for step in steered(predict, xt, **SCHEDULE, start=start, change=change):
+def finished(predict, xt, start=0, change=None, name: str = "denoising") -> torch.Tensor:
+    """The latents at the end of a way that begins at the step `start`; a bar has the name."""
+    steps = steered(predict, xt, **SCHEDULE, start=start, change=change)
+    for step in progress(steps, name, total=STEPS - start):
         xt = step.xt
     return xt
 
@@ -411,7 +416,8 @@ def method(
         decode=prior.decode_with_grad,
         paint=paint,
     )
-    return finished(predict, begun.xt, begun.start, begun.change)
+    shown = ", ".join([name, *(f"{knob} {value:g}" for knob, value in knobs.items())])
+    return finished(predict, begun.xt, begun.start, begun.change, shown)
 
 
 y = whole_painting(paintings)
@@ -426,7 +432,8 @@ def measured(images: torch.Tensor) -> str:
 
 
 # %% [markdown]
-# Move the slider, or look at the sheet: a row for each strength.
+# Move the slider, or look at the sheet: a row for each strength. (Cells that draw show a bar, with
+# the name of what it draws. This one takes about 20 seconds.)
 
 # %%
 STRENGTHS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
@@ -502,6 +509,7 @@ compare_picture("strokes.x0_estimate")
 # %% [markdown]
 # A plain run, without any painting, and what the network believes on its way. Below each belief is
 # the change that your loss asks for: the gradient with respect to $x_t$, bright where it is strong.
+# (About ten seconds.)
 
 # %%
 loss_of = gradop.loss_on(strokes, y, decode=prior.decode_with_grad, paint=paint)
@@ -604,6 +612,7 @@ compare_picture("strokes.burst")
 # Let us take the beliefs of section 4, at every level, and pull each one to the painting as hard as
 # we can: forty steps of Adam. This is your `burst` with a schedule that ends at once ($-1$: no
 # noise). Then noise the result to the level that it came from, and let the model go on from there.
+# (About half a minute.)
 
 # %%
 HARD = 40 if EFFORT == 1 else 4
@@ -696,6 +705,8 @@ power_and_coherence(
 # And a third, which has no bursts: **inside the step**. At each step the noise to follow is bent a
 # little along the gradient through your `x0_estimate`, $\hat\varepsilon + w \sqrt{1 -
 # \bar\alpha_t}\, \nabla_{x_t} L$, as in classifier guidance.
+#
+# (All of them, about half a minute.)
 
 # %%
 CHOICES = {
@@ -741,7 +752,9 @@ for name, images in made.items():
 # and then fresh noise for the next level, as in your burst. That is the solution that a burst looks
 # for, in one line: no decoder, no gradient, and nothing fine is touched. It can be done at *every*
 # step of the early way, from the first one down to some level, and that level is its knob. (Its
-# relatives for pictures without latents are ILVR, arXiv 2108.02938, and DDNM, arXiv 2212.00490.)
+# relatives for pictures without latents are ILVR,
+# [arXiv 2108.02938](https://arxiv.org/abs/2108.02938), and DDNM,
+# [arXiv 2212.00490](https://arxiv.org/abs/2212.00490).)
 
 # %%
 ENDS = (0.8, 0.7, 0.6, 0.5, 0.4)  # the part of the way that is left when it ceases
@@ -778,6 +791,8 @@ print(f"{seconds['low frequencies'] / len(prompts):.2f} s a picture")
 # Gaussians. 0 would be: patch for patch as real as the model can. (The same distance of the judge's
 # *last* features, which would be the usual FID, ranks flat paintings above drawings here. A measure
 # must be measured.)
+#
+# Eighteen settings of five methods, twelve pictures each: the next cell takes more than a minute.
 
 # %%
 COUNT = 12 if EFFORT == 1 else 4
@@ -888,9 +903,9 @@ enlarged(Image.open(REPOSITORY / "data/strokes/finished/frontier.png"), 840)
 #
 # $$b_{jp} = \text{outside} + (\text{inside} - \text{outside})\; m_k(p) ,$$
 #
-# and 0 for all tokens that belong to no region. *Paint-with-words* (eDiff-I, arXiv 2211.01324)
-# takes `inside` above 0 and `outside` 0: come here. A *hard mask* takes 0 and a large negative
-# number: stay away from there.
+# and 0 for all tokens that belong to no region. *Paint-with-words* (eDiff-I,
+# [arXiv 2211.01324](https://arxiv.org/abs/2211.01324)) takes `inside` above 0 and `outside` 0: come
+# here. A *hard mask* takes 0 and a large negative number: stay away from there.
 #
 # ### Exercise 6 · `strokes.region_bias`
 #
@@ -994,9 +1009,9 @@ show(
 # for each sentence, and the picture is put together from them, place by place. With weights $m_k$
 # that are divided by their sum where that is above 1, and $m_0 = 1 - \sum_k m_k$ for what is left:
 #
-# $$\hat\varepsilon = \hat\varepsilon_{\text{uncond}} + s \Big( m_0\,(\hat\varepsilon_{\text{whole}}
-# - \hat\varepsilon_{\text{uncond}}) + \sum_k m_k\,(\hat\varepsilon_k -
-# \hat\varepsilon_{\text{uncond}}) \Big)$$
+# $$\hat\varepsilon = \hat\varepsilon_{\text{uncond}} +
+# s \Big( m_0\,(\hat\varepsilon_{\text{whole}} - \hat\varepsilon_{\text{uncond}}) +
+# \sum_k m_k\,(\hat\varepsilon_k - \hat\varepsilon_{\text{uncond}}) \Big)$$
 #
 # ### Exercise 7 · `strokes.compose_scores`
 #
@@ -1032,7 +1047,7 @@ compare_picture("strokes.compose_scores")
 # %% [markdown]
 # Each way of binding words, without any painting: pure noise, only the labels. The upper half is
 # `tiny-sd` as it is, which has never seen a picture with two things. The lower half has an
-# **adapter** (LoRA, stage 3) that was trained on such scenes.
+# **adapter** (LoRA, stage 3) that was trained on such scenes. (About a minute.)
 
 # %%
 adapted = load_prior(MODEL)
@@ -1081,7 +1096,8 @@ wide_noise = fresh_noise(tuple(wide.latents.shape[1:]), [1, 2, 3, 4], device=pri
 by_way = {}
 for model, whose in ((prior, ""), (adapted, "\n(adapter)")):
     for name, way in WAYS.items():
-        latents = finished(bound(model, way), wide_noise(BEGINNING))
+        label = " ".join((name + whose).split())
+        latents = finished(bound(model, way), wide_noise(BEGINNING), name=label)
         by_way[name + whose] = prior.decode(latents).clamp(-1, 1)
 show(torch.cat(list(by_way.values())), pair_titles, columns=4, row_titles=list(by_way))
 
@@ -1099,7 +1115,8 @@ for name, images in by_way.items():
 # ## 11 · Both together
 #
 # Labels say what, colours say where and how. They do not get in each other's way: one is the noise
-# that is followed, the other a change of the latents, so any method goes with any binding.
+# that is followed, the other a change of the latents, so any method goes with any binding. (About
+# fifteen seconds.)
 
 # %%
 together = {"painting": wide.image}
@@ -1358,3 +1375,53 @@ hand_in("05_strokes")
 # - You bound **words to places**, in the attention and in the scores.
 #
 # Your functions are in `guidance/strokes.py`.
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture, as latents `(B, C, h, w)` |
+# | $t$ | `t` | the timestep, a whole number from 0 (clean) to 999 (nearly all noise) |
+# | $\varepsilon$ | `eps` | the noise that was put in, of the shape of $x_0$ |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance at $t$, between 0 and 1 |
+# | $x_t$ | `xt` | the picture with noise of the level $t$ in it |
+# | $\hat\varepsilon$ | `eps_hat`, `eps` | the network's guess of the noise in $x_t$ |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the guess with the empty prompt |
+# | $s$ | `guidance_scale` | how far to walk from the empty prompt to the prompt, and beyond |
+# | $\hat x_0$ | `x0` | the clean picture that belongs to a guess of the noise |
+# | $y$, $m$ | `painting`, `mask` | the painting, and where there is paint (1) and where none (0) |
+# | $f$ | `paint` | the painting operator: a blur |
+# | $\sigma$ | | the blur's standard deviation, in pixels: `width` times the shorter side |
+# | $L$ | `faithfulness_loss` | how far a picture is from the painting, where there is paint |
+# | $N$, $n$ | `len(timesteps) - 1` | the steps of the sampler, and how many of them are taken |
+# | $t_i$ | `timesteps[i]` | the timestep of step $i$; they fall |
+# | $\tilde x_0$ | `x0` | the guess $\hat x_0$ after it was changed |
+# | $w$ | `weight` | how much the noise is bent along the gradient of $L$ |
+# | $A_{pj}$ | | how much the place $p$ of the picture listens to the token $j$ |
+# | $Q_p$, $K_j$, $d$ | | query of a place, key of a token, and how many numbers each has |
+# | $b_{jp}$ | `bias` | what is added to the attention of the place $p$ to the token $j$ |
+# | $m_k$ | `masks[k]` | the mask of the region $k$; $m_0$ is what no region covers |
+# | $\hat\varepsilon_k$ | `eps_parts[k]` | the guess with the sentence of the region $k$ |
+#
+# ## Further reading
+#
+# - C. Meng and others, *SDEdit: guided image synthesis and editing with stochastic differential
+#   equations*, [arXiv 2108.01073](https://arxiv.org/abs/2108.01073): section 3.
+# - J. Singh, S. Gould, L. Zheng, *High-fidelity guided image synthesis with latent diffusion
+#   models*, [arXiv 2211.17084](https://arxiv.org/abs/2211.17084): GradOP+, sections 5 to 7.
+# - J. Choi and others, *ILVR: conditioning method for denoising diffusion probabilistic models*,
+#   [arXiv 2108.02938](https://arxiv.org/abs/2108.02938): low frequencies put in at every step.
+# - Y. Wang, J. Yu, J. Zhang, *Zero-shot image restoration using denoising diffusion null-space
+#   model*, [arXiv 2212.00490](https://arxiv.org/abs/2212.00490): the same for any linear operator.
+# - P. Dhariwal, A. Nichol, *Diffusion models beat GANs on image synthesis*,
+#   [arXiv 2105.05233](https://arxiv.org/abs/2105.05233): classifier guidance: a gradient inside
+#   the step.
+# - Y. Balaji and others, *eDiff-I: text-to-image diffusion models with an ensemble of expert
+#   denoisers*, [arXiv 2211.01324](https://arxiv.org/abs/2211.01324): paint-with-words.
+# - N. Liu and others, *Compositional visual generation with composable diffusion models*,
+#   [arXiv 2206.01714](https://arxiv.org/abs/2206.01714): composed scores, section 10.
+# - M. Heusel and others, *GANs trained by a two time-scale update rule converge to a local Nash
+#   equilibrium*, [arXiv 1706.08500](https://arxiv.org/abs/1706.08500): the Fréchet distance of
+#   section 9.

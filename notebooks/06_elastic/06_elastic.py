@@ -10,11 +10,12 @@
 # you asked for. Twice. At twice the size each way you get a fleet. In this stage you
 # - **count** what comes out, and find out which part of the model's answer is to blame,
 # - split the answer in two: *what is where* from a small picture, *how neighbours fit together*
-#   from windows, as **ElasticDiffusion** does (CVPR 2024, arXiv 2311.18822),
+#   from windows, as **ElasticDiffusion** does (CVPR 2024,
+#   [arXiv 2311.18822](https://arxiv.org/abs/2311.18822)),
 # - build its parts: a cover of windows that shows no seams, a small picture made of a large one's
 #   own cells, rounds that read other cells, a pull that ends in time,
-# - write the mean that **MultiDiffusion** (arXiv 2302.08113) is made of, and see what it is good
-#   for,
+# - write the mean that **MultiDiffusion** ([arXiv 2302.08113](https://arxiv.org/abs/2302.08113)) is
+#   made of, and see what it is good for,
 # - and compare all of them, with what people really do in their place: draw it small and enlarge
 #   it.
 #
@@ -30,6 +31,7 @@
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
 ADAPTER = "data/models/tiny-sd-any-size"  # for section 9; for "sd15": ""
+# The next cell loads the libraries and the models, in about ten seconds.
 
 # %%
 # %load_ext distillery.todo
@@ -81,6 +83,7 @@ from distillery.notebook.elastic_figures import (
     windows_over,
 )
 from distillery.notebook.figures import curves
+from distillery.notebook.progress import progress
 from distillery.toybox import Factors, draw
 from guidance import elastic
 
@@ -101,7 +104,7 @@ STORY = 3  # the seed of all pictures below
 #
 # `method` draws pictures of a size by any method of this stage. `direct` is none of them: it is the
 # plain sampler, and it does not care how large the latents are. Nothing in the network says how
-# many cells there should be.
+# many cells there should be. (Cells that draw show a bar. This one takes about 15 seconds.)
 
 # %%
 WISHES = [
@@ -139,7 +142,8 @@ def method(
     """Images (B, 3, H, W) in [-1, 1]."""
     begun = begin(name, task(wishes, size, knobs or Knobs(), seed, local))
     latents = begun.xt
-    for step in steered(begun.predict, latents, **SCHEDULE, start=begun.start, change=begun.change):
+    steps = steered(begun.predict, latents, **SCHEDULE, start=begun.start, change=begun.change)
+    for step in progress(steps, f"{name}, {size[0]} x {size[1]} cells", total=STEPS - begun.start):
         latents = step.xt
     return prior.decode(latents).clamp(-1, 1)
 
@@ -159,8 +163,9 @@ at_one_scale(asked, {name: counted(images) for name, images in asked.items()})
 
 # %% [markdown]
 # **What you should see.** One thing in each picture of the first row, two or three in the second,
-# up to four in the third, and in that one the horizon is there several times too. Each of them is
-# drawn well. The pictures are not *bad*: they are good pictures of something nobody asked for.
+# up to four in the third, where some things have grown together and the horizon is there several
+# times too. Most of the things are drawn well. The pictures are not *bad*: they are good pictures
+# of something nobody asked for.
 #
 # The numbers are the **counter's**, a small network that was made for this stage. It finds the
 # middle of each thing in a toybox picture of any size, and it has an error of its own: of 40 fresh
@@ -221,9 +226,10 @@ for name, scores in (("direction", directions), ("unconditional", unconditional)
 
 # %% [markdown]
 # **What you should see.** The direction is a picture of *what is where*. At high noise it is hardly
-# more than spots, a dark one where a boat should be, and bands for sky and ground: large areas say
-# the same. The unconditional part looks like noise, because that is what it is a guess of: each
-# cell says something else than its neighbour.
+# more than spots, such as the two bright ones where the boat could be, and bands for sky and
+# ground: large areas say the same, and cells that are neighbours have a correlation of more than
+# 0.7. Further down it draws the thing itself. The unconditional part looks like noise, because that
+# is what it is a guess of: each cell says something else than its neighbour.
 #
 # So the direction may be had **coarsely**, from few cells, and the rest **locally**, from parts of
 # the picture. Neither asks the network about more cells than it was trained for. That is the whole
@@ -383,7 +389,8 @@ windows_over(
 # %% [markdown]
 # Is it worth while to read more than is written? We know the answer, because we know the noise. Add
 # noise to large drawings, let your windows guess it, once with neighbours and once without, and
-# look where the guess is wrong.
+# look where in a window the guess is wrong: the mean over all windows and twelve drawings. (About
+# five seconds.)
 
 # %%
 many = [
@@ -418,7 +425,12 @@ for name, read in (("windows alone", KNOWN[0] // 2), ("with neighbours", KNOWN[0
     with torch.no_grad():
         eps = elastic.local_score(asked_at(300), noisy, rows, columns)
     errors[name] = (eps - noise).square().mean((0, 1)).sqrt()
-maps(errors, label="error of the noise")
+side = KNOWN[0] // 2
+in_window = {
+    name: error.unflatten(1, (-1, side)).unflatten(0, (-1, side)).mean((0, 2))
+    for name, error in errors.items()
+}
+maps(in_window, label="error of the noise")
 
 # %%
 h, w = LARGE
@@ -431,10 +443,10 @@ for name, error in errors.items():
     print(f"{name:22}{error[at_border].mean():18.3f}{error[~at_border].mean():17.3f}")
 
 # %% [markdown]
-# **What you should see.** On the left a lattice: windows that see nothing but themselves guess
-# badly, and worst along their borders. Sampled with them, a picture shows the lattice, because at
-# every step the two sides of a border are pulled apart. With neighbours the lattice is gone, and
-# the error elsewhere is smaller too.
+# **What you should see.** On the left a window that sees nothing but itself: it guesses badly, and
+# worst along its border. Sampled with such windows, a picture shows a lattice, because at every
+# step the two sides of a border are pulled apart. On the right, with neighbours, a window guesses
+# nearly as well at its border as in its middle, and everywhere better.
 #
 # ## 5 · The reference
 #
@@ -519,9 +531,9 @@ show(
 
 # %% [markdown]
 # **What you should see.** The two lower rows are guesses through a thick fog; this is an
-# early step. But the middle row is *smooth*, and the last one is mottled. The network was told how
-# much noise there is. It finds about half, and what it does not find, it takes for grains of the
-# picture.
+# early step. But the middle row is *smooth*, and the last one is mottled. The network was told that
+# there is noise of standard deviation 1. Among the means it finds six tenths of that, and what it
+# does not find, it takes for grains of the picture.
 #
 # ## 6 · Resampling
 #
@@ -595,7 +607,7 @@ for new_p in (0.1, 0.3, 1.0):
 # ### Who draws it twice?
 #
 # Now you can ask which part is to blame. The direction, or the unconditional score? Take each from
-# the whole picture, as `direct` does, or in your way.
+# the whole picture, as `direct` does, or in your way. (About half a minute.)
 
 
 # %%
@@ -628,7 +640,8 @@ def by_parts(wishes: list, size: tuple[int, int], *, windows: bool, small: bool)
 
     seeds = [1000 * STORY + k for k in range(len(wishes))]
     latents = fresh_noise((4, *size), seeds, device=prior.device)(BEGINNING)
-    for step in steered(predict, latents, **SCHEDULE):
+    what = "windows" * windows + " and reference" * small
+    for step in progress(steered(predict, latents, **SCHEDULE), what.lstrip(), total=STEPS):
         latents = step.xt
     return prior.decode(latents).clamp(-1, 1)
 
@@ -701,21 +714,21 @@ compare_picture("elastic.reduced_resolution_guidance")
 # </details>
 
 # %%
-progress = [k / 100 for k in range(101)]
+part_done = [k / 100 for k in range(101)]
 one, other = torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 1, 1)
 owner = torch.zeros(2, 2, dtype=torch.long)
 pull = {
     f"stop {stop}, cosine_scale {k}": [
         float(elastic.reduced_resolution_guidance(one, other, owner, 1.0, p, stop, float(k)).mean())
-        for p in progress
+        for p in part_done
     ]
     for stop, k in ((0.2, 1), (0.2, 3), (0.2, 10))
 }
-curves(progress, pull, x_label="progress")
+curves(part_done, pull, x_label="progress")
 
 # %% [markdown]
 # Now all six functions work together in `distillery/methods/elastic.py`. At $2 \times 2$, with a
-# pull and without:
+# pull and without (this takes most of a minute):
 
 # %%
 WEIGHTS = (0.0, 1.0)
@@ -794,8 +807,10 @@ for name, weight in weights.items():
 maps(left, label="standard deviation")
 
 # %% [markdown]
-# **What you should see.** At the corners, where there is one view, all of it. In the middle four
-# views overlap, and half of the standard deviation is left. If views *agreed*, nothing would be
+# **What you should see.** On the left, with weights that are all alike: at the corners, where there
+# is one view, all of the noise; in the middle four views overlap, and half of the standard
+# deviation is left. On the right, with Gaussian weights, the nearest view decides nearly alone, and
+# noise is lost only between two views. If views *agreed*, nothing would be
 # lost; a mean of things that have nothing to do with each other is grey. MultiDiffusion escapes,
 # because all views share one noise: at each step they look at the same cells. But where two of them
 # want a boat at different places, both are blurred.
@@ -814,6 +829,8 @@ maps(left, label="standard deviation")
 # 3. **The windows.** All pictures that the model was trained on are whole scenes. A window of blue
 #    sky wants a thing. An **adapter** (LoRA, stage 3) has seen windows of larger drawings, most of
 #    them without a caption. It is asked for windows only; the small pictures stay with the model.
+#
+# (About a minute.)
 
 # %%
 FROM_SMALL = ElasticKnobs(strength=0.5, rrg_weight=0.0, patch_size=3 * KNOWN[0] // 4)
@@ -845,7 +862,8 @@ at_one_scale(helped, {name: counted(images) for name, images in helped.items()})
 # picture, too.
 #
 # All of them, with what each costs. The unit is a **network sample**: a picture of the trained
-# size, asked about once, so that plain guidance at the trained size takes 2 a step.
+# size, asked about once, so that plain guidance at the trained size takes 2 a step. First pictures
+# twice as wide, about half a minute.
 
 # %%
 LATER = Knobs(strength=0.5, elastic=OWN_DETAILS)
@@ -859,20 +877,23 @@ METHODS = {  # which method, its knobs, and who is asked about the large picture
 }
 MANY = {"1 : 2": (WISHES, WIDE), "2 × 2": (FEW, LARGE)}
 made, seconds = {}, {}
-for size_name, (wishes, size) in MANY.items():
+
+
+def sheet(size_name: str):
+    """Pictures by each method, a row for each, with its counts."""
+    wishes, size = MANY[size_name]
     for name, (kind, knobs, local) in METHODS.items():
         clock = time.perf_counter()
         made[name, size_name] = method(kind, wishes, size, knobs, local=local)
         seconds[name, size_name] = (time.perf_counter() - clock) / len(wishes)
-
-
-def sheet(size_name: str):
-    """A row for each method, with its counts."""
     rows = {name: made[name, size_name] for name in METHODS}
     return at_one_scale(rows, {name: counted(images) for name, images in rows.items()})
 
 
 sheet("1 : 2")
+
+# %% [markdown]
+# And twice as large each way, most of a minute:
 
 # %%
 sheet("2 × 2")
@@ -909,8 +930,8 @@ for size_name, (wishes, size) in MANY.items():
 # begin with a small picture, and have one thing nearly everywhere. `upscale` alone spoils some at
 # 2 × 2: it draws small cats into the large one, and tears the car. With the adapter it does not,
 # though at 1 : 2 the counter still finds two things in the cat. Upsample guidance and elastic are
-# about as clean. Not all that is odd comes from them: with the adapter, the mast is green by every
-# method.
+# about as clean. Not all that is odd comes from them: at 2 × 2 with the adapter, the mast is green
+# by every method.
 #
 # Seven pictures decide nothing. Here are more prompts, measured by `python -m benchmarks.elastic`,
 # and the drawings of the toybox, through the same autoencoder, as what a perfect model would draw.
@@ -939,7 +960,7 @@ print(measured_table(REPOSITORY / "data/elastic/benchmark.json", size="2x"))
 # A run of your functions, step by step: move the slider, or press play. Left the windows; the
 # network read the bright part to write the orange one. In the middle the cells that the reference
 # read, orange in the first round, blue in a later one. Right the reference's own estimate, to which
-# the picture is pulled.
+# the picture is pulled. (Recording the run takes some seconds.)
 
 # %%
 moments = recorded(task(WISHES[:1], WIDE, Knobs()))
@@ -955,7 +976,8 @@ ScorePlayer(moments)
 # ## 12 · Yours
 #
 # Any prompt of the toybox (`distillery.toybox` has `THINGS`, `COLOURS` and `SCENES`), any size
-# whose sides are multiples of 8 pixels.
+# whose sides are multiples of 8 pixels. Two pictures by each of the six methods take about half a
+# minute.
 
 # %%
 YOUR_PROMPT = "a purple castle in the snow"
@@ -1141,3 +1163,45 @@ hand_in("06_elastic")
 # - You **counted**, and did not believe a method because its pictures look better than no method.
 #
 # Your functions are in `guidance/elastic.py`.
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture, as latents `(B, C, h, w)` |
+# | $t$ | `t` | the timestep, a whole number from 0 (clean) to 999 (nearly all noise) |
+# | $\varepsilon$ | `eps` | the noise that was put in, of the shape of $x_0$ |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance at $t$, between 0 and 1 |
+# | $x_t$ | `xt` | the picture with noise of the level $t$ in it |
+# | $\hat\varepsilon$ | `eps_hat`, `eps` | the network's guess of the noise in $x_t$ |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the guess with the empty prompt |
+# | $s$ | `guidance_scale` | how far to walk from the empty prompt to the prompt, and beyond |
+# | $\hat x_0$ | `x0` | the clean picture that belongs to a guess of the noise |
+# | $h$, $w$ | `side` | height and width of the latents, in cells |
+# | $r$ | | the reference's $\hat x_0$, each cell repeated for the cells that belong to it |
+# | $p$ | `progress` | how much of the run is done, from 0 to 1 |
+# | $w(p)$, $w_0$ | `weight` | how strong the pull to the reference is, now and at the beginning |
+# | $\text{stop}$ | `stop` | the last part of the run, without a pull |
+# | $k$ (section 7) | `cosine_scale` | how quickly the pull fades |
+# | $k$ (section 8) | | the number of a view |
+# | $w^k_{ij}$ | `weights` | how much the view $k$ counts at row $i$ and column $j$ |
+# | $\hat\varepsilon^k_{ij}$ | `views[k]` | what the view $k$ says there |
+#
+# ## Further reading
+#
+# - M. Haji-Ali, G. Balakrishnan, V. Ordonez, *ElasticDiffusion: training-free arbitrary size image
+#   generation*, [arXiv 2311.18822](https://arxiv.org/abs/2311.18822): sections 2 to 7.
+# - O. Bar-Tal and others, *MultiDiffusion: fusing diffusion paths for controlled image
+#   generation*, [arXiv 2302.08113](https://arxiv.org/abs/2302.08113): section 8.
+# - J. Hwang, Y.-H. Park, J. Jo, *Upsample guidance: scale up diffusion models without training*,
+#   [arXiv 2404.01709](https://arxiv.org/abs/2404.01709): section 10.
+# - Y. He and others, *ScaleCrafter: tuning-free higher-resolution visual generation with diffusion
+#   models*, [arXiv 2310.07702](https://arxiv.org/abs/2310.07702): another cure: dilated
+#   convolutions in the network itself.
+# - R. Du and others, *DemoFusion: democratising high-resolution image generation*,
+#   [arXiv 2311.16973](https://arxiv.org/abs/2311.16973): larger step by step, each from the one
+#   before.
+# - E. Hu and others, *LoRA: low-rank adaptation of large language models*,
+#   [arXiv 2106.09685](https://arxiv.org/abs/2106.09685): the adapter of section 9.

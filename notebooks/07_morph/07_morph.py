@@ -9,8 +9,9 @@
 # Two prompts go in, a looping pixel-art GIF comes out, in which one becomes the other. That is
 # **Pixel Giffusion**, text to pixel GIF. It has three parts, and you build each of them. In this
 # stage you
-# - **teach** the model a style with a small file of weights, a **LoRA** (Hu et al. 2021, arXiv
-#   2106.09685), and find out which part of a model a style is in,
+# - **teach** the model a style with a small file of weights, a **LoRA** (Hu et al. 2021,
+#   [arXiv 2106.09685](https://arxiv.org/abs/2106.09685)), and find out which part of a model a
+#   style is in,
 # - walk from prompt to prompt and from noise to noise (**slerp**), see the film jump, find out why,
 #   and cure it,
 # - and make **pixels** of it: one palette for all frames, and colours that stay where nothing
@@ -673,7 +674,7 @@ strips(
 # **What you should see.** The same film, but frames are crowded where it gets dark and where the
 # boat becomes a castle. (Above them are their positions.) Where little happens, there are few.
 #
-# One film decides nothing. Here are eight pairs of prompts, measured by `python -m
+# One film decides nothing. Here are twelve pairs of prompts, measured by `python -m
 # benchmarks.morph`. "One thing" is the share of frames in the middle third that show one thing that
 # the judge recognises.
 
@@ -682,8 +683,8 @@ print(measured_table(REPOSITORY / "data/morph/benchmark.json"))
 
 # %% [markdown]
 # **What it says.** Mixed scores jump less than the published way, and show one thing less often:
-# hybrids. Stepping stones with even steps jump least of all, and show one thing as often as the
-# best of the others. They cost twice the frames.
+# hybrids. Stepping stones with even steps jump least of all, and show one thing most often. They
+# cost twice the frames.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.
@@ -1070,3 +1071,45 @@ hand_in("07_morph")
 # - You can make colours hold still.
 #
 # Your functions are in `guidance/morph.py`.
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture, as latents `(B, C, h, w)` |
+# | $t$ | `t` | the timestep, a whole number from 0 (clean) to 999 (nearly all noise) |
+# | $\varepsilon$ | `eps` | the noise that was put in, of the shape of $x_0$ |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance at $t$, between 0 and 1 |
+# | $x_t$ | `xt` | the picture with noise of the level $t$ in it |
+# | $\hat\varepsilon$ | `eps_hat`, `eps` | the network's guess of the noise in $x_t$ |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the guess with the empty prompt |
+# | $s$ | `guidance_scale` | how far to walk from the empty prompt to the prompt, and beyond |
+# | $\hat x_0$ | `x0` | the clean picture that belongs to a guess of the noise |
+# | $W$, $b$ | `weight`, `bias` | the weights of a layer; they stay as they are |
+# | $A$, $B$ | `lora_A`, `lora_B` | the two thin matrices of a LoRA |
+# | $r$, $\alpha$ | `alpha` | how thin they are, and how much their product counts: $lpha / r$ |
+# | $y$ (section 2) | `text` | the prompt |
+# | $\lambda$ | `prior_weight` | how much the preserved pictures count |
+# | $v_0$, $v_1$ | `v0`, `v1` | the noises of two keyframes |
+# | $a$ | `a` | how far the way from one keyframe to the next is done, from 0 to 1 |
+# | $\theta$ | | the angle between two noises |
+# | $\hat\varepsilon_p$, $\hat\varepsilon_q$ | | the guesses with the prompts of two keyframes |
+#
+# ## Further reading
+#
+# - E. Hu and others, *LoRA: low-rank adaptation of large language models*,
+#   [arXiv 2106.09685](https://arxiv.org/abs/2106.09685): section 2.
+# - N. Ruiz and others, *DreamBooth: fine tuning text-to-image diffusion models for subject-driven
+#   generation*, [arXiv 2208.12242](https://arxiv.org/abs/2208.12242): pictures that are preserved,
+#   section 2.
+# - K. Shoemake, *Animating rotation with quaternion curves*,
+#   [SIGGRAPH 1985](https://doi.org/10.1145/325334.325242): slerp.
+# - J. Song, C. Meng, S. Ermon, *Denoising diffusion implicit models*,
+#   [arXiv 2010.02502](https://arxiv.org/abs/2010.02502): slerp of noise, in its section 5.3.
+# - C. Wang, P. Golland, *Interpolating between images with diffusion models*,
+#   [arXiv 2307.12560](https://arxiv.org/abs/2307.12560): films between two given pictures.
+# - K. Zhang and others, *DiffMorpher: unleashing the capability of diffusion models for image
+#   morphing*, [arXiv 2312.07409](https://arxiv.org/abs/2312.07409): a LoRA for each end, and
+#   attention in between.

@@ -115,9 +115,9 @@ def test_an_answer_is_first_recognised_as_wrong_and_then_right(notebook):
     said = notebook.run("check")
     assert "pixelart.paint: not yet." in said
     assert "This is what you get when the colours stay in [0, 1]" in said
-    notebook.write(
-        "answer", ANSWER.format('2 * torch.einsum("bkhw,kc->bchw", weights, palette) - 1')
-    )
+    colours = "palette.expand(len(weights), -1, -1)"
+    mean = f'torch.einsum("bkhw,bkc->bchw", weights, {colours})'
+    notebook.write("answer", ANSWER.format(f"2 * {mean} - 1"))
     notebook.run("answer")
     assert notebook.run("check") == "pixelart.paint: right."
 
@@ -182,11 +182,12 @@ def test_the_palette_editor_changes_the_palette_and_says_what_it_does_not_do(not
     notebook.find("palette", "button[title='colour 2, #ff0000']", "●")
     notebook.press("palette", "move →")
     notebook.find("palette", "button[title='colour 3, #ff0000']", "●")
-    picker = notebook.find("palette", ".widget-colorpicker input[type='text']")
+    picker = notebook.find("palette", ".palette-code input")
     picker.send_keys(Keys.CONTROL, "a")
     picker.send_keys("#ffffff", Keys.TAB)
     until(lambda: "twice" in notebook.printed("palette"), "the sentence is shown")
     assert notebook.run("codes") == "['#000000', '#00cc33', '#ff0000', '#ffffff']"
+    until(lambda: picker.get_attribute("value") == "#ff0000", "the field shows the colour again")
 
 
 def cells(notebook: Notebook) -> list[list[int]]:

@@ -113,7 +113,7 @@ def test_every_particle_is_kept_and_the_first_is_the_picture(
     frame = load_image(tmp_path / "a_red_boat" / "frames" / f"{STEPS:05d}.png")
     assert frame.size == (2 * 16 + 2, 2 * 16 + 2)
 
-    assert main.main([*three_boats, "--particles", "1", "--out", str(tmp_path)]) == 0
+    assert main.main([*three_boats, "--particles", "1", "--overwrite", "--out", str(tmp_path)]) == 0
     assert not list((tmp_path / "a_red_boat" / "particles").glob("*"))
 
 

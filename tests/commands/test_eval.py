@@ -17,7 +17,7 @@ from running import Tree, die
 
 import eval as evaluation
 from distillery.core.files import prompt_to_filename
-from distillery.core.images import from_pil, save_png, to_png_bytes
+from distillery.core.images import from_pil, save_png, to_pil, to_png_bytes
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.source_similarity import inside_mask, outside_mask, ssim
 from distillery.toybox import Factors, draw
@@ -104,6 +104,21 @@ def test_a_text_chunk_that_the_name_does_not_bear_out_is_not_believed(
     assert read(tmp_path)["pictures"][0]["prompt"] == "a red boat"
 
 
+def test_pictures_of_cameras_count_and_what_systems_leave_does_not(
+    tmp_path: Path, tiny_clip_folder: Path
+) -> None:
+    for name in ("a_red_boat.PNG", "a_blue_boat.JPG", "a_cat.jpeg"):
+        to_pil(picture(0))[0].save(tmp_path / name)
+    (tmp_path / "._a_red_boat.PNG").write_bytes(b"\0\5\x16\7 of macOS")
+    (tmp_path / "Thumbs.db").write_bytes(b"of Windows")
+
+    evaluation.main(["--fdir1", str(tmp_path), "--clip", str(tiny_clip_folder)])
+
+    rows = read(tmp_path)["pictures"]
+    assert [row["file"] for row in rows] == ["a_blue_boat.JPG", "a_cat.jpeg", "a_red_boat.PNG"]
+    assert [row["prompt"] for row in rows] == ["a blue boat", "a cat", "a red boat"]
+
+
 def test_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no folder" in refused(tmp_path / "none", "tiny-clip", capsys)
     assert not (tmp_path / "none").exists()
@@ -113,7 +128,7 @@ def test_an_empty_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     (tmp_path / "a_red_boat" / "frames").mkdir(parents=True)
     save_png(tmp_path / "a_red_boat" / "frames" / "00001.png", picture(0))
 
-    assert "holds no .png to score" in refused(tmp_path, "tiny-clip", capsys)
+    assert "holds no .png or .jpg to score" in refused(tmp_path, "tiny-clip", capsys)
     assert not (tmp_path / "eval.json").exists()
 
 
@@ -151,6 +166,24 @@ def test_a_name_that_is_not_text(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_an_unknown_scorer(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "unknown scorer 'no-clip'" in refused(folder, "no-clip", capsys)
     assert not (folder / "eval.json").exists()
+
+
+def test_scores_by_another_scorer_are_kept_and_those_by_the_same_are_not(
+    folder: Path, tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]
+    earlier = '{"scorer": "ViT-B-32:openai", "mean": 0.3, "pictures": []}'
+    (folder / "eval.json").write_text(earlier)
+
+    for _ in range(2):
+        assert evaluation.main(command) == 0
+        assert "eval.json is kept, because it is by ViT-B-32:openai" in capsys.readouterr().err
+
+    assert (folder / "eval.json").read_text() == earlier
+    assert [path.name for path in folder.glob("eval~*")] == ["eval~2.json"]
+    assert evaluation.main([*command, "--overwrite"]) == 0
+    assert json.loads((folder / "eval.json").read_text())["scorer"] == str(tiny_clip_folder)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_full_disk_leaves_the_earlier_scores(

@@ -18,6 +18,7 @@ from running import (
     die,
     press_ctrl_c,
     put_students_module,
+    status_of,
     stop_at_step,
     stop_in_engine,
     without,
@@ -150,9 +151,62 @@ def test_a_run_that_is_done_again_replaces_what_the_longer_one_before_it_left(
     out = ["--out", str(tmp_path / "out")]
     assert main.main([*red_boat, *out, "--steps", "12"]) == 0
 
-    assert main.main([*red_boat, *out]) == 0
+    assert main.main([*red_boat, *out, "--overwrite"]) == 0
 
     assert tree(tmp_path / "out") == undisturbed
+
+
+def test_a_finished_run_of_other_settings_is_kept_and_the_new_one_says_where_it_is(
+    red_boat: list[str],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    tree: Tree,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "undisturbed"
+    other = [*red_boat, "--seed", "7", "--out", str(out)]
+    capsys.readouterr()
+
+    assert main.main(other) == 0
+
+    shown = capsys.readouterr()
+    assert shown.out == f"{out / 'a_red_boat~2.png'}\n"
+    (note,) = (line for line in shown.err.splitlines() if line.startswith("note: "))
+    assert "a_red_boat.png is kept, because it was made with seed 0, this run has 7" in note
+    made = tree(out)
+    assert {name: made[name] for name in undisturbed} == undisturbed
+    assert main.main(other) == 0
+    assert tree(out) == made
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["smaple", "--prompt", "a boat"], "no command 'smaple' (did you mean 'sample'?)"),
+        (["pixel-art"], "did you mean 'pixelart'?"),
+        (["--promt", "a boat"], "(did you mean --prompt?)"),
+        (["sample", "--prompt", "a boat", "--sede", "1"], "(did you mean --seed?)"),
+        (["a red boat"], 'say --prompt before what to draw: --prompt "a red boat"'),
+        (["--prompt", "a boat", "--model", "tiny-sdd"], "(did you mean 'tiny-sd'?)"),
+        (["--prompt", "a boat", "--set", "sed=1"], "(did you mean 'seed'?)"),
+        (["--prompt", "a boat", "--loss_type", "sdss"], "(did you mean 'sds'?)"),
+        (["elastic", "--prompt", "a boat", "--method", "elastik"], "(did you mean 'elastic'?)"),
+    ],
+    ids=lambda typed: typed[0] if isinstance(typed, list) else "",
+)
+def test_what_is_misspelt_is_answered_with_the_nearest(
+    typed: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(typed) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+
+
+def test_the_help_shows_every_command() -> None:
+    shown = main.draw_arguments().format_help()
+    for name in set(main.COMMANDS) - {"draw"}:
+        assert f"\n  {name} " in shown
 
 
 @pytest.mark.parametrize("index", [0, 3, STEPS - 1])
@@ -359,7 +413,10 @@ def test_a_film_curves_and_any_setting_can_be_had(
     assert {name: made[name] for name in undisturbed} == undisturbed
     added = {name.split("/")[1] for name in made if name not in undisturbed}
     assert added == {"making.mp4", "tensorboard"}
-    assert main.main([*red_boat, "--set", "t_max=500", "--out", str(tmp_path / "out")]) == 0
+    assert (
+        main.main([*red_boat, "--set", "t_max=500", "--overwrite", "--out", str(tmp_path / "out")])
+        == 0
+    )
     folder = tmp_path / "out" / "a_red_boat"
     assert yaml.safe_load((folder / "run.yaml").read_text())["t_max"] == 500
     assert not (folder / "making.mp4").exists()
@@ -374,6 +431,19 @@ def test_a_prompt_longer_than_the_model_reads_is_drawn_with_a_note(
 
     first, *_ = capsys.readouterr().err.splitlines()
     assert first.startswith("note: the model reads 75 tokens of a prompt")
+
+
+def test_who_waits_at_a_terminal_reads_at_once_what_is_loaded(
+    red_boat: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+
+    assert main.main([*red_boat, "--steps", "1", "--out", str(tmp_path)]) == 0
+
+    assert capsys.readouterr().err.startswith(f"loading {red_boat[red_boat.index('--model') + 1]}")
 
 
 def test_help_does_not_wait_for_torch() -> None:

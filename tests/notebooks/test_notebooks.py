@@ -24,6 +24,7 @@ PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
 EFFORT = float(os.environ.get("EFFORT") or 0.05)  # `make notebooks-full` takes 1
 
 PICTURES = "data/hand_in.yaml"
+SEQUELS = [path for stage in STAGES for path in stage.ungraded]
 
 
 def committed(stage: Stage) -> NotebookNode:
@@ -76,6 +77,24 @@ def test_a_notebook_stops_calmly_at_each_task_and_answered_runs_to_its_end(stage
     assert next(sentences, None) is None
 
 
+@pytest.mark.parametrize("path", SEQUELS, ids=lambda path: path.stem)
+def test_a_further_notebook_stops_calmly_at_a_stub_and_runs_to_its_end_with_the_answers(
+    path, course
+):
+    stage = next(stage for stage in STAGES if path in stage.ungraded)
+    notebook = nbformat.read(ROOT / path, as_version=4)
+    folder = course / path.parent
+    folder.mkdir(parents=True)
+    resources = {"metadata": {"path": folder}}
+    with pytest.raises(CellExecutionError) as stopped:
+        NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
+    assert stopped.value.evalue in [stage.sentence(function) for function in stage.points]
+    module = f"{stage.module}.py"
+    shutil.copy(ROOT / "reference" / module, course / "guidance" / module)
+    NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
+    assert [out.text for out in outputs(notebook, "stream") if out.name == "stderr"] == []
+
+
 def stops_calmly(client: NotebookClient, cells: list[NotebookNode], sentence: str) -> None:
     """Run copies of the cells up to the first error, as "Run All" does; it must be the sentence."""
     ran = []
@@ -125,13 +144,16 @@ def test_every_task_has_a_card_a_check_a_picture_and_hints(stage):
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.folder)
 def test_a_notebook_names_its_model_once_and_never_the_answers(stage):
-    code = [cell.source for cell in committed(stage).cells if cell.cell_type == "code"]
-    assert code[0].startswith(('MODEL = "tiny-sd"', 'MODEL = "tiny-sdxl"'))
-    assert "load_prior(MODEL)" in code[1]
-    answers = re.compile(r"(from|import) reference\b")
-    assert not [source for source in code if answers.search(source) or '"tiny-sd"' in source][1:]
-    assert any("## Bug hunt" in cell.source for cell in committed(stage).cells)
-    assert any("## Dares" in cell.source for cell in committed(stage).cells)
+    notebooks = [nbformat.read(ROOT / path, 4) for path in (stage.notebook, *stage.ungraded)]
+    for notebook in notebooks:
+        code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+        assert code[0].startswith(('MODEL = "tiny-sd"', 'MODEL = "tiny-sdxl"'))
+        assert "load_prior(MODEL)" in code[1]
+        answers = re.compile(r"(from|import) reference\b")
+        assert not [one for one in code if answers.search(one) or '"tiny-sd"' in one][1:]
+    texts = [cell.source for notebook in notebooks for cell in notebook.cells]
+    assert any("## Bug hunt" in text for text in texts)
+    assert any("## Dares" in text for text in texts)
 
 
 def test_a_stage_announces_its_points_and_what_is_graded():

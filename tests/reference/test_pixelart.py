@@ -49,6 +49,13 @@ def test_equal_weights_paint_the_mean_of_the_palette() -> None:
     torch.testing.assert_close(painted, expected)
 
 
+def test_pictures_with_palettes_of_their_own_are_painted_as_each_alone() -> None:
+    weights = randn(3, 3, 4, 6).softmax(dim=1)
+    palettes = torch.rand(3, 3, 3, generator=seeded(1))
+    alone = [pixelart.paint(weights[k, None], palettes[k]) for k in range(3)]
+    torch.testing.assert_close(pixelart.paint(weights, palettes), torch.cat(alone))
+
+
 @pytest.mark.parametrize("tau", [0.05, 1.0, 8.0])
 def test_gumbel_chooses_a_colour_as_often_as_softmax_wants_it(tau: float) -> None:
     logits = torch.tensor([1.5, 0.0, -0.5, 0.7, -2.0]).view(1, 5, 1, 1)
@@ -245,6 +252,13 @@ def test_the_bound_is_t_max_at_first_halfway_in_the_middle_and_then_t_bound() ->
         75: (20, 40),
         99: (20, 40),
     }
+
+
+@pytest.mark.parametrize("step", [0, 1, 99])
+def test_a_bound_reached_after_none_of_the_run_is_t_bound_at_every_step(step: int) -> None:
+    bounds = {"t_min": 20, "t_max": 60, "t_bound": 40, "bound_reached": 0.0}
+    t = pixelart.bounded_timesteps(4000, step, 100, **bounds, generator=seeded())
+    assert (int(t.min()), int(t.max())) == (20, 40)
 
 
 def test_a_bound_that_stays_is_uniform_sampling() -> None:

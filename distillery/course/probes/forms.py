@@ -9,6 +9,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.course.case import Case
 from distillery.course.observe import Observation
 from distillery.course.probes.views import listed
@@ -93,7 +94,7 @@ def _from_shape(case: Case, asked: Sequence[int], its: Sequence[int]) -> Iterato
         lengths = [f"axis {axis} is {its[axis]} long, not {asked[axis]}" for axis in wrong]
         yield f"{listed(lengths).capitalize()}."
     else:
-        axes = "1 axis" if len(its) == 1 else f"{len(its)} axes"
+        axes = counted(len(its), "axis", "axes")
         yield f"It has {axes}, where {len(asked)} are wanted."
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image
 
 from distillery.core.files import REPOSITORY
+from distillery.core.folders import files_of
 from distillery.core.images import read_any, to_rgb
 from distillery.methods.any_size import ElasticFunctions
 from distillery.notebook.elastic.drawing import drawn_by
@@ -41,7 +42,8 @@ def pages(functions: ElasticFunctions) -> Any:
 def course_pictures() -> dict[str, Image.Image]:
     """Prompt -> picture of data/imgs, without the masks; that of the page's prompt comes first."""
     first = str(PROMPT).replace(" ", "_")
-    paths = sorted(PICTURES.glob("*.png"), key=lambda path: (path.stem != first, path))
+    found = files_of(PICTURES.iterdir(), (".png",), under=PICTURES)
+    paths = sorted(found, key=lambda path: (path.stem != first, path))
     return {
         path.stem.replace("_", " "): to_rgb(read_any(path))
         for path in paths

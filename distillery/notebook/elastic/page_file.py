@@ -13,7 +13,7 @@ from PIL import Image
 from distillery.core.errors import CourseError
 from distillery.core.images import read_any, to_png_bytes, to_rgb
 from distillery.notebook.front_end import script, style
-from distillery.runs.painting_file import check_pixels
+from distillery.runs.painting_file import MOST_PIXELS
 
 HERE = Path(__file__).parent
 
@@ -53,8 +53,7 @@ class PageFile:
             path = Path(folder, Path(str(message.get("name"))).name or "picture")
             path.write_bytes(bytes(buffers[0]))
             try:
-                check_pixels(path)
-                self._take(to_rgb(read_any(path)), path.name)
+                self._take(to_rgb(read_any(path, most=MOST_PIXELS)), path.name)
             except CourseError as error:
                 box.said = str(error).replace(f"{folder}/", "")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from pathlib import Path
 
 from distillery.core.errors import CourseError
@@ -14,7 +13,7 @@ from distillery.morph.run import film_positions
 from distillery.notebook.morph.drawing import Result
 from distillery.pixelart.animation_files import sprite_sheet, video_bytes
 from distillery.pixelart.gif_file import gif_bytes
-from distillery.runs.place import Place
+from distillery.runs.place import free_place, save_settings
 from distillery.runs.run import PICTURE
 
 
@@ -44,8 +43,8 @@ def files(result: Result) -> dict[str, bytes]:
 def save(result: Result, out: Path) -> Path:
     """Write them below the folder `out`, with the frames before, and the settings.
 
-    The folder is named as the command names it. If it is there, a number is added, so that nothing
-    is written over.
+    The folder is named as the command names it, with a number where that name is taken, so that
+    nothing is written over.
 
     Returns:
         The folder, as short as it can be typed.
@@ -54,19 +53,13 @@ def save(result: Result, out: Path) -> Path:
         CourseError: the disk refuses.
     """
     title = result.settings.title
-    names = itertools.chain([title], (f"{title} {number}" for number in itertools.count(2)))
-    places = (Place(out, name) for name in names)
-    place = next(place for place in places if not _is_taken(place))
+    place = free_place(title, out)
     made = files(result)
     picture = made.pop(PICTURE)
     for number, image in enumerate(result.images, 1):
         made[f"pictures/{number:03d}.png"] = to_png_bytes(image, title)
     for name, content in made.items():
         atomic_write(place.folder / name, content)
-    result.settings.save(place.folder / "run.yaml")
+    save_settings(result.settings, place.folder)
     atomic_write(place.picture, picture)
     return shown(place.folder.resolve())
-
-
-def _is_taken(place: Place) -> bool:
-    return any(path.exists() for path in (place.picture, place.folder, place.unfinished))

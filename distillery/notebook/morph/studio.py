@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.core.images import to_pil, to_png_bytes
 from distillery.core.settings import declared
@@ -157,7 +158,8 @@ class MorphStudio:
         with ONE_AT_A_TIME, listening(warned):
             if is_whole:
                 self.result = result_of(run, settings)
-                said = f"{settings.frames} frames in {duration(time.perf_counter() - began)}."
+                frames = counted(settings.frames, "frame")
+                said = f"{frames} in {duration(time.perf_counter() - began)}."
             else:
                 said = f"Stopped at step {self._done} of {self._total}; what is there is kept."
                 self.scrubber.film = film_so_far(run, settings) or self.scrubber.film

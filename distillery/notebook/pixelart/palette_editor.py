@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.core.images import to_png_bytes
 from distillery.palettes import (
@@ -45,7 +46,8 @@ class PaletteEditor:
         self.codes = self._checked(to_hex(colours))
         self.selected = 0
         self.sentence = ""
-        self.box = self._build(palette if isinstance(palette, str) else "")
+        self._file = palette if isinstance(palette, str) else ""
+        self.box = self._build(self._file)
 
     @property
     def palette(self) -> Tensor:
@@ -89,19 +91,29 @@ class PaletteEditor:
         try:
             codes = to_hex(load_palette(name_or_path))
         except CourseError as error:
-            self._show(str(error))
+            self._refuse(str(error))
             return
-        if self._become(codes, 0):
-            self._show(f"read {len(codes)} colours from {name_or_path}.")
+        if not self._become(codes, 0):
+            self._refuse(self.sentence)
+        else:
+            self._file = name_or_path
+            self._show(f"read {counted(len(codes), 'colour')} from {name_or_path}.")
 
     def save(self, path: str) -> None:
         """Write the palette as `.hex`, `.gpl`, `.pal` or `.png`, by the path's suffix."""
         try:
             save_palette(self.palette, path)
         except CourseError as error:
-            self._show(str(error))
+            self._refuse(str(error))
         else:
-            self._show(f"saved {len(self.codes)} colours as {path}.")
+            self._file = path
+            self._show(f"saved {counted(len(self.codes), 'colour')} as {path}.")
+
+    def _refuse(self, sentence: str) -> None:
+        """Say why a file cannot be used, and name the last that could."""
+        if self.box is not None:
+            self.file.value = self._file
+        self._show(sentence)
 
     @staticmethod
     def _checked(codes: list[str]) -> list[str]:
@@ -129,8 +141,17 @@ class PaletteEditor:
         except ImportError:
             return None
         self.swatches = ipywidgets.HBox(layout={"flex_flow": "row wrap", "max_width": "560px"})
-        self.picker = ipywidgets.ColorPicker(value=self.codes[0], description="colour")
-        self.picker.observe(self._picked, names="value")
+        # The picker's own text field would go on showing what is no colour; this one is set back.
+        self.picker = ipywidgets.ColorPicker(
+            value=self.codes[0], concise=True, description="colour"
+        )
+        self.code = ipywidgets.Text(
+            value=self.codes[0], continuous_update=False, layout={"width": "8em"}
+        )
+        self.code.add_class("palette-code")
+        fields = (self.picker, self.code)
+        for field in fields:
+            field.observe(self._picked, names="value")
         actions = {
             "← move": lambda: self.move(-1),
             "move →": lambda: self.move(1),
@@ -150,15 +171,20 @@ class PaletteEditor:
         return ipywidgets.VBox(
             [
                 self.swatches,
-                ipywidgets.HBox([self.picker, *(self.buttons[text] for text in actions)]),
+                ipywidgets.HBox(
+                    [self.picker, self.code, *(self.buttons[text] for text in actions)]
+                ),
                 ipywidgets.HBox([self.file, *(self.buttons[text] for text in files)]),
                 self.label,
             ]
         )
 
     def _picked(self, change: Any) -> None:
-        if change.new.lower() != self.codes[self.selected]:
-            self.change(change.new)
+        code = change.new.strip().lower()
+        if code != self.codes[self.selected]:
+            self.change(code)
+        else:
+            self._show(self.sentence)
 
     def _show(self, sentence: str) -> None:
         """Bring swatches, picker and sentence up to date."""
@@ -176,7 +202,7 @@ class PaletteEditor:
             swatch.style.text_color = "white" if lightness[number] < DARK else "black"
             swatch.tooltip = f"colour {number + 1}, {code}"
             swatch.description = SELECTED if number == self.selected else OTHER
-        self.picker.value = self.codes[self.selected]
+        self.picker.value = self.code.value = self.codes[self.selected]
 
     def _swatch(self, number: int) -> Any:
         swatch = _button("", lambda: self.select(number))

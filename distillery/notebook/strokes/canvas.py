@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +14,20 @@ import numpy as np
 from PIL import Image
 
 from distillery.core.errors import CourseError
-from distillery.core.images import enlarged, fit, read_any, save_png, to_png_bytes, to_rgb
+from distillery.core.images import (
+    enlarged,
+    fit,
+    open_any,
+    opened,
+    read_any,
+    save_png,
+    to_png_bytes,
+    to_rgb,
+)
 from distillery.notebook.front_end import script, style
 
 HERE = Path(__file__).parent
 LARGEST_SIDE = 512  # cells
-ORIENTATION = 0x0112  # the field of a photograph that says how it was held
 UNDERLAY_SIDE = 512  # pixels of the longer side of the picture to trace, about
 SWATCHES = (
     *("#d61e24", "#f27a18", "#f7d92d", "#269438", "#2c58db", "#8036a8", "#f78bbb", "#f6f5f1"),
@@ -137,8 +146,7 @@ class StrokeCanvas:
         Raises:
             CourseError: it cannot be read, or holds something else than labels.
         """
-        read_any(Path(path))  # says what is wrong with a file that is no picture
-        with Image.open(path) as picture:
+        with open_any(Path(path)) as picture:
             self.labels = picture
 
     def trace(self, picture: Image.Image | str | Path | None) -> None:
@@ -206,10 +214,9 @@ class StrokeCanvas:
         """What the canvas could not take over from a file; empty if nothing is lost."""
         if layer == "colours" and not self.is_painted:
             return f"{path.name} has no paint: all of it is transparent."
-        with Image.open(path) as seen:
-            sides = seen.size
-            if seen.getexif().get(ORIENTATION, 1) > 4:  # lies on its side
-                sides = sides[::-1]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # reading the file for the canvas has said it
+            sides = read_any(path).size
         height, width = self.size
         scale = max(width / sides[0], height / sides[1])
         # Less than a row or column of the canvas is nobody's concern.
@@ -254,13 +261,7 @@ def _rgba(picture: Image.Image | np.ndarray) -> Image.Image:
             "the painting is a PIL picture or a uint8 array (H, W, 4); it was "
             f"{type(picture).__name__}: use `load` for a file."
         )
-    if picture.has_transparency_data:
-        alpha = picture.convert("RGBA").getchannel("A")
-    else:
-        alpha = Image.new("L", picture.size, 255)
-    made = to_rgb(picture.convert("RGB") if picture.has_transparency_data else picture)
-    made.putalpha(alpha)
-    return made
+    return opened(picture, "the painting").convert("RGBA")
 
 
 def _labels(labels: Image.Image | np.ndarray) -> np.ndarray:

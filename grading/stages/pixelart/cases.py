@@ -66,6 +66,16 @@ def with_twelve_colours(inputs: RandomInputs) -> Case:
     return _painting(weights, any_colours(inputs, 13, 12))
 
 
+def with_a_palette_for_each_picture(inputs: RandomInputs) -> Case:
+    """Three pictures, and as many colours: neither axis can be told from the other by its length.
+
+    The weights are not square, so no axis of theirs is as long as the batch.
+    """
+    weights = (2 * inputs.noise(12, torch.empty(3, 3, 5, 7))).softmax(dim=1)
+    palettes = torch.stack([any_colours(inputs, seed, 3) for seed in (13, 15, 16)])
+    return _painting(weights, palettes)
+
+
 def _painting(weights: Tensor, palette: Tensor) -> Case:
     tensors = {"weights": weights, "palette": palette}
     return PassageCase(tuple(tensors), tensors, with_graph=("weights",), of_weights=True)
@@ -282,6 +292,11 @@ def with_one_step(inputs: RandomInputs) -> Case:
     return _draws(1, t_min=t_min, t_max=t_min + 30, t_bound=t_min + 10, reached=0.5)
 
 
+def with_no_fall(inputs: RandomInputs) -> Case:
+    t_min = inputs.whole(0, (300, 500))
+    return _draws(t_min=t_min, t_max=t_min + 50, t_bound=t_min + 20, reached=0.0)
+
+
 STEPS = 100  # of runs in all trials: what is kept from one is wrong in the next
 
 
@@ -359,6 +374,7 @@ CASES: dict[str, Draws] = {
         {
             "with one picture in two pure colours": with_two_pure_colours,
             "with a palette of 12 colours": with_twelve_colours,
+            "with a palette for each picture": with_a_palette_for_each_picture,
         },
         inputs=RandomInputs,
     ),
@@ -413,6 +429,7 @@ CASES: dict[str, Draws] = {
             "with t_min and t_bound 0": with_a_fall_to_nought,
             "with bound_reached 1": with_a_fall_over_the_run,
             "with a run of a single step": with_one_step,
+            "with bound_reached 0": with_no_fall,
         },
         inputs=RandomInputs,
     ),

@@ -136,6 +136,21 @@ def painted_in_place(weights, palette):
     return _mixed(weights, palette.mul_(2).sub_(1))
 
 
+@wrong(PAINT, "the first picture's palette is used for all pictures, but each has its own.")
+def painted_in_the_first_palette(weights, palette):
+    return 2 * _mixed(weights, palette if palette.dim() == 2 else palette[0]) - 1
+
+
+@wrong(PAINT, "the palettes of all pictures are averaged; each picture has its own.")
+def painted_in_a_mean_palette(weights, palette):
+    return 2 * _mixed(weights, palette if palette.dim() == 2 else palette.mean(dim=0)) - 1
+
+
+@wrong(PAINT, "every picture is painted in all the palettes, added up; each has its own.")
+def painted_in_all_palettes(weights, palette):
+    return 2 * _mixed(weights, palette if palette.dim() == 2 else palette.sum(dim=0)) - 1
+
+
 @both(painted_from_zero, painted_backwards)
 def painted_from_zero_backwards(weights, palette):
     return _mixed(weights, palette.flip(1))
@@ -1297,6 +1312,20 @@ def bound_rounded_up(batch, step, steps, *, t_min, t_max, t_bound, bound_reached
 def bound_reached_at_once(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
     way = min(1.0, step / bound_reached)
     return _between(t_min, round(t_max + way * (t_bound - t_max)), batch, generator)
+
+
+@wrong(BOUNDED, "with bound_reached 0 the bound never falls; it is t_bound at every step then.")
+def bound_without_a_fall(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
+    bound = _bound(step, steps, t_max, t_bound, bound_reached) if bound_reached else t_max
+    return _between(t_min, bound, batch, generator)
+
+
+@wrong(BOUNDED, "with bound_reached 0 the bound of step 0 is t_max; it is t_bound already then.")
+def bound_falling_after_a_step(
+    batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator
+):
+    bound = _bound(step, steps, t_max, t_bound, max(bound_reached, 1e-9))
+    return _between(t_min, bound, batch, generator)
 
 
 @wrong(BOUNDED, "the bound of a step is kept and used in other runs too.")

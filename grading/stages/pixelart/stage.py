@@ -17,8 +17,9 @@ STAGE = Stage(
     },
     title="palette-exact pixel art through SDXL and ControlNets, "
     "down to the chart to stitch it from",
-    minutes=150,
+    minutes=100,
     pictures=4,
+    sequels=("04_pixelart_part2",),
     models=(
         "tiny-caption",
         "tiny-controlnet-*",

@@ -23,24 +23,32 @@ GRAD = "pixelart.sdxl_grad"
 
 @right(PAINT)
 def painted_by_matmul(weights, palette):
-    return (weights.movedim(1, -1) @ (2 * palette - 1)).movedim(-1, 1)
+    colours = (2 * palette - 1).expand(len(weights), -1, -1)
+    rows = weights.flatten(2).mT @ colours
+    return rows.mT.unflatten(2, weights.shape[2:])
 
 
 @right(PAINT)
 def painted_by_tensordot(weights, palette):
-    return torch.tensordot(palette.T, weights, dims=([1], [1])).transpose(0, 1) * 2 - 1
+    palettes = palette.expand(len(weights), -1, -1)
+    mixed = [torch.tensordot(p.T, w, dims=1) for p, w in zip(palettes, weights, strict=True)]
+    return torch.stack(mixed) * 2 - 1
 
 
 @right(PAINT)
 def painted_colour_by_colour(weights, palette):
-    layers = zip(weights.unbind(dim=1), palette, strict=True)
-    mixed = sum(weight[:, None] * colour.view(1, 3, 1, 1) for weight, colour in layers)
+    layers = zip(weights.unbind(dim=1), palette.unbind(dim=-2), strict=True)
+    mixed = sum(weight[:, None] * colour.reshape(-1, 3, 1, 1) for weight, colour in layers)
     return mixed.sub(0.5).mul(2)
 
 
 @right(PAINT)
 def painted_by_convolution(weights, palette):
-    return F.conv2d(weights, palette.T[:, :, None, None]).mul(2).sub(1)
+    if palette.dim() == 2:
+        return F.conv2d(weights, palette.T[:, :, None, None]).mul(2).sub(1)
+    groups = palette.mT.reshape(-1, palette.shape[1], 1, 1)
+    mixed = F.conv2d(weights.flatten(0, 1)[None], groups, groups=len(palette))
+    return mixed[0].unflatten(0, (len(palette), 3)).mul(2).sub(1)
 
 
 @right(GUMBEL)
@@ -209,7 +217,8 @@ def fft_by_matrices(image):
 
 @right(BOUNDED)
 def bound_by_lerp(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
-    way = torch.tensor(step / steps / bound_reached).clamp(max=1.0)
+    part = step / steps
+    way = torch.tensor(part / bound_reached if part < bound_reached else 1.0)
     bound = int(torch.lerp(torch.tensor(float(t_max)), torch.tensor(float(t_bound)), way).round())
     u = torch.rand(batch, generator=generator)
     return (t_min + u * (bound + 1 - t_min)).floor().long().clamp(max=bound)
@@ -224,7 +233,10 @@ def bound_by_cases(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, 
 
 @right(BOUNDED)
 def bound_kept_by_max(batch, step, steps, *, t_min, t_max, t_bound, bound_reached, generator):
-    bound = max(t_bound, round(t_max - step * (t_max - t_bound) / (steps * bound_reached)))
+    falling = bound_reached > 0
+    bound = t_bound
+    if falling:
+        bound = max(t_bound, round(t_max - step * (t_max - t_bound) / (steps * bound_reached)))
     return torch.empty(batch, dtype=torch.long).random_(t_min, bound + 1, generator=generator)
 
 

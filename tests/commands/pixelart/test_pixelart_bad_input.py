@@ -20,7 +20,7 @@ from distillery.core.files import REPOSITORY
     [
         ("", "holds no colour"),
         ("ff8800\n", "holds one colour"),
-        ("ff8800\n00ff00\n#FF8800\n", "has #ff8800 twice, at line 1 and line 3"),
+        ("ff8800\n#FF8800\n", "holds one colour"),
         ("".join(f"{k:06x}\n" for k in range(10_000)), "holds 10,000 colours"),
         ("ff8800\nred\n", "line 2: 'red' is not a colour"),
         ("".join(f"{k:06x}\n" for k in range(257)), "holds 256 colours; this palette needs 257"),

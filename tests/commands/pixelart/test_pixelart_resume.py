@@ -111,6 +111,6 @@ def test_a_plainer_run_removes_what_a_richer_one_before_it_left(
     rich = ["--verbose", "--make_video", "--tensorboard", "-knc", "12", "--steps", "7"]
     assert main.main([*red_boat, *out, *rich]) == 0
 
-    assert main.main([*red_boat, *out]) == 0
+    assert main.main([*red_boat, *out, "--overwrite"]) == 0
 
     assert tree(tmp_path / "out") == undisturbed

@@ -278,6 +278,24 @@ def test_a_colour_that_is_there_already_is_not_taken_and_a_sentence_says_so():
     assert editor.sentence == ""
 
 
+@pytest.mark.parametrize("typed", ["blu", "", "#12", "#FFFFFF", "#ff00zz"])
+def test_a_field_does_not_keep_what_is_no_new_colour(typed):
+    editor = PaletteEditor(COLOURS)
+    editor.code.value = typed
+    assert editor.code.value == editor.picker.value == "#000000"
+    assert editor.sentence.startswith("Nothing was changed")
+    editor.code.value = " 123456 " if typed == "blu" else "#123456"
+    assert editor.codes[0] == editor.picker.value == editor.code.value == "#123456"
+
+
+def test_a_field_does_not_keep_the_name_of_a_file_that_cannot_be_used():
+    editor = PaletteEditor("dusk")
+    editor.file.value = "dusc"
+    editor.buttons["load"].click()
+    assert "dusc" in editor.sentence
+    assert editor.file.value == "dusk"
+
+
 @pytest.mark.parametrize("suffix", [".hex", ".gpl", ".pal", ".png"])
 def test_a_palette_is_saved_and_loaded_again(tmp_path, suffix):
     editor, other = PaletteEditor(COLOURS), PaletteEditor(load_palette("rgb-2"))

@@ -22,6 +22,7 @@ from distillery.pixelart.settings import PixelSettings
 from distillery.runs.curves import Scalars
 from distillery.runs.extras import Extras
 from distillery.runs.film import video_frames
+from distillery.toybox import Factors, draw
 from reference import pixelart
 
 
@@ -68,17 +69,19 @@ def test_a_prompt_that_is_there_is_not_replaced() -> None:
 def test_an_empty_prompt_is_the_caption_of_the_input_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Image.new("CMYK", (20, 10)).save(tmp_path / "boat.tif")
+    boat = draw(Factors("boat", "red", "on a frozen river"), 3, size=(64, 64))
+    Image.fromarray(boat.image).convert("CMYK").save(tmp_path / "boat.tif")
     asked = {}
 
     def caption(picture: Image.Image, *, model: str) -> str:
         asked.update(mode=picture.mode, model=model)
-        return asked.get("answer", "a red boat")
+        return asked.get("answer", "a red boat on a frozen river")
 
     monkeypatch.setattr(annotators, "caption", caption)
     silent = PixelSettings(" ", input_image=str(tmp_path / "boat.tif"))
 
-    assert begin.completed(silent).prompt == "a red boat"
+    with pytest.warns(UserWarning, match='the caption of .* is "a red boat on a frozen river"'):
+        assert begin.completed(silent).prompt == "a red boat on a frozen river"
     assert asked == {"mode": "RGB", "model": "tiny-caption"}
     asked["answer"] = ""
     with pytest.raises(CourseError, match="no caption was found"):

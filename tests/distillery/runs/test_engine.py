@@ -239,7 +239,7 @@ def test_what_an_earlier_run_left_goes_when_the_next_one_is_done(
     carry_out(Walk(longer, kept=3), longer, out=out, extras=extras)
     (out / "a_walk" / "notes.txt").write_text("the user's own")
 
-    carry_out(Walk(settings), settings, out=out)
+    carry_out(Walk(settings), settings, out=out, overwrite=True)
 
     assert tree(out) == {**undisturbed, "a_walk/notes.txt": b"the user's own"}
 

@@ -21,7 +21,7 @@ from distillery.core.errors import CourseError
 from grading.authoring import build, counts, observed_tasks
 from grading.authoring.build import ROOT, answered, committed_files, nbgrader_files, stale
 from grading.authoring.make_stubs import answered_functions, stub_module
-from grading.authoring.notebooks import answered_notebook, student_notebook
+from grading.authoring.notebooks import answered_notebook, sequel_notebook, student_notebook
 from grading.stages import STAGES
 from grading.stages.known_answers import Answer
 from grading.stages.stage import Stage
@@ -56,10 +56,22 @@ def test_what_is_committed_is_what_is_built():
 
 
 def test_every_notebook_has_a_source_and_every_source_a_stage():
-    folders = {stage.folder for stage in STAGES}
-    for path in (ROOT / "notebooks").glob("*/*.ipynb"):
-        assert path.with_suffix(".py").exists()
-        assert path.stem in folders
+    known = {path for stage in STAGES for path in (stage.notebook, *stage.ungraded)}
+    there = {path.relative_to(ROOT) for path in (ROOT / "notebooks").glob("*/*.ipynb")}
+    assert {path.as_posix() for path in there} == {str(path) for path in known}
+    assert all((ROOT / path).with_suffix(".py").exists() for path in there)
+
+
+@pytest.mark.parametrize(
+    "cell", ["# TODO pixelart.paint", 'check("pixelart.paint")', 'hand_in("04_pixelart")']
+)
+def test_a_further_notebook_in_which_something_would_be_graded_is_refused(cell):
+    (stage,) = [stage for stage in STAGES if stage.sequels]
+    (path,) = stage.ungraded
+    percent = (ROOT / path.with_suffix(".py")).read_text("utf-8")
+    assert '"nbgrader"' not in sequel_notebook(stage, path, percent)
+    with pytest.raises(CourseError, match=r"only 04_pixelart\.ipynb is graded: move the cell"):
+        sequel_notebook(stage, path, f"{percent}\n# %%\n{cell}\n")
 
 
 def test_building_twice_gives_the_same_bytes(small_course):

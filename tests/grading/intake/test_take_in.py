@@ -37,6 +37,7 @@ from grading.student.student_stage import find_stages
 
 TOUR, SDS = STAGES[:2]
 NAME = TOUR.folder
+WITH_MORE = [stage for stage in STAGES if stage.sequels]
 WHEN = datetime(2026, 11, 20, 12, 30, tzinfo=timezone.utc)
 DOT = bytes.fromhex(  # a PNG of one pixel
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
@@ -300,6 +301,26 @@ def test_a_notebook_is_known_by_its_cells_and_not_by_its_name(name, course, fold
     save(folder, release, f".ipynb_checkpoints/{NAME}-checkpoint.ipynb")
     (folder / "broken.ipynb").write_text("{")
     assert come(folder, course).rejected == ""
+
+
+@pytest.mark.parametrize("stage", WITH_MORE, ids=lambda stage: stage.folder)
+def test_the_further_notebooks_of_a_stage_may_come_along_but_do_not_stand_for_the_graded_one(
+    stage, course, folder
+):
+    released = course / "release" / stage.folder
+    released.mkdir()
+    for path in (stage.notebook, *stage.ungraded):
+        shutil.copy(ROOT / path, released)
+        shutil.copy(ROOT / path, folder)
+    intake = come(folder, course, assignment=stage.folder)
+    assert (intake.rejected, intake.flags) == ("", ())
+    there = {path.name for path in intake.folder.glob("*.ipynb")}
+    assert there == {f"{stage.folder}.ipynb"}
+    (folder / f"{stage.folder}.ipynb").unlink()
+    intake = come(folder, course, assignment=stage.folder)
+    name = stage.ungraded[0].name
+    wanted = f"hand in {stage.folder}.ipynb."
+    assert intake.rejected == f"'{name}' has no cell of {stage.folder}: {wanted}"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
 from grading.core.submission import Submission
 from grading.intake.take_in import take_in
-from grading.release.bundle import check_no_answers, contents
+from grading.release.bundle import check_no_answers, contents, stage_manifest
 from grading.stages import STAGES
 from grading.stages.known_answers import answers_in
 from grading.stages.sds import misconceptions as sds_mistakes
@@ -516,6 +516,24 @@ def test_a_renamed_notebook_is_found_out(unpacked):
     path.rename(path.with_name("00_tour (1).ipynb"))
     (sentence,) = look(work(unpacked), run=False).to_do
     assert sentence.endswith("is missing; is it 00_tour (1).ipynb? Then rename that.")
+
+
+def test_another_notebook_beside_a_missing_one_is_not_taken_for_it(unpacked):
+    path = unpacked / TOUR.notebook
+    shutil.copy(ROOT / SDS.notebook, path.with_name("00_tour_part2.ipynb"))
+    path.unlink()
+    (sentence,) = look(work(unpacked), run=False).to_do
+    assert sentence.endswith("00_tour.ipynb is missing.")
+
+
+def test_the_further_notebooks_of_a_stage_are_packed_and_may_be_changed():
+    (stage,) = [stage for stage in STAGES if stage.sequels]
+    stub = (ROOT / "guidance" / f"{stage.module}.py").read_bytes()
+    files = contents(stage, ROOT, (ROOT / stage.notebook).read_bytes(), stub)
+    further = {str(path) for path in stage.ungraded}
+    assert further
+    assert further <= set(files)
+    assert not further & set(stage_manifest(stage, files).files)
 
 
 def test_a_folder_that_was_not_unpacked_from_a_bundle_is_refused(tmp_path):

@@ -85,6 +85,20 @@ def test_the_gradebook_knows_every_task_and_what_it_is_worth(released_course):
             }
 
 
+def test_a_further_notebook_is_released_beside_the_graded_one_that_nbgrader_alone_knows(
+    tmp_path, monkeypatch
+):
+    quick(monkeypatch)
+    (stage,) = [stage for stage in STAGES if stage.sequels]
+    release([stage], tmp_path / "class", say=lambda line: None)
+    folder = tmp_path / "class" / "release" / stage.folder
+    for path in stage.ungraded:
+        assert (folder / path.name).read_bytes() == (ROOT / path).read_bytes()
+    with Gradebook(f"sqlite:///{tmp_path / 'class' / 'gradebook.db'}", "class") as gradebook:
+        notebooks = gradebook.find_assignment(stage.folder).notebooks
+        assert [notebook.name for notebook in notebooks] == [stage.folder]
+
+
 def test_the_manifest_hashes_everything_fixed_and_nothing_that_students_write(released):
     manifest = Manifest.load(released / "manifest.json")
     assert list(manifest.stages) == [TOUR.folder, SDS.folder]

@@ -98,7 +98,9 @@ def test_a_gradient_that_is_not_that_of_the_noisy_softmax_is_seen(capsys):
 
 
 def bound_at(step, steps, t_max, t_bound, bound_reached):
-    return round(t_max + min(1.0, step / (bound_reached * steps)) * (t_bound - t_max))
+    falls = bound_reached * steps
+    way = step / falls if step < falls else 1.0
+    return round(t_max + way * (t_bound - t_max))
 
 
 def timesteps(draw, *, later: int = 0, longer: int = 0):
@@ -241,7 +243,8 @@ def test_conditions_that_are_changed_are_seen(capsys):
 
 def test_a_gradient_of_paint_counts_but_not_what_all_weights_share(capsys):
     def centred(weights, palette):
-        return torch.einsum("bkhw,kc->bchw", weights, 2 * palette - 1)
+        colours = (2 * palette - 1).expand(len(weights), -1, -1)
+        return torch.einsum("bkhw,bkc->bchw", weights, colours)
 
     def without(weights, palette):
         return pixelart.paint(weights.detach(), palette) + 0 * weights.sum()

@@ -389,8 +389,9 @@ def hand_in(flags: dict[str, Any]) -> None:
     wanted, root = load_hand_in(flags["stage"]), course_root()
     for picture in draw_all(wanted, module_named, root):
         print(picture)
-    result = evaluation_of(wanted, root)
-    evaluation.write(root / wanted.folder / EVALUATION, result)
+    folder = root / wanted.folder
+    result = evaluation_of(wanted, folder)
+    evaluation.write(folder / EVALUATION, result)
     print(evaluation.table(result))
 
 

@@ -143,7 +143,7 @@ def _one_of(source: str, names: list[str]) -> str:
     if len(others) == 1:
         return others[0]
     if not others:
-        raise refused(source, "the folder has no safetensors file")
+        raise refused(source, "the folder holds no weights in safetensors")
     raise refused(source, f"the folder has {', '.join(others)}", "name the file")
 
 

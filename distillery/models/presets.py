@@ -304,9 +304,9 @@ def find_preset(model: str | Path) -> Preset:
     place = Path(model).expanduser()
     if not place.exists():
         raise CourseError(
-            f"unknown model {str(model)!r}{meant(str(model), PRESETS)}: choose "
-            f"{', '.join(PRESETS)} or the path of a folder that diffusers saved, or of a "
-            "checkpoint in one .safetensors file."
+            f"unknown model {str(model)!r}: choose {', '.join(PRESETS)} or the path of a folder "
+            "that diffusers saved, or of a checkpoint in one .safetensors file"
+            f"{meant(str(model), PRESETS)}."
         )
     likeness = PRESETS["sdxl" if _is_sdxl(_config_folder(place)) else "sd15"]
     return replace(
@@ -372,6 +372,6 @@ def guidance_default(model: str | Path, method: str) -> float:
     guidance = find_preset(model).guidance
     if method not in guidance:
         raise CourseError(
-            f"unknown loss {method!r}{meant(method, guidance)}: choose {', '.join(guidance)}."
+            f"unknown loss {method!r}: choose {', '.join(guidance)}{meant(method, guidance)}."
         )
     return guidance[method]

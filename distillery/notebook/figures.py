@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import to_pil
+from distillery.notebook.whole_titles import with_whole_titles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +61,7 @@ def show(
     for axes, title in zip(grid[:, 0], row_titles or (), strict=False):
         axes.set_ylabel(title, fontsize=9)
     pyplot.close(figure)  # it is shown as the value of the cell, not a second time by the backend
-    return figure
+    return with_whole_titles(figure)
 
 
 def curves(
@@ -90,7 +91,7 @@ def curves(
             axes.set_xticks(list(x), [f"{value:g}" for value in x], minor=False)
             axes.minorticks_off()
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def scatter(clouds: Mapping[str, Tensor], centres: Tensor, others: Tensor) -> Figure:
@@ -109,7 +110,7 @@ def scatter(clouds: Mapping[str, Tensor], centres: Tensor, others: Tensor) -> Fi
         axes.set_title(name, fontsize=9)
         axes.set_aspect("equal")
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def overlaid(
@@ -143,7 +144,7 @@ def overlaid(
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def frontier(
@@ -181,4 +182,4 @@ def frontier(
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc=legend)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)

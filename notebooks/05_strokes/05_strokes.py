@@ -38,7 +38,7 @@ ADAPTER = "data/models/tiny-sd-two-things"  # for scenes of two things; for "sd1
 # %%
 # %load_ext distillery.todo
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,7 @@ from PIL import Image
 from distillery import (
     Judge,
     LineUp,
+    answer,
     check,
     compare_picture,
     from_pil,
@@ -64,7 +65,7 @@ from distillery.methods.region_control import region_predict
 from distillery.methods.strokes import Painting
 from distillery.metrics.patch_distance import patch_distance
 from distillery.models.load import load_lora
-from distillery.models.prior import guided_noise
+from distillery.models.prior import Condition, guided_noise
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import frontier
 from distillery.notebook.progress import progress
@@ -1255,6 +1256,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The balls that stayed
 #
 # A colleague wrote GradOP+ on x0 by hand, with your functions, which are right. There are **three**
@@ -1302,6 +1305,8 @@ show(torch.cat([paintings, hunted]), titles, columns=6, row_titles=["painting", 
 # What is left if the pictures are pale? If they are balls? If they are grainy?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -1343,6 +1348,8 @@ show(torch.cat(list(better.values())), titles, columns=6, row_titles=list(better
 # 9. **Words against colours.** Paint a green ellipse and write "a red boat". Who wins, at which
 #    strength?
 # 10. **The real one.** With a GPU, `MODEL = "sd15"` and a photograph's worth of pixels.
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

@@ -119,7 +119,7 @@ def pds_loss(
         prior: gives `prior.alpha_bar(t)`, (B, 1, 1, 1), and
             `prior.predict_noise(xt, t, first, second)`, a pair of eps in the order of the
             conditions. Predict all four branches in one call: latents, timesteps and conditions
-            may be joined along the batch, conditions by `cat`.
+            may be joined along the batch, conditions by `cat` of `distillery.models.prior`.
         x0: the edit's latents (B, C, h, w), with a graph.
         x0_src: the source's latents, (B, C, h, w), a constant.
         t: timesteps, int64 (B,), from 20 to 999.

@@ -32,7 +32,17 @@ from itertools import pairwise
 import torch
 from PIL import Image
 
-from distillery import Judge, LineUp, check, compare_picture, curves, from_pil, load_prior, show
+from distillery import (
+    Judge,
+    LineUp,
+    answer,
+    check,
+    compare_picture,
+    curves,
+    from_pil,
+    load_prior,
+    show,
+)
 from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from guidance import tour
@@ -307,6 +317,8 @@ curves(
 )
 
 # %% [markdown]
+# {answer to question_1}
+#
 # ## 3 · Guidance
 #
 # Ask the network twice: once with the prompt, once with the empty prompt.
@@ -520,6 +532,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The forgetful painter
 #
 # `repaint` should paint one picture over with another prompt (SDEdit, arXiv 2108.01073): noise it
@@ -567,6 +581,8 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 # level is that?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -583,6 +599,8 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 #    (`distillery.toybox.held_out` tells which). Can the model compose them anyway?
 # 5. **One step.** How good a picture can you get from a single call of the network? From two, from
 #    four?
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you now have

@@ -39,6 +39,7 @@ from distillery import (
     LatentCanvas,
     LineUp,
     Settings,
+    answer,
     check,
     compare_picture,
     curves,
@@ -51,7 +52,7 @@ from distillery import (
     show,
     to_pil,
 )
-from distillery.models.prior import Prior
+from distillery.models.prior import Condition, Prior
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import scatter
 from distillery.runs.canvas import PixelCanvas
@@ -314,7 +315,7 @@ show(
 #
 # **Contract.** Given `x0` `(B, C, h, w)`, which has a graph, and `grad` of the same shape,
 # return a scalar whose gradient with respect to `x0` is *exactly* `grad`: not half of it, not
-# divided by the batch or by the number of pixels. The caller calls `backward()`; the value of the
+# divided by the batch or by the number of pixels. The caller calls `.backward()`; the value of the
 # loss is free.
 
 # %%
@@ -629,6 +630,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The loop that learns to cheat
 #
 # A colleague does not trust generators and wrote the loop by hand, with your three functions, which
@@ -672,6 +675,8 @@ show(hunted, columns=1)
 # never forgets.
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -779,6 +784,8 @@ show(
 #    Which weight would you choose?
 # 8. **Without $-\varepsilon$.** Its mean is zero, so leave it out (in a copy!) and look at a run.
 #    Then say again why it is there.
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

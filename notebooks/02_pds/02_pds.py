@@ -39,6 +39,7 @@ from distillery import (
     LatentCanvas,
     LineUp,
     Settings,
+    answer,
     check,
     compare_picture,
     curves,
@@ -56,11 +57,13 @@ from distillery.methods.sdedit import sdedit
 from distillery.methods.source_image import Source
 from distillery.metrics.source_similarity import inside_mask
 from distillery.models.presets import suits
+from distillery.models.prior import Condition, Prior, cat
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import frontier, overlaid
 from distillery.notebook.widgets import Explorer, Preview, Wipe
 from distillery.toybox import Factors, draw
 from guidance import pds
+from guidance.pds import Posterior
 
 prior = load_prior(MODEL)
 judge = Judge.load()
@@ -488,10 +491,10 @@ print(f"largest error: {(back - z).abs().max():.1e}")
 # **Contract.** Return a scalar whose gradient with respect to `x0` is exactly this difference.
 # Everything is `(B, C, h, w)`, `t` is `(B,)`, each latent has a level of its own, and
 # `prior.alpha_bar(t)` is `(B, 1, 1, 1)`. Guide *both* branches, with `guidance_scale`. Ask the
-# network in *one* call: latents, timesteps and conditions may be joined along the batch, conditions
-# by `cat`, and `prior.predict_noise(xt, t, first, second)` gives a pair in the order of the
-# conditions. The network passes no gradient on, and the source must get none. Do not change the
-# arguments.
+# network in *one* call: latents, timesteps and conditions may be joined along the batch, tensors by
+# `torch.cat`, conditions by `cat([first, second])`, which the first cell imports.
+# `prior.predict_noise(xt, t, first, second)` gives a pair in the order of the conditions. The
+# network passes no gradient on, and the source must get none. Do not change the arguments.
 
 # %%
 # TODO pds.pds_loss
@@ -1012,6 +1015,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The edit that ran away
 #
 # A colleague wrote the loop by hand, with your functions, which are right. A red house in the snow
@@ -1058,6 +1063,8 @@ show(torch.cat([before[:1], hunted]), ["before", "edited?"])
 # there?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -1098,6 +1105,8 @@ show(
 #    `data/prompt_img_pairs.json` has pairs for trying.
 # 8. **From SDEdit's result.** Begin the canvas at an SDEdit of strength 0.5, and keep the source in
 #    the source's branch. Is the better start worth it?
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

@@ -42,6 +42,7 @@ from distillery import (
     LatentCanvas,
     LineUp,
     Settings,
+    answer,
     check,
     compare_picture,
     distill,
@@ -754,6 +755,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The LoRA that would not learn
 #
 # A colleague wrote the loop by hand, with your three functions, which are right. There are
@@ -827,6 +830,8 @@ show(prior.decode(hunted))
 # half ever anything but zero?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -875,6 +880,8 @@ show(fallen)
 # 8. **ISM**, arXiv 2311.11284: the same thought with two neighbouring levels. `--loss_type ism`.
 # 9. **DDS**, arXiv 2304.07090: again the difference of two denoisings; here the second belongs to a
 #    *source picture*. It is in stage 2. Say in one sentence what DDS, VSD and SDS subtract.
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

@@ -34,6 +34,7 @@ STICKER, PIXEL = "data/models/tiny-sd-sticker", "data/models/tiny-sd-pixel"  # L
 # %load_ext distillery.todo
 import itertools
 import random
+from collections.abc import Sequence
 from copy import deepcopy
 from io import BytesIO
 
@@ -41,7 +42,16 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from PIL import Image
 
-from distillery import LineUp, check, compare_picture, curves, from_pil, hand_in, load_prior
+from distillery import (
+    LineUp,
+    answer,
+    check,
+    compare_picture,
+    curves,
+    from_pil,
+    hand_in,
+    load_prior,
+)
 from distillery.core.files import REPOSITORY
 from distillery.methods.guided_ddim import steered
 from distillery.methods.morph import all_prompts, path_of
@@ -50,6 +60,7 @@ from distillery.methods.morph_spacing import EvenFilm
 from distillery.metrics.style_judge import KINDS, StyleJudge
 from distillery.models.load import load_lora
 from distillery.models.lora import ALL_LAYERS, LoraDenoiser
+from distillery.models.prior import Condition
 from distillery.models.style import load_style
 from distillery.notebook.effort import effort
 from distillery.notebook.elastic_figures import maps
@@ -951,6 +962,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · A cross-fade, a bare middle, a flicker
 #
 # A colleague made a GIF by hand, with your functions, which are right. There are **three** bugs.
@@ -1007,6 +1020,8 @@ strips({"by hand?": hunted})
 # about one.
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -1042,6 +1057,8 @@ strips(by_seed)
 # 9. **Margin.** From which margin on do you see trails behind what moves?
 # 10. **The real one.** With a GPU, `MODEL = "sd15"` and a pixel-art LoRA from the hub. Does it need
 #     a decoder of its own? (Think of section 3.)
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

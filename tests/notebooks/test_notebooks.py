@@ -149,6 +149,7 @@ def test_a_notebook_names_its_model_once_and_never_the_answers(stage):
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
         assert code[0].startswith(('MODEL = "tiny-sd"', 'MODEL = "tiny-sdxl"'))
         assert "load_prior(MODEL)" in code[1]
+        assert re.search(r"^    answer,$", code[1], re.MULTILINE)
         answers = re.compile(r"(from|import) reference\b")
         assert not [one for one in code if answers.search(one) or '"tiny-sd"' in one][1:]
     texts = [cell.source for notebook in notebooks for cell in notebook.cells]

@@ -1026,6 +1026,7 @@ hand_in("04_pixelart")
 # | $\tau$ | `tau` | the temperature: how far the weights are from 0 and 1 |
 # | $d_k$ | | the distance of a pixel from the colour $k$, summed over red, green and blue |
 # | $c_k$, $P_k$ | `centres` | a centre of k-means, and the pixels that are nearest to it |
+# | $\mathcal L_{\text{FFT}}$ | `fft_loss` | how much speckle a picture has |
 # | $F_c(f)$ | `spectrum` | the Fourier transform of the channel $c$ at the frequency $f$ |
 # | $r$ | `bound_reached` | the part of the run in which the bound of $t$ falls |
 # | $H$, $W$ | `size` | height and width of the canvas, in pixels |

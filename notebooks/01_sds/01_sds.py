@@ -799,8 +799,8 @@ show(torch.cat(list(by_weight.values())), columns=3, row_titles=list(by_weight))
 # %% [markdown]
 # **What you should see.** Low noise alone never decides on a layout: things have edges and are in
 # pieces, between remains of the noise that the run began with. How do the first and the third row
-# differ, and why so little? What would a weight do that moves from the third to the second during
-# the run? And a riddle: divide the weight by 2. Why does nothing change? (Ask AdamW.)
+# differ? What would a weight do that moves from the third to the second during the run? And a
+# riddle: divide the weight by 2. Why does nothing change? (Ask AdamW.)
 
 # %% [markdown]
 # ### Dare 2 · CSD, a variant of one line

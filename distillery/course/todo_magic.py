@@ -61,8 +61,9 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.magics_manager.register_function(load_todo)
     shell.input_transformers_cleanup.append(line_first)
     # `cat` alone would run the command, which waits for ever for a line that nobody can type.
-    if shell.alias_manager.is_alias("cat"):
-        shell.alias_manager.undefine_alias("cat")
+    aliases = shell.alias_manager
+    if aliases is not None and aliases.is_alias("cat"):
+        aliases.undefine_alias("cat")
     shell.set_custom_exc((NotImplementedError, CourseError), show_calmly)
     if is_validating():
         shell.input_transformers_cleanup.append(without_what_earns_nothing)

@@ -5,10 +5,10 @@ The two families differ in this file and nowhere else.
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -26,11 +26,15 @@ from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
 from distillery.core.whole_words import places
+from distillery.models.clip_tokenizer import END_OF_TEXT, clip_tokenizer
+from distillery.models.lora_file import fuse, read_lora, updates_for
 from distillery.models.parameterization import eps_from_v
 from distillery.models.prior import Condition, Control, Prior, check_steps, stack_branches
 from distillery.models.regions import biased_attention, fit_bias
 from distillery.models.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
 from distillery.models.traced import TracedNetwork
+
+OPEN_CLIP = ("sd21", "sd21-base")  # configurations whose tokenizer pads with "!"
 
 
 def load(
@@ -47,9 +51,57 @@ def load(
 
     What diffusers, the hub or safetensors raise goes through; `load.load_prior` words it.
     """
-    pipelines = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
-    priors = {"sd": StableDiffusionPrior, "sdxl": StableDiffusionXLPrior}
+    pipeline, prior = _classes(family)
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    parts = _own_parts(family, vae, options)
+    # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
+    with _no_loading_bars(), _only_errors():
+        loaded = pipeline.from_pretrained(
+            source, variant=variant, local_files_only=offline, **options, **parts
+        )
+    return prior(loaded, device=device)
+
+
+def load_single_file(
+    family: str,
+    source: str,
+    config: str,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    vae: str | None = None,
+) -> StableDiffusionPrior:
+    """Load a checkpoint in one file, built as the folder `config` says, without a connection.
+
+    What diffusers or safetensors raise goes through; `load.load_prior` words it.
+    """
+    pipeline, prior = _classes(family)
+    parts = _own_parts(family, vae, {"dtype": dtype, "use_safetensors": True})
+    for name in ("tokenizer", "tokenizer_2"):
+        if not (Path(config) / name).is_dir() and (name == "tokenizer" or family == "sdxl"):
+            padding = "!" if name == "tokenizer_2" or config.endswith(OPEN_CLIP) else END_OF_TEXT
+            parts[name] = clip_tokenizer(padding)
+    try:
+        with _no_loading_bars(), _only_errors():
+            loaded = pipeline.from_single_file(
+                source, config=config, local_files_only=True, dtype=dtype, **parts
+            )
+    except NotImplementedError as error:  # of a weight that is only announced ("meta")
+        raise CourseError(
+            f"cannot load {source}: it lacks weights of its networks; give the whole file."
+        ) from error
+    return prior(loaded, device=device)
+
+
+def _classes(family: str) -> tuple[Any, type[StableDiffusionPrior]]:
+    return {
+        "sd": (StableDiffusionPipeline, StableDiffusionPrior),
+        "sdxl": (StableDiffusionXLPipeline, StableDiffusionXLPrior),
+    }[family]
+
+
+def _own_parts(family: str, vae: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Parts of a pipeline that are not those it was saved with."""
     parts: dict[str, Any] = {}
     if family == "sd":  # nothing here needs the safety checker, a large network
         parts = {
@@ -61,12 +113,7 @@ def load(
         config = AutoencoderKL.load_config(vae)
         kind = AutoencoderTiny if config["_class_name"] == "AutoencoderTiny" else AutoencoderKL
         parts["vae"] = kind.from_pretrained(vae, **options)
-    # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
-    with _no_loading_bars(), _only_errors():
-        pipeline = pipelines[family].from_pretrained(
-            source, variant=variant, local_files_only=offline, **options, **parts
-        )
-    return priors[family](pipeline, device=device)
+    return parts
 
 
 @contextmanager
@@ -83,16 +130,12 @@ def _no_loading_bars() -> Iterator[None]:
 
 
 @contextmanager
-def _only_errors(*, or_none: bool = False) -> Iterator[None]:
-    """Hide the libraries' several pages about a long prompt; `_warn_of_cuts` says it in a line.
-
-    Args:
-        or_none: hide what they say of errors too, where they also raise them.
-    """
+def _only_errors() -> Iterator[None]:
+    """Hide the libraries' several pages about a long prompt; `_warn_of_cuts` says it in a line."""
     libraries = (diffusers.utils.logging, transformers.utils.logging)
     before = [library.get_verbosity() for library in libraries]
     for library in libraries:
-        library.set_verbosity(logging.CRITICAL if or_none else logging.ERROR)
+        library.set_verbosity_error()
     try:
         yield
     finally:
@@ -287,20 +330,16 @@ class StableDiffusionPrior(Prior):
         self.controlnets[kind] = net.to(self.device).eval().requires_grad_(False)
 
     def add_lora(self, source: str, *, scale: float) -> None:
-        """Fuse LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
+        """Fuse LoRA weights of a file, a folder or a hub id into the networks, `scale` times.
 
-        What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
-        it.
+        Raises:
+            CourseError: they cannot be read, or not all of them are for this model.
         """
-        # diffusers warns that nothing is for the text encoder, and lists each layer of another
-        # model before it raises; peft warns of these.
-        with _only_errors(or_none=True), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.pipeline.load_lora_weights(source)
-        self.pipeline.fuse_lora(lora_scale=scale)
-        self.pipeline.unload_lora_weights()
-        self.unet.requires_grad_(False)
-        self._unet.forget()
+        names = ("unet", "text_encoder", "text_encoder_2")
+        found = {name: getattr(self.pipeline, name, None) for name in names}
+        parts = {name: part for name, part in found.items() if part is not None}
+        fuse(updates_for(read_lora(source), parts), parts, scale)
+        self._unet.forget()  # its weights are others now
 
     def _added_conditions(self, xts: Tensor, condition: Condition) -> tuple[Tensor, ...]:
         return ()

@@ -71,20 +71,29 @@ def curves(
     x_label: str,
     mark: float | None = None,
     log_x: bool = False,
+    log_y: bool = False,
+    from_zero: bool = False,
 ) -> Figure:
     """One small plot for each of the `lines` (name -> values), over the same `x`.
 
-    `mark` draws a dashed line at that x.
+    `mark` draws a dashed line at that x. With `log_y` all have the same logarithmic y axis; with
+    `from_zero` each y axis begins at 0, so that a small difference looks small.
     """
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(3.3 * len(lines), 2.4), layout="constrained")
     for axes, (name, values) in zip(
-        figure.subplots(1, len(lines), squeeze=False)[0], lines.items(), strict=True
+        figure.subplots(1, len(lines), squeeze=False, sharey=log_y)[0],
+        lines.items(),
+        strict=True,
     ):
         axes.plot(x, values, marker="o" if len(x) < 20 else "")
         axes.set(title=name, xlabel=x_label, xscale="log" if log_x else "linear")
         axes.grid(alpha=0.3)
+        if log_y:
+            axes.set_yscale("log")
+        if from_zero:
+            axes.set_ylim(bottom=0, top=1.1 * max(values))
         if mark is not None:
             axes.axvline(mark, color="grey", linestyle="--", linewidth=1)
         if log_x:
@@ -120,11 +129,13 @@ def overlaid(
     x_label: str,
     linear_below: Mapping[str, float] | None = None,
     dots: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    from_zero: Sequence[str] = (),
 ) -> Figure:
     """Several lines (name -> values over `x`) in each of the `panels` (title -> lines).
 
     `linear_below` (title -> value) makes that panel's y axis logarithmic on both sides of zero, and
     linear as near to it as the value. `dots` (title -> their x and y) are drawn over the lines.
+    In the panels `from_zero` the y axis begins at 0, so that a small difference looks small.
     """
     from matplotlib import pyplot
 
@@ -141,6 +152,8 @@ def overlaid(
         axes.set(title=title, xlabel=x_label)
         if linear_below and title in linear_below:
             axes.set_yscale("symlog", linthresh=linear_below[title])
+        if title in from_zero:
+            axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     pyplot.close(figure)

@@ -41,7 +41,7 @@ TOOLS = (
 )
 CODE = (".py", ".js", ".css")
 # What the commands of the course read; a stage adds what only its notebook does.
-DATA = ("configs", "crafts", "imgs", "palettes")
+DATA = ("configs", "crafts", "imgs", "palettes", "pipelines")
 SCORERS = ("judge", "tiny-clip")
 NOT_FIXED = (
     "README.md",

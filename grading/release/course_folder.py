@@ -246,8 +246,8 @@ def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
     if not succeeds or not released.is_file():
         raise CourseError(f"nbgrader does not release {stage.folder}: {_why(said)}")
     # No part of nbgrader's assignment, but students get them.
-    for path, text in sequel_texts(stage, root, hidden(stage)).items():
-        atomic_write(released.with_name(path.name), text)
+    for further, text in sequel_texts(stage, root, hidden(stage)).items():
+        atomic_write(released.with_name(further.name), text)
     return released.read_bytes()
 
 

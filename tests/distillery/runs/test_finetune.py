@@ -290,5 +290,5 @@ def test_a_lora_of_another_form_cannot_be_gone_on_from(
 
 
 def test_a_lora_to_go_on_from_that_is_not_there(pictures: Path, tiny_sd_folder: Path) -> None:
-    with pytest.raises(CourseError, match="cannot read the LoRA weights '/nowhere'"):
+    with pytest.raises(CourseError, match="cannot use the LoRA weights '/nowhere'"):
         begun(settings_for(pictures, tiny_sd_folder, start="/nowhere"))

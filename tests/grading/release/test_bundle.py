@@ -238,7 +238,7 @@ def test_a_bundle_with_a_written_answer_in_its_notebook_is_refused(stage):
     for text in (class_text(stage), *sequels.values()):
         check_no_answers({"a.ipynb": text.encode()}, ROOT)
     committed = [(ROOT / path).read_bytes() for path in (stage.notebook, *stage.ungraded)]
-    with pytest.raises(CourseError, match=rf"holds the answer to {stage.module}\.bug_hunt_"):
+    with pytest.raises(CourseError, match=r"holds the answer to \w+\.bug_hunt_"):
         check_no_answers({f"{number}.ipynb": its for number, its in enumerate(committed)}, ROOT)
 
 

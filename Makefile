@@ -30,7 +30,7 @@ morph-demo: $(READY)  ## morph from prompt to prompt in pixels, on a page of its
 	$(BIN)/voila morph_demo.ipynb
 
 lab: $(READY)  ## open JupyterLab on the course
-	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab notebooks
+	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 notebooks: $(READY)  ## rebuild stubs, notebooks and checks from their sources
 	$(BIN)/python -m grading build

@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from distillery.core.cli import Arguments, exit_status
+from distillery.core.cli import Arguments, exit_status, say_loading
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
@@ -85,6 +85,7 @@ def distil(
     Raises:
         CourseError: model or scorer cannot be loaded, or a file cannot be written.
     """
+    say_loading(f"{runs[0].model} and {clip}")
     from distillery.core.images import load_image
     from distillery.metrics.clip_score import ClipScorer
     from distillery.runs import latents

@@ -2,6 +2,10 @@
 
 python eval.py --fdir1 outputs
 
+The folder of a stage that hands in animations, outputs/07_morph, is scored as `main.py hand_in`
+does it: each GIF by the mean of its keyframes. Elsewhere sheets of frames or of a style are left
+out.
+
 Pixel art, an indexed PNG, is scored as it is shown: every pixel enlarged to a square.
 
 An edit is a picture `<stem>.png` with its source in `<stem>/source.png`. CLIP alone
@@ -57,10 +61,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> None:
         # Importing torch takes seconds, which --help should not wait for.
         from distillery.core.notes import warnings_in_a_line
-        from distillery.metrics.evaluate import evaluate, table, write_beside
+        from distillery.course.submission_pictures import animations_of, evaluation_of
+        from distillery.metrics.evaluate import evaluate, sheets_in, table, write_beside
 
-        with warnings_in_a_line():
-            evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
+        animations = animations_of(options.fdir1)
+        if animations is not None:
+            evaluation = evaluation_of(animations, options.fdir1, options.clip)
+        else:
+            with warnings_in_a_line():
+                evaluation = evaluate(options.fdir1, options.clip, lpips=options.lpips)
+            for sheet in sheets_in(options.fdir1):
+                print(f"note: {sheet.name} is a sheet, and not scored.", file=sys.stderr)
         write_beside(options.fdir1, evaluation, overwrite=options.overwrite)
         print(table(evaluation))
 

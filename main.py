@@ -26,7 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from distillery.core.cli import Arguments, exit_status, stop
+from distillery.core.cli import Arguments, exit_status, say_loading, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.names import meant
 from distillery.core.settings import declared
@@ -197,6 +197,7 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
             return None
         kind.check(settings)
     method_of(kind, settings)  # who lacks it should not wait for the model
+    say_loading(settings.model)
     with warnings_in_a_line():
         settings = kind.completed(settings)
     note_words(settings.model, [settings])
@@ -299,6 +300,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
     edits = edit_pairs.edits_of(edit_pairs.pairs_for(path, settings.model), settings)
     method_of(kind, settings)
     note_words(settings.model, edits)
+    say_loading(settings.model)
     prior = kind.load(settings)
 
     def work(settings: Any) -> None:
@@ -387,8 +389,9 @@ def hand_in(flags: dict[str, Any]) -> None:
     wanted, root = load_hand_in(flags["stage"]), course_root()
     for picture in draw_all(wanted, module_named, root):
         print(picture)
-    result = evaluation_of(wanted, root)
-    evaluation.write(root / wanted.folder / EVALUATION, result)
+    folder = root / wanted.folder
+    result = evaluation_of(wanted, folder)
+    evaluation.write(folder / EVALUATION, result)
     print(evaluation.table(result))
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from distillery.core.images import from_pil, to_pil
+    from distillery.course.answers import answer
     from distillery.course.check import check, compare_picture
     from distillery.course.line_up import LineUp
     from distillery.course.submission_pictures import hand_in
@@ -35,6 +36,7 @@ __all__ = [
     "LatentCanvas",
     "LineUp",
     "Settings",
+    "answer",
     "check",
     "compare_picture",
     "curves",
@@ -53,6 +55,7 @@ __all__ = [
 
 _HOMES = {
     "distillery.core.images": ["from_pil", "to_pil"],
+    "distillery.course.answers": ["answer"],
     "distillery.course.check": ["check", "compare_picture"],
     "distillery.course.line_up": ["LineUp"],
     "distillery.course.submission_pictures": ["hand_in"],

@@ -36,17 +36,22 @@ def posterior_coefficients(
 ) -> Posterior:
     """The mean's two coefficients and the standard deviation of one denoising step.
 
-    Ho et al. 2020 (arXiv 2006.11239), equations 6 and 7, with alpha = 1 - beta:
+    Bayes' rule for two Gaussians (Ho et al. 2020, arXiv 2006.11239, equations 6 and 7), with
+    alpha = 1 - beta. Of x_{t_prev} two things are known,
 
-        c0      = sqrt(alpha_bar_prev) beta / (1 - alpha_bar)
-        c1      = sqrt(alpha) (1 - alpha_bar_prev) / (1 - alpha_bar)
-        sigma^2 = beta (1 - alpha_bar_prev) / (1 - alpha_bar)
+        from the picture:  it is around sqrt(alpha_bar_prev) x0_hat, with variance
+                           1 - alpha_bar_prev,
+        from the step:     it is around xt / sqrt(alpha), with variance beta / alpha,
+
+    and together they are a Gaussian whose precision (one over the variance) is the sum of the two,
+    and whose mean is theirs, weighted by precision. The noise in xt, alpha (1 - alpha_bar_prev) +
+    beta, is written 1 - alpha_bar, also where the arguments do not fit together.
 
     Args:
         alpha_bar: the level at t, (B, 1, 1, 1).
         alpha_bar_prev: the level at t_prev < t, so larger.
-        beta: the noise that the step removes, in (0, 1). For the jump from t_prev to t it is 1 -
-            alpha_bar / alpha_bar_prev, but the caller decides.
+        beta: the variance of the noise that the step removes, in (0, 1). For the jump from t_prev
+            to t it is 1 - alpha_bar / alpha_bar_prev, but the caller decides.
 
     Returns:
         (c0, c1, sigma), each (B, 1, 1, 1). The arguments do not change.
@@ -116,7 +121,7 @@ def pds_loss(
         prior: gives `prior.alpha_bar(t)`, (B, 1, 1, 1), and
             `prior.predict_noise(xt, t, first, second)`, a pair of eps in the order of the
             conditions. Predict all four branches in one call: latents, timesteps and conditions
-            may be joined along the batch, conditions by `cat`.
+            may be joined along the batch, conditions by `cat` of `distillery.models.prior`.
         x0: the edit's latents (B, C, h, w), with a graph.
         x0_src: the source's latents, (B, C, h, w), a constant.
         t: timesteps, int64 (B,), from 20 to 999.

@@ -250,8 +250,8 @@ def sdxl_grad(
         x0: latents (B, C, h, w).
         t: timesteps, int64 (B,).
         eps: the noise to put in, (B, C, h, w).
-        text: the condition of the B prompts. `dataclasses.replace(text, time_ids=...)` adds the six
-            numbers, float32 (B, 6).
+        text: the condition of the B prompts. `replace(text, time_ids=...)` of `dataclasses` adds
+            the six numbers, float32 (B, 6).
         uncond: the condition of the empty prompt, or of a negative prompt.
         guidance_scale: s in eps_uncond + s * (eps_text - eps_uncond).
         size: (H, W), the canvas in pixels.

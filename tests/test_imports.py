@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from grading.authoring.build import class_text
 from grading.release.bundle import contents
 from grading.stages import STAGES
 
@@ -133,7 +134,7 @@ def test_every_stage_stands_alone(place):
 def test_nothing_a_student_receives_imports_the_answers():
     for stage in STAGES:
         stub = (ROOT / "guidance" / f"{stage.module}.py").read_bytes()
-        files = contents(stage, ROOT, (ROOT / stage.notebook).read_bytes(), stub)
+        files = contents(stage, ROOT, class_text(stage).encode(), stub)
         code = {name: text.decode() for name, text in files.items() if name.endswith(".py")}
         for path in (stage.notebook, *stage.ungraded):
             code[str(path)] = (ROOT / path.with_suffix(".py")).read_text("utf-8")

@@ -93,7 +93,7 @@ def test_the_stage_of_contributing_can_be_built_checked_and_graded(copy: Path) -
     touched = sorted(name for name in before if after.get(name) != before[name])
     assert len(touched) <= MOST_TOUCHED, touched
     assert {"notebooks/09_hello/09_hello.ipynb", "guidance/hello.py"} <= set(after)
-    assert "| `09_hello` | a sampler in one line: Euler's method | `euler_step` |" in (
+    assert "| `09_hello` | 10 min | a sampler in one line: Euler's method | `euler_step` |" in (
         copy / "README.md"
     ).read_text("utf-8")
 

@@ -11,7 +11,9 @@ from PIL import Image
 
 LOSSY = ("JPEG", "MPO")  # in which no square stays one colour
 LARGE = 512  # pixels; a picture with a longer side is no grid of single pixels
-SURE = 10.0  # bits of chance that lines lie on one lattice, below which an offset is not believed
+# Bits of chance that so many lines would lie on one lattice: below SURE, no offset is believed, and
+# below LIKELY no cell.
+SURE, LIKELY = 10.0, 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,9 +61,9 @@ def enlarged_cells(picture: Image.Image) -> Cells | None:
     if side == 1:
         return None
     across, down = _starts(pixels, side, left), _starts(pixels.T, side, top)
-    if len(across) * len(down) < 2 or (
-        max(width, height) <= LARGE and not _is_drawn(across, down, columns, rows)
-    ):
+    if len(across) * len(down) < 2:
+        return None
+    if max(width, height) <= LARGE and not _is_drawn(across, down, columns, rows, side):
         return None
     return Cells(_taken(picture, down, across), side)
 
@@ -119,13 +121,18 @@ def _is_flat(pixels: np.ndarray) -> bool:
     return bool((pixels == pixels[0, 0]).all())
 
 
-def _is_drawn(across: np.ndarray, down: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> bool:
+def _is_drawn(
+    across: np.ndarray, down: np.ndarray, columns: np.ndarray, rows: np.ndarray, side: int
+) -> bool:
     """Whether the cells are those of a drawing, and not a few large areas as in a flag.
 
     Args:
         across, down: where cells begin.
         columns, rows: where colours change; between small drawings' cells they mostly do.
+        side: of a cell.
     """
+    if (len(columns) + len(rows)) * math.log2(side) < LIKELY:
+        return False
     if max(len(across), len(down)) >= 8:
         return True
     return min(len(across), len(down)) >= 3 and all(

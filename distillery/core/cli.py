@@ -58,6 +58,12 @@ def stop(sentence: str, status: int) -> int:
     return status
 
 
+def say_loading(what: str) -> None:
+    """Tell who waits at a terminal; libraries and weights take seconds."""
+    if sys.stderr.isatty():
+        print(f"loading {what} ...", file=sys.stderr, flush=True)
+
+
 def pair(text: str) -> tuple[int, int]:
     """Height and width from a flag's text, such as "32,48"."""
     try:

@@ -146,7 +146,8 @@ def prompt_to_filename(prompt: str) -> str:
     if is_device(prompt):
         escaped[0] = _percent(prompt[0])
     stem = "".join(escaped)
-    if len(os.fsencode(stem)) <= LONGEST_STEM:
+    spared = 2 * prompt.endswith(".")  # what its escape is longer than the dot
+    if len(os.fsencode(stem)) - spared <= LONGEST_STEM:
         return stem
     digest = hashlib.sha256(prompt.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     return _longest_prefix(escaped, LONGEST_STEM - 17) + "~" + digest

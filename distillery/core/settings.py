@@ -306,8 +306,8 @@ class Declared:
         for name in changes:
             if name not in known:
                 raise CourseError(
-                    f"there is no setting {name!r}{meant(name, known)}; the settings are "
-                    f"{', '.join(known)}."
+                    f"there is no setting {name!r}; the settings are {', '.join(known)}"
+                    f"{meant(name, known)}."
                 )
         values = _read(path, cls) if path is not None else {}
         kept = {
@@ -360,8 +360,8 @@ def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
     unknown = [str(name) for name in values if name not in known]
     if unknown:
         raise CourseError(
-            f"{path} has the unknown setting {', '.join(unknown)}{meant(unknown[0], known)}; the "
-            f"known ones are {', '.join(known)}."
+            f"{path} has the unknown setting {', '.join(unknown)}; the known ones are "
+            f"{', '.join(known)}{meant(unknown[0], known)}."
         )
     return values
 

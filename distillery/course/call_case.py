@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import torch
@@ -32,6 +33,7 @@ class CallCase(Case):
     mixture:    means (K, C, h, w), std and names of the exact prior that `prior` stands for; where
                 its noise schedule is not the usual one, also "power".
     denoiser:   means, std and kind of the exact denoiser that `lora` stands for.
+    lora_called: what sentences call that argument, where the contract has another name for it.
     with_graph: the arguments that arrive with a graph.
     functions:  those that are functions, each by its name in `distillery.course.functions` and its
                 settings.
@@ -51,8 +53,17 @@ class CallCase(Case):
     regions: dict[str, float] = field(default_factory=dict)
     mixture: dict[str, Any] = field(default_factory=dict)
     denoiser: dict[str, Any] = field(default_factory=dict)
+    lora_called: str = "the LoRA"
     with_graph: tuple[str, ...] = ()
     functions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def _is_renamed(self) -> bool:
+        return self.lora_called != CallCase.lora_called
+
+    def network_called(self, network: str) -> str:
+        """What a sentence calls "prior" or "lora": the contract's name of the argument."""
+        return self.lora_called if network == "lora" and self._is_renamed else network
 
     @property
     def alphas_cumprod(self) -> Tensor:
@@ -191,7 +202,7 @@ class CallCase(Case):
                 "a result of its own for every call",
             ),
             "calls": lambda calls: f"{_calls(calls)} to prior.predict_noise",
-            "lora_calls": _lora_calls,
+            "lora_calls": partial(_lora_calls, self.lora_called),
             "loss_calls": lambda calls: f"{_calls(calls)} to loss_of",
             "predict_calls": lambda calls: f"{_calls(calls)} to predict",
         }
@@ -207,6 +218,7 @@ class CallCase(Case):
             "regions": self.regions,
             "mixture": _without_means(self.mixture),
             "denoiser": _without_means(self.denoiser),
+            **({"lora_called": self.lora_called} if self._is_renamed else {}),
             "with_graph": list(self.with_graph),
             "functions": self.functions,
         } | super().stored_facts()
@@ -249,9 +261,9 @@ def leaks_in_words(names: list[str], learner: str) -> str:
     return f"a gradient for {learner} only"
 
 
-def _lora_calls(both: list[int]) -> str:
+def _lora_calls(called: str, both: list[int]) -> str:
     calls, latents = both
-    return f"{_calls(calls)} to the LoRA, for {latents} latents in all"
+    return f"{_calls(calls)} to {called}, for {latents} latents in all"
 
 
 CALLS = {"loss_of": "loss_calls", "predict": "predict_calls"}  # of functions that are handed over

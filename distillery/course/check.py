@@ -13,7 +13,8 @@ from distillery.course.saved_cells import remarks
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
 from distillery.course.student_files import student_file, student_module
 from distillery.course.tasks import Task, compare, load_task, split_task
-from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
+from distillery.notebook.stopped_cell import stopped_in_a_line
+from distillery.notebook.validate import Points, fail_in_validate, no_stderr_in_validate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ class Result:
         """Whether the function, or one that it calls, is still to do."""
         return STILL_TO_DO in self.lines[0]
 
-    def points(self, worth: float) -> float:
+    def points(self, worth: float) -> Points:
         """All the points or none; as the last value of a cell it is what nbgrader reads.
 
         Raises:
@@ -47,7 +48,7 @@ class Result:
         """
         if self.remarks or not self.passed:
             fail_in_validate((*self.remarks, *self.lines))
-        return worth if self.passed else 0
+        return Points(worth if self.passed else 0, worth)
 
     def _ipython_display_(self) -> None:
         """Nothing more to show under the cell."""
@@ -65,10 +66,17 @@ def check(task: str, function: Callable[..., Any] | None = None) -> Result:
     Raises:
         CourseError: there is no such task. Exceptions of the checked function are not raised.
     """
-    with no_stderr_in_validate():
+    with no_stderr_in_validate(), stopped_in_a_line(_stopped_by_hand(task)):
         result = replace(judge(task, function), remarks=() if function else remarks(task))
     print("\n".join([*result.remarks, *result.lines]))
     return result
+
+
+def _stopped_by_hand(task: str) -> str:
+    return (
+        f"stopped: {task} had not returned. If it always takes so long, look for a loop in it that "
+        "does not end."
+    )
 
 
 def judge(task: str, function: Callable[..., Any] | None = None) -> Result:
@@ -161,7 +169,8 @@ def compare_picture(task: str, function: Callable[..., Any] | None = None) -> Fi
     trial = load_task(task).trials[0]
     wanted, came = trial.wanted, None
     try:
-        came = observe(function or _student_function(task), trial.case)
+        with stopped_in_a_line(_stopped_by_hand(task)):
+            came = observe(function or _student_function(task), trial.case)
     except (Exception, SystemExit):
         pass
     else:

@@ -99,14 +99,7 @@ def cell_with(text: str, task: str) -> tuple[str, tuple[str, ...]]:
     Raises:
         CourseError: the module has no such function.
     """
-    function = split_task(task)[1]
-    lines, tree = text.splitlines(), tree_of(text)
-    begin, end = _marks(task)
-    start, stop = _old_place(lines, tree, function, begin, end)
-    block = [line for line in lines[start:stop] if line not in (begin, end)]
-    if function not in functions_of(tree_of("\n".join(block))):
-        raise CourseError(f"guidance/{split_task(task)[0]}.py has no {function} to load.")
-    code = "\n".join(block)
+    code, tree = saved_code(text, task), tree_of(text)
     lacking = globals_used(code) - _bound(tree_of(code).body)
     imports, others = list[ast.stmt](), list[ast.stmt]()
     for node in tree.body:
@@ -116,6 +109,21 @@ def cell_with(text: str, task: str) -> tuple[str, tuple[str, ...]]:
     helpers = (_bound(others) - {*task_names(split_task(task)[0])}) & lacking
     above = [*map(ast.unparse, imports), *["", ""] * bool(imports)]
     return "\n".join([f"%%todo {task}", *above, code]), tuple(sorted(helpers))
+
+
+def saved_code(text: str, task: str) -> str:
+    """The answer to a task in a module: the function, with the helpers that were saved with it.
+
+    Raises:
+        CourseError: the module has no such function.
+    """
+    stage, function = split_task(task)
+    lines, (begin, end) = text.splitlines(), _marks(task)
+    start, stop = _old_place(lines, tree_of(text), function, begin, end)
+    code = "\n".join(line for line in lines[start:stop] if line not in (begin, end))
+    if function not in functions_of(tree_of(code)):
+        raise CourseError(f"guidance/{stage}.py has no {function} to load.")
+    return code
 
 
 def only_outside(text: str, code: str, given: set[str]) -> list[str]:

@@ -47,7 +47,7 @@ from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.evaluate import as_shown, evaluate, load_picture
 from distillery.models.prior import Prior
-from distillery.notebook.validate import fail_in_validate, no_stderr_in_validate
+from distillery.notebook.validate import Points, fail_in_validate, no_stderr_in_validate
 from distillery.runs import kind as runs
 from distillery.runs.place import set_aside
 from distillery.runs.registry import KINDS, kind_of, name_of, settings_of
@@ -290,21 +290,34 @@ def flaws(hand_in: HandIn, pictures: Mapping[str, Image.Image]) -> list[str]:
     ]
 
 
-def evaluation_of(hand_in: HandIn, root: Path) -> dict[str, Any]:
+def animations_of(folder: Path) -> HandIn | None:
+    """What a stage of animations hands in, where the folder is named after it and has some of it.
+
+    Raises:
+        CourseError: data/hand_in.yaml is missing or damaged.
+    """
+    stage = folder.resolve().name
+    hand_in = load_hand_in(stage) if stage in _mapping(HAND_INS) else None
+    if hand_in is None or hand_in.motion is None:
+        return None
+    return hand_in if any((folder / name).is_file() for name in hand_in.files) else None
+
+
+def evaluation_of(hand_in: HandIn, folder: Path, clip: str | None = None) -> dict[str, Any]:
     """What is written into eval.json, as `distillery.metrics.evaluate` says it.
 
     The score of an animation is the mean of its keyframes'.
 
     Args:
-        root: the course folder.
+        folder: where the pictures lie.
+        clip: the scorer, by default the stage's.
 
     Raises:
         CourseError: there is nothing to score, or something that cannot be.
     """
-    folder = root / hand_in.folder
     if hand_in.motion is None:
-        return evaluate(folder, hand_in.scorer)
-    scorer = ClipScorer(hand_in.scorer)
+        return evaluate(folder, clip or hand_in.scorer)
+    scorer = ClipScorer(clip or hand_in.scorer)
     rows: list[dict[str, Any]] = []
     for name, settings in hand_in.files.items():
         try:
@@ -379,7 +392,7 @@ class Prospect:
     share: float
     lines: tuple[str, ...]
 
-    def points(self, worth: float) -> float:
+    def points(self, worth: float) -> Points:
         """As the last value of a cell it is what nbgrader reads.
 
         Raises:
@@ -387,7 +400,7 @@ class Prospect:
         """
         if self.share < 1:
             fail_in_validate(self.lines)
-        return round(worth * self.share, 4)
+        return Points(round(worth * self.share, 4), worth)
 
     def _ipython_display_(self) -> None:
         """Nothing more to show under the cell."""

@@ -60,6 +60,10 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.magics_manager.register_function(todo, magic_kind="cell", magic_name="todo")
     shell.magics_manager.register_function(load_todo)
     shell.input_transformers_cleanup.append(line_first)
+    # `cat` alone would run the command, which waits for ever for a line that nobody can type.
+    aliases = shell.alias_manager
+    if aliases is not None and aliases.is_alias("cat"):
+        aliases.undefine_alias("cat")
     shell.set_custom_exc((NotImplementedError, CourseError), show_calmly)
     if is_validating():
         shell.input_transformers_cleanup.append(without_what_earns_nothing)

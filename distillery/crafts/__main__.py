@@ -13,6 +13,7 @@ from typing import Any
 
 from distillery.core.cli import Arguments, exit_status
 from distillery.core.errors import CourseError
+from distillery.core.names import beside
 from distillery.crafts.bead_board import BOARDS, find_board
 from distillery.crafts.paper import find_paper
 
@@ -44,6 +45,12 @@ def arguments() -> Arguments:
     )
     parser.add_argument(
         "--bead-mm", type=float, help="diameter of a bead in mm (default: that of the board)"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="write over files that are there; without it they are kept, and the new ones get the "
+        "next free names",
     )
     parser.add_argument("--title", help="default: the name of the picture")
     parser.add_argument(
@@ -83,7 +90,10 @@ def make(chosen: argparse.Namespace, wanted: dict[str, Path]) -> None:
         grid = read_grid(chosen.picture)
         title = chosen.title or chosen.picture.stem.replace("_", " ")
         for name, path in wanted.items():
-            print(f"{path}: {WRITERS[name](path, grid, title, chosen)}")
+            file, note = beside(path, overwrite=chosen.overwrite)
+            print(f"{file}: {WRITERS[name](file, grid, title, chosen)}")
+            if note:
+                print(note, file=sys.stderr)
 
 
 def check_names(picture: Path, wanted: dict[str, Path]) -> None:
@@ -161,8 +171,10 @@ def bricks(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str
     from distillery.crafts.grid import counted
 
     plan = write_bricks(path, grid.indices, grid.palette, title=title)
-    parts = path.with_suffix(".csv")
+    parts, note = beside(path.with_suffix(".csv"), overwrite=chosen.overwrite)
     write_parts(parts, plan)
+    if note:
+        print(note, file=sys.stderr)
     wide, high = plan.size_cm
     plates = counted(len(plan.bricks), "plate")
     return f"{plates}, {wide:.1f} × {high:.1f} cm; the parts are in {parts}"

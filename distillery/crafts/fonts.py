@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +9,9 @@ from pathlib import Path
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFError, TTFont
 
-NAMES = ("DejaVuSans", "DejaVuSans-Bold")
+from distillery.core import lettering
+
+NAMES = ("DejaVuSans", "DejaVuSans-Bold")  # embedded as subsets, as all others are
 Run = tuple[str, str]  # a font's name, and letters that it has
 
 
@@ -30,24 +31,15 @@ def width_of(words: str, size: float, *, bold: bool) -> float:
 
 
 def without_font(words: str) -> list[str]:
-    """The letters that no font here has, each once; signs that have no shape do not count."""
-    known = _letters()[False]
-    return [
-        letter
-        for letter in dict.fromkeys(words)
-        if letter not in known
-        and unicodedata.category(letter) not in ("Cf", "Mn", "Cc")
-        and not _other_font(letter)
-    ]
+    """The letters that no font here has, each once."""
+    unknown = lettering.missing(words, _letters()[False])
+    return [letter for letter in unknown if not _other_font(letter)]
 
 
 @cache
 def _letters() -> tuple[frozenset[str], frozenset[str]]:
-    """Those of DejaVu Sans, plain and bold: it has most alphabets, and is embedded as a subset."""
-    import matplotlib
-
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    plain, bold = (_registered(name, folder / f"{name}.ttf") for name in NAMES)
+    """Those of the plain font and of the bold one, which are registered."""
+    plain, bold = (_registered(name, lettering.dejavu(name)) for name in NAMES)
     return plain, bold
 
 
@@ -60,27 +52,11 @@ def _registered(name: str, path: Path) -> frozenset[str]:
 @cache
 def _other_font(letter: str) -> str:
     """The name of a font of this machine that has a letter, or nothing."""
-    return next((name for name, path in _machine_fonts() if _has(name, path, letter)), "")
-
-
-def _has(name: str, path: Path, letter: str) -> bool:
-    from fontTools.ttLib import TTFont as Face
-    from fontTools.ttLib import TTLibError
-
-    try:
-        with Face(path, fontNumber=0, lazy=True) as face:
-            # Only outlines of TrueType can be embedded; emoji in colours are pictures.
-            if "glyf" not in face or ord(letter) not in (face.getBestCmap() or {}):
-                return False
-        _registered(name, path)
-    except (TTFError, TTLibError, OSError, ValueError, KeyError, AssertionError):
-        return False
-    return True
-
-
-@cache
-def _machine_fonts() -> tuple[tuple[str, Path], ...]:
-    from matplotlib.font_manager import findSystemFonts
-
-    paths = sorted(Path(path) for path in findSystemFonts())
-    return tuple((f"Other{number}", path) for number, path in enumerate(paths))
+    for number, path in enumerate(lettering.machine_fonts()):
+        if letter in lettering.letters_of(path):
+            try:
+                _registered(f"Other{number}", path)
+            except TTFError:  # it may not be embedded, or is of a kind that cannot be
+                continue
+            return f"Other{number}"
+    return ""

@@ -108,7 +108,7 @@ def begin(name: str, task: Task) -> Beginning:
     """
     if name not in METHODS:
         raise CourseError(
-            f"unknown method {name!r}{meant(name, METHODS)}: choose {', '.join(METHODS)}."
+            f"unknown method {name!r}: choose {', '.join(METHODS)}{meant(name, METHODS)}."
         )
     return _BEGINNINGS[name](task)
 

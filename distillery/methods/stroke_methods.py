@@ -221,7 +221,7 @@ def check(name: str, knobs: Knobs, *, steps: int) -> None:
     """
     if name not in METHODS:
         raise CourseError(
-            f"unknown method {name!r}{meant(name, METHODS)}: choose {', '.join(METHODS)}."
+            f"unknown method {name!r}: choose {', '.join(METHODS)}{meant(name, METHODS)}."
         )
     if not 0 < knobs.strength <= 1:
         raise CourseError(f"strength must be above 0 and at most 1; it is {knobs.strength!r}.")

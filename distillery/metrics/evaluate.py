@@ -28,6 +28,8 @@ from distillery.metrics.source_similarity import Lpips, inside_mask, outside_mas
 
 SCORED = (".png", ".jpg", ".jpeg")
 IDENTITY = ("ssim", "lpips", "outside", "inside")
+# What a run has made beside a sheet of many pictures: an animation, or a LoRA.
+OF_A_SHEET = ("morph.gif", "pytorch_lora_weights.safetensors")
 
 Array = npt.NDArray[Any]
 
@@ -111,15 +113,32 @@ def mean_identity(identities: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def files_to_score(folder: Path) -> list[Path]:
-    """The pictures right inside the folder; what lies deeper tells how a picture was made."""
+    """The pictures right inside the folder; what lies deeper tells how a picture was made.
+
+    Sheets are left out, since they are no picture of their names.
+    """
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}; name the one that holds the pictures.")
-    files = files_of(folder.iterdir(), SCORED, under=folder)
+    files, sheets = files_of(folder.iterdir(), SCORED, under=folder), sheets_in(folder)
     if not files:
         raise CourseError(
             f"{folder} holds no .png or .jpg to score; draw a picture with main.py first."
         )
-    return files
+    if len(files) == len(sheets):
+        raise CourseError(
+            f"{folder} holds no .png or .jpg to score but sheets of frames or of a style; draw a "
+            "picture with main.py first."
+        )
+    return [file for file in files if file not in sheets]
+
+
+def sheets_in(folder: Path) -> list[Path]:
+    """The pictures right inside the folder that show the frames of an animation, or a style."""
+    return [
+        file
+        for file in files_of(folder.iterdir(), SCORED, under=folder)
+        if any((file.with_suffix("") / name).is_file() for name in OF_A_SHEET)
+    ]
 
 
 def load(files: Sequence[Path]) -> dict[Path, Image.Image]:

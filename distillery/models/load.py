@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY
@@ -15,6 +15,8 @@ from distillery.core.folders import files_of
 from distillery.models.exact import demonstration_mixture
 from distillery.models.presets import PRESETS, VAES, Preset, find_preset
 from distillery.models.prior import Prior
+from distillery.models.single_file import channels_sentence, config_of
+from distillery.models.weight_files import fault_of
 
 if TYPE_CHECKING:
     from distillery.models.stable_diffusion import StableDiffusionPrior
@@ -104,30 +106,20 @@ def _load_controlnet(prior: StableDiffusionPrior, preset: Preset, kind: str) -> 
 
 
 def load_lora(prior: Prior, source: str, *, scale: float = 1.0) -> None:
-    """Add the LoRA weights of a file, a folder or a hub id to the prior's UNet, `scale` times.
+    """Add the LoRA weights of a file, a folder or a hub id to the prior's networks, `scale` times.
+
+    Every spelling of kohya, peft and diffusers is read, and all weights land or none.
 
     The path of a file or folder of the course works from any working directory.
 
     Raises:
-        CourseError: they cannot be loaded, or are for another model.
+        CourseError: they cannot be loaded, or not all of them are for this model.
     """
     from distillery.models.stable_diffusion import StableDiffusionPrior
 
     if not isinstance(prior, StableDiffusionPrior):
         raise CourseError("LoRA weights need a diffusion model; leave the setting lora out.")
-    ours = REPOSITORY / source
-    there = str(ours) if ours.exists() and not Path(source).exists() else source
-    is_hub_id = source.count("/") == 1 and not source.endswith(".safetensors")
-    try:
-        if not (Path(there).exists() or is_hub_id):
-            raise FileNotFoundError("there is no such file or folder")
-        prior.add_lora(there, scale=scale)
-    # peft, diffusers, the hub and safetensors fail in their own dozen ways.
-    except Exception as error:
-        raise CourseError(
-            f"cannot use the LoRA weights {source!r} ({in_short(error)}); give a safetensors file "
-            "that was trained for this model."
-        ) from error
+    prior.add_lora(source, scale=scale)
 
 
 def _load(
@@ -136,18 +128,45 @@ def _load(
     # Importing diffusers takes seconds, which neither --help nor the exact prior should wait for.
     from distillery.models import stable_diffusion
 
+    variant = preset.variant
     if preset.local:
-        source = str(REPOSITORY / source)  # an absolute path stays itself
-        _check_folder(preset, Path(source))
+        place = REPOSITORY / source  # an absolute path stays itself
+        source = str(place)
+        if place.is_file():
+            _check_file(preset, place)
+            config = str(config_of(place))
+            return stable_diffusion.load_single_file(
+                preset.family, source, config, device=device, dtype=precision, vae=vae
+            )
+        _check_folder(preset, place)
+        variant = _variant(place, WEIGHTED_PARTS[preset.family])
     return stable_diffusion.load(
         preset.family,
         source,
         device=device,
         dtype=precision,
         vae=vae,
-        variant=preset.variant,
+        variant=variant,
         offline=preset.local,
     )
+
+
+def _check_file(preset: Preset, file: Path) -> None:
+    if fault := fault_of(file):
+        raise CourseError(f"cannot load {preset.name}: it {fault}; {_remedy(preset)}.")
+
+
+def _variant(folder: Path, parts: tuple[str, ...]) -> str | None:
+    """The variant that the weights were saved as, "fp16" or another, or None for the plain ones.
+
+    Parts that have plain weights are loaded from these.
+    """
+    for part in parts:
+        names = [file.name.split(".") for file in (folder / part).glob("*.safetensors")]
+        variants = sorted({words[1].partition("-")[0] for words in names if len(words) == 3})
+        if variants and all(len(words) == 3 for words in names):
+            return "fp16" if "fp16" in variants else variants[0]
+    return None
 
 
 def _check_folder(preset: Preset, folder: Path) -> None:
@@ -155,6 +174,19 @@ def _check_folder(preset: Preset, folder: Path) -> None:
     problem = next(_problems(folder, WEIGHTED_PARTS[preset.family]), None)
     if problem is not None:
         raise CourseError(f"cannot load {preset.name}: its {problem}; {_remedy(preset)}.")
+    channels = _input_channels(folder)
+    if channels not in (None, 4):
+        raise CourseError(
+            f"cannot load {preset.name}: {channels_sentence(channels)}; choose another model."
+        )
+
+
+def _input_channels(folder: Path) -> int | None:
+    """Of a folder's UNet; None where that cannot be read, which diffusers then words."""
+    try:
+        return int(json.loads((folder / "unet" / "config.json").read_text())["in_channels"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _problems(folder: Path, weighted_parts: tuple[str, ...]) -> Iterator[str]:
@@ -167,17 +199,8 @@ def _problems(folder: Path, weighted_parts: tuple[str, ...]) -> Iterator[str]:
         if not files:
             yield f"{part} has no safetensors weights"
         for file in files:
-            if not is_whole(file):
-                yield f"{part}/{file.name} is cut short or damaged"
-
-
-def is_whole(file: Path) -> bool:
-    """Whether a file of weights in safetensors can be read."""
-    try:
-        with safe_open(file, framework="pt"):
-            return True
-    except (SafetensorError, OSError):
-        return False
+            if fault := fault_of(file):
+                yield f"{part}/{file.name} {fault}"
 
 
 def pick_device(device: str | torch.device = "auto") -> torch.device:

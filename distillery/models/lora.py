@@ -19,7 +19,8 @@ from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor, nn
 
-from distillery.core.errors import CourseError, in_short
+from distillery.core.errors import CourseError
+from distillery.models.lora_file import read_lora, updates_for
 from distillery.models.parameterization import v_from_eps
 from distillery.models.prior import Condition, Prior
 from distillery.models.stable_diffusion import StableDiffusionPrior
@@ -100,17 +101,15 @@ class LoraDenoiser(nn.Module):
         Raises:
             CourseError: the file cannot be read, or is of other layers or another rank.
         """
-        try:
-            pipeline = self._prior.pipeline
-            given, _ = pipeline.lora_state_dict(str(file))
-        # diffusers, the disk and safetensors fail in their own dozen ways.
-        except Exception as error:
-            raise CourseError(
-                f"cannot read the LoRA weights {str(file)!r} ({in_short(error)}); give a "
-                "safetensors file, or a folder with one."
-            ) from error
-        state = {name.removeprefix("unet."): factor.float() for name, factor in given.items()}
         own = get_peft_model_state_dict(self._prior.unet, adapter_name=ADAPTER)
+        state = {}
+        for update in updates_for(read_lora(file), {"unet": self._prior.unet}):
+            down, up = f"{update.layer}.lora_A.weight", f"{update.layer}.lora_B.weight"
+            # A convolution's factors are flat in an update, and alpha is the rank here.
+            state[down] = update.down.view(-1, *own.get(down, update.down).shape[1:])
+            state[up] = (update.scale * update.up).view(
+                *update.up.shape, *own.get(up, update.up).shape[2:]
+            )
         if {name: f.shape for name, f in own.items()} != {
             name: f.shape for name, f in state.items()
         }:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal
 
 from distillery.core.errors import CourseError
 from distillery.core.names import meant
+from distillery.models.single_file import config_of
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,25 @@ SDXL_CONTROLNETS = {
     "canny": ("diffusers/controlnet-canny-sdxl-1.0-mid", "diffusers/controlnet-canny-sdxl-1.0"),
     "depth": ("diffusers/controlnet-depth-sdxl-1.0-mid", "diffusers/controlnet-depth-sdxl-1.0"),
 }
+# "StableDiffusion...Pipeline" and "StableDiffusionXL...Pipeline" with the plain one's networks.
+SAME_NETWORKS = (
+    "",
+    "Img2Img",
+    "Inpaint",
+    "ControlNet",
+    "ControlNetImg2Img",
+    "ControlNetInpaint",
+    "ControlNetUnion",
+    "ControlNetXS",
+    "Adapter",
+    "PAG",
+    "PAGImg2Img",
+    "PAGInpaint",
+    "ControlNetPAG",
+    "SAG",
+    "Panorama",
+    "AttendAndExcite",
+)
 VAES = {  # by the short names that settings use
     "taesdxl": "madebyollin/taesdxl",
     "fp16-fix": "madebyollin/sdxl-vae-fp16-fix",
@@ -271,23 +292,31 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(model: str | Path) -> Preset:
-    """The preset of that name, or one for a local diffusers folder, with its family's defaults.
+    """The preset of that name, or one for a model on the disk, with its family's defaults.
+
+    That is a folder that diffusers saved, or a checkpoint in one .safetensors file.
 
     Raises:
         CourseError: it is neither.
     """
     if str(model) in PRESETS:
         return PRESETS[str(model)]
-    folder = Path(model)
-    if not folder.is_dir():
+    place = Path(model).expanduser()
+    if not place.exists():
         raise CourseError(
-            f"unknown model {str(model)!r}{meant(str(model), PRESETS)}: choose "
-            f"{', '.join(PRESETS)} or the path of a folder that diffusers saved."
+            f"unknown model {str(model)!r}: choose {', '.join(PRESETS)} or the path of a folder "
+            "that diffusers saved, or of a checkpoint in one .safetensors file"
+            f"{meant(str(model), PRESETS)}."
         )
-    likeness = PRESETS["sdxl" if _is_sdxl(folder) else "sd15"]
+    likeness = PRESETS["sdxl" if _is_sdxl(_config_folder(place)) else "sd15"]
     return replace(
-        likeness, name=str(model), ids=(str(folder.resolve()),), local=True, variant=None, vae=None
+        likeness, name=str(model), ids=(str(place.resolve()),), local=True, variant=None, vae=None
     )
+
+
+def _config_folder(place: Path) -> Path:
+    """The folder that says how a model on the disk is built."""
+    return place if place.is_dir() else config_of(place)
 
 
 def suits(model: str | Path, kind: str) -> Mapping[str, Any]:
@@ -308,9 +337,10 @@ def trained_side(model: str | Path) -> int:
     preset = find_preset(model)
     if str(model) in PRESETS:
         return preset.image_size
+    folder = _config_folder(Path(model).expanduser())
     try:
-        cells = json.loads((Path(model) / "unet" / "config.json").read_text())["sample_size"]
-        blocks = json.loads((Path(model) / "vae" / "config.json").read_text())["block_out_channels"]
+        cells = json.loads((folder / "unet" / "config.json").read_text())["sample_size"]
+        blocks = json.loads((folder / "vae" / "config.json").read_text())["block_out_channels"]
         return int(min(cells) if isinstance(cells, list) else cells) * 2 ** (len(blocks) - 1)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CourseError(
@@ -320,11 +350,12 @@ def trained_side(model: str | Path) -> int:
 
 
 def _is_sdxl(folder: Path) -> bool:
-    index = folder / "model_index.json"
-    families = {"StableDiffusionPipeline": False, "StableDiffusionXLPipeline": True}
     try:
-        name = json.loads(index.read_text())["_class_name"]
-        return families[name]
+        name = json.loads((folder / "model_index.json").read_text())["_class_name"]
+        named = re.fullmatch(r"StableDiffusion(?P<xl>XL)?(?P<kind>\w*)Pipeline", name)
+        if named is None or named["kind"] not in SAME_NETWORKS:
+            raise ValueError(name)
+        return bool(named["xl"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CourseError(
             f"{folder} is not a Stable Diffusion or SDXL folder: its model_index.json is missing "
@@ -341,6 +372,6 @@ def guidance_default(model: str | Path, method: str) -> float:
     guidance = find_preset(model).guidance
     if method not in guidance:
         raise CourseError(
-            f"unknown loss {method!r}{meant(method, guidance)}: choose {', '.join(guidance)}."
+            f"unknown loss {method!r}: choose {', '.join(guidance)}{meant(method, guidance)}."
         )
     return guidance[method]

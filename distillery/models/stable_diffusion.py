@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import diffusers
@@ -25,10 +26,15 @@ from torch import Tensor, nn
 
 from distillery.core.errors import CourseError
 from distillery.core.whole_words import places
+from distillery.models.clip_tokenizer import END_OF_TEXT, clip_tokenizer
+from distillery.models.lora_file import fuse, read_lora, updates_for
 from distillery.models.parameterization import eps_from_v
 from distillery.models.prior import Condition, Control, Prior, check_steps, stack_branches
 from distillery.models.regions import biased_attention, fit_bias
 from distillery.models.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
+from distillery.models.traced import TracedNetwork
+
+OPEN_CLIP = ("sd21", "sd21-base")  # configurations whose tokenizer pads with "!"
 
 
 def load(
@@ -45,9 +51,57 @@ def load(
 
     What diffusers, the hub or safetensors raise goes through; `load.load_prior` words it.
     """
-    pipelines = {"sd": StableDiffusionPipeline, "sdxl": StableDiffusionXLPipeline}
-    priors = {"sd": StableDiffusionPrior, "sdxl": StableDiffusionXLPrior}
+    pipeline, prior = _classes(family)
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
+    parts = _own_parts(family, vae, options)
+    # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
+    with _no_loading_bars(), _only_errors():
+        loaded = pipeline.from_pretrained(
+            source, variant=variant, local_files_only=offline, **options, **parts
+        )
+    return prior(loaded, device=device)
+
+
+def load_single_file(
+    family: str,
+    source: str,
+    config: str,
+    *,
+    device: torch.device | str,
+    dtype: torch.dtype,
+    vae: str | None = None,
+) -> StableDiffusionPrior:
+    """Load a checkpoint in one file, built as the folder `config` says, without a connection.
+
+    What diffusers or safetensors raise goes through; `load.load_prior` words it.
+    """
+    pipeline, prior = _classes(family)
+    parts = _own_parts(family, vae, {"dtype": dtype, "use_safetensors": True})
+    for name in ("tokenizer", "tokenizer_2"):
+        if not (Path(config) / name).is_dir() and (name == "tokenizer" or family == "sdxl"):
+            padding = "!" if name == "tokenizer_2" or config.endswith(OPEN_CLIP) else END_OF_TEXT
+            parts[name] = clip_tokenizer(padding)
+    try:
+        with _no_loading_bars(), _only_errors():
+            loaded = pipeline.from_single_file(
+                source, config=config, local_files_only=True, dtype=dtype, **parts
+            )
+    except NotImplementedError as error:  # of a weight that is only announced ("meta")
+        raise CourseError(
+            f"cannot load {source}: it lacks weights of its networks; give the whole file."
+        ) from error
+    return prior(loaded, device=device)
+
+
+def _classes(family: str) -> tuple[Any, type[StableDiffusionPrior]]:
+    return {
+        "sd": (StableDiffusionPipeline, StableDiffusionPrior),
+        "sdxl": (StableDiffusionXLPipeline, StableDiffusionXLPrior),
+    }[family]
+
+
+def _own_parts(family: str, vae: str | None, options: dict[str, Any]) -> dict[str, Any]:
+    """Parts of a pipeline that are not those it was saved with."""
     parts: dict[str, Any] = {}
     if family == "sd":  # nothing here needs the safety checker, a large network
         parts = {
@@ -59,12 +113,7 @@ def load(
         config = AutoencoderKL.load_config(vae)
         kind = AutoencoderTiny if config["_class_name"] == "AutoencoderTiny" else AutoencoderKL
         parts["vae"] = kind.from_pretrained(vae, **options)
-    # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
-    with _no_loading_bars(), _only_errors():
-        pipeline = pipelines[family].from_pretrained(
-            source, variant=variant, local_files_only=offline, **options, **parts
-        )
-    return priors[family](pipeline, device=device)
+    return parts
 
 
 @contextmanager
@@ -125,8 +174,10 @@ class StableDiffusionPrior(Prior):
             if isinstance(module, nn.Module):
                 module.eval().requires_grad_(False)
         self.unet, self.vae = pipeline.unet, pipeline.vae
-        self.dtype = self.unet.dtype  # asked once: the network goes through all its parts to say it
+        self._unet = TracedNetwork(_UNetOfTensors(self.unet).eval())
         self.controlnets: dict[str, ControlNetModel] = {}
+        self._traced: dict[str, TracedNetwork] = {}  # ControlNets
+        self.dtype = self.unet.dtype  # asked once: the network goes through all its parts to say it
         if self.vae.config.force_upcast:  # its activations overflow in half precision
             self.vae.float()
         self.predicts_v = _predicts_v(pipeline.scheduler.config.prediction_type)
@@ -222,19 +273,13 @@ class StableDiffusionPrior(Prior):
             CourseError: there is no ControlNet of a control's kind here.
         """
         xt = xt.to(self.dtype)
-        told = {
-            "encoder_hidden_states": condition.tokens,
-            "added_cond_kwargs": self._added_conditions(xt, condition),
-        }
-        down, middle = self._residuals(xt, t, told, controls)
+        told = (condition.tokens, *self._added_conditions(xt, condition))
+        residuals = self._residuals(xt, t, told, controls)
         with self._attending(condition, xt):
-            return self.unet(
-                xt,
-                t,
-                down_block_additional_residuals=down,
-                mid_block_additional_residual=middle,
-                **told,
-            ).sample.float()
+            # Its layers ask of the regions, so a trace would hold those of one call.
+            unet = self._unet if condition.attention_bias is None else self._unet.network
+            prediction: Tensor = unet(xt, t, *told, *residuals)
+        return prediction.float()
 
     def _attending(self, condition: Condition, xt: Tensor) -> AbstractContextManager[None]:
         """The UNet, but not the ControlNets, minds the condition's regions inside the block."""
@@ -245,31 +290,32 @@ class StableDiffusionPrior(Prior):
         return biased_attention(self.unet, bias, size)
 
     def _residuals(
-        self, xt: Tensor, t: Tensor, told: dict[str, Any], controls: Sequence[Control]
-    ) -> tuple[list[Tensor] | None, Tensor | None]:
-        """What the ControlNets add to the UNet's skip connections and to its middle."""
-        added: list[Tensor] | None = None
+        self, xt: Tensor, t: Tensor, told: tuple[Tensor, ...], controls: Sequence[Control]
+    ) -> tuple[Tensor, ...]:
+        """What the ControlNets add to the UNet's skip connections and, the last, to its middle."""
+        added: tuple[Tensor, ...] = ()
         for control in controls:
             if control.scale == 0:
                 continue
             net = self._controlnet(control.kind)
             image = control.image.to(xt.dtype).repeat(len(xt) // len(control.image), 1, 1, 1)
-            down, middle = net(xt, t, controlnet_cond=image, return_dict=False, **told)
             strength = control.strength(t, len(self.alphas_cumprod)).to(xt.dtype).view(-1, 1, 1, 1)
-            residuals = [strength * part for part in (*down, middle)]
-            if added is None:
-                added = residuals
-            else:
-                added = [old + new for old, new in zip(added, residuals, strict=True)]
-        return (None, None) if added is None else (added[:-1], added[-1])
+            residuals = tuple(strength * part for part in net(xt, t, *told, image))
+            if added:
+                residuals = tuple(old + new for old, new in zip(added, residuals, strict=True))
+            added = residuals
+        return added
 
-    def _controlnet(self, kind: str) -> Any:
+    def _controlnet(self, kind: str) -> TracedNetwork:
         if kind not in self.controlnets:
             raise CourseError(
                 f"the model has no ControlNet for {kind!r}, only for "
                 f"{', '.join(self.controlnets) or 'nothing'}; load it, or leave the control out."
             )
-        return self.controlnets[kind]
+        net = self.controlnets[kind]
+        if kind not in self._traced or self._traced[kind].network.net is not net:
+            self._traced[kind] = TracedNetwork(_ControlNetOfTensors(net).eval())
+        return self._traced[kind]
 
     def add_controlnet(self, kind: str, source: str, *, offline: bool = False) -> None:
         """Load a ControlNet from a hub id or a folder, frozen, in the UNet's precision.
@@ -284,21 +330,19 @@ class StableDiffusionPrior(Prior):
         self.controlnets[kind] = net.to(self.device).eval().requires_grad_(False)
 
     def add_lora(self, source: str, *, scale: float) -> None:
-        """Fuse LoRA weights of a file, a folder or a hub id into the UNet, `scale` times.
+        """Fuse LoRA weights of a file, a folder or a hub id into the networks, `scale` times.
 
-        What peft, diffusers, the hub or safetensors raise goes through; `load.load_lora` words
-        it.
+        Raises:
+            CourseError: they cannot be read, or not all of them are for this model.
         """
-        # diffusers warns that nothing is for the text encoder; peft, of layers of another model.
-        with _only_errors(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self.pipeline.load_lora_weights(source)
-        self.pipeline.fuse_lora(lora_scale=scale)
-        self.pipeline.unload_lora_weights()
-        self.unet.requires_grad_(False)
+        names = ("unet", "text_encoder", "text_encoder_2")
+        found = {name: getattr(self.pipeline, name, None) for name in names}
+        parts = {name: part for name, part in found.items() if part is not None}
+        fuse(updates_for(read_lora(source), parts), parts, scale)
+        self._unet.forget()  # its weights are others now
 
-    def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Tensor] | None:
-        return None
+    def _added_conditions(self, xts: Tensor, condition: Condition) -> tuple[Tensor, ...]:
+        return ()
 
     def timesteps(self, steps: int) -> Tensor:
         """Those of diffusers' DDIM, spaced as the model's scheduler says."""
@@ -360,16 +404,69 @@ class StableDiffusionXLPrior(StableDiffusionPrior):
             tokens, pooled = tokens * written[:, :, None], pooled * written
         return Condition(tokens, pooled)
 
-    def _added_conditions(self, xts: Tensor, condition: Condition) -> dict[str, Any]:
+    def _added_conditions(self, xts: Tensor, condition: Condition) -> tuple[Tensor, ...]:
+        assert condition.pooled is not None  # `_encode_prompts` has given it
         if condition.time_ids is not None:
             time_ids = condition.time_ids.to(self.device, self.dtype)
-            return {"text_embeds": condition.pooled, "time_ids": time_ids}
+            return condition.pooled, time_ids
         height, width = (side * self.pipeline.vae_scale_factor for side in xts.shape[-2:])
         # Original size, corner of the crop, target size (section 2.2); height before width.
         # Filled in place: a tensor made from a list would be copied over, and the step would wait.
         time_ids = torch.zeros(len(xts), 6, dtype=self.dtype, device=self.device)
         time_ids[:, 0::4], time_ids[:, 1::4] = height, width
-        return {"text_embeds": condition.pooled, "time_ids": time_ids}
+        return condition.pooled, time_ids
+
+
+class _UNetOfTensors(nn.Module):
+    """diffusers' UNet as a function of tensors alone, which can be traced.
+
+    After the tokens come, for SDXL, the pooled embedding and the size, then what ControlNets add.
+    """
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, xt: Tensor, t: Tensor, tokens: Tensor, *rest: Tensor) -> Tensor:
+        added, residuals = _added(self.unet.config, rest)
+        prediction: Tensor = self.unet(
+            xt,
+            t,
+            tokens,
+            added_cond_kwargs=added,
+            down_block_additional_residuals=residuals[:-1] or None,
+            mid_block_additional_residual=residuals[-1] if residuals else None,
+            return_dict=False,
+        )[0]
+        return prediction
+
+
+class _ControlNetOfTensors(nn.Module):
+    """diffusers' ControlNet as a function of tensors alone; the last one is the picture.
+
+    It gives what it adds to the skip connections and, the last, to the middle.
+    """
+
+    def __init__(self, net: ControlNetModel) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, xt: Tensor, t: Tensor, tokens: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        added, (picture,) = _added(self.net.config, rest)
+        down, middle = self.net(
+            xt, t, tokens, controlnet_cond=picture, added_cond_kwargs=added, return_dict=False
+        )
+        return *down, middle
+
+
+def _added(
+    config: Any, tensors: tuple[Tensor, ...]
+) -> tuple[dict[str, Tensor] | None, tuple[Tensor, ...]]:
+    """SDXL's further conditions by diffusers' names, and the tensors after them."""
+    if config.addition_embed_type != "text_time":
+        return None, tensors
+    pooled, time_ids, *others = tensors
+    return {"text_embeds": pooled, "time_ids": time_ids}, tuple(others)
 
 
 def _predicts_v(prediction_type: str) -> bool:

@@ -10,10 +10,10 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from distillery.core.errors import CourseError, in_short
-from distillery.core.files import REPOSITORY
+from distillery.core.errors import CourseError
 from distillery.models.load import load_lora
 from distillery.models.prior import Prior
+from distillery.models.weight_files import course_path, fault_of
 
 DECODER = ("decoder.", "post_quant_conv.")
 DECODER_FILE = "vae_decoder.safetensors"  # in a style's folder, if it has one
@@ -34,9 +34,8 @@ def load_style(prior: Prior, source: str, *, scale: float = 1.0) -> None:
         CourseError: the weights cannot be loaded, or are for another model.
     """
     load_lora(prior, source, scale=scale)
-    places = [base / source / DECODER_FILE for base in (Path(), REPOSITORY)]
-    file = next((place for place in places if place.is_file()), None)
-    if file is None:
+    file = course_path(source) / DECODER_FILE
+    if not file.is_file():
         return
     from distillery.models.stable_diffusion import StableDiffusionPrior
 
@@ -69,12 +68,11 @@ def load_decoder(prior: Prior, file: str | Path) -> None:
             f"the decoder {str(file)!r} needs a model with an autoencoder; choose a Stable "
             "Diffusion or SDXL model."
         )
-    try:
-        weights = load_file(file)
-    except Exception as error:  # safetensors and the disk fail in their own ways
+    if fault := fault_of(Path(file)):
         raise CourseError(
-            f"cannot read the decoder {str(file)!r} ({in_short(error)}); give a safetensors file."
-        ) from error
+            f"cannot read the decoder {str(file)!r} (it {fault}); give a safetensors file."
+        )
+    weights = load_file(file)
     _check_fit(_decoder_of(prior.vae), weights, str(file))
     prior.vae.load_state_dict(weights, strict=False)
 

@@ -8,6 +8,7 @@ about, at a few places of the path.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from distillery.core.errors import CourseError
@@ -21,13 +22,14 @@ from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.models.style import load_style
 from distillery.morph.files import animation_of, check_files
 from distillery.morph.run import MorphRun, film_positions
-from distillery.morph.settings import MorphSettings
+from distillery.morph.settings import LARGEST_GRID, MorphSettings
 from distillery.pixelart.gif_file import gif_bytes
 from distillery.pixelart.settings import canvas_for
 from distillery.runs.strokes import say_replaced_scheduler
 
 SOURCE_FIELDS = ()
 FILM = "morph.gif"  # what a stage hands in of a morph
+COARSE = 4  # pixels of a cell's side from which on it does not matter where cells begin
 
 
 def module_name(settings: MorphSettings) -> str:
@@ -86,7 +88,22 @@ def drawn_size(prior: Prior, settings: MorphSettings) -> tuple[int, int]:
             f"a grid of {high} x {wide} is finer than the pictures of {settings.model}, "
             f"{size[0]} x {size[1]} pixels; give a smaller size."
         )
+    cells = {drawn / grid for drawn, grid in zip(size, (high, wide), strict=True)}
+    if any(cell < COARSE and not cell.is_integer() for cell in cells):
+        warnings.warn(
+            f"a grid of {high} x {wide} does not divide the pictures of {size[0]} x {size[1]} "
+            "pixels, so cells that the model draws are blurred into each other; sizes that do: "
+            f"{' and '.join(_dividing(size))}.",
+            stacklevel=2,
+        )
     return size
+
+
+def _dividing(size: tuple[int, int]) -> list[str]:
+    """The two largest grids whose cells are squares of whole pixels, as the flag takes them."""
+    sides = [size[0] // cell for cell in range(1, 9) if size[0] % cell == size[1] % cell == 0]
+    fit = [high for high in sides if high * max(size) <= LARGEST_GRID * size[0]]
+    return [f"{high},{high * size[1] // size[0]}" for high in fit[:2]]
 
 
 def begin(

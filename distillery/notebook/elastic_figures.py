@@ -15,6 +15,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.core.images import to_pil
 from distillery.methods.score_pca import rgb_components
+from distillery.notebook.whole_titles import with_whole_titles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +63,7 @@ def at_one_scale(
             if titles and name in titles:
                 axes.set_title(titles[name][place], fontsize=8, pad=3)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def covers(named: Mapping[str, Tensor]) -> Figure:
@@ -84,7 +85,7 @@ def covers(named: Mapping[str, Tensor]) -> Figure:
         axes.set(xlabel="cells", xlim=(0, int(rows[:, 1].max())))
         axes.set_title(title, fontsize=9)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def windows_over(
@@ -117,7 +118,7 @@ def windows_over(
         axes.set_title(f"window {number + 1} of {len(views)}", fontsize=9)
         axes.set(xticks=[], yticks=[], frame_on=False)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def _frame(
@@ -165,7 +166,7 @@ def reads_drawn(named: Mapping[str, Tensor], owner: Tensor, *, side: int) -> Fig
         axes.set_title(title, fontsize=9)
         axes.set(xticks=[], yticks=[], frame_on=False)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def maps(named: Mapping[str, Tensor], *, label: str = "") -> Figure:
@@ -182,7 +183,7 @@ def maps(named: Mapping[str, Tensor], *, label: str = "") -> Figure:
         axes.set(xticks=[], yticks=[], frame_on=False)
     figure.colorbar(drawn, ax=panels, label=label, shrink=0.8)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def in_colours(values: Tensor, size: tuple[int, int]) -> Image.Image:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import to_pil
+from distillery.notebook.whole_titles import with_whole_titles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,7 +61,7 @@ def show(
     for axes, title in zip(grid[:, 0], row_titles or (), strict=False):
         axes.set_ylabel(title, fontsize=9)
     pyplot.close(figure)  # it is shown as the value of the cell, not a second time by the backend
-    return figure
+    return with_whole_titles(figure)
 
 
 def curves(
@@ -70,27 +71,36 @@ def curves(
     x_label: str,
     mark: float | None = None,
     log_x: bool = False,
+    log_y: bool = False,
+    from_zero: bool = False,
 ) -> Figure:
     """One small plot for each of the `lines` (name -> values), over the same `x`.
 
-    `mark` draws a dashed line at that x.
+    `mark` draws a dashed line at that x. With `log_y` all have the same logarithmic y axis; with
+    `from_zero` each y axis begins at 0, so that a small difference looks small.
     """
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(3.3 * len(lines), 2.4), layout="constrained")
     for axes, (name, values) in zip(
-        figure.subplots(1, len(lines), squeeze=False)[0], lines.items(), strict=True
+        figure.subplots(1, len(lines), squeeze=False, sharey=log_y)[0],
+        lines.items(),
+        strict=True,
     ):
         axes.plot(x, values, marker="o" if len(x) < 20 else "")
         axes.set(title=name, xlabel=x_label, xscale="log" if log_x else "linear")
         axes.grid(alpha=0.3)
+        if log_y:
+            axes.set_yscale("log")
+        if from_zero:
+            axes.set_ylim(bottom=0, top=1.1 * max(values))
         if mark is not None:
             axes.axvline(mark, color="grey", linestyle="--", linewidth=1)
         if log_x:
             axes.set_xticks(list(x), [f"{value:g}" for value in x], minor=False)
             axes.minorticks_off()
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def scatter(clouds: Mapping[str, Tensor], centres: Tensor, others: Tensor) -> Figure:
@@ -109,7 +119,7 @@ def scatter(clouds: Mapping[str, Tensor], centres: Tensor, others: Tensor) -> Fi
         axes.set_title(name, fontsize=9)
         axes.set_aspect("equal")
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def overlaid(
@@ -119,11 +129,13 @@ def overlaid(
     x_label: str,
     linear_below: Mapping[str, float] | None = None,
     dots: Mapping[str, tuple[Sequence[float], Sequence[float]]] | None = None,
+    from_zero: Sequence[str] = (),
 ) -> Figure:
     """Several lines (name -> values over `x`) in each of the `panels` (title -> lines).
 
     `linear_below` (title -> value) makes that panel's y axis logarithmic on both sides of zero, and
     linear as near to it as the value. `dots` (title -> their x and y) are drawn over the lines.
+    In the panels `from_zero` the y axis begins at 0, so that a small difference looks small.
     """
     from matplotlib import pyplot
 
@@ -140,10 +152,12 @@ def overlaid(
         axes.set(title=title, xlabel=x_label)
         if linear_below and title in linear_below:
             axes.set_yscale("symlog", linthresh=linear_below[title])
+        if title in from_zero:
+            axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def frontier(
@@ -181,4 +195,4 @@ def frontier(
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc=legend)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)

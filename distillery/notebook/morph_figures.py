@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.images import enlarged, to_pil
+from distillery.notebook.whole_titles import with_whole_titles
 from distillery.palettes.colours import srgb_to_oklab
 from distillery.pixelart.frame_grid import deviation
 from distillery.pixelart.sequence import STILL
@@ -146,7 +147,7 @@ def strips(rows: Mapping[str, Tensor], titles: Mapping[str, Sequence[str]] | Non
             if name in titles:
                 axes.set_title(titles[name][place], fontsize=8, pad=2)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def steps_drawn(panels: Mapping[str, Mapping[str, Tensor]]) -> Figure:
@@ -169,7 +170,7 @@ def steps_drawn(panels: Mapping[str, Mapping[str, Tensor]]) -> Figure:
     grid[0].set_ylabel("step to the next frame")
     grid[0].legend(fontsize=8)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def pixel_steps(frames: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from distillery.notebook.whole_titles import with_whole_titles
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -110,7 +112,7 @@ def power_and_coherence(
     for axes in (left, right):
         axes.grid(alpha=0.3)
     pyplot.close(figure)
-    return figure
+    return with_whole_titles(figure)
 
 
 def dimmed_outside(images: Tensor, maps: Tensor) -> Tensor:

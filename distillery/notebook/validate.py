@@ -13,7 +13,30 @@ import re
 import sys
 from collections.abc import Iterable
 
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
+
+
+class Points(float):
+    """What a graded cell earns. nbgrader reads the number as plain text; people read the words.
+
+    worth: what it can earn.
+    """
+
+    worth: float
+
+    def __new__(cls, earned: float, worth: float) -> Points:
+        made = super().__new__(cls, earned)
+        made.worth = worth
+        return made
+
+    def __repr__(self) -> str:
+        return f"{float(self):g}"
+
+    def _repr_html_(self) -> str:
+        """IPython's hook; a page shows it in the place of the bare number."""
+        return f"<small>{self!r} of {counted(self.worth, 'point')}</small>"
+
 
 COUNTS = re.compile(r"^(%%todo\b|(check|hand_in)\()", re.MULTILINE)
 

@@ -112,6 +112,7 @@ def _sliders(axes: dict[str, Sequence[Any]]) -> list[Any]:
         ipywidgets.SelectionSlider(
             options=[(_label(value), index) for index, value in enumerate(values)],
             description=name.replace("_", " "),
+            style={"description_width": "initial"},  # longer names would be cut off
         )
         for name, values in axes.items()
     ]

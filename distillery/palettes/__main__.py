@@ -37,7 +37,9 @@ def show(palettes: list[str], sheet_file: Path | None, *, overwrite: bool = Fals
     for name, colours in colours_of.items():
         print(f"{name:12} {len(colours):5,}  {' '.join(to_hex(colours))}")
     if sheet_file:
-        print(written(sheet_file, to_png_bytes(sheet(colours_of)), overwrite=overwrite))
+        with warnings_in_a_line():
+            picture = sheet(colours_of)
+        print(written(sheet_file, to_png_bytes(picture), overwrite=overwrite))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from distillery.core.counting import counted
+from distillery.core.lettering import Font, lettering
 from distillery.palettes.colours import checked, srgb_to_oklab, to_hex
 
 WIDTH, HEIGHT = 92, 60  # pixels of a swatch
@@ -24,20 +25,21 @@ def sheet(palettes: Mapping[str, Tensor]) -> Image.Image:
     """
     whole = {name: checked(colours, what=name) for name, colours in palettes.items()}
     heights = [-(-len(colours) // ACROSS) * HEIGHT + GAP for colours in whole.values()]
-    widest = max((ImageFont.load_default(22).getlength(name) for name in whole), default=0)
+    lines = {name: lettering(name, 22) for name in whole}
+    widest = max((font.getlength(words) for font, words in lines.values()), default=0)
     left = MARGIN + max(LABEL, round(widest) + GAP)
     size = (left + ACROSS * WIDTH + MARGIN, 2 * MARGIN - GAP + sum(heights))
     picture = Image.new("RGB", size, PAPER)
     pen, top = ImageDraw.Draw(picture), MARGIN
     for (name, colours), height in zip(whole.items(), heights, strict=True):
-        _name(pen, top, name, len(colours))
+        _name(pen, top, lines[name], len(colours))
         _swatches(pen, (left, top), colours)
         top += height
     return picture
 
 
-def _name(pen: ImageDraw.ImageDraw, top: int, name: str, count: int) -> None:
-    large, small = ImageFont.load_default(22), ImageFont.load_default(14)
+def _name(pen: ImageDraw.ImageDraw, top: int, line: tuple[Font, str], count: int) -> None:
+    (large, name), small = line, ImageFont.load_default(14)
     middle = top + HEIGHT // 2
     pen.text((MARGIN, middle - 10), name, INK, large, anchor="lm")
     pen.text((MARGIN, middle + 14), counted(count, "colour"), FAINT, small, anchor="lm")

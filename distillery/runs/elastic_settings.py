@@ -222,8 +222,8 @@ class ElasticSettings(Declared):
             raise CourseError("the prompt is empty: say in a few words what to draw.")
         if self.method not in METHODS:
             raise CourseError(
-                f"unknown method {self.method!r}{meant(self.method, METHODS)}: choose "
-                f"{', '.join(METHODS)}."
+                f"unknown method {self.method!r}: choose {', '.join(METHODS)}"
+                f"{meant(self.method, METHODS)}."
             )
         self.fill_in(model="tiny-sdxl" if self.condition_image else "tiny-sd")
         self.check("model")

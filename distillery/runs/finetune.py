@@ -17,6 +17,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.notes import warnings_in_a_line
+from distillery.core.settings import LONGEST_TEXT
 from distillery.models.load import load_prior
 from distillery.models.prior import Condition, Prior, cat
 from distillery.models.stable_diffusion import StableDiffusionPrior
@@ -48,7 +49,7 @@ def completed(settings: FinetuneSettings) -> FinetuneSettings:
     """The settings with captions of the folder for the validation sheet, if none were given."""
     if settings.validation_prompts is not None:
         return settings
-    captions = sorted({one.caption for one in read_folder(Path(settings.folder))})
+    captions = sorted({one.caption[:LONGEST_TEXT] for one in read_folder(Path(settings.folder))})
     every = max(1, len(captions) // SHOWN)
     return replace(settings, validation_prompts=tuple(captions[::every][:SHOWN]))
 

@@ -25,7 +25,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from distillery.core.errors import CourseError
+from distillery.core.errors import CourseError, in_short
 from distillery.core.files import read_text
 from distillery.core.folders import files_of
 from distillery.core.images import fit, from_pil, read_any, to_rgb
@@ -121,8 +121,14 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
     if file.suffix == ".csv":
         # A row that is longer than the header would have a key of None.
         reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, restkey="")
-        for row in reader:
-            yield f"line {reader.line_num} of {file}", {k.strip(): v for k, v in row.items()}
+        try:
+            for row in reader:
+                yield f"line {reader.line_num} of {file}", {k.strip(): v for k, v in row.items()}
+        except csv.Error as error:
+            raise CourseError(
+                f"line {reader.line_num + 1} of {file} cannot be read as a row of a table "
+                f"({in_short(error)}); is a quotation mark missing there?"
+            ) from error
         return
     for number, line in enumerate(text.split("\n"), start=1):
         where = f"line {number} of {file}"
@@ -130,7 +136,7 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
             continue
         try:
             read = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # of brackets in brackets
             read = None
         if not isinstance(read, dict):
             raise CourseError(
@@ -153,6 +159,12 @@ def _entry(where: str, row: Mapping[str, object]) -> tuple[str, str]:
         raise CourseError(
             f"{where} does not hold the name of a picture and a caption of it as text; write both."
         )
+    try:
+        caption.encode()
+    except UnicodeEncodeError as error:
+        raise CourseError(
+            f"the caption on {where} is not valid text in UTF-8; type it again."
+        ) from error
     path = PurePosixPath(name.strip().replace("\\", "/"))
     return path.as_posix(), caption.strip()
 

@@ -139,8 +139,8 @@ class StrokeSettings(Declared):
             raise CourseError("the prompt is empty: say in a few words what to draw.")
         if self.method not in METHODS:
             raise CourseError(
-                f"unknown method {self.method!r}{meant(self.method, METHODS)}: choose "
-                f"{', '.join(METHODS)}."
+                f"unknown method {self.method!r}: choose {', '.join(METHODS)}"
+                f"{meant(self.method, METHODS)}."
             )
         knobs = DEFAULTS[self.method]
         self.fill_in(strength=knobs.strength, end=knobs.end)

@@ -1,7 +1,8 @@
 """The one build command: from `reference/` and the percent sources to everything made from them.
 
-Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, and the counts in README.md and
-CHANGELOG.md. For instructors, on demand: an nbgrader course folder with the answered notebooks.
+Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, and what README.md, CHANGELOG.md and
+docs/results.md say of the stages. The solutions that notebooks fold away come from reference/*.md.
+For instructors, on demand: an nbgrader course folder with the answered notebooks.
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import torch
 from safetensors.torch import load
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
+from distillery.course.answers import written_answers
 from grading.authoring.counts import counted_texts
 from grading.authoring.make_stubs import stub_module
-from grading.authoring.notebooks import answered_notebook, sequel_notebook, student_notebook
+from grading.authoring.notebooks import (
+    answered_notebook,
+    sequel_notebook,
+    solved_notebook,
+    student_notebook,
+)
 from grading.authoring.observed_tasks import checks
+from grading.authoring.written_answers import Show, check_places, folded, shown
 from grading.core.nbgrader_config import YOUR_CODE
 from grading.stages import STAGES
 from grading.stages.stage import Stage
@@ -43,11 +51,10 @@ def committed_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
         files[Path("guidance", f"{stage.module}.py")] = stubs.encode()
         if (root / _source(stage)).exists():
             files[Path(stage.notebook)] = student_text(stage, root).encode()
-        for notebook in stage.ungraded:
-            source = root / notebook.with_suffix(".py")
-            if source.exists():
-                text = sequel_notebook(stage, notebook, source.read_text(encoding="utf-8"))
-                files[Path(notebook)] = text.encode()
+            answers = written(stage, root)
+            check_places(stage, _sources(stage, root), answers)
+            sequels = sequel_texts(stage, root, folded(stage, answers))
+            files |= {Path(path): text.encode() for path, text in sequels.items()}
         tensors, facts = checks(stage, vars(importlib.import_module(f"reference.{stage.module}")))
         files[Path("data", "checks", f"{stage.module}.safetensors")] = tensors
         files[Path("data", "checks", f"{stage.module}.json")] = facts.encode()
@@ -65,13 +72,45 @@ def nbgrader_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
 
 
 def student_text(stage: Stage, root: Path = ROOT) -> str:
-    """The notebook of a stage as students open it."""
+    """The notebook of a stage in a full copy of the course."""
+    percent, reference = _percent(root, stage), _reference(root, stage)
+    return student_notebook(stage, percent, reference, folded(stage, written(stage, root)))
+
+
+def class_text(stage: Stage, root: Path = ROOT) -> str:
+    """The same notebook as a class gets it, without the solutions of bug hunts."""
     return student_notebook(stage, _percent(root, stage), _reference(root, stage))
 
 
 def answered_text(stage: Stage, root: Path = ROOT) -> str:
-    """The same notebook with the answers, between nbgrader's solution marks."""
+    """The notebook of a class with the answers, between nbgrader's solution marks."""
     return answered_notebook(stage, _percent(root, stage), _reference(root, stage))
+
+
+def solved_text(stage: Stage, root: Path = ROOT) -> str:
+    """The notebook with all answers, for after the deadline."""
+    show = shown(written(stage, root))
+    return solved_notebook(stage, _percent(root, stage), _reference(root, stage), show)
+
+
+def sequel_texts(stage: Stage, root: Path, show: Show) -> dict[PurePosixPath, str]:
+    """The further notebooks of a stage that are there, by their path from the root.
+
+    Args:
+        show: what stands in the places of written answers.
+    """
+    sources = {path: root / path.with_suffix(".py") for path in stage.ungraded}
+    return {
+        path: sequel_notebook(stage, path, source.read_text(encoding="utf-8"), show)
+        for path, source in sources.items()
+        if source.exists()
+    }
+
+
+def written(stage: Stage, root: Path = ROOT) -> dict[str, str]:
+    """The written answers of a stage; none where there is no file of them."""
+    path = root / "reference" / f"{stage.module}.md"
+    return written_answers(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def answered(stage: Stage, folder: Path, root: Path = ROOT) -> Path:
@@ -103,6 +142,12 @@ def _is_built(path: Path, content: bytes) -> bool:
 
 def _source(stage: Stage) -> Path:
     return Path(stage.notebook.with_suffix(".py"))
+
+
+def _sources(stage: Stage, root: Path) -> str:
+    """The sources of all notebooks of a stage, one after the other."""
+    paths = [root / path.with_suffix(".py") for path in (stage.notebook, *stage.ungraded)]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
 
 
 def _percent(root: Path, stage: Stage) -> str:

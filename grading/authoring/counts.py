@@ -1,4 +1,4 @@
-"""What README.md and CHANGELOG.md say of the stages: the build keeps it true.
+"""What README.md, CHANGELOG.md and docs/results.md say of the stages: the build keeps it true.
 
 The rest of these texts is written by hand. A table row that begins with a stage's folder, and the
 numbers before "known mistakes", "right answers" and the like, are written by the build.
@@ -14,7 +14,7 @@ from grading.stages.misconceptions import MISCONCEPTIONS
 from grading.stages.stage import Stage
 from grading.stages.variants import VARIANTS
 
-TEXTS = ("README.md", "CHANGELOG.md")
+TEXTS = ("README.md", "CHANGELOG.md", "docs/results.md")
 ROWS = re.compile(r"(^\| `\d\d_\w+` \|.*\n)+", re.MULTILINE)
 COUNTED = {
     r"\d+(?= known (?:mistakes|misconceptions)\b)": len(MISCONCEPTIONS),
@@ -43,4 +43,12 @@ def counted(text: str) -> str:
 
 def _row(stage: Stage) -> str:
     tasks = ", ".join(f"`{function}`" for function in stage.points)
-    return f"| `{stage.folder}` | {stage.title} | {tasks} |\n"
+    return f"| `{stage.folder}` | {_time(stage.minutes)} | {stage.title} | {tasks} |\n"
+
+
+def _time(minutes: int) -> str:
+    """ "50 min", "1 h 20", "2 h"."""
+    hours, rest = divmod(minutes, 60)
+    if not hours:
+        return f"{rest} min"
+    return f"{hours} h {rest:02}" if rest else f"{hours} h"

@@ -60,6 +60,11 @@ def unreached(function: str, sentence: str) -> str:
     return "\n".join([function, *_refusal(indent, sentence)])
 
 
+def solved(function: str, _: str = "") -> str:
+    """The answered function without the marks around its answer."""
+    return "\n".join(line for line in function.split("\n") if line.strip() not in (BEGIN, END))
+
+
 def _around_solution(function: str) -> tuple[list[str], str, list[str]]:
     lines = function.split("\n")
     marks = [line.strip() for line in lines]

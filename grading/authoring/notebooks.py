@@ -8,7 +8,7 @@ and `{graded}` what of the notebook is graded.
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
 function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
 only `hand_in("01_sds")` becomes the graded cell of the stage's pictures. A stage's further
-notebooks have none of these cells.
+notebooks have none of these cells. Where written answers stand is told in `written_answers`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from nbformat import NotebookNode
 
 from distillery.core.counting import counted
 from distillery.core.errors import CourseError
-from grading.authoring.make_stubs import answered_functions, function_text, stub, unreached
+from grading.authoring.make_stubs import (
+    answered_functions,
+    function_text,
+    solved,
+    stub,
+    unreached,
+)
+from grading.authoring.written_answers import Show, fill_in, said
 from grading.core.notebook_cells import check_id, grade_id_of, todo_id
 from grading.stages.stage import Stage, in_points
 
@@ -36,7 +43,10 @@ GRADED = (
     "**What is graded** is the code in the `%%todo` cells of this notebook{pictures}. Running such "
     "a cell saves its function into `guidance/{module}.py`, and every cell uses that file as it is "
     "when the cell begins. So you can also write in an editor, where `pytest guidance` runs the "
-    "checks; then `%load_todo {module}.{function}` brings the function into its cell."
+    "checks; then `%load_todo {module}.{function}` brings the function into its cell. When yours "
+    'is right, `answer("{module}.{function}")` shows ours beside it; if you give up, '
+    '`answer("{module}.{function}", give_up=True)` shows it all the same. In a class, answers come '
+    "after the deadline."
 )
 POINTS = re.compile(r"\{points of (\w+)\}")
 METADATA = {
@@ -45,21 +55,33 @@ METADATA = {
 }
 
 
-def student_notebook(stage: Stage, percent: str, reference: str) -> str:
-    """What students open: every TODO cell holds a stub."""
-    return _notebook(stage, percent, reference, stub)
+def student_notebook(stage: Stage, percent: str, reference: str, show: Show | None = None) -> str:
+    """What students open: every TODO cell holds a stub.
+
+    Args:
+        show: what stands in the places of written answers; by default what a class gets.
+    """
+    return _notebook(stage, percent, reference, stub, show or said(stage))
 
 
 def answered_notebook(stage: Stage, percent: str, reference: str) -> str:
-    """The same notebook with the answers between nbgrader's solution marks."""
-    return _notebook(stage, percent, reference, unreached)
+    """The notebook of a class with the answers between nbgrader's solution marks."""
+    return _notebook(stage, percent, reference, unreached, said(stage))
 
 
-def sequel_notebook(stage: Stage, path: PurePosixPath, percent: str) -> str:
-    """A further notebook of a stage, in which nothing is graded; the same for everybody.
+def solved_notebook(stage: Stage, percent: str, reference: str, show: Show) -> str:
+    """The notebook with the answers and no marks, for after the deadline."""
+    return _notebook(stage, percent, reference, solved, show)
+
+
+def sequel_notebook(
+    stage: Stage, path: PurePosixPath, percent: str, show: Show | None = None
+) -> str:
+    """A further notebook of a stage, in which nothing is graded.
 
     Args:
         path: of the notebook, from the root of the course.
+        show: what stands in the places of written answers; by default what a class gets.
 
     Raises:
         CourseError: one of its cells would be graded.
@@ -71,10 +93,12 @@ def sequel_notebook(stage: Stage, path: PurePosixPath, percent: str) -> str:
                 f"{path.with_suffix('.py')} has the cell {cell.source!r}, but only "
                 f"{stage.notebook.name} is graded: move the cell there."
             )
-    return _finished(stage, notebook, path)
+    return _finished(stage, notebook, path, show or said(stage))
 
 
-def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, str], str]) -> str:
+def _notebook(
+    stage: Stage, percent: str, reference: str, fill: Callable[[str, str], str], show: Show
+) -> str:
     notebook = jupytext.reads(percent, fmt="py:percent")
     _check_tasks(stage, notebook, reference)
     for cell in notebook.cells:
@@ -91,16 +115,17 @@ def _notebook(stage: Stage, percent: str, reference: str, fill: Callable[[str, s
             cell.source += f".points({stage.pictures:g})"
             pictures = todo_id(f"{stage.module}.pictures")
             cell.metadata["nbgrader"] = _graded(pictures, stage.pictures)
-    return _finished(stage, notebook, stage.notebook)
+    return _finished(stage, notebook, stage.notebook, show)
 
 
-def _finished(stage: Stage, notebook: NotebookNode, path: PurePosixPath) -> str:
+def _finished(stage: Stage, notebook: NotebookNode, path: PurePosixPath, show: Show) -> str:
     """The text of a notebook whose code cells are as they should be."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             _check_marker(path, cell)
             cell.source = _with_facts(stage, path, cell.source)
     _identify(path, notebook)
+    fill_in(path, notebook.cells, show)
     notebook.metadata = nbformat.from_dict(METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"

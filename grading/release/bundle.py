@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,10 @@ from pathlib import Path, PurePosixPath
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
 from distillery.core.folders import is_left_by_system
+from distillery.course.answers import written_answers
+from grading.authoring.build import sequel_texts
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text
+from grading.authoring.written_answers import said
 from grading.core.manifest import IN_BUNDLE, TOP, Fixed, Manifest, StageManifest, cells_in, fixed
 from grading.stages.stage import Stage
 from grading.student.pack import STORED, zipped
@@ -37,7 +41,7 @@ TOOLS = (
 )
 CODE = (".py", ".js", ".css")
 # What the commands of the course read; a stage adds what only its notebook does.
-DATA = ("configs", "crafts", "imgs", "palettes")
+DATA = ("configs", "crafts", "imgs", "palettes", "pipelines")
 SCORERS = ("judge", "tiny-clip")
 NOT_FIXED = (
     "README.md",
@@ -74,7 +78,8 @@ def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents
     files |= {path.relative_to(LETTER).as_posix(): path for path in letter}
     packed = {name: _read(path) for name, path in files.items()}
     packed[str(stage.notebook)] = notebook
-    packed |= {str(path): _read(root / path) for path in stage.ungraded}
+    sequels = sequel_texts(stage, root, said(stage))
+    packed |= {str(path): text.encode() for path, text in sequels.items()}
     packed[f"guidance/{stage.module}.py"] = stub
     check_no_answers(packed, root)
     return packed
@@ -150,7 +155,7 @@ def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
     for name, content in files.items():
         if PurePosixPath(name).suffix in STORED:
             continue
-        text = squeezed(content.decode().replace("\\n", "\n"))
+        text = squeezed(readable(name, content))
         held = [answer for body, answer in answers.items() if body in text]
         if squeezed(BEGIN) in text or held:
             what = f"the answer to {held[0]}" if held else "a solution mark"
@@ -159,8 +164,25 @@ def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
             )
 
 
+def readable(name: str, content: bytes) -> str:
+    """What people read in a file: of a notebook the text of its cells, of JSON its texts."""
+    text = content.decode()
+    if name.endswith(".ipynb"):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            cells = json.loads(text)["cells"]
+            return "\n".join("".join(cell["source"]) for cell in cells)
+    return text.replace("\\n", "\n")
+
+
 def _answers(root: Path) -> Iterator[tuple[str, str]]:
-    """Every answered function and the lines between its solution marks."""
+    """Every answered function with the lines between its solution marks, and written answers.
+
+    Of a written answer these are its paragraphs, because part of one would say enough.
+    """
+    for path in sorted((root / "reference").glob("[a-z]*.md")):
+        for answer, text in written_answers(path.read_text("utf-8")).items():
+            for paragraph in text.split("\n\n"):
+                yield f"{path.stem}.{answer}", paragraph
     for path in sorted((root / "reference").glob("[a-z]*.py")):
         source = path.read_text("utf-8")
         for function in answered_functions(source):

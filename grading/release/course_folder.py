@@ -2,12 +2,17 @@
 
 python -m grading release
 python -m grading release 00_tour 01_sds --course class
+python -m grading release --answers 01_sds
 
 For each stage it grades the reference, which must get every point of its functions, and the stubs,
 which must get none. Then nbgrader makes the assignment, and bundles/<stage>.zip is packed without
 any answer. manifest.json lists what students must not change. Missing settings, rules and gradebook
 are created, so the folder is ready for the next steps. You can release again at any time, and no
 flag is needed for it: what you wrote in nbgrader_config.py and rules.yaml stays.
+
+After the deadline, --answers makes bundles/<stage>_answers.zip: the notebook with all answers, run,
+our functions, and the answers to bug hunts, dares and questions. Unpacked over a student's course,
+`answer("sds.sds_grad")` in a notebook shows them. It releases nothing else.
 """
 
 from __future__ import annotations
@@ -32,8 +37,15 @@ from distillery.core.cli import documented
 from distillery.core.counting import counted
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import atomic_write, shown
-from grading.authoring.build import ROOT, answered_text, nbgrader_files, student_text
+from grading.authoring.build import (
+    ROOT,
+    answered_text,
+    nbgrader_files,
+    sequel_texts,
+    student_text,
+)
 from grading.authoring.make_stubs import stub_module
+from grading.authoring.written_answers import said as hidden
 from grading.core.due_dates import due_date, due_sentence
 from grading.core.manifest import NAME, Manifest, StageManifest, bundle_of
 from grading.core.nbgrader_api import logged, nbgrader
@@ -43,6 +55,7 @@ from grading.core.notebook_cells import grade_id_of, task_of
 from grading.core.rules import NAME as RULES
 from grading.core.rules import Rules, settle
 from grading.core.times import UTC, machine_zone
+from grading.release.answers_zip import give_out
 from grading.release.bundle import bundle, contents
 from grading.stages import STAGES
 from grading.stages.stage import Stage
@@ -232,8 +245,9 @@ def _generate(stage: Stage, course: Path, root: Path, rules: Rules) -> bytes:
     released = course / "release" / stage.folder / f"{stage.folder}.ipynb"
     if not succeeds or not released.is_file():
         raise CourseError(f"nbgrader does not release {stage.folder}: {_why(said)}")
-    for notebook in stage.ungraded:  # no part of nbgrader's assignment, but students get them
-        atomic_write(released.with_name(notebook.name), (root / notebook).read_bytes())
+    # No part of nbgrader's assignment, but students get them.
+    for further, text in sequel_texts(stage, root, hidden(stage)).items():
+        atomic_write(released.with_name(further.name), text)
     return released.read_bytes()
 
 
@@ -382,7 +396,19 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="replace your nbgrader_config.py by ours; yours is kept under another name",
     )
+    parser.add_argument(
+        "--answers",
+        action="store_true",
+        help="after the deadline: make the zips with the answers of the named stages, only",
+    )
     options = parser.parse_args(arguments)
+    if options.answers:
+        if not options.stages:
+            raise CourseError("name the stages whose deadline is over, as in --answers 01_sds.")
+        for stage in stages_named(options.stages):
+            made = give_out(stage, options.course, say=partial(print, flush=True))
+            print(f"{stage.folder}: the answers are in {shown(made)}; hand it to your students.")
+        return 0
     release(
         stages_named(options.stages),
         options.course,

@@ -171,7 +171,7 @@ def _gpu() -> Finding:
 
 
 def _models() -> Iterator[Finding]:
-    from distillery.models.load import is_whole
+    from distillery.models.weight_files import is_whole
 
     for folder in sorted((mounts.COURSE / "data" / "models").iterdir()):
         files = sorted(folder.rglob("*.safetensors"))

@@ -20,7 +20,9 @@
 #
 # One cell names the model. `tiny-sd` is a real Stable Diffusion pipeline, only a small one: it came
 # with the course and draws 64 × 64 pixels. If you have a GPU, write `"sd15"`, and every cell below
-# does the same with Stable Diffusion 1.5.
+# does the same with Stable Diffusion 1.5. Loading takes a few seconds. Times in this course are for
+# a laptop with two quiet cores; where a cell takes longer than about five seconds, its text says so
+# and a bar shows how far it is.
 
 # %%
 MODEL = "tiny-sd"  # on a GPU: "sd15"
@@ -32,7 +34,18 @@ from itertools import pairwise
 import torch
 from PIL import Image
 
-from distillery import Judge, LineUp, check, compare_picture, curves, from_pil, load_prior, show
+from distillery import (
+    Judge,
+    LineUp,
+    answer,
+    check,
+    compare_picture,
+    curves,
+    from_pil,
+    load_prior,
+    progress,
+    show,
+)
 from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from guidance import tour
@@ -48,7 +61,8 @@ prior = load_prior(MODEL)
 # - **scenes** · on the grass, in the desert, on a frozen river, beside a waterfall, in the night
 #   sky, in the snow, on the beach, in the forest
 #
-# You may leave things open: "a house" is a prompt, and so is "a boat on the beach".
+# You may leave things open: "a house" is a prompt, and so is "a boat on the beach". (About 5
+# seconds.)
 
 # %%
 PROMPT = "a red boat on a frozen river"
@@ -191,9 +205,10 @@ print("standard deviation:", [round(latent.std().item(), 2) for latent in xt])
 show(prior.decode(xt), [f"t = {t}" for t in levels.tolist()])
 
 # %% [markdown]
-# Colours and the rough layout survive longest; edges go first. Remember that order: noise hides the
-# small before the large, so a model that works at high $t$ decides the layout, and one that works
-# at low $t$ the details.
+# **What you should see.** The door, the window and the trees are lost while the red block in the
+# middle can still be made out; then it goes too. Remember that order: noise hides the small before
+# the large, so a model that works at high $t$ decides the layout, and one that works at low $t$ the
+# details. (The standard deviation printed above is about 1 at every level, as promised.)
 
 # %% [markdown]
 # ## 2 · The way back
@@ -266,16 +281,16 @@ show(
 
 # %% [markdown]
 # **What you should see.** At low $t$ the guess is the drawing. Further right it is *a* red house in
-# the snow, of roughly the right place and size, with details of its own. At $t = 980$ only the
-# prompt is left to go by, and the guess turns soft: it is the *average* of all pictures that could
-# be behind this noise. A network trained on squared error cannot do better than the average, and
-# averages are blurred. The whole art of diffusion is to ask again and again at lower and lower $t$,
-# so that the average narrows down to one picture.
+# the snow, of roughly the right place and size, with details of its own. At $t = 980$ little but
+# the prompt is left to go by, and the guess turns soft: it is the *average* of all pictures that
+# could be behind this noise. A network trained on squared error cannot do better than the average,
+# and averages are blurred. The whole art of diffusion is to ask again and again at lower and lower
+# $t$, so that the average narrows down to one picture.
 #
 # ### Explore: the noise level
 #
 # Twenty levels, computed once; the slider only swaps pictures. Without a live kernel you see them
-# all on one sheet: noisy to the left, the guess to the right.
+# all on one sheet, from low $t$ to high: noisy to the left, the guess to the right.
 
 # %%
 ladder = torch.arange(20, 1000, 50, device=prior.device)
@@ -289,8 +304,8 @@ Explorer(torch.cat([prior.decode(noisy), prior.decode(guessed)], dim=3), t=ladde
 # %% [markdown]
 # ### A question to think about
 #
-# The network's error in $\varepsilon$ falls as $t$ grows, while the error of the picture rises. How
-# can both be true? (Look at what `predict_x0` does to an error in `eps`.)
+# The network's error in $\varepsilon$ falls as $t$ grows, while the error of the picture rises (two
+# curves below). How can both be true? (Look at what `predict_x0` does to an error in `eps`.)
 
 # %%
 curves(
@@ -307,6 +322,8 @@ curves(
 )
 
 # %% [markdown]
+# {answer to question_1}
+#
 # ## 3 · Guidance
 #
 # Ask the network twice: once with the prompt, once with the empty prompt.
@@ -326,8 +343,9 @@ show(
 )
 
 # %% [markdown]
-# The picture behind the noise was the red house, and without a prompt the network half sees it.
-# Told to look for a blue castle by night, it finds a little of that. The difference
+# The picture behind the noise was the red house, and without a prompt the network sees just that,
+# roughly. Told to look for a blue castle by night, it finds towers, and no red any more; but there
+# is neither blue nor night yet. The difference
 # $\hat\varepsilon_{\text{text}} - \hat\varepsilon_{\text{uncond}}$ is what the prompt says *on top*
 # of everything else. **Classifier-free guidance** walks along that difference, and further than the
 # network would by itself. It has a scale $s$ such that
@@ -336,8 +354,9 @@ show(
 # - $s = 1$ is the prediction with it, and
 # - every further unit of $s$ is one more step of the same length in the same direction.
 #
-# These three lines determine the formula; find it. (The paper, arXiv 2207.12598, counts from the
-# other end: its $w$ is $s - 1$. This course counts as diffusers does, everywhere.)
+# These three lines determine the formula; find it. (The paper, [arXiv
+# 2207.12598](https://arxiv.org/abs/2207.12598), counts from the other end: its $w$ is $s - 1$. This
+# course counts as diffusers does, everywhere.)
 #
 # ### Exercise 3 · `tour.classifier_free_guidance`
 #
@@ -387,9 +406,10 @@ show(prior.decode(guesses), [f"s = {scale:g}" for scale in scales])
 # %% [markdown]
 # ### Explore: noise level and guidance together
 #
-# Two sliders, fifty-six pictures, one call of the network for each noise level. At high $t$
-# guidance rearranges the whole picture; at low $t$ the red house holds its ground and guidance can
-# only stain it.
+# Two sliders, fifty-six pictures, one call of the network for each noise level. (Without a live
+# kernel: a row for each $t$, from 200 to 900, and a column for each scale.) At high $t$ guidance
+# replaces the whole picture, snow and all. At low $t$ the outline of the house holds its ground,
+# and guidance can only repaint it.
 
 # %%
 ladder = torch.arange(200, 1000, 100, device=prior.device)
@@ -407,8 +427,9 @@ Explorer(torch.cat(rows), t=ladder.tolist(), guidance_scale=scales)
 # ## 4 · Your own sampler
 #
 # You have everything. Start from pure noise. Predict the noise, guess the picture, and put *less*
-# noise back on the guess than there was before. Repeat until none is left. This is DDIM (arXiv
-# 2010.02502), and the three lines that matter are yours.
+# noise back on the guess than there was before. Repeat until none is left. This is DDIM ([arXiv
+# 2010.02502](https://arxiv.org/abs/2010.02502)), and the three lines that matter are yours. (About
+# 5 seconds; the bar counts the steps.)
 
 
 # %%
@@ -422,7 +443,8 @@ def sample(
     xt = torch.randn(shape, generator=generator, device=prior.device)
     text, uncond = prior.embed(prompts), prior.embed([""] * len(prompts))
     levels = torch.linspace(980, 0, steps + 1, device=prior.device).round().long()
-    for t, t_next in pairwise(levels[:, None].expand(-1, len(prompts))):
+    pairs = list(pairwise(levels[:, None].expand(-1, len(prompts))))
+    for t, t_next in progress(pairs, f"s = {guidance_scale:g}"):
         eps_uncond, eps_text = prior.predict_noise(xt, t, uncond, text)
         eps_hat = tour.classifier_free_guidance(eps_uncond, eps_text, guidance_scale)
         guess = tour.predict_x0(xt, eps_hat, prior.alpha_bar(t))
@@ -438,6 +460,7 @@ show(prior.decode(sample([PROMPT] * 6, guidance_scale=4.0)), columns=6)
 # ### How much guidance?
 #
 # Each row below is one scale; each column starts from the same noise and has the same prompt.
+# (About 30 seconds, 5 for each scale; each has its own bar.)
 
 # %%
 wanted = [
@@ -487,10 +510,11 @@ curves(
 
 # %% [markdown]
 # **What you should see.** At $s = 0$ the prompt has no effect: these are pictures of anything. At
-# $s = 1$ the model shows honestly what it learnt, mistakes included. Somewhere above that nearly
-# every picture is right, and far above it colours burn out. Guidance buys agreement with the prompt
-# and pays with variety and colour. In the next stage the price will be much higher, so remember
-# what a good scale is *here*.
+# $s = 1$ the model shows honestly what it learnt, mistakes included: the mushroom and the cat are
+# not there. From 2 to 8 all eight pictures are right. But from 1 on, every doubling of the scale
+# sends more values out of range, and at 16 it shows: outlines are harsh, shadows are black, and the
+# purple balloon has lost its purple. Guidance buys agreement with the prompt and pays with colour.
+# In the next stage the price will be much higher, so remember what a good scale is *here*.
 
 # %% [markdown]
 # ## Bug hunt
@@ -520,12 +544,15 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The forgetful painter
 #
-# `repaint` should paint one picture over with another prompt (SDEdit, arXiv 2108.01073): noise it
-# part of the way, so that the layout survives, then sample from there. With `strength=0.65` a red
-# house in the snow should become a *blue* house, standing in the same place. What comes out is
-# below. There are **three** bugs in the function; each is one line.
+# `repaint` should paint one picture over with another prompt (SDEdit, [arXiv
+# 2108.01073](https://arxiv.org/abs/2108.01073)): noise it part of the way, so that the layout
+# survives, then sample from there. With `strength=0.65` a red house in the snow should become a
+# *blue* house, standing in the same place. What comes out is below. There are **three** bugs in the
+# function; each is one line.
 
 
 # %%
@@ -567,6 +594,8 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 # level is that?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -583,6 +612,8 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 #    (`distillery.toybox.held_out` tells which). Can the model compose them anyway?
 # 5. **One step.** How good a picture can you get from a single call of the network? From two, from
 #    four?
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you now have
@@ -594,3 +625,34 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 # **Where this goes next.** The sampler walks from noise to a picture, and all you can choose is
 # where it starts. In stage 1 there will be no walk: you hold *any* picture, ask the denoiser what
 # is wrong with it, and follow the answer. Open `notebooks/01_sds`.
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a clean picture, as latents `(B, C, h, w)` |
+# | $t$ | `t` | the timestep, a whole number from 0 (clean) to 999 (nearly all noise) |
+# | $\varepsilon$ | `eps` | the noise that was put in, of the shape of $x_0$ |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance at $t$, between 0 and 1 |
+# | $x_t$ | `xt` | the picture with noise of the level $t$ in it |
+# | $q(x_t \mid x_0)$ | | how $x_t$ is distributed if the picture is $x_0$ |
+# | $\mathcal N(\mu, \sigma^2 I)$ | | normal values with means $\mu$ and variance $\sigma^2$ |
+# | $\hat\varepsilon$ | `eps_hat` | the network's guess of the noise in $x_t$ |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the guess with the empty prompt |
+# | $\hat x_0$ | `guess` | the clean picture that belongs to a guess of the noise |
+# | $s$ | `guidance_scale` | how far to walk from the empty prompt to the prompt, and beyond |
+#
+# ## Further reading
+#
+# - J. Ho, A. Jain, P. Abbeel, *Denoising diffusion probabilistic models*,
+#   [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): the noise of section 1 and the training.
+# - J. Song, C. Meng, S. Ermon, *Denoising diffusion implicit models*,
+#   [arXiv 2010.02502](https://arxiv.org/abs/2010.02502): the sampler of section 4.
+# - J. Ho, T. Salimans, *Classifier-free diffusion guidance*,
+#   [arXiv 2207.12598](https://arxiv.org/abs/2207.12598): section 3.
+# - R. Rombach and others, *High-resolution image synthesis with latent diffusion models*,
+#   [arXiv 2112.10752](https://arxiv.org/abs/2112.10752): why diffusion runs on latents.
+# - S. Chan, *Tutorial on diffusion models for imaging and vision*,
+#   [arXiv 2403.18103](https://arxiv.org/abs/2403.18103): all of it, slowly and with proofs.

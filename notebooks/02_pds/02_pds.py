@@ -11,10 +11,11 @@
 # you
 #
 # - find out why score distillation **loses** your picture when it starts there,
-# - repair that with a second branch that looks at the source (**DDS**, arXiv 2304.07090),
-# - compare the two pictures in a better place, the noise of a denoising step (**PDS**, arXiv
-#   2311.13831), and discover in its formula a pull that holds on to the source, and the accident
-#   that it depends on.
+# - repair that with a second branch that looks at the source (**DDS**, [arXiv
+#   2304.07090](https://arxiv.org/abs/2304.07090)),
+# - compare the two pictures in a better place, the noise of a denoising step (**PDS**, [arXiv
+#   2311.13831](https://arxiv.org/abs/2311.13831)), and discover in its formula a pull that holds on
+#   to the source, and the accident that it depends on.
 #
 # You can start with this stage. If you come straight here, you need to know three things. A picture
 # with noise in it is $x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1 - \bar\alpha_t}\,\varepsilon$, and a
@@ -39,6 +40,7 @@ from distillery import (
     LatentCanvas,
     LineUp,
     Settings,
+    answer,
     check,
     compare_picture,
     curves,
@@ -48,6 +50,7 @@ from distillery import (
     hand_in,
     load_prior,
     objective,
+    progress,
     show,
 )
 from distillery.core.images import grid
@@ -56,11 +59,13 @@ from distillery.methods.sdedit import sdedit
 from distillery.methods.source_image import Source
 from distillery.metrics.source_similarity import inside_mask
 from distillery.models.presets import suits
+from distillery.models.prior import Condition, Prior, cat
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import frontier, overlaid
 from distillery.notebook.widgets import Explorer, Preview, Wipe
 from distillery.toybox import Factors, draw
 from guidance import pds
+from guidance.pds import Posterior
 
 prior = load_prior(MODEL)
 judge = Judge.load()
@@ -130,9 +135,10 @@ def measured(images: torch.Tensor) -> tuple[float, float]:
 # %% [markdown]
 # ### The simplest way: SDEdit
 #
-# SDEdit (arXiv 2108.01073) noises the picture part of the way, so that only its rough layout
-# survives, and samples back with the edit's prompt. It has one knob, how far: the *strength*. Move
-# the slider (without a live kernel you see a sheet with a row for each strength).
+# SDEdit ([arXiv 2108.01073](https://arxiv.org/abs/2108.01073)) noises the picture part of the way,
+# so that only its rough layout survives, and samples back with the edit's prompt. It has one knob,
+# how far: the *strength*. Move the slider (without a live kernel you see a sheet with a row for
+# each strength). It takes about 20 seconds.
 
 # %%
 strengths = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
@@ -146,7 +152,7 @@ def painted_over(strength: float) -> torch.Tensor:
     )
 
 
-by_sdedit = {strength: painted_over(strength) for strength in strengths}
+by_sdedit = {strength: painted_over(strength) for strength in progress(strengths, "strengths")}
 Explorer(
     [grid(images, columns=4) for images in by_sdedit.values()],
     sheet=grid(torch.cat(list(by_sdedit.values())), columns=len(EDITS)),
@@ -159,18 +165,20 @@ for strength, images in by_sdedit.items():
     print(f"strength {strength}: {right:4.0%} right, change of the rest {change:.3f}")
 
 # %% [markdown]
-# **What you should see.** A small strength keeps everything, the old colour too. A large one gives
-# what the prompt says, but in another place and with another shape. Hardly any strength does both,
-# because noise does not know which part of the picture you meant.
+# **What you should see.** A small strength keeps most of the picture, the old colour too: at 0.3 a
+# quarter of the edits is right. From 0.8 on all eight are, and by then the rest has changed three
+# times as much: another place, another shape. No strength gets three quarters right and keeps the
+# change of the rest below 0.1, because noise does not know which part of the picture you meant.
 #
 # Can *optimisation* do better? It begins at the source and moves only as far as it is told to.
 
 # %% [markdown]
 # ## 1 · Why not SDS?
 #
-# One step of score distillation (SDS, arXiv 2209.14988; you need not have done stage 1) noises the
-# picture, asks the network, and follows $\hat\varepsilon - \varepsilon$. Solved for pictures, that
-# is a pull towards the clean picture $\hat x_0$ that the network guesses behind the noise:
+# One step of score distillation (SDS, [arXiv 2209.14988](https://arxiv.org/abs/2209.14988); you
+# need not have done stage 1) noises the picture, asks the network, and follows $\hat\varepsilon -
+# \varepsilon$. Solved for pictures, that is a pull towards the clean picture $\hat x_0$ that the
+# network guesses behind the noise:
 #
 # $$\text{grad}_{\text{SDS}} \;\propto\; \hat\varepsilon - \varepsilon \;\propto\; x_0 - \hat x_0$$
 #
@@ -225,10 +233,11 @@ show(
 
 # %% [markdown]
 # **What you should see.** The guess should be the source: the picture *is* what the prompt says.
-# But it is soft, its colours are louder and its details are gone, because it is an average of all
-# pictures that the noise could hide. So SDS pulls at a picture that is right already; the third row
-# shows where, and bright is strong. This error has nothing to do with the edit, and in the fourth
-# row, where the edit is asked for, it is still there, with the edit added.
+# But it is soft, its details are gone and some colours are off (look at the flower and at the pink
+# house), because it is an average of all pictures that the noise could hide. So SDS pulls at a
+# picture that is right already; the third row shows where, and bright is strong. This error has
+# nothing to do with the edit, and in the fourth row, where the edit is asked for, it is still
+# there, with the edit added.
 #
 # So subtract one from the other: the last row. What is left is where the edit is. This is the
 # idea of **delta denoising score** (DDS): a second branch, which looks at the source with the
@@ -246,7 +255,7 @@ show(
 # ### A run of it
 #
 # First SDS without the second branch. All runs of this notebook use one function: it starts at the
-# sources and moves towards the edits, with the loss that it is given.
+# sources and moves towards the edits, with the loss that it is given. (About 20 seconds.)
 
 # %%
 STEPS = 100
@@ -282,11 +291,11 @@ def edited(
     )
 
 
-def film(steps) -> dict[int, torch.Tensor]:
+def film(steps, name: str) -> dict[int, torch.Tensor]:
     """The pictures of a run at some moments and at its end, by the number of steps taken."""
     return {
         step.index + 1: prior.decode(step.canvas.render())
-        for step in steps
+        for step in progress(steps, name)
         if step.index + 1 in (*MOMENTS, step.total)
     }
 
@@ -310,7 +319,7 @@ def sds_from_source(prior, x0, *, settings, generator, **given):
     return with_gradient(x0, (alpha_bar * (1 - alpha_bar)).sqrt() * (x0.detach() - guess))
 
 
-by_sds = film(edited(sds_from_source, guidance_scale=guidance_default(MODEL, "sds")))
+by_sds = film(edited(sds_from_source, guidance_scale=guidance_default(MODEL, "sds")), "SDS")
 show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 
 # %% [markdown]
@@ -327,25 +336,37 @@ show(torch.cat([before, by_sds[STEPS]]), titles, row_titles=["source", "SDS"])
 #
 # $$x_{t_{\text{prev}}} \sim \mathcal N\big(c_0\,\hat x_0 + c_1\,x_t,\; \sigma^2 I\big),$$
 #
-# a mixture of the picture it guesses and the noisy one that it has. The mixture is Bayes' rule
-# for Gaussians (Ho et al. 2020, equations 6 and 7). With $\alpha = 1 - \beta$,
+# a mixture of the picture it guesses and the noisy one that it has. Where do the three numbers come
+# from? Two things are known about $x_{t_{\text{prev}}}$, and both are Gaussians around it:
 #
-# $$c_0 = \frac{\sqrt{\bar\alpha_{\text{prev}}}\;\beta}{1 - \bar\alpha_t}, \qquad
-# c_1 = \frac{\sqrt{\alpha}\,(1 - \bar\alpha_{\text{prev}})}{1 - \bar\alpha_t}, \qquad
-# \sigma^2 = \frac{\beta\,(1 - \bar\alpha_{\text{prev}})}{1 - \bar\alpha_t}.$$
+# - *from the picture*: if $\hat x_0$ is right, it is $\hat x_0$ with noise of its level. So it lies
+#   around $\sqrt{\bar\alpha_{\text{prev}}}\,\hat x_0$, with variance $1 -
+#   \bar\alpha_{\text{prev}}$.
+# - *from the step*: $x_t$ was made from it by one step, $x_t = \sqrt{\alpha}\,x_{t_{\text{prev}}} +
+#   \sqrt{\beta}\,\text{noise}$ with $\alpha = 1 - \beta$. So it lies around $x_t / \sqrt{\alpha}$,
+#   with variance $\beta / \alpha$.
+#
+# Bayes' rule multiplies the two. The product of two Gaussians is a Gaussian again: *the precisions
+# (one over the variance) add up, and the mean is the mean of both means, weighted by precision.*
+# (Ho et al. 2020, equations 6 and 7.)
 #
 # There are three kinds of $\alpha$ here. $\bar\alpha_t$ and $\bar\alpha_{\text{prev}}$ are levels,
-# the share of the picture at two places of the schedule; $\beta$ is the noise that *one step* adds,
-# a small number.
+# the share of the picture at two places of the schedule; $\alpha$ belongs to *one step*, whose
+# noise $\beta$ is a small number.
 #
 # ### Exercise 1 · `pds.posterior_coefficients`
 #
-# > **10 minutes · difficulty ●○○ · {points of posterior_coefficients} · CPU**
+# > **15 minutes · difficulty ●●○ · {points of posterior_coefficients} · CPU**
+#
+# Do the three lines of algebra on paper; each of the three numbers comes out as one fraction, and
+# all have the same denominator, $\alpha\,(1 - \bar\alpha_{\text{prev}}) + \beta$. That is all the
+# noise in $x_t$, and it has a shorter name: $1 - \bar\alpha_t$. Use that name.
 #
 # **Contract.** Given `alpha_bar`, `alpha_bar_prev` and `beta`, each `(B, 1, 1, 1)`, return the
-# three, `(c0, c1, sigma)`, in the same shape. `sigma` is the standard deviation. Use the `beta`
-# that you are given: the caller decides which step it belongs to. You will see why. Do not change
-# the arguments.
+# three, `(c0, c1, sigma)`, in the same shape. `sigma` is the standard deviation. The denominator is
+# `1 - alpha_bar`, and everything else is made of `alpha_bar_prev` and the `beta` that you are
+# given, even where the three do not fit together: the caller decides which step they belong to. You
+# will see why. Do not change the arguments.
 
 # %%
 # TODO pds.posterior_coefficients
@@ -360,15 +381,23 @@ compare_picture("pds.posterior_coefficients")
 # **What you should see.** Three numbers for each of two steps, yours on top of the target. These
 # steps are large, and their `beta` does not belong to the jump between their levels: use it anyway.
 #
+# <details><summary>Help: how do I multiply two Gaussians?</summary>
+#
+# With means $m_1, m_2$ and variances $v_1, v_2$, the product has $\frac1{\sigma^2} = \frac1{v_1} +
+# \frac1{v_2}$ and the mean $\sigma^2\,(\frac{m_1}{v_1} + \frac{m_2}{v_2})$. Put in the four, find
+# $\sigma^2$ as one fraction first, and read off what multiplies $\hat x_0$ and what multiplies
+# $x_t$.
+#
+# </details>
 # <details><summary>Help: which alpha is which?</summary>
 #
 # `alpha_bar` belongs to $t$, `alpha_bar_prev` to the lower level, where there is more picture, so
-# it is the larger number. A plain $\alpha$ is $1 - \beta$, and it occurs in one place only.
+# it is the larger number. A plain $\alpha$ is $1 - \beta$; of it, only a root is left, in $c_1$.
 #
 # </details>
 # <details><summary>Help: the check says that I return a variance.</summary>
 #
-# The formula gives $\sigma^2$, and the contract asks for $\sigma$.
+# The sum of precisions gives $\sigma^2$, and the contract asks for $\sigma$.
 #
 # </details>
 
@@ -395,11 +424,12 @@ print("variance too large by", *[f"{x:9.1e}" for x in (variance - 1 + alpha_bar_
 t = torch.arange(20, 981, 10, device=prior.device)
 steps = prior.alpha_bar(t), prior.alpha_bar(t - 1), 1 - prior.alpha_bar(t) / prior.alpha_bar(t - 1)
 lines = zip(("c0", "c1", "sigma"), pds.posterior_coefficients(*steps), strict=True)
-curves(t.tolist(), {name: values.flatten().tolist() for name, values in lines}, x_label="t")
+lines = {name: values.flatten().tolist() for name, values in lines}
+curves(t.tolist(), lines, x_label="t", from_zero=True)
 
 # %% [markdown]
-# One step does very little: it keeps $x_t$, mixes in a little of the guess, most at low noise, and
-# adds a little noise.
+# One step does very little: it keeps $x_t$ ($c_1$ is nearly 1), mixes in at most a twentieth of the
+# guess, most of all at low noise, and adds a little noise, a tenth at most.
 #
 # ### The noise that would have been drawn
 #
@@ -488,10 +518,10 @@ print(f"largest error: {(back - z).abs().max():.1e}")
 # **Contract.** Return a scalar whose gradient with respect to `x0` is exactly this difference.
 # Everything is `(B, C, h, w)`, `t` is `(B,)`, each latent has a level of its own, and
 # `prior.alpha_bar(t)` is `(B, 1, 1, 1)`. Guide *both* branches, with `guidance_scale`. Ask the
-# network in *one* call: latents, timesteps and conditions may be joined along the batch, conditions
-# by `cat`, and `prior.predict_noise(xt, t, first, second)` gives a pair in the order of the
-# conditions. The network passes no gradient on, and the source must get none. Do not change the
-# arguments.
+# network in *one* call: latents, timesteps and conditions may be joined along the batch, tensors by
+# `torch.cat`, conditions by `cat([first, second])`, which the first cell imports.
+# `prior.predict_noise(xt, t, first, second)` gives a pair in the order of the conditions. The
+# network passes no gradient on, and the source must get none. Do not change the arguments.
 
 # %%
 # TODO pds.pds_loss
@@ -565,14 +595,16 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** New colours and new things light up only the thing; new scenes light up
-# everything around it. The method was never given a mask.
+# **What you should see.** New colours and new things light up the thing, and hardly anything else;
+# new scenes light up what is around it. The method was never given a mask.
 
 # %% [markdown]
 # ### Eight edits
+#
+# (About 40 seconds.)
 
 # %%
-by_pds = film(edited(identity=1.0))
+by_pds = film(edited(identity=1.0), "PDS")
 show(torch.cat([before, by_pds[STEPS]]), titles, row_titles=["source", "PDS"])
 
 # %% [markdown]
@@ -589,8 +621,8 @@ for name, images in results.items():
 
 # %% [markdown]
 # **What you should see.** Where PDS has changed something, the rest is as it was, clouds, cacti and
-# all. It is also careful: it has not dared to finish half of the edits. Both have the same reason,
-# and it hides in the formula.
+# all: the second number is a third of that of SDS. It is also careful: four of the eight edits it
+# has not dared to finish. Both have the same reason, and it hides in the formula.
 
 # %% [markdown]
 # ## 4 · What the difference is made of
@@ -692,10 +724,12 @@ overlaid(
     x_label="t",
     linear_below={"psi: the pull to the source": 0.01},
     dots={"psi: the pull to the source": (t[::8].tolist(), your_pull(t[::8]).tolist())},
+    from_zero=["chi: the weight of the edit"],
 )
 
 # %% [markdown]
-# **What you should see.** $\chi$ is much the same for all of them. But look at $\psi$:
+# **What you should see.** All five $\chi$ have one shape, and the largest is never more than 1.5
+# times the smallest. But look at $\psi$ (mind the logarithmic scale, on both sides of zero):
 #
 # - With *stride 1*, or with any stride whose $\beta$ belongs to the jump, it is **zero**. You saw
 #   why in exercise 1: such a step lands on the right level, and the numerator of $\psi$ is the
@@ -703,7 +737,7 @@ overlaid(
 #   towards the source.
 # - The *published* code goes down two levels and removes the noise of one. The miss is the pull. It
 #   is strong at low $t$, where the details are, and faint at high $t$.
-# - With *stride 20* it misses by so much that almost nothing can be edited.
+# - With *stride 20* the pull is about twenty times as strong.
 # - A sampler's list of timesteps *falls*. If you take the previous entry of such a list,
 #   you get $t + 1$. The pull turns into a push.
 #
@@ -785,9 +819,11 @@ for name, choice in STRIDES.items():
 
 # %% [markdown]
 # ### All four, side by side
+#
+# (About 40 seconds.)
 
 # %%
-by_dds = film(edited(pds.dds, guidance_scale=guidance_default(MODEL, "dds")))
+by_dds = film(edited(pds.dds, guidance_scale=guidance_default(MODEL, "dds")), "DDS")
 results = {"SDS": by_sds, "DDS": by_dds, "PDS": by_pds}
 rows = {"source": before, "SDEdit": by_sdedit[0.7]}
 rows |= {name: images[STEPS] for name, images in results.items()}
@@ -799,8 +835,10 @@ for name, images in rows.items():
     print(f"{name:7} {right:4.0%} right, change of the rest {change:.3f}")
 
 # %% [markdown]
-# **What you should see.** DDS edits about as much as SDS and changes less: the bias is gone. But it
-# moves away from the source a little in every step, and nothing ever pulls it back. PDS holds on.
+# **What you should see.** Look at what should stay: clouds, trees and windows are back with DDS,
+# which gets six of eight edits right where SDS gets seven, and changes the rest less. The bias is
+# gone. But DDS moves away from the source a little in every step, and nothing ever pulls it back.
+# PDS holds on: it changes the rest less than half as much, and finishes fewer edits.
 
 # %% [markdown]
 # ## 6 · Three traps
@@ -809,7 +847,7 @@ for name, images in rows.items():
 #
 # There is a university assignment on PDS whose text gives the gradient the other way round, the
 # source's latent minus the edit's. If you then *descend* it, as one does with gradients, you go
-# uphill. A few dozen steps are enough to see it:
+# uphill. A few dozen steps are enough to see it (about 10 seconds):
 
 # %%
 FEW = (0, 2, 5)
@@ -820,7 +858,7 @@ def flipped(*arguments, **given):
     return -pds.loss(*arguments, **given)
 
 
-wrong_way = film(islice(edited(flipped, FEW), 40))
+wrong_way = film(islice(edited(flipped, FEW), 40), "flipped")
 show(
     torch.cat([before[list(FEW)], wrong_way[40], by_pds[40][list(FEW)]]),
     [titles[i] for i in FEW],
@@ -829,15 +867,15 @@ show(
 )
 
 # %% [markdown]
-# The red house has become redder. The pull has the wrong sign too, so it pushes the rest away from
-# the source. The loss does not help here: its value is half the squared length of the gradient, and
-# the same with either sign. Only pictures tell.
+# The red house is as red as ever, and louder. The pull has the wrong sign too, so it pushes the
+# rest away from the source. The loss does not help here: its value is half the squared length of
+# the gradient, and the same with either sign. Only pictures tell.
 #
 # ### Separate noises
 #
 # $\varepsilon_{\text{prev}}$ cancels because both pictures have the same one. Give the source a
 # different one, and the difference of the two latents has one more term: it is zero on average, but
-# $\sigma$ is small.
+# $\sigma$ is small. (About 10 seconds.)
 #
 # $$\frac{\sqrt{1 - \bar\alpha_{\text{prev}}}}{\sigma}\;\big(\varepsilon_{\text{prev}} -
 # \varepsilon_{\text{prev}}^{\text{src}}\big)$$
@@ -855,7 +893,7 @@ def with_separate_noises(prior, x0, *, text, uncond, settings, generator, source
     return with_gradient(x0, shared + (1 - alpha_bar_prev).sqrt() * (eps_prev - other) / sigma)
 
 
-separate = film(islice(edited(with_separate_noises, FEW), 40))
+separate = film(islice(edited(with_separate_noises, FEW), 40), "separate noises")
 show(
     torch.cat([before[list(FEW)], separate[40], by_pds[40][list(FEW)]]),
     [titles[i] for i in FEW],
@@ -869,8 +907,9 @@ show(
 #
 # ### The stride
 #
-# The five lines of the figure above, as pictures. With $\psi$ and $\chi$ every convention is made
-# of two parts that you have, so they can all run in one batch: two edits, four strides.
+# Four of the five lines of the figure above, as pictures. With $\psi$ and $\chi$ every convention
+# is made of two parts that you have, so they can all run in one batch: two edits, four strides.
+# (About 25 seconds.)
 
 # %%
 PAIRS = (0, 2)
@@ -894,7 +933,7 @@ def by_formula(prior, x0, *, text, uncond, settings, generator, source, **given)
     return with_gradient(x0, psi * (x0.detach() - source.x0) + chi * delta)
 
 
-by_stride = film(edited(by_formula, PAIRS * len(KINDS), steps=60))
+by_stride = film(edited(by_formula, PAIRS * len(KINDS), steps=60), "four strides")
 tiles = torch.cat([before[list(PAIRS)], by_stride[60]]).unflatten(0, (-1, len(PAIRS)))
 show(
     tiles.transpose(0, 1).flatten(0, 1),
@@ -904,9 +943,9 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** The published stride edits and keeps; stride 1 edits more and keeps less;
-# $t + 1$ drives the picture away from the source; stride 20 hardly lets it move. All four are
-# "PDS", and a paper that reports one of them may have run another.
+# **What you should see.** The published stride edits a little and keeps; stride 1 edits more and
+# keeps less; $t + 1$ drives the picture away from the source; stride 20 hardly lets it move. All
+# four are "PDS", and a paper that reports one of them may have run another.
 
 # %% [markdown]
 # ## 7 · The pull as a knob
@@ -916,12 +955,12 @@ show(
 # our $k$, multiplies the pull: 1 is your `pds_loss` as it is, 0 is without any pull, and a larger
 # value holds on more tightly. The $\psi$ is that of your own step: your `pds_loss` is asked about
 # two pictures that differ by 1, with a prior that predicts no noise. (If your step has no pull,
-# there is nothing to multiply, and $k$ changes nothing.)
+# there is nothing to multiply, and $k$ changes nothing. The three runs take about a minute.)
 
 # %%
 LIGHT = suits(MODEL, "draw")["identity"]
-by_light = film(edited(identity=LIGHT))
-free, held = (film(edited(which=FEW, identity=k))[STEPS] for k in (0.0, 3.0))
+by_light = film(edited(identity=LIGHT), f"identity {LIGHT:g}")
+free, held = (film(edited(which=FEW, identity=k), f"identity {k:g}")[STEPS] for k in (0.0, 3.0))
 rows = [before[list(FEW)], free, by_light[STEPS][list(FEW)], by_pds[STEPS][list(FEW)], held]
 show(
     torch.stack(rows, dim=1).flatten(0, 1),
@@ -936,9 +975,9 @@ for name, images in {"0 (DDS)": by_dds, f"{LIGHT:g}": by_light, "1 (published)":
     print(f"identity {name:13} {right:4.0%} right, change of the rest {change:.3f}")
 
 # %% [markdown]
-# **What you should see.** From left to right the edits fade and the sources return. The best
-# compromise is somewhere between none and all of the published pull. The second value is the one
-# that the course uses for this model. It was found by trying.
+# **What you should see.** From left to right the edits fade and the sources return. The second
+# value is the one that the course uses for this model: as many edits are right as without any pull,
+# and the rest has changed less. It was found by trying.
 
 # %% [markdown]
 # Guidance says how much you want the edit, identity how much you want the source. Turn both and
@@ -981,8 +1020,11 @@ frontier(
 
 # %% [markdown]
 # **What you should see.** Up and to the left is good: all edits right, nothing else changed. The
-# further a line reaches into that corner, the better the method, for any setting. Eight edits give
-# a coarse figure, in steps of one eighth. `python -m benchmarks.edits` draws it with many more.
+# further a line reaches into that corner, the better the method, for any setting. To get half of
+# the edits right, the published PDS pays half of what DDS and SDEdit pay, and the light pull lies
+# in between; SDS pays most. But all eight edits only SDEdit gets, at the highest price. Eight edits
+# give a coarse figure, in steps of one eighth. `python -m benchmarks.edits` draws it with many
+# more.
 
 # %% [markdown]
 # ## Bug hunt
@@ -1012,12 +1054,14 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The edit that ran away
 #
 # A colleague wrote the loop by hand, with your functions, which are right. A red house in the snow
 # should become blue, and nothing else should change. There are **three** bugs in the loop. None of
 # them raises an error. Once all three are gone, the house is blue, and the second number is below
-# 0.1.
+# 0.1. (About 10 seconds.)
 
 
 # %%
@@ -1029,7 +1073,7 @@ def by_hand(image: torch.Tensor, prompt: str, edit: str, *, steps: int = STEPS) 
     text, text_src, uncond = (prior.embed([words]) for words in (prompt, edit, ""))
     optimiser = torch.optim.AdamW([x0], lr=0.05, weight_decay=0)
     t = torch.randint(20, 981, (1,), generator=generator, device=prior.device)
-    for _ in range(steps):
+    for _ in progress(range(steps), "by hand"):
         eps, eps_prev = torch.randn((2, *x0.shape), generator=generator, device=prior.device)
         loss = pds.pds_loss(prior, x0, x0_src, t, eps, eps_prev, text, text_src, uncond, 15.0)
         optimiser.zero_grad()
@@ -1058,6 +1102,8 @@ show(torch.cat([before[:1], hunted]), ["before", "edited?"])
 # there?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -1067,10 +1113,11 @@ show(torch.cat([before[:1], hunted]), ["before", "edited?"])
 # ### Dare 1 · Only above
 #
 # $\psi$ is large where $t$ is low. The authors of PDS advise to leave out low $t$ if an edit is too
-# timid. Is that the same as a smaller identity? Look at the outlines before you answer.
+# timid. Is that the same as a smaller identity? Look at the outlines before you answer. (About 15
+# seconds.)
 
 # %%
-above = film(edited(which=FEW, t_min=200, identity=1.0))[STEPS]
+above = film(edited(which=FEW, t_min=200, identity=1.0), "t from 200")[STEPS]
 rows = [before[list(FEW)], by_pds[STEPS][list(FEW)], above, by_light[STEPS][list(FEW)]]
 show(
     torch.stack(rows, dim=1).flatten(0, 1),
@@ -1098,6 +1145,8 @@ show(
 #    `data/prompt_img_pairs.json` has pairs for trying.
 # 8. **From SDEdit's result.** Begin the canvas at an SDEdit of strength 0.5, and keep the source in
 #    the source's branch. Is the better start worth it?
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in
@@ -1135,3 +1184,40 @@ hand_in("02_pds")
 #     --prompt "a red boat on a frozen river" --edit_prompt "a blue boat on a frozen river" \
 #     --src_img_path data/imgs/a_red_boat_on_a_frozen_river.png
 # ```
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$, $x_0^{\text{src}}$ | `x0`, `x0_src` | the edit that is made, and the source, as latents |
+# | $\Delta x_0$ | `x0 - x0_src` | what the edit has changed so far |
+# | $y$, $y^{\text{src}}$ | `text`, `text_src` | the prompt of the edit, and that of the source |
+# | $t$, $t_{\text{prev}}$ | `t`, `t - 2` | a noise level, and the lower one to which a step leads |
+# | $\varepsilon$, $\varepsilon_{\text{prev}}$ | `eps`, `eps_prev` | the noise that is put in |
+# | $\bar\alpha_t$, $\bar\alpha_{\text{prev}}$ | `alpha_bar`, ... | the picture's share there |
+# | $\alpha$, $\beta$ | `1 - beta`, `beta` | what one step keeps, and the noise that it adds |
+# | $x_t$, $x_{t_{\text{prev}}}$ | `xt`, `xt_prev` | the picture with noise of these levels |
+# | $\hat\varepsilon$ | `eps_hat` | the network's guess of the noise in $x_t$, guided by $s$ |
+# | $\Delta\hat\varepsilon$ | | the guess in the edit minus the guess in the source |
+# | $\hat x_0$ | `x0_hat` | the clean picture that belongs to the guess |
+# | $c_0$, $c_1$, $\sigma$ | `posterior` | a step draws $c_0 \hat x_0 + c_1 x_t + \sigma z$ |
+# | $z$ | `z` | the stochastic latent: the noise that the step would have to draw |
+# | $\psi(t)$ | `psi` | the weight of $\Delta x_0$ in the gradient: the pull to the source |
+# | $\chi(t)$ | `chi` | the weight of $\Delta\hat\varepsilon$ in the gradient: the edit |
+# | $k$ | `identity` | multiplies the pull |
+#
+# ## Further reading
+#
+# - J. Koo, C. Park, M. Sung, *Posterior distillation sampling*,
+#   [arXiv 2311.13831](https://arxiv.org/abs/2311.13831): PDS.
+# - A. Hertz, K. Aberman, D. Cohen-Or, *Delta denoising score*,
+#   [arXiv 2304.07090](https://arxiv.org/abs/2304.07090): DDS, section 5.
+# - C. Meng and others, *SDEdit*, [arXiv 2108.01073](https://arxiv.org/abs/2108.01073): the simplest
+#   way.
+# - I. Huberman-Spiegelglas, V. Kulikov, T. Michaeli, *An edit friendly DDPM noise space*,
+#   [arXiv 2304.06140](https://arxiv.org/abs/2304.06140): the stochastic latent, and edits with it.
+# - J. Ho, A. Jain, P. Abbeel, *Denoising diffusion probabilistic models*,
+#   [arXiv 2006.11239](https://arxiv.org/abs/2006.11239): the step of section 2.
+# - H. Nam and others, *Contrastive denoising score*,
+#   [arXiv 2311.18608](https://arxiv.org/abs/2311.18608): another way to hold on to the source.

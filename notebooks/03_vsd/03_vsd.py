@@ -10,7 +10,8 @@
 # smooth, typical, average picture of the prompt, the same one every time. In this stage you
 #
 # - find out **why** it must be so, and what to ask instead: not "is this picture likely?" but "are
-#   *these pictures together* spread as the model's are?" (ProlificDreamer, arXiv 2305.16213),
+#   *these pictures together* spread as the model's are?" (ProlificDreamer, [arXiv
+#   2305.16213](https://arxiv.org/abs/2305.16213)),
 # - write the gradient, which is the difference of **two denoisers**,
 # - train the second one, a **LoRA**, while the pictures that it looks at are still changing.
 #
@@ -42,15 +43,18 @@ from distillery import (
     LatentCanvas,
     LineUp,
     Settings,
+    answer,
     check,
     compare_picture,
     distill,
+    finished,
     from_pil,
     guidance_default,
     hand_in,
     live,
     load_prior,
     objective,
+    progress,
     show,
     to_pil,
 )
@@ -71,21 +75,58 @@ EFFORT = effort()  # share of each run's steps to compute; 1 unless the environm
 # %% [markdown]
 # ## The idea
 #
-# The SDS gradient belongs to a distance between two distributions. On one side stands $p(x_t \mid
-# y)$, all pictures of the prompt with noise in them. On the other stands $q(x_t \mid x_0)$, your
-# *one* picture with noise in it:
+# Think of a world so small that it can be drawn: a "picture" is two numbers, a point in a plane.
+# The blue points on the left are the pictures of a prompt, three clouds of them. (The crosses are
+# the middles of the clouds, and grey ones belong to other prompts.) Now say something about them
+# with *one* picture and a little noise around it: that is the round heap in the middle panel. It
+# has a fixed size, and all that you can choose is where it lies. Or say it with a *crowd* of
+# pictures, each of which you can put where you like: on the right.
+
+# %%
+centres = 8 * torch.tensor([[-2.0, 1.0], [0.0, -1.6], [2.0, 1.2], [-1.0, 3.2], [3.4, -1.5]])
+flat = GaussianMixturePrior(
+    centres[:, :, None, None], std=2.8, names={"one of three": [0, 1, 2]}, device=prior.device
+)
+generator = torch.Generator(prior.device).manual_seed(0)
+drawn = flat.sample(["one of three"] * 300, guidance_scale=1.0, generator=generator)
+noise = torch.randn(2, 300, 2, generator=generator, device=prior.device)
+heap = centres[1].to(prior.device) + noise[0]
+crowd = drawn.flatten(1) + noise[1]
+scatter(
+    {
+        "p: the prompt's pictures": drawn.flatten(1),
+        "q: one picture and noise": heap,
+        "q: a crowd and noise": crowd,
+    },
+    centres[:3],
+    centres[3:],
+)
+
+# %% [markdown]
+# **What you should see.** The heap lies in the middle of one cloud. It could lie in another, but
+# nowhere would it look like all three, and it has none of their width. The crowd looks like the
+# left panel.
+#
+# Score distillation (SDS) moves the heap, and looks for the place where it fits best. This stage
+# moves the crowd. In symbols: $y$ is the prompt, $x_0$ a picture, and $x_t$ is it with noise of the
+# level $t$ in it. On one side stands $p(x_t \mid y)$, all pictures of the prompt with noise in
+# them; on the other $q(x_t \mid x_0)$, your *one* picture with noise in it. How badly $q$ fits is
+# measured by the Kullback-Leibler divergence $\mathrm{KL}(q\,\|\,p)$: the mean of $\log q - \log p$
+# over draws from $q$. It is zero if both are equal, and large if $q$ has draws that $p$ has not.
+# SDS descends its mean over the noise levels, $\mathbb E_t$, with some weight $c(t) > 0$:
 #
 # $$\mathcal L_{\text{SDS}}(x_0) = \mathbb E_t\Big[\,c(t)\;
 # \mathrm{KL}\big(q(x_t \mid x_0)\,\big\|\,p(x_t \mid y)\big)\Big]$$
 #
 # A KL in this direction punishes $q$ for being where $p$ is not. It never punishes $q$ for what it
-# leaves out. And $q$ cannot do much: it is a round cloud of a fixed size that can only be moved.
-# The best it can do is to sit where $p$ is densest, at a **mode**. A mode of a million pictures is
-# the one that has the least of everything: soft, symmetric, average. This is not the fault of the
-# optimiser or of the network; it is what we asked for.
+# leaves out: two of the three clouds. And $q$ cannot do much: it can only be moved. The best it can
+# do is to sit where $p$ is densest, at a **mode**. A mode of a million pictures is the one that has
+# the least of everything: soft, symmetric, average. This is not the fault of the optimiser or of
+# the network; it is what we asked for.
 #
-# **So ask for something else.** Let the variable be a whole distribution $\mu$ of pictures, and $q$
-# what it becomes with noise added, $q^\mu(x_t) = \mathbb E_{x_0 \sim \mu}\,q(x_t \mid x_0)$:
+# **So ask for something else.** Let the variable be a whole distribution $\mu$ of pictures, the
+# crowd, and $q$ what it becomes with noise added: the mean of the heaps of all its pictures,
+# $q^\mu(x_t) = \mathbb E_{x_0 \sim \mu}\,q(x_t \mid x_0)$:
 #
 # $$\mathcal L_{\text{VSD}}(\mu) = \mathbb E_t\Big[\,c(t)\;
 # \mathrm{KL}\big(q^\mu(x_t)\,\big\|\,p(x_t \mid y)\big)\Big]$$
@@ -95,8 +136,10 @@ EFFORT = effort()  # share of each run's steps to compute; 1 unless the environm
 # the model would draw it**.
 #
 # We represent a distribution by a crowd of *particles*, pictures that we optimise together. The
-# downhill direction for each of them is a difference of two scores (this is the gradient flow of a
-# KL; the paper's theorem 2), and a score is an $\varepsilon$ up to a factor:
+# downhill direction for each of them is a difference of two *scores*, $\nabla\log$ of a density:
+# the direction in which it grows fastest (this is the gradient flow of a KL; the paper's theorem
+# 2). And a score is a denoiser's $\hat\varepsilon$ up to a factor, $\nabla\log p(x_t \mid y) =
+# -\hat\varepsilon / \sqrt{1 - \bar\alpha_t}$:
 #
 # $$\nabla\log q^\mu(x_t) - \nabla\log p(x_t\mid y)
 # \;=\; \frac{\hat\varepsilon_{p}(x_t) - \hat\varepsilon_{\mu}(x_t)}{\sqrt{1 - \bar\alpha_t}}$$
@@ -256,16 +299,11 @@ def distilled(
 
 
 # %% [markdown]
-# The world has five clouds; the prompt means three of them. Three hundred particles start from
-# everywhere.
+# Back to the plane of the beginning: five clouds, of which the prompt means three. Three hundred
+# particles start from everywhere. (About 10 seconds.)
 
 # %%
-centres = 8 * torch.tensor([[-2.0, 1.0], [0.0, -1.6], [2.0, 1.2], [-1.0, 3.2], [3.4, -1.5]])
-flat = GaussianMixturePrior(
-    centres[:, :, None, None], std=2.8, names={"one of three": [0, 1, 2]}, device=prior.device
-)
 generator = torch.Generator(prior.device).manual_seed(0)
-drawn = flat.sample(["one of three"] * 300, guidance_scale=1.0, generator=generator)
 worlds = {"sampled, s = 1": drawn}
 for name, second, s in (
     ("SDS, s = 1", Alone, 1.0),
@@ -273,7 +311,7 @@ for name, second, s in (
     ("VSD, s = 7.5", Crowd, 7.5),
 ):
     canvas = LatentCanvas(300, 2, 1, 1, generator=generator, init_scale=16)
-    *_, last = distilled(
+    steps = distilled(
         "one of three",
         second=second,
         prior=flat,
@@ -283,7 +321,9 @@ for name, second, s in (
         steps=300,
         learning_rate=0.4,
     )
-    worlds[name] = last.canvas.render().detach()
+    for _ in progress(steps, name):
+        pass
+    worlds[name] = canvas.render().detach()
 scatter({name: x0.flatten(1) for name, x0 in worlds.items()}, centres[:3], centres[3:])
 
 
@@ -342,18 +382,19 @@ for level in (200, 500, 800, 900, 980):
 show(houses)
 
 # %% [markdown]
-# Up to high noise the two do not differ: a denoiser that knows the eight pictures exactly also
-# knows *which* of them it is looking at, so each is alone, and nothing keeps them apart. That would
-# be SDS again. We want a denoiser that does **not** know the eight by heart, but knows what they
-# have in common: for example that they are all red, or all soft. It must generalise. There is a
-# machine for that.
+# Up to $t = 800$ the two do not differ: a denoiser that knows the eight pictures exactly also knows
+# *which* of them it is looking at, so each is alone, and nothing keeps them apart. That is SDS
+# again. (At 980, where hardly anything of a picture is left, they do differ.) We want a denoiser
+# that does **not** know the eight by heart, but knows what they have in common: for example that
+# they are all red, or all soft. It must generalise. There is a machine for that.
 
 # %% [markdown]
 # ## 2 · A denoiser that learns what the pictures look like
 #
 # Take the prior's own network, which knows all pictures, and let it learn a little: what *these*
-# pictures are like. To learn only a little, it gets few new weights. **LoRA** (arXiv 2106.09685)
-# leaves every matrix $W$ as it is, and adds the product of two thin ones:
+# pictures are like. To learn only a little, it gets few new weights. **LoRA** ([arXiv
+# 2106.09685](https://arxiv.org/abs/2106.09685)) leaves every matrix $W$ as it is, and adds the
+# product of two thin ones:
 #
 # $$W \;\to\; W + B A, \qquad A: (r \times \text{in}),\quad B: (\text{out} \times r),
 # \qquad r = 4$$
@@ -518,7 +559,7 @@ compare_picture("vsd.alternating_step")
 #
 # This is worth a second look. **Each step moves a particle away from what the LoRA sees, towards
 # what the prior sees.** And with the denoiser of a crowd of one, $\hat x_0^{\,\mu}$ is $x_0$
-# itself.
+# itself. (The cell after the next takes about 20 seconds.)
 
 
 # %%
@@ -549,13 +590,14 @@ def standing_still(prior: Prior, x0: torch.Tensor, **_: object) -> torch.Tensor:
 crowd = prior.encode(drawings([Factors(THING, "red", "in the snow")] * 8))
 stranger = prior.encode(houses[4:5])
 moments, seen = (0, 10, 30, 59), []
-for step in distilled(
+steps = distilled(
     PROMPT,
     canvas=LatentCanvas.starting_at(crowd),
     loss=standing_still,
     particles=8,
     steps=60,
-):
+)
+for step in progress(steps, "the LoRA learns"):
     if step.index in moments:
         by_prior, by_lora = beliefs(
             step.companion.model, stranger, PROMPT, level=930, guidance_scale=1.0
@@ -591,7 +633,8 @@ show(
 # prompts loosely even when it samples, so there the default is the paper's 7.5. The LoRA's learning
 # rate was found by trying; dare 3 tries others.
 #
-# While it runs we watch the first particle, and what the two denoisers see in it.
+# While it runs we watch the first particle, and what the two denoisers see in it. (About a minute:
+# each step also trains the LoRA.)
 
 # %%
 PARTICLES, STEPS = 6, 150
@@ -632,16 +675,16 @@ show(
 # **What you should see.** At the first step the LoRA is the prior, and sees what the prior sees. By
 # step 25 it has learnt what the particles are: noise. The prior still sees a house, and the
 # difference between them says: *less noise, more house*. Now the particle moves, the LoRA follows,
-# and from step 100 on it sees the particle itself, softly. What is left between the second and the
-# third row at the end is mostly a matter of tint. They do not have to agree in every single draw;
-# they only have to cancel on average.
+# and from step 100 on it sees the particle itself, softly, with the colour of its roof. The prior
+# would have another roof; about the rest the two agree. They do not have to agree in every single
+# draw; they only have to cancel on average.
 
 # %% [markdown]
 # ## 5 · What it repairs
 #
 # The same six seeds with SDS at 7.5, the scale that the paper gives for VSD with Stable Diffusion,
 # and at a high scale, as SDS is mostly used; with VSD at the same 7.5; and once with a LoRA that
-# never learns.
+# never learns. First the runs that train nothing. (About a minute and a quarter.)
 
 
 # %%
@@ -651,14 +694,20 @@ def untrained(prior: Prior, canvas: LatentCanvas) -> LoraDenoiser:
     return LoraDenoiser(prior, rank=4, generator=generator)
 
 
-def finished(second: Callable[[Prior, LatentCanvas], object] | None, scale: float) -> torch.Tensor:
-    """The pictures at the end of a run."""
-    *_, last = distilled(
-        PROMPT, second=second, particles=PARTICLES, steps=STEPS, guidance_scale=scale
-    )
-    return prior.decode(last.canvas.render())
+SIX = {"particles": PARTICLES, "steps": STEPS}
+fixed = finished(
+    {
+        "SDS, s = 7.5": distilled(PROMPT, second=Alone, guidance_scale=7.5, **SIX),
+        "SDS, s = 30": distilled(PROMPT, second=Alone, guidance_scale=30.0, **SIX),
+        "no learning, s = 7.5": distilled(PROMPT, second=untrained, guidance_scale=7.5, **SIX),
+    }
+)
 
+# %% [markdown]
+# Now VSD with guidance (about a minute), and all of it on one sheet.
 
+# %%
+learning = finished({"VSD, s = 7.5": distilled(PROMPT, guidance_scale=7.5, **SIX)})
 chance = random.Random(0)
 typical = [Factors(THING, chance.choice(COLOURS), chance.choice(SCENES)) for _ in range(PARTICLES)]
 generator = torch.Generator(prior.device).manual_seed(0)
@@ -666,11 +715,11 @@ sampled = prior.sample([PROMPT] * PARTICLES, guidance_scale=3.0, generator=gener
 results = {
     "drawings (by the VAE)": prior.decode(prior.encode(drawings(typical))),
     "sampled, s = 3": prior.decode(sampled),
-    "SDS, s = 7.5": finished(Alone, 7.5),
-    "SDS, s = 30": finished(Alone, 30.0),
-    "VSD, s = 7.5": finished(None, 7.5),
+    "SDS, s = 7.5": fixed["SDS, s = 7.5"],
+    "SDS, s = 30": fixed["SDS, s = 30"],
+    "VSD, s = 7.5": learning["VSD, s = 7.5"],
     f"VSD, s = {SCALE:g} (above)": run.frames[-1].images.to(prior.device),
-    "no learning, s = 7.5": finished(untrained, 7.5),
+    "no learning, s = 7.5": fixed["no learning, s = 7.5"],
 }
 show(
     torch.cat(list(results.values())),
@@ -714,17 +763,20 @@ for name, numbers in table.items():
 # %% [markdown]
 # **What you should see.**
 #
-# - *SDS* at 7.5 is a house, soft, and six times the same one, in the same forest. At 30 it is the
-#   same house again, louder, with stains.
-# - *VSD* at 7.5 has edges and trunks of trees where SDS has fog. But the houses are still nearly
-#   the same: guidance describes a narrow world, and VSD draws the world that is described to it, as
-#   in the plane above.
-# - *VSD* at the default scale draws different houses in different scenes, sharper than SDS at
-#   either scale and nearly as varied as the samples. It is not perfect: where the colour is left
-#   open, some houses have two colours, which no drawing has. (Some of the samples do too.)
+# - *SDS* at 7.5 is a house, softer than any drawing, and six times nearly the same, in the same
+#   forest: its variety is the smallest. At 30 it is the same house again, louder, with stains. They
+#   make it sharper than the drawings: sharpness is not detail.
+# - *VSD* at 7.5 has edges and trunks of trees where SDS at 7.5 has fog, and stains too. The houses
+#   are still nearly the same: guidance describes a narrow world, and VSD draws the world that is
+#   described to it, as in the plane above.
+# - *VSD* at the default scale draws different houses in different scenes. Of all distilled rows it
+#   comes nearest to the samples in variety and in chroma. In sharpness it lies between the two rows
+#   of SDS. It is not perfect: outlines are rough, purple and the desert come too often, where the
+#   colour is left open some houses have two, and CLIP likes this row least of all.
 # - *Without learning* there is only guidance, and nothing says "enough of that". The six houses are
-#   SDS's, overdone. Look at the numbers of this row: CLIP and judge are quite content. That is why
-#   this course shows both next to pictures, and not instead of them.
+#   SDS's, overdone. But look at the numbers of this row: CLIP gives it what it gives SDS at 7.5,
+#   and the judge finds as many houses in it as in VSD's best. That is why this course shows both
+#   next to pictures, and not instead of them.
 
 # %% [markdown]
 # ## Bug hunt
@@ -754,6 +806,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The LoRA that would not learn
 #
 # A colleague wrote the loop by hand, with your three functions, which are right. There are
@@ -761,7 +815,7 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 # have found the first; with two bugs left they look like pictures. What helps is to ask the LoRA
 # what it has learnt. Put noise into the finished particles: who finds it better, the LoRA, or the
 # prior, which has never seen them? The loop is right when the LoRA's error is clearly the smaller
-# one, by a tenth or so.
+# one, by a tenth or so. (About half a minute.)
 
 
 # %%
@@ -777,7 +831,7 @@ def by_hand(prompt: str, *, particles: int = 4, steps: int = 100) -> tuple[torch
     weights = [factor for factor in lora.parameters() if factor.any()]
     particle_optimiser = torch.optim.AdamW([x0], lr=settings.learning_rate, weight_decay=0)
     lora_optimiser = torch.optim.AdamW(weights, lr=settings.lora_learning_rate)
-    for _ in range(steps):
+    for _ in progress(range(steps), "by hand"):
         t = torch.randint(20, 981, (particles,), generator=generator, device=prior.device)
         eps = torch.randn(shape, generator=generator, device=prior.device)
 
@@ -827,6 +881,8 @@ show(prior.decode(hunted))
 # half ever anything but zero?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -836,7 +892,8 @@ show(prior.decode(hunted))
 # ### Dare 1 · Falling noise
 #
 # ProlificDreamer lets $t_{\max}$ fall: first all levels, for the layout, then only the lower half,
-# for the detail. Users of it report more detail, and sometimes chaos. Which is it here?
+# for the detail. Users of it report more detail, and sometimes chaos. Which is it here? (About half
+# a minute.)
 
 
 # %%
@@ -846,8 +903,8 @@ def annealed(prior: Prior, x0: torch.Tensor, *, step: int, settings: Settings, *
     return vsd.loss(prior, x0, step=step, settings=replace(settings, t_max=t_max), **rest)
 
 
-*_, last = distilled(PROMPT, loss=annealed, particles=4, steps=100)
-fallen = prior.decode(last.canvas.render())
+steps = distilled(PROMPT, loss=annealed, particles=4, steps=100)
+(fallen,) = finished({"falling noise": steps}).values()
 for name, number in measures(fallen).items():
     print(f"{name}: {number:.3f}")
 show(fallen)
@@ -867,14 +924,19 @@ show(fallen)
 # 4. **A wider one.** `lora_rank` 1, 4 and 16. How much must a LoRA be able to say?
 # 5. **Guide both.** Wrap the LoRA in a class whose `predict_noise` guides it with the prior's own
 #    scale. What does the difference of two exaggerations draw?
-# 6. **CSD**, arXiv 2310.19415: guidance alone, the row without learning as a method.
-#    `python main.py --prompt "a house" --loss_type csd`; the file `distillery/methods/csd.py`
-#    reads like the paper.
-# 7. **SDI**, arXiv 2405.15891: keep SDS, but do not draw $\varepsilon$: find the noise that the
-#    picture itself could have come from, by running the sampler backwards. `--loss_type sdi`.
-# 8. **ISM**, arXiv 2311.11284: the same thought with two neighbouring levels. `--loss_type ism`.
-# 9. **DDS**, arXiv 2304.07090: again the difference of two denoisings; here the second belongs to a
-#    *source picture*. It is in stage 2. Say in one sentence what DDS, VSD and SDS subtract.
+# 6. **CSD**, [arXiv 2310.19415](https://arxiv.org/abs/2310.19415): guidance alone, the row without
+#    learning as a method. `python main.py --prompt "a house" --loss_type csd`; the file
+#    `distillery/methods/csd.py` reads like the paper.
+# 7. **SDI**, [arXiv 2405.15891](https://arxiv.org/abs/2405.15891): keep SDS, but do not draw
+#    $\varepsilon$: find the noise that the picture itself could have come from, by running the
+#    sampler backwards. `--loss_type sdi`.
+# 8. **ISM**, [arXiv 2311.11284](https://arxiv.org/abs/2311.11284): the same thought with two
+#    neighbouring levels. `--loss_type ism`.
+# 9. **DDS**, [arXiv 2304.07090](https://arxiv.org/abs/2304.07090): again the difference of two
+#    denoisings; here the second belongs to a *source picture*. It is in stage 2. Say in one
+#    sentence what DDS, VSD and SDS subtract.
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in
@@ -910,3 +972,41 @@ hand_in("03_vsd")
 # ```sh
 # python main.py --prompt "a house" --loss_type vsd --particles 6 --implementation guidance
 # ```
+
+# %% [markdown]
+# ## Symbols
+#
+# | symbol | in code | what it is |
+# |---|---|---|
+# | $x_0$ | `x0` | a particle: one of the pictures that are optimised together, as latents |
+# | $\mu$ | `canvas` | the crowd of particles, as a distribution |
+# | $y$ | `prompt`, `text` | the prompt, and the network's condition made of it |
+# | $t$, $\varepsilon$ | `t`, `eps` | a noise level from 0 to 999, and the noise that is put in |
+# | $\bar\alpha_t$ | `alpha_bar` | the picture's share in the variance of $x_t$ |
+# | $x_t$ | `xt` | the particle with noise of the level $t$ in it |
+# | $\hat\varepsilon_p$ | `eps_hat` | the noise that the prior finds in $x_t$, guided by $s$ |
+# | $\hat\varepsilon_\mu$ | `eps_lora` | the noise that the crowd's own denoiser finds, not guided |
+# | $\hat\varepsilon_{\text{text}}$ | `eps_text` | the prior's guess with the prompt |
+# | $\hat\varepsilon_{\text{uncond}}$ | `eps_uncond` | the prior's guess with the empty prompt |
+# | $\hat x_0^{\,p}$, $\hat x_0^{\,\mu}$ | | the clean pictures that belong to the two guesses |
+# | $p(x_t \mid y)$ | | the prompt's pictures with noise in them |
+# | $q(x_t \mid x_0)$, $q^\mu(x_t)$ | | one picture, or the whole crowd, with noise |
+# | $\mathrm{KL}(q\,\|\,p)$ | | the mean of $\log q - \log p$ over draws from $q$ |
+# | $\nabla\log p$ | | the score: where a density grows fastest |
+# | $c(t)$, $\mathbb E$ | | how much a level counts; a mean over draws |
+# | $\mathcal L$, $n$ | | a loss; the number of values in the latents |
+# | $W$, $A$, $B$, $r$ | `rank` | a layer's matrix, LoRA's two thin factors, and their rank |
+# | $v$ | `lora.target` | what some networks predict in place of $\varepsilon$ |
+#
+# ## Further reading
+#
+# - Z. Wang and others, *ProlificDreamer*,
+#   [arXiv 2305.16213](https://arxiv.org/abs/2305.16213): VSD; theorem 2 is the gradient flow.
+# - E. Hu and others, *LoRA*, [arXiv 2106.09685](https://arxiv.org/abs/2106.09685): the adapters of
+#   section 2.
+# - B. Poole, A. Jain, J. Barron, B. Mildenhall, *DreamFusion*,
+#   [arXiv 2209.14988](https://arxiv.org/abs/2209.14988): SDS and its KL.
+# - T. Yin and others, *One-step diffusion with distribution matching distillation*,
+#   [arXiv 2311.18828](https://arxiv.org/abs/2311.18828): the same gradient, for a generator.
+# - A. Lukoianov and others, *Score distillation via reparametrized DDIM*,
+#   [arXiv 2405.15891](https://arxiv.org/abs/2405.15891): another cure, dare 7.

@@ -37,18 +37,29 @@ SAMPLE_SCALE = 4.0  # for "sdxl": 7.5
 
 # %%
 # %load_ext distillery.todo
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from distillery import ClipScorer, check, compare_picture, hand_in, load_prior, show, to_pil
+from distillery import (
+    ClipScorer,
+    answer,
+    check,
+    compare_picture,
+    hand_in,
+    load_prior,
+    show,
+    to_pil,
+)
 from distillery.core.files import REPOSITORY
 from distillery.core.images import enlarged, save_png
 from distillery.course.student_files import course_root
 from distillery.models.load import load_controlnets
+from distillery.models.prior import Condition, Control, Prior
 from distillery.notebook.effort import effort
 from distillery.notebook.figures import overlaid
 from distillery.notebook.pixelart.widgets import TauExplorer, live_pixels
@@ -875,8 +886,8 @@ show(
 # `prior.predict_noise(xt, t, first, second, controls=controls)` gives two predictions in the order
 # of the conditions, in one call, with the ControlNets applied to both. `text` and `uncond` have the
 # pooled vectors already; you add the six numbers to both, from `size`, which is (H, W):
-# `dataclasses.replace(text, time_ids=...)`, float32 `(B, 6)` on the latents' device. Return `(B, C,
-# h, w)` *without a graph*. Do not change the arguments.
+# `replace(text, time_ids=...)`, which the first cell imports, float32 `(B, 6)` on the latents'
+# device. Return `(B, C, h, w)` *without a graph*. Do not change the arguments.
 
 # %%
 # TODO pixelart.sdxl_grad
@@ -1015,6 +1026,7 @@ hand_in("04_pixelart")
 # | $\tau$ | `tau` | the temperature: how far the weights are from 0 and 1 |
 # | $d_k$ | | the distance of a pixel from the colour $k$, summed over red, green and blue |
 # | $c_k$, $P_k$ | `centres` | a centre of k-means, and the pixels that are nearest to it |
+# | $\mathcal L_{\text{FFT}}$ | `fft_loss` | how much speckle a picture has |
 # | $F_c(f)$ | `spectrum` | the Fourier transform of the channel $c$ at the frequency $f$ |
 # | $r$ | `bound_reached` | the part of the run in which the bound of $t$ falls |
 # | $H$, $W$ | `size` | height and width of the canvas, in pixels |

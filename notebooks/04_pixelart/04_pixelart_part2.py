@@ -33,7 +33,17 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms import RandomPerspective
 
-from distillery import ClipScorer, Judge, LineUp, curves, from_pil, load_prior, show, to_pil
+from distillery import (
+    ClipScorer,
+    Judge,
+    LineUp,
+    answer,
+    curves,
+    from_pil,
+    load_prior,
+    show,
+    to_pil,
+)
 from distillery.core.images import enlarged, fit, read_any, save_png, to_rgb
 from distillery.course.student_files import course_root
 from distillery.crafts.cross_stitch import write_cross_stitch
@@ -724,6 +734,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · The picture that would not settle
 #
 # A colleague wrote the loop by hand, with your functions, which are right. There are **three** bugs
@@ -786,6 +798,8 @@ show(crisp(torch.cat([soft, hard])), ["soft", "hard"])
 # still wrong: what do the ControlNets see while the boat is mirrored?
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -830,6 +844,8 @@ show(crisp(torch.cat(faces(finished_logits(nothing, "from nothing"), CRAYONS))),
 #    How large would your picture be in bricks?
 # 10. **The real one.** With a GPU, `MODEL = "sdxl"`. `data/configs/` has settings, with the memory
 #     and time to expect.
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you now have

@@ -46,6 +46,7 @@ from PIL import Image
 from distillery import (
     Judge,
     LineUp,
+    answer,
     check,
     compare_picture,
     from_pil,
@@ -1028,6 +1029,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · Bricks, seams and stray pieces
 #
 # A colleague wrote ElasticDiffusion by hand, with your functions, which are right. There are
@@ -1093,6 +1096,8 @@ at_one_scale({"by hand?": hunted, "elastic": method("elastic", WISHES[:2], WIDE)
 # what it writes has no neighbours in sight. A window that hears the prompt draws what it says.
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -1131,6 +1136,8 @@ at_one_scale(by_window, {name: counted(images) for name, images in by_window.ite
 # 9. **Three times.** 3 × 3, with groups of nine cells. What breaks first?
 # 10. **The real one.** With a GPU, `MODEL = "sd15"` and 512 × 1024. Is it the same part that draws
 #     it twice?
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

@@ -34,6 +34,7 @@ STICKER, PIXEL = "data/models/tiny-sd-sticker", "data/models/tiny-sd-pixel"  # L
 # %load_ext distillery.todo
 import itertools
 import random
+from collections.abc import Sequence
 from copy import deepcopy
 from io import BytesIO
 
@@ -41,7 +42,16 @@ import torch
 from peft import LoraConfig, inject_adapter_in_model
 from PIL import Image
 
-from distillery import LineUp, check, compare_picture, curves, from_pil, hand_in, load_prior
+from distillery import (
+    LineUp,
+    answer,
+    check,
+    compare_picture,
+    curves,
+    from_pil,
+    hand_in,
+    load_prior,
+)
 from distillery.core.files import REPOSITORY
 from distillery.methods.guided_ddim import steered
 from distillery.methods.morph import all_prompts, path_of
@@ -50,6 +60,7 @@ from distillery.methods.morph_spacing import EvenFilm
 from distillery.metrics.style_judge import KINDS, StyleJudge
 from distillery.models.load import load_lora
 from distillery.models.lora import ALL_LAYERS, LoraDenoiser
+from distillery.models.prior import Condition
 from distillery.models.style import load_style
 from distillery.notebook.effort import effort
 from distillery.notebook.elastic_figures import maps
@@ -579,7 +590,7 @@ steps_drawn({"text by slerp": {f"{n} frames": pixel_steps(by_text[n]) for n in (
 
 # %% [markdown]
 # **What you should see.** One large step in the middle. With three times as many frames all other
-# steps become smaller, and this one does not. Nothing that you do with the spacing of the frames
+# steps become smaller, and this one hardly does. Nothing that you do with the spacing of the frames
 # will help: there are no pictures between these two. The network decides for one scene or the
 # other, and at some point of the way it changes its mind.
 #
@@ -674,7 +685,7 @@ strips(
 # **What you should see.** The same film, but frames are crowded where it gets dark and where the
 # boat becomes a castle. (Above them are their positions.) Where little happens, there are few.
 #
-# One film decides nothing. Here are eight pairs of prompts, measured by `python -m
+# One film decides nothing. Here are twelve pairs of prompts, measured by `python -m
 # benchmarks.morph`. "One thing" is the share of frames in the middle third that show one thing that
 # the judge recognises.
 
@@ -683,8 +694,8 @@ print(measured_table(REPOSITORY / "data/morph/benchmark.json"))
 
 # %% [markdown]
 # **What it says.** Mixed scores jump less than the published way, and show one thing less often:
-# hybrids. Stepping stones with even steps jump least of all, and show one thing as often as the
-# best of the others. They cost twice the frames.
+# hybrids. Stepping stones with even steps jump least of all, and show one thing most often. They
+# cost twice the frames.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
 # path between two seeds of one prompt, and the frame in its middle.
@@ -710,7 +721,8 @@ strips(own_middle)
 
 # %% [markdown]
 # **What you should see.** Both middles have their colours. But what is drawn of a noise that is too
-# short has fewer *details*: look for the stars, the sun, the spots of the mushroom, the trees.
+# short has fewer *details*: look for the stars, the spots of the mushroom, the cacti by
+# the car.
 #
 # ## 5 · Pixels
 #
@@ -950,6 +962,8 @@ suspects.figure()
 suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in place of each None
 
 # %% [markdown]
+# {answer to bug_hunt_1}
+#
 # ### Case 2 · A cross-fade, a bare middle, a flicker
 #
 # A colleague made a GIF by hand, with your functions, which are right. There are **three** bugs.
@@ -1006,6 +1020,8 @@ strips({"by hand?": hunted})
 # about one.
 #
 # </details>
+#
+# {answer to bug_hunt_2}
 
 # %% [markdown]
 # ## Dares
@@ -1041,6 +1057,8 @@ strips(by_seed)
 # 9. **Margin.** From which margin on do you see trails behind what moves?
 # 10. **The real one.** With a GPU, `MODEL = "sd15"` and a pixel-art LoRA from the hub. Does it need
 #     a decoder of its own? (Think of section 3.)
+#
+# {answers to dares}
 
 # %% [markdown]
 # ## What you hand in

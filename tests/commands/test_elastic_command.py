@@ -488,7 +488,8 @@ def test_a_drawing_has_the_aspect_of_its_picture_and_the_picture_is_kept(
     assert load_image(tmp_path / "a_blue_house" / "control_canny.png").size == (256, 128)
     assert "another aspect" not in capsys.readouterr().err
 
-    assert main.main([*words, "--height", "128", "--width", "128", "--control", "depth"]) == 0
+    square = ["--height", "128", "--width", "128", "--control", "depth", "--overwrite"]
+    assert main.main([*words, *square]) == 0
 
     said = capsys.readouterr().err
     assert "condition_image is 48 x 96 pixels and the picture 128 x 128, another aspect: " in said

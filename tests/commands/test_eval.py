@@ -18,8 +18,13 @@ from running import Tree, die
 import eval as evaluation
 from distillery.core.files import prompt_to_filename
 from distillery.core.images import from_pil, save_png, to_pil, to_png_bytes
+from distillery.course.films import rules_of
+from distillery.course.submission_pictures import evaluation_of, load_hand_in
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.source_similarity import inside_mask, outside_mask, ssim
+from distillery.palettes import lattice
+from distillery.pixelart.animation import Animation
+from distillery.pixelart.gif_file import gif_bytes
 from distillery.toybox import Factors, draw
 from distillery.toybox.pairs import mask_of
 
@@ -117,6 +122,49 @@ def test_pictures_of_cameras_count_and_what_systems_leave_does_not(
     rows = read(tmp_path)["pictures"]
     assert [row["file"] for row in rows] == ["a_blue_boat.JPG", "a_cat.jpeg", "a_red_boat.PNG"]
     assert [row["prompt"] for row in rows] == ["a blue boat", "a cat", "a red boat"]
+
+
+@pytest.mark.parametrize("made", ["morph.gif", "pytorch_lora_weights.safetensors"])
+def test_a_sheet_of_frames_or_of_a_style_is_left_out_and_named(
+    made: str, folder: Path, tiny_clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_png(folder / "a_boat_to_a_cat.png", picture(7))
+    (folder / "a_boat_to_a_cat").mkdir()
+    (folder / "a_boat_to_a_cat" / made).write_bytes(b"")
+
+    assert evaluation.main(["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]) == 0
+
+    assert sorted(row["prompt"] for row in read(folder)["pictures"]) == sorted(PROMPTS)
+    assert "note: a_boat_to_a_cat.png is a sheet, and not scored." in capsys.readouterr().err
+    alone = folder / "alone"
+    alone.mkdir()
+    (folder / "a_boat_to_a_cat").rename(alone / "x")
+    save_png(alone / "x.png", picture(7))
+    assert "to score but sheets of frames" in refused(alone, tiny_clip_folder, capsys)
+
+
+def test_the_folder_of_animations_that_are_handed_in_is_scored_as_the_hand_in_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_clip_folder: Path
+) -> None:
+    wanted = load_hand_in("07_morph")
+    folder = tmp_path / "07_morph"
+    for name, settings in wanted.files.items():
+        rules = rules_of(settings)
+        noise = torch.rand(rules.frames * rules.colours, generator=torch.Generator().manual_seed(1))
+        indices = (noise * rules.colours).long().view(rules.frames, -1, 1)
+        indices = indices.expand(-1, -1, 2 * rules.size[1]).repeat(1, 2, 1)[:, :32, :32]
+        film = Animation(indices, lattice(3)[: rules.colours], rules.fps)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(gif_bytes(film))
+    save_png(folder / "sheet.png", picture(7))
+
+    assert evaluation.main(["--fdir1", str(folder), "--clip", str(tiny_clip_folder)]) == 0
+
+    assert [row["file"] for row in read(folder)["pictures"]] == list(wanted.files)
+    assert read(folder) == evaluation_of(wanted, folder, str(tiny_clip_folder))
+    monkeypatch.chdir(folder)
+    assert evaluation.main(["--fdir1", ".", "--clip", str(tiny_clip_folder)]) == 0
+    assert len(read(folder)["pictures"]) == len(wanted.files)
 
 
 def test_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

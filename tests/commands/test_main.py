@@ -433,6 +433,19 @@ def test_a_prompt_longer_than_the_model_reads_is_drawn_with_a_note(
     assert first.startswith("note: the model reads 75 tokens of a prompt")
 
 
+def test_who_waits_at_a_terminal_reads_at_once_what_is_loaded(
+    red_boat: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+
+    assert main.main([*red_boat, "--steps", "1", "--out", str(tmp_path)]) == 0
+
+    assert capsys.readouterr().err.startswith(f"loading {red_boat[red_boat.index('--model') + 1]}")
+
+
 def test_help_does_not_wait_for_torch() -> None:
     code = "import main, sys; main.draw_arguments().format_help(); print('torch' in sys.modules)"
 

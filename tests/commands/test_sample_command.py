@@ -55,7 +55,7 @@ def test_every_picture_of_a_batch_is_kept_and_the_first_is_the_result(
     assert picture.read_bytes() == (folder / "pictures" / "001.png").read_bytes()
     assert len({path.read_bytes() for path in (folder / "pictures").iterdir()}) == 3
 
-    assert main.main([*red_boat, "--count", "1", "--out", str(tmp_path)]) == 0
+    assert main.main([*red_boat, "--count", "1", "--overwrite", "--out", str(tmp_path)]) == 0
     assert not list((folder / "pictures").iterdir())
 
 

@@ -107,7 +107,7 @@ def test_several_pictures_a_sheet_of_the_steps_and_the_labels_are_kept_where_ask
     assert "'boat' belongs to value 1, left, 17% of the picture" in said
     assert "'house' belongs to value 2" in said
 
-    assert main.main([*red_boat, "--out", str(tmp_path)]) == 0
+    assert main.main([*red_boat, "--overwrite", "--out", str(tmp_path)]) == 0
     assert not {"labels.png", "frames.png", "pictures/001.png"} & set(tree(folder))
 
 

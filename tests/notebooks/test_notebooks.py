@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from grading.authoring.build import ROOT, answered
 from grading.stages import STAGES
 from grading.stages.stage import Stage
+from tests.notebooks.claimed import claims_of, code_of
 
 PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
 EFFORT = float(os.environ.get("EFFORT") or 0.05)  # `make notebooks-full` takes 1
@@ -54,6 +55,7 @@ def test_a_notebook_stops_calmly_at_each_task_and_answered_runs_to_its_end(stage
     """One kernel goes through the notebook; each task is first run into as a stub, then answered.
 
     The next cell that needs the answer must stop with the task's own sentence and nothing else.
+    What the text claims of the figures is asserted where it stands.
     """
     released = committed(stage)
     notebook = nbformat.read(answered(stage, course / "answered"), as_version=4)
@@ -61,6 +63,7 @@ def test_a_notebook_stops_calmly_at_each_task_and_answered_runs_to_its_end(stage
     folder = course / "notebooks" / stage.folder
     folder.mkdir(parents=True)
     guidance = course / "guidance" / f"{stage.module}.py"
+    claims, text = claims_of(stage.folder), ""
     client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": folder}})
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
@@ -70,6 +73,10 @@ def test_a_notebook_stops_calmly_at_each_task_and_answered_runs_to_its_end(stage
                 stops_calmly(client, after, next(sentences))
                 guidance.write_bytes(saved)  # a later task may have been answered on the way
             client.execute_cell(cell, index)
+            if cell.cell_type == "markdown":
+                for code in code_of(claims, (text, cell.source), EFFORT):
+                    holds(client, code)
+                text = cell.source
     streams = list(outputs(notebook, "stream"))
     assert [stream.text for stream in streams if stream.name == "stderr"] == []
     printed = "".join(stream.text for stream in streams)
@@ -91,7 +98,15 @@ def test_a_further_notebook_stops_calmly_at_a_stub_and_runs_to_its_end_with_the_
     assert stopped.value.evalue in [stage.sentence(function) for function in stage.points]
     module = f"{stage.module}.py"
     shutil.copy(ROOT / "reference" / module, course / "guidance" / module)
-    NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
+    claims, text = claims_of(path.stem), ""
+    client = NotebookClient(notebook, timeout=PATIENCE, resources=resources)
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+            if cell.cell_type == "markdown":
+                for code in code_of(claims, (text, cell.source), EFFORT):
+                    holds(client, code)
+                text = cell.source
     assert [out.text for out in outputs(notebook, "stream") if out.name == "stderr"] == []
 
 
@@ -113,6 +128,15 @@ def stops_calmly(client: NotebookClient, cells: list[NotebookNode], sentence: st
     assert error.traceback == [sentence]
     shown = "".join(o.text for cell in ran for o in cell.get("outputs", []) if "text" in o)
     assert sentence in shown
+
+
+def holds(client: NotebookClient, code: str) -> None:
+    """Run an assertion about what the notebook has computed so far, in a cell behind all others."""
+    client.nb.cells.append(nbformat.v4.new_code_cell(code))
+    try:
+        client.execute_cell(client.nb.cells[-1], len(client.nb.cells) - 1)
+    finally:
+        client.nb.cells.pop()
 
 
 def outputs(notebook: NotebookNode, kind: str) -> Iterator[NotebookNode]:
@@ -149,6 +173,7 @@ def test_a_notebook_names_its_model_once_and_never_the_answers(stage):
         code = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
         assert code[0].startswith(('MODEL = "tiny-sd"', 'MODEL = "tiny-sdxl"'))
         assert "load_prior(MODEL)" in code[1]
+        assert re.search(r"^    answer,$", code[1], re.MULTILINE)
         answers = re.compile(r"(from|import) reference\b")
         assert not [one for one in code if answers.search(one) or '"tiny-sd"' in one][1:]
     texts = [cell.source for notebook in notebooks for cell in notebook.cells]
@@ -164,3 +189,16 @@ def test_a_stage_announces_its_points_and_what_is_graded():
         pictures = ", with the pictures that you hand in" * bool(stage.pictures)
         graded = f"is graded** is the code in the `%%todo` cells of this notebook{pictures}. "
         assert graded in head
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for stage in STAGES for path in (stage.notebook, *stage.ungraded)],
+    ids=lambda path: path.stem,
+)
+def test_every_claim_that_is_checked_stands_in_one_cell_of_its_notebook(path):
+    cells = nbformat.read(ROOT / path, as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    for claim in claims_of(path.stem):
+        assert [claim.stands_in(text) for text in texts].count(True) == 1, claim.says
+        compile(claim.holds, claim.says, "exec")

@@ -38,9 +38,13 @@ def faults(text: str) -> list[str]:
     return said
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.folder)
-def test_every_formula_is_whole_in_every_reader(stage):
-    cells = nbformat.read(ROOT / stage.notebook, as_version=4).cells
+@pytest.mark.parametrize(
+    "path",
+    [path for stage in STAGES for path in (stage.notebook, *stage.ungraded)],
+    ids=lambda path: path.stem,
+)
+def test_every_formula_is_whole_in_every_reader(path):
+    cells = nbformat.read(ROOT / path, as_version=4).cells
     said = [
         fault for cell in cells if cell.cell_type == "markdown" for fault in faults(cell.source)
     ]

@@ -132,7 +132,7 @@ class GradientCase(CallCase):
         }
 
     def words(self) -> dict[str, Words]:
-        learner = "the LoRA's weights" if self.learner == "lora" else self.learner
+        learner = f"{self.lora_called}'s weights" if self.learner == "lora" else self.learner
         return super().words() | {
             "backward": (
                 "a loss on which backward was called already",

@@ -109,6 +109,7 @@ def _wrong_latents(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
     batch, said = len(case.tensors["x0"]), set()
     pictures = _noised(case)
     for network in dict.fromkeys(one.network for one in asked):
+        called = case.network_called(network)
         wrong = [one for one in asked if one.network == network and not one.picture]
         for start in range(0, len(wrong) - batch + 1, batch):
             some = wrong[start : start + batch]
@@ -120,12 +121,14 @@ def _wrong_latents(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
                 said.add(network)
                 yield sentence
         if wrong and network not in said:
-            yield f"The {network} is asked about latents that are not x0 noised by eps to t."
+            yield f"The {called} is asked about latents that are not x0 noised by eps to t."
 
 
 def _about_latents(case: CallCase, network: str, pictures: dict[str, Tensor], seen: Tensor) -> str:
     for name, right in pictures.items():
-        label = f"The xt {'of x0_src ' * (name != 'x0')}that the {network} sees"
+        label = (
+            f"The xt {'of x0_src ' * (name != 'x0')}that the {case.network_called(network)} sees"
+        )
         view = View(label, right, seen, PICTURES, CLOSE)
         probes = (
             made_of_inputs(case, view, predicted=False),
@@ -135,17 +138,18 @@ def _about_latents(case: CallCase, network: str, pictures: dict[str, Tensor], se
         for probe in probes:
             for sentence in probe:
                 return sentence
-    return f"The xt that the {network} sees is not x0 noised by eps to t."
+    return f"The xt that the {case.network_called(network)} sees is not x0 noised by eps to t."
 
 
 def _wrong_times(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
     right = case.tensors["t"].tolist()
     for network in dict.fromkeys(one.network for one in asked):
+        called = case.network_called(network)
         seen = [one for one in asked if one.network == network]
         if any(one.t != right[one.place] for one in seen):
             t = [str(one.t) for one in seen[: len(right)]]
             yield (
-                f"The {network} is asked at t = {listed(t)}; "
+                f"The {called} is asked at t = {listed(t)}; "
                 f"the pictures are at {listed([str(one) for one in right])}."
             )
 
@@ -154,17 +158,18 @@ def _wrong_prompts(case: CallCase, asked: Sequence[Question]) -> Iterator[str]:
     """Which pictures are asked about under which conditions, where they do not belong together."""
     pairs = {"text": "x0", "text_src": "x0_src"}
     for network in dict.fromkeys(one.network for one in asked):
+        called = case.network_called(network)
         seen = [one for one in asked if one.network == network]
         if any(not one.prompt for one in seen):
-            yield f"The {network} is asked under a condition that is not the picture's own."
+            yield f"The {called} is asked under a condition that is not the picture's own."
             continue
         for prompt, picture in pairs.items():
             other = {one.picture for one in seen if one.prompt == prompt} - {picture, ""}
             if other:
-                yield f"The {network} is asked about {listed(sorted(other))} under {prompt}."
+                yield f"The {called} is asked about {listed(sorted(other))} under {prompt}."
         prompts = {one.prompt for one in seen}
         if network == "lora" and "text" in case.prompts and prompts != {"text"}:
-            yield f"The lora is asked under {listed(sorted(prompts))}."
+            yield f"The {called} is asked under {listed(sorted(prompts))}."
 
 
 def _answers(case: CallCase, asked: Sequence[Question]) -> dict[str, Tensor]:

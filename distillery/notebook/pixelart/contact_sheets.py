@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from distillery.core.images import enlarged, to_pil
+from distillery.core.lettering import lettering
 
 TILE = 256  # pixels, about, of the longer side of one of several pictures
 GAP, LINE = 8, 20  # pixels between two tiles, and of a caption
@@ -44,12 +45,13 @@ def captioned(
     rows = -(-len(tiles) // columns)
     width, height = tiles[0].width + GAP, tiles[0].height + LINE + GAP
     sheet = Image.new("RGB", (columns * width - GAP, rows * height - GAP), PAPER)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    pen = ImageDraw.Draw(sheet)
     for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
         row, column = divmod(number, columns)
         sheet.paste(tile, (column * width, row * height))
         middle = (column * width + tile.width // 2, row * height + tile.height + LINE // 2 + 1)
-        pen.text(middle, caption, INK, font, anchor="mm")
+        font, words = lettering(caption, 13)
+        pen.text(middle, words, INK, font, anchor="mm")
     return sheet
 
 

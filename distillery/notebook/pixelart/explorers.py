@@ -131,7 +131,11 @@ class Chooser:
             import ipywidgets
         except ImportError:
             return None
-        self.dropdown = ipywidgets.Dropdown(options=list(self._pictures), description=what)
+        self.dropdown = ipywidgets.Dropdown(
+            options=list(self._pictures),
+            description=what,
+            style={"description_width": "initial"},
+        )
         self.dropdown.observe(lambda change: self.choose(change.new), names="value")
         self.image = image_widget(to_png_bytes(self.large(self.picture)))
         return ipywidgets.VBox([self.dropdown, self.image])

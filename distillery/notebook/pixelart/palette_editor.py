@@ -161,6 +161,7 @@ class PaletteEditor:
         self.file = ipywidgets.Combobox(
             value=name, options=palette_names(), placeholder="a name or a file", description="file"
         )
+        self.file.on_msg(self._entered)
         files = {
             "load": lambda: self.load(self.file.value.strip()),
             "save": lambda: self.save(self.file.value.strip()),
@@ -178,6 +179,11 @@ class PaletteEditor:
                 self.label,
             ]
         )
+
+    def _entered(self, widget: Any, message: Any, buffers: Any) -> None:
+        """Enter in the field of the file is what it is in others: the name is taken."""
+        if message.get("event") == "submit":
+            self.load(self.file.value.strip())
 
     def _picked(self, change: Any) -> None:
         code = change.new.strip().lower()

@@ -119,7 +119,7 @@ def slerp(inputs: RandomInputs) -> Case:
     inputs.batch = {ENDS: 3}.get(inputs.kind, inputs.batch)
     v0 = inputs.noise(1, _latents(inputs))
     cosines = inputs.of_kind(
-        {OPPOSITE: [-0.9998, -0.97]},
+        {OPPOSITE: [-0.9998, -0.9965]},  # beside -0.9995, and near it
         inputs.numbers([0.5, -0.3], (0.35, 0.6), (-0.5, -0.25)),
     )
     lengths = inputs.numbers([2.0, 0.6], (1.6, 2.2), (0.5, 0.7))
@@ -265,6 +265,7 @@ def finetune_loss(inputs: BatchInputs) -> Case:
             "std": inputs.number(0.5, (0.4, 0.6)),
             "predicts_v": inputs.kind != NOISE,
         },
+        lora_called="denoiser",
         learns="lora",
         loss_counts=True,
     )

@@ -157,6 +157,35 @@ def posterior_in_place(alpha_bar, alpha_bar_prev, beta):
     return right
 
 
+@wrong(
+    POSTERIOR,
+    "the noise in xt is alpha (1 - alpha_bar_prev) + beta; it is to be 1 - alpha_bar, whatever the "
+    "beta given is.",
+)
+def posterior_with_noise_of_the_step(alpha_bar, alpha_bar_prev, beta):
+    alpha_bar = 1 - ((1 - beta) * (1 - alpha_bar_prev) + beta)
+    return _posterior(alpha_bar, alpha_bar_prev, beta)
+
+
+@wrong(POSTERIOR, "sigma is the root of the precision; the variance is one over it.")
+def posterior_with_precision(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(sigma=1 / right.sigma)
+
+
+@wrong(POSTERIOR, "the variances of the two Gaussians are added; their precisions add up.")
+def posterior_with_added_variances(alpha_bar, alpha_bar_prev, beta):
+    right = _posterior(alpha_bar, alpha_bar_prev, beta)
+    return right._replace(sigma=(1 - alpha_bar_prev + beta / (1 - beta)).sqrt())
+
+
+@wrong(POSTERIOR, "the two means have each other's weight: the more precise one counts more.")
+def posterior_with_exchanged_weights(alpha_bar, alpha_bar_prev, beta):
+    right, alpha = _posterior(alpha_bar, alpha_bar_prev, beta), 1 - beta
+    of_picture, of_step = beta / (1 - alpha_bar), alpha * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    return right._replace(c0=of_step * alpha_bar_prev.sqrt(), c1=of_picture / alpha.sqrt())
+
+
 @wrong(POSTERIOR, "squeeze takes axes away; the shape is (B, 1, 1, 1), also of a single latent.")
 def posterior_squeezed(alpha_bar, alpha_bar_prev, beta):
     right = _posterior(alpha_bar, alpha_bar_prev, beta)

@@ -12,7 +12,7 @@ STAGE = Stage(
         "dds_loss": 2,
     },
     title="editing: what keeps the source, and how it depends on the stride",
-    minutes=100,
+    minutes=105,
     pictures=4,
     models=("tiny-sd",),
     tried=(

@@ -30,6 +30,13 @@ def posterior_by_logarithm(alpha_bar, alpha_bar_prev, beta):
     return c0, c1, torch.exp(0.5 * variance.log())
 
 
+@right(POSTERIOR)
+def posterior_by_precisions(alpha_bar, alpha_bar_prev, beta):
+    alpha, variance = 1 - beta, beta * (1 - alpha_bar_prev) / (1 - alpha_bar)
+    c0 = variance / (1 - alpha_bar_prev) * alpha_bar_prev.sqrt()
+    return c0, variance * alpha / beta / alpha.sqrt(), variance.sqrt()
+
+
 @right(LATENT)
 def latent_by_unpacking(xt, xt_prev, eps_hat, alpha_bar, posterior):
     c0, c1, sigma = posterior

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from running import Tree, die
 
 import main
@@ -58,17 +59,21 @@ def test_help_does_not_wait_for_torch() -> None:
     assert answer.stdout == "False\n"
 
 
-def test_without_a_prompt_the_pictures_caption_is_drawn(
-    red_boat: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_a_prompt_the_pictures_caption_is_drawn_and_said(
+    red_boat: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(
-        "distillery.models.annotators.caption", lambda picture, model: "a blue cat on the beach"
+        begin, "described", lambda picture, preset: ("a blue cat on the beach", True)
     )
     place = red_boat.index("--prompt")
     del red_boat[place : place + 2]
 
     assert main.main([*red_boat, "--out", str(tmp_path / "out")]) == 0
 
+    assert "the caption of" in capsys.readouterr().err
     folder = tmp_path / "out" / "a_blue_cat_on_the_beach"
     assert yaml.safe_load((folder / "run.yaml").read_text())["prompt"] == "a blue cat on the beach"
 
@@ -113,3 +118,27 @@ def test_a_start_from_noise_needs_no_picture_and_no_controlnet(
 
     names = tree(tmp_path / "out")
     assert not any("control" in name or "start" in name for name in names)
+
+
+def test_without_a_caption_to_believe_the_run_keeps_to_the_picture(
+    red_boat: list[str],
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(begin, "described", lambda picture, preset: ("an orange car", False))
+    place = red_boat.index("--prompt")
+    del red_boat[place : place + 2]
+
+    assert main.main([*red_boat, "--out", str(tmp_path)]) == 0
+
+    assert "keeps to the picture" in capsys.readouterr().err
+    assert (tmp_path / "photo.png").is_file()
+    assert yaml.safe_load((tmp_path / "photo" / "run.yaml").read_text())["prompt"] == ""
+    other = tmp_path / "elsewhere" / "photo.png"
+    other.parent.mkdir()
+    with Image.open(photo) as picture:
+        picture.transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(other)
+    assert main.main([*red_boat, "--input_image", str(other), "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "photo~2.png").is_file()

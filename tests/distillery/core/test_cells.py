@@ -80,10 +80,16 @@ def flag() -> Image.Image:
     return picture
 
 
+def corner() -> Image.Image:
+    picture = Image.new("RGB", (48, 48), "blue")
+    picture.paste("white", (0, 0, 28, 20))
+    return picture
+
+
 @pytest.mark.parametrize(
     "picture",
-    [art(), flag(), Image.new("RGB", (64, 64), "red"), art(64, 64, seed=3)],
-    ids=["native", "flag", "plain", "native of 64"],
+    [corner(), art(), flag(), Image.new("RGB", (64, 64), "red"), art(64, 64, seed=3)],
+    ids=["corner", "native", "flag", "plain", "native of 64"],
 )
 def test_single_pixels_and_a_few_large_areas_are_no_enlarged_art(picture: Image.Image) -> None:
     assert enlarged_cells(picture) is None

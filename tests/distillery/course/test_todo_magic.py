@@ -193,3 +193,12 @@ def test_the_extension_makes_the_courses_own_guidance_importable(course):
     shell.run_line_magic("load_ext", "distillery.todo")
     assert shell.run_cell("from guidance import tour; where = tour.__file__").success
     assert Path(shell.user_ns["where"]) == course / "guidance" / "tour.py"
+
+
+def test_a_name_that_is_not_imported_is_not_taken_for_a_command_that_waits(course):
+    shell = InteractiveShell()
+    shell.alias_manager.define_alias("cat", "cat")
+    assert shell.transform_cell("cat").startswith("get_ipython()")
+    shell.run_line_magic("load_ext", "distillery.todo")
+    assert shell.transform_cell("cat") == "cat\n"
+    assert isinstance(shell.run_cell("cat").error_in_exec, NameError)

@@ -204,3 +204,20 @@ def test_names_of_paper_and_boards_may_be_written_in_capitals() -> None:
     assert find_paper("Letter") is LETTER
     assert find_board("Hama-Mini", bead_mm=2.6).bead_mm == 2.6
     assert find_board("29 × 14").down == 14
+
+
+def test_a_file_that_is_there_is_kept_and_the_new_one_gets_the_next_name(tmp_path, capsys):
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "red.png")
+    made = tmp_path / "chart.pdf"
+    made.write_bytes(b"a person's own")
+    command = [str(tmp_path / "red.png"), "--cross-stitch", str(made)]
+
+    assert main(command) == 0
+
+    shown = capsys.readouterr()
+    assert made.read_bytes() == b"a person's own"
+    assert (tmp_path / "chart~2.pdf").read_bytes().startswith(b"%PDF")
+    assert "chart.pdf is kept" in shown.err
+    assert "chart~2.pdf: " in shown.out
+    assert main([*command, "--overwrite"]) == 0
+    assert made.read_bytes().startswith(b"%PDF")

@@ -36,7 +36,7 @@ def test_cyrillic_and_greek_are_drawn(tmp_path: Path, recwarn: pytest.WarningsRe
 def test_letters_that_no_font_has_are_left_out_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fonts, "_machine_fonts", lambda: ())
+    monkeypatch.setattr(fonts.lettering, "machine_fonts", lambda: ())
     fonts._other_font.cache_clear()
 
     with pytest.warns(UserWarning, match="no font here has the letters 船 🚀; the title is"):
@@ -52,12 +52,12 @@ def test_a_letter_is_drawn_in_another_font_that_has_it(monkeypatch: pytest.Monke
     math = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXSizOneSymReg.ttf"
     letter = "\u2a00"
     monkeypatch.setattr(fonts, "_letters", lambda: (frozenset("ab"), frozenset("ab")))
-    monkeypatch.setattr(fonts, "_machine_fonts", lambda: (("OtherTest", math),))
+    monkeypatch.setattr(fonts.lettering, "machine_fonts", lambda: (math,))
     fonts._other_font.cache_clear()
 
     assert fonts.runs(f"a{letter}b", bold=False) == [
         ("DejaVuSans", "a"),
-        ("OtherTest", letter),
+        ("Other0", letter),
         ("DejaVuSans", "b"),
     ]
     fonts._other_font.cache_clear()
@@ -69,3 +69,12 @@ def test_a_machine_shows_plain_letters_and_that_it_shows_none_is_said(tmp_path: 
 
     with pytest.warns(UserWarning, match="can show no letter of the title '船'"):
         write_dst(tmp_path / "b.dst", CELLS, PALETTE, title="船")
+
+
+def test_words_on_a_picture_have_a_font_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fonts.lettering, "machine_fonts", lambda: ())
+
+    font, words = fonts.lettering.lettering("лодка", 13)
+    assert (font.getname()[0], words) == ("DejaVu Sans", "лодка")
+    with pytest.warns(UserWarning, match="no font here has the letters 船 of 'a 船'"):
+        assert fonts.lettering.lettering("a 船", 13)[1] == "a "

@@ -73,13 +73,21 @@ def test_a_style_without_a_decoder_leaves_the_models_own(style: Path, tiny_sd_fo
     assert torch.equal(styled.decode(noise(1, 4, 8, 6)), plain.decode(noise(1, 4, 8, 6)))
 
 
-def test_a_style_of_another_model_is_refused_in_a_sentence(
-    style: Path, tiny_sdxl_folder: Path, tmp_path: Path
+def test_a_style_of_another_model_is_refused_in_a_sentence_and_nothing_else(
+    style: Path, tiny_sdxl_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for source in (style, tmp_path / "none"):
-        with pytest.raises(CourseError, match="cannot use the LoRA weights") as caught:
-            load_style(prior_of(tiny_sdxl_folder), str(source))
-        assert "\n" not in str(caught.value)
+    (tmp_path / "empty").mkdir()
+    for source, why in (
+        (str(style), "tensors fit this model"),
+        (str(tmp_path / "none"), "there is no such file or folder"),
+        ("/none", "there is no such file or folder"),
+        (str(tmp_path / "empty"), "the folder holds no weights"),
+    ):
+        with pytest.raises(CourseError) as caught:
+            load_style(prior_of(tiny_sdxl_folder), source)
+        assert f"cannot use the LoRA weights {source!r} (" in str(caught.value)
+        assert why in str(caught.value)
+    assert caplog.text == ""
 
 
 def test_the_same_adapters_are_the_same_file_and_say_their_rank(

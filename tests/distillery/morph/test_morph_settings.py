@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_other_prompts_than_a_files_have_seeds_of_their_own(tmp_path: Path) -> N
     assert three.seeds == (0, 1, 2)
 
 
+@pytest.mark.filterwarnings("ignore:a grid of 48 x 48 does not divide")
 @pytest.mark.parametrize(
     ("size", "drawn"),
     [((32, 32), (64, 64)), ((48, 48), (64, 64)), ((64, 64), (64, 64)), ((24, 48), (48, 96))],
@@ -67,6 +69,24 @@ def test_pictures_have_the_aspect_of_the_grid_and_the_area_of_the_model(
 
     assert abs(high - drawn[0]) <= 8
     assert abs(wide - drawn[1]) <= 8
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "better"),
+    [("tiny-sd", (48, 48), "64,64 and 32,32"), ("sd15", (250, 250), "512,512 and 256,256")],
+)
+def test_a_grid_that_blurs_cells_is_named_beside_those_that_do_not(
+    model: str, size: tuple[int, int], better: str
+) -> None:
+    with pytest.warns(UserWarning, match=f"sizes that do: {better}"):
+        drawn_size(object(), MorphSettings(TWO, model=model, size=size))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("model", "size"), [("tiny-sd", (16, 32)), ("sd15", (100, 100))])
+def test_cells_of_whole_pixels_or_of_many_need_no_word(model: str, size: tuple[int, int]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn_size(object(), MorphSettings(TWO, model=model, size=size))  # type: ignore[arg-type]
 
 
 def test_a_grid_finer_than_the_pictures_is_refused() -> None:

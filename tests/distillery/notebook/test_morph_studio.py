@@ -415,10 +415,10 @@ def test_all_is_saved_where_the_command_saves_and_never_over_anything(tmp_path):
     page.palette.change("#00ff00")
     page.save()
     assert (folder / "morph.gif").read_bytes() == kept
-    assert (tmp_path / "a_cat_to_a_dog_2" / "morph.gif").read_bytes() != kept
-    (tmp_path / "a_cat_to_a_dog_3~unfinished").mkdir()  # of a command that was stopped
+    assert (tmp_path / "a_cat_to_a_dog~2" / "morph.gif").read_bytes() != kept
+    (tmp_path / "a_cat_to_a_dog~3~unfinished").mkdir()  # of a command that was stopped
     page.save()
-    assert (tmp_path / "a_cat_to_a_dog_4.png").is_file()
+    assert (tmp_path / "a_cat_to_a_dog~4.png").is_file()
 
 
 def test_where_nothing_can_be_written_a_sentence_says_so(tmp_path):

@@ -252,6 +252,14 @@ def test_a_colour_is_moved_as_far_as_there_are_places():
     assert editor.selected == 2
 
 
+def test_enter_in_the_field_of_the_file_loads_it():
+    editor = PaletteEditor(COLOURS)
+    editor.file.value = " ink "
+    editor.file._handle_custom_msg({"event": "submit"}, [])  # what the front end sends
+    assert editor.codes == to_hex(load_palette("ink"))
+    assert "colours from ink" in editor.sentence
+
+
 def test_an_added_colour_stands_behind_the_selected_one_and_is_selected():
     editor = PaletteEditor(COLOURS)
     editor.buttons["add"].click()

@@ -113,3 +113,42 @@ def test_a_folder_that_cannot_be_used_leaves_nothing_behind(folder, tmp_path) ->
     (folder / "a.png").write_bytes((folder / "b.png").read_bytes()[:60])
     (folder / "a.bmp").unlink()
     refused("a.png cannot be read as a picture")
+
+
+def cells(seed: int = 0) -> Image.Image:
+    colours = np.array([(*RED, 255), (*BLUE, 255), (*WHITE, 255), (0, 0, 0, 0)], np.uint8)
+    return Image.fromarray(colours[np.random.default_rng(seed).integers(0, 4, (9, 12))])
+
+
+def test_enlarged_pixel_art_keeps_its_cells_whatever_the_factor(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    cells().resize((120, 90), Image.Resampling.NEAREST).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "._a.png").write_bytes(b"of macOS")
+    (tmp_path / "in" / "Thumbs.db").write_bytes(b"of Windows")
+
+    with pytest.warns(UserWarning, match="12 x 9 cells, enlarged 10 times: each is kept"):
+        (file,) = pixelate_folder(tmp_path / "in", tmp_path / "out", morph, palette=3, upscale=1)
+
+    with Image.open(file) as picture:
+        seen = np.asarray(picture.convert("RGBA")).astype(int)
+    wanted = np.asarray(cells()).astype(int)
+    drawn = wanted[..., 3] == 255
+    assert (seen[drawn] == wanted[drawn]).all()
+    assert (seen[~drawn][:, 3] == 0).all()
+
+
+def test_edges_beside_what_is_transparent_get_no_other_colour(tmp_path) -> None:
+    (tmp_path / "in").mkdir()
+    pixels = np.zeros((48, 48, 4), np.uint8)
+    pixels[..., :3] = (0, 255, 0)
+    pixels[:, :28] = (*RED, 255)
+    pixels[:24, :28] = (*BLUE, 255)
+    Image.fromarray(pixels).save(tmp_path / "in" / "a.png")
+
+    (file,) = pixelate_folder(tmp_path / "in", tmp_path / "out", morph, palette=2, upscale=1)
+
+    with Image.open(file) as picture:
+        seen = np.asarray(picture.convert("RGBA"))
+    assert (seen[:, :5, 3] == 255).all()
+    assert (seen[:, 5:, 3] == 0).all()
+    assert {tuple(level) for level in seen[[0, 7], 4, :3].tolist()} == {RED, BLUE}

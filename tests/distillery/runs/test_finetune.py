@@ -214,6 +214,15 @@ def test_four_captions_are_shown_where_no_prompts_are_given(
     assert finetune.completed(settings).validation_prompts == tuple(sorted(CAPTIONS))
 
 
+def test_the_sheet_shows_the_beginning_of_a_caption_that_is_no_prompt(
+    pictures: Path, tiny_sd_folder: Path
+) -> None:
+    entries = [{"file_name": path.name, "text": "a " * 1000} for path in pictures.glob("*.png")]
+    (pictures / "metadata.jsonl").write_text("".join(f"{json.dumps(its)}\n" for its in entries))
+    settings = settings_for(pictures, tiny_sd_folder, validation_prompts=None)
+    assert finetune.completed(settings).validation_prompts == ("a " * 500,)
+
+
 def test_the_size_follows_the_model_and_other_defaults_too(
     tiny_sd_folder: Path, tmp_path: Path
 ) -> None:
@@ -281,5 +290,5 @@ def test_a_lora_of_another_form_cannot_be_gone_on_from(
 
 
 def test_a_lora_to_go_on_from_that_is_not_there(pictures: Path, tiny_sd_folder: Path) -> None:
-    with pytest.raises(CourseError, match="cannot read the LoRA weights '/nowhere'"):
+    with pytest.raises(CourseError, match="cannot use the LoRA weights '/nowhere'"):
         begun(settings_for(pictures, tiny_sd_folder, start="/nowhere"))

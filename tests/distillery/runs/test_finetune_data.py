@@ -147,7 +147,11 @@ def test_a_folder_with_one_picture(folder: Folder) -> None:
         ("name,words\na.png,a", "metadata.csv", "has name, words; file_name and text"),
         ("ä".encode("latin-1"), "metadata.csv", "cannot be read as text in UTF-8"),
         ("", "metadata.csv", "holds pictures without captions"),
+        ('file_name,text\na.png,"a' + 200_000 * " " + "\n", "metadata.csv", "line 2 of"),
+        (100_000 * "[", "metadata.jsonl", "is not an object in JSON"),
+        ('{"file_name": "a.png", "text": "\\ud800"}', "metadata.jsonl", "not valid text in UTF-8"),
     ],
+    ids=lambda its: its[:60] if isinstance(its, str) else "latin-1",
 )
 def test_metadata_that_does_not_fit_is_refused(
     folder: Folder, metadata: str | bytes, name: str, words: str

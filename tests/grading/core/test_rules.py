@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -153,3 +154,13 @@ def test_each_day_begun_after_the_grace_costs_its_part_up_to_the_most(late, off)
     rules = Rules(late_grace_minutes=10, late_off_per_day=0.15, late_most_off=0.6)
 
     assert math.isclose(penalty(10.0, late, rules), off)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_rules_with_a_byte_order_mark_are_read_and_completed(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / NAME).write_bytes("late_grace_minutes: 3\n".encode(encoding))
+
+    settled = settle(tmp_path)
+
+    assert settled.late_grace_minutes == 3
+    assert Rules.load(tmp_path / NAME) == settled

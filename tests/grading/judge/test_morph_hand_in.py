@@ -270,7 +270,7 @@ def test_what_the_students_command_writes_is_what_the_grader_reads(
     (file,) = draw_all(wanted, lambda name: morph, tmp_path / "course")
     assert file == tmp_path / "course" / "outputs" / STAGE.folder / "a_to_b_to_c.gif"
     assert file.read_bytes() == right(settings)
-    found = evaluation_of(wanted, tmp_path / "course")
+    found = evaluation_of(wanted, tmp_path / "course" / wanted.folder)
     assert found["pictures"][0]["file"] == "a_to_b_to_c.gif"
     assert found["mean"] == pytest.approx(np.mean(found["pictures"][0]["keyframes"]), abs=1e-5)
     reported = json.loads((folder / "eval.json").read_text())
@@ -290,7 +290,7 @@ def test_a_student_is_told_the_same(settings, folder, tmp_path, monkeypatch, cap
     cut = in_pixels(pictures_of(settings), settings, plays=1)
     atomic_write(place / picture_name(settings), gif_bytes(cut))
     assert handing.hand_in(STAGE.folder).share == 0
-    assert "does not count: it does not loop for ever, and plays 1 times" in capsys.readouterr().out
+    assert "does not count: it does not loop for ever, and plays 1 time" in capsys.readouterr().out
     still = in_pixels(pictures_of(settings)[:1].expand(36, -1, -1, -1), settings)
     atomic_write(place / picture_name(settings), gif_bytes(still))
     assert handing.hand_in(STAGE.folder).share == pytest.approx(0.9)
@@ -343,7 +343,7 @@ UNFIT: dict[str, tuple[Callable[[NoiseFilm], bytes], str]] = {
     "another colour": (with_another_colour, "it has 49 colours, and is drawn with 48"),
     "not looping": (
         lambda its: gif_bytes(in_pixels(pictures_of(its), its, plays=1)),
-        "it does not loop for ever, and plays 1 times",
+        "it does not loop for ever, and plays 1 time",
     ),
     "another pace": (
         lambda its: gif_bytes(in_pixels(pictures_of(its), its, fps=24)),

@@ -24,14 +24,15 @@ from distillery.core.images import save_png
 from distillery.course.saved_text import replaced
 from distillery.course.todo_cell import read_answer
 from distillery.metrics import evaluate as evaluation
-from grading.authoring.build import ROOT, student_text
+from grading.authoring.build import ROOT, answered_text, class_text, sequel_texts, written
 from grading.authoring.make_stubs import BEGIN, END, answered_functions, function_text, stub_module
+from grading.authoring.written_answers import said
 from grading.core.limits import SCORE_TOLERANCE
 from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
 from grading.core.submission import Submission
 from grading.intake.take_in import take_in
-from grading.release.bundle import check_no_answers, contents, stage_manifest
+from grading.release.bundle import check_no_answers, contents, readable, stage_manifest
 from grading.stages import STAGES
 from grading.stages.known_answers import answers_in
 from grading.stages.sds import misconceptions as sds_mistakes
@@ -202,6 +203,45 @@ def test_no_answer_of_any_stage_is_in_a_bundle(released):
             assert not held, f"{held} hold the answer to {path.stem}.{function}"
 
 
+def written_paragraphs() -> dict[str, str]:
+    """Each paragraph of the written answers of all stages, without white space -> its answer."""
+    found = {}
+    for stage in STAGES:
+        for name, text in written(stage).items():
+            found |= {squeezed(part): f"{stage.module}.{name}" for part in text.split("\n\n")}
+    return found
+
+
+def test_no_written_answer_of_any_stage_is_in_what_a_class_gets(released):
+    paragraphs = written_paragraphs()
+    assert len(paragraphs) > 80
+    texts = {}
+    for stage in (TOUR, SDS):
+        with zipfile.ZipFile(bundle_of(released, stage.folder)) as archive:
+            for name in archive.namelist():
+                if not name.endswith((".png", ".safetensors")):
+                    texts[name] = readable(name, archive.read(name))
+    for stage in STAGES:
+        notebook = answered_text(stage)  # of the instructor's source/, with the code of the answers
+        texts[f"source/{stage.folder}"] = readable("a.ipynb", notebook.encode())
+        for path, text in sequel_texts(stage, ROOT, said(stage)).items():
+            texts[str(path)] = readable("a.ipynb", text.encode())
+    for name, text in texts.items():
+        inside = squeezed(text)
+        held = {answer for paragraph, answer in paragraphs.items() if paragraph in inside}
+        assert not held, f"{name} holds {held}"
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.folder)
+def test_a_bundle_with_a_written_answer_in_its_notebook_is_refused(stage):
+    sequels = sequel_texts(stage, ROOT, said(stage))
+    for text in (class_text(stage), *sequels.values()):
+        check_no_answers({"a.ipynb": text.encode()}, ROOT)
+    committed = [(ROOT / path).read_bytes() for path in (stage.notebook, *stage.ungraded)]
+    with pytest.raises(CourseError, match=r"holds the answer to \w+\.bug_hunt_"):
+        check_no_answers({f"{number}.ipynb": its for number, its in enumerate(committed)}, ROOT)
+
+
 def test_no_misconception_and_no_hidden_seed_is_in_a_bundle(released):
     names = {one.name for one in answers_in(tour_mistakes, sds_mistakes)}
     assert len(names) > 40
@@ -221,7 +261,7 @@ def test_every_file_of_the_data_belongs_into_some_bundle():
     for stage in STAGES:
         reference = (ROOT / "reference" / f"{stage.module}.py").read_text("utf-8")
         stub = stub_module(reference, stage.sentence).encode()
-        held |= set(contents(stage, ROOT, student_text(stage).encode(), stub))
+        held |= set(contents(stage, ROOT, class_text(stage).encode(), stub))
     data = {p.relative_to(ROOT).as_posix() for p in (ROOT / "data").rglob("*") if p.is_file()}
     assert data - held == set()
 
@@ -529,7 +569,7 @@ def test_another_notebook_beside_a_missing_one_is_not_taken_for_it(unpacked):
 def test_the_further_notebooks_of_a_stage_are_packed_and_may_be_changed():
     (stage,) = [stage for stage in STAGES if stage.sequels]
     stub = (ROOT / "guidance" / f"{stage.module}.py").read_bytes()
-    files = contents(stage, ROOT, (ROOT / stage.notebook).read_bytes(), stub)
+    files = contents(stage, ROOT, class_text(stage).encode(), stub)
     further = {str(path) for path in stage.ungraded}
     assert further
     assert further <= set(files)

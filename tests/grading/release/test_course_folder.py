@@ -16,8 +16,9 @@ from traitlets import import_item
 
 from distillery.core.errors import CourseError
 from grading import __main__ as command
-from grading.authoring.build import ROOT, student_text
+from grading.authoring.build import ROOT, class_text, sequel_texts, student_text
 from grading.authoring.make_stubs import BEGIN, END
+from grading.authoring.written_answers import said
 from grading.core import nbgrader_config as settings_module
 from grading.core.manifest import Manifest, bundle_of
 from grading.core.nbgrader_config import NEEDED, settings_of, write_settings
@@ -67,7 +68,7 @@ def test_what_is_released_is_what_is_committed_and_source_alone_has_the_answers(
         notebook = f"{stage.folder}/{stage.folder}.ipynb"
         text = (released / "release" / notebook).read_text("utf-8")
         assert "SOLUTION" not in text
-        ours = nbformat.reads(student_text(stage), as_version=4).cells
+        ours = nbformat.reads(class_text(stage), as_version=4).cells
         theirs = nbformat.reads(text, as_version=4).cells
         assert [(c.id, c.source) for c in theirs] == [(c.id, c.source) for c in ours]
         source = (released / "source" / notebook).read_text("utf-8")
@@ -92,8 +93,10 @@ def test_a_further_notebook_is_released_beside_the_graded_one_that_nbgrader_alon
     (stage,) = [stage for stage in STAGES if stage.sequels]
     release([stage], tmp_path / "class", say=lambda line: None)
     folder = tmp_path / "class" / "release" / stage.folder
-    for path in stage.ungraded:
-        assert (folder / path.name).read_bytes() == (ROOT / path).read_bytes()
+    texts = sequel_texts(stage, ROOT, said(stage))
+    assert list(texts) == list(stage.ungraded)
+    for path, text in texts.items():
+        assert (folder / path.name).read_text("utf-8") == text
     with Gradebook(f"sqlite:///{tmp_path / 'class' / 'gradebook.db'}", "class") as gradebook:
         notebooks = gradebook.find_assignment(stage.folder).notebooks
         assert [notebook.name for notebook in notebooks] == [stage.folder]

@@ -79,15 +79,15 @@ def slerp_in_float16(v0, v1, a):
     return turned if v0.dtype == torch.float32 else turned.half()
 
 
-def slerp_up_to_another_angle(v0, v1, a):
-    """|cos theta| may be 0.99995."""
+def slerp_up_to_another_angle(v0, v1, a, most=0.99995):
+    """|cos theta| may be 0.99995, or `most`."""
     first, second = v0.double().flatten(1), v1.double().flatten(1)
     lengths = first.norm(dim=1) * second.norm(dim=1)
     cosine = (first * second).sum(1) / lengths.clamp(min=1e-12)
-    theta = cosine.clamp(-0.99995, 0.99995).acos()[:, None]
+    theta = cosine.clamp(-most, most).acos()[:, None]
     a = a[:, None]
     turned = (((1 - a) * theta).sin() * first + (a * theta).sin() * second) / theta.sin()
-    is_line = ((cosine.abs() > 0.99995) | (lengths == 0))[:, None]
+    is_line = ((cosine.abs() > most) | (lengths == 0))[:, None]
     line = (1 - a) * first + a * second
     return torch.where(is_line, line, turned).view_as(v0).to(v0.dtype)
 
@@ -270,7 +270,7 @@ def noise_that_also_seeds(seeds, positions, shape):
 @pytest.mark.parametrize(
     ("task", "function", "words"),
     [
-        (LOSS, loss_with_a_second_call, "2 calls to the LoRA"),
+        (LOSS, loss_with_a_second_call, "2 calls to denoiser"),
         (NOISE, noise_that_also_seeds, "the seed of torch's shared generator is set"),
     ],
 )
@@ -279,6 +279,15 @@ def test_right_numbers_with_a_needless_effect_cost_half_of_the_points(task, func
     verdict, _ = judge(asked, reply_here(function, asked), 3.0)
     assert verdict.points == 1.5
     assert words in " ".join(verdict.lines)
+
+
+@pytest.mark.parametrize(("most", "points"), [(0.995, 0), (0.9995, 3), (0.99995, 0)])
+def test_a_slerp_takes_the_line_neither_too_early_nor_too_late(most, points):
+    def turning(v0, v1, a):
+        return slerp_up_to_another_angle(v0, v1, a, most)
+
+    asked = key(SEEDS[0]).task(SLERP)
+    assert judge(asked, reply_here(turning, asked), 3.0)[0].points == points
 
 
 def test_an_adapter_with_half_of_its_graph_is_told():

@@ -83,8 +83,8 @@ def lab(course: Path) -> Iterator[str]:
     """What `make lab` opens; the address of the stage's folder."""
     state = course / ".state"
     given = {"JUPYTER_CONFIG_PATH": str(CONFIG), "PYTHONPATH": str(course)}
-    with served(course / "notebooks", state, **given) as address:
-        yield f"{address}doc/tree/00_tour"
+    with served(course, state, **given) as address:
+        yield f"{address}doc/tree/notebooks/00_tour"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,8 @@ def test_make_lab_opens_jupyterlab_with_the_students_settings(makefile: str) -> 
     quiet = "--no-print-directory"
     command = ["make", "-n", quiet, "-o", ".venv/.ready", "-f", makefile, "lab"]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout == f'JUPYTER_CONFIG_PATH="{CONFIG}" .venv/bin/jupyter lab notebooks\n'
+    lab = ".venv/bin/jupyter lab --LabApp.default_url=/lab/tree/notebooks"
+    assert ran.stdout == f'JUPYTER_CONFIG_PATH="{CONFIG}" {lab}\n'
 
 
 def test_a_student_sees_nothing_that_is_for_instructors(browser: WebDriver, lab: str) -> None:

@@ -32,7 +32,7 @@ from distillery.models.parameterization import eps_from_v
 from distillery.models.prior import Condition, Control, Prior, check_steps, stack_branches
 from distillery.models.regions import biased_attention, fit_bias
 from distillery.models.schedule import linear_alphas_cumprod, scaled_linear_alphas_cumprod
-from distillery.models.traced import TracedNetwork
+from distillery.models.traced import ControlNetOfTensors, TracedNetwork, UNetOfTensors
 
 OPEN_CLIP = ("sd21", "sd21-base")  # configurations whose tokenizer pads with "!"
 
@@ -174,7 +174,7 @@ class StableDiffusionPrior(Prior):
             if isinstance(module, nn.Module):
                 module.eval().requires_grad_(False)
         self.unet, self.vae = pipeline.unet, pipeline.vae
-        self._unet = TracedNetwork(_UNetOfTensors(self.unet).eval())
+        self._unet = TracedNetwork(UNetOfTensors(self.unet).eval())
         self.controlnets: dict[str, ControlNetModel] = {}
         self._traced: dict[str, TracedNetwork] = {}  # ControlNets
         self.dtype = self.unet.dtype  # asked once: the network goes through all its parts to say it
@@ -314,7 +314,7 @@ class StableDiffusionPrior(Prior):
             )
         net = self.controlnets[kind]
         if kind not in self._traced or self._traced[kind].network.net is not net:
-            self._traced[kind] = TracedNetwork(_ControlNetOfTensors(net).eval())
+            self._traced[kind] = TracedNetwork(ControlNetOfTensors(net).eval())
         return self._traced[kind]
 
     def add_controlnet(self, kind: str, source: str, *, offline: bool = False) -> None:
@@ -415,58 +415,6 @@ class StableDiffusionXLPrior(StableDiffusionPrior):
         time_ids = torch.zeros(len(xts), 6, dtype=self.dtype, device=self.device)
         time_ids[:, 0::4], time_ids[:, 1::4] = height, width
         return condition.pooled, time_ids
-
-
-class _UNetOfTensors(nn.Module):
-    """diffusers' UNet as a function of tensors alone, which can be traced.
-
-    After the tokens come, for SDXL, the pooled embedding and the size, then what ControlNets add.
-    """
-
-    def __init__(self, unet: Any) -> None:
-        super().__init__()
-        self.unet = unet
-
-    def forward(self, xt: Tensor, t: Tensor, tokens: Tensor, *rest: Tensor) -> Tensor:
-        added, residuals = _added(self.unet.config, rest)
-        prediction: Tensor = self.unet(
-            xt,
-            t,
-            tokens,
-            added_cond_kwargs=added,
-            down_block_additional_residuals=residuals[:-1] or None,
-            mid_block_additional_residual=residuals[-1] if residuals else None,
-            return_dict=False,
-        )[0]
-        return prediction
-
-
-class _ControlNetOfTensors(nn.Module):
-    """diffusers' ControlNet as a function of tensors alone; the last one is the picture.
-
-    It gives what it adds to the skip connections and, the last, to the middle.
-    """
-
-    def __init__(self, net: ControlNetModel) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, xt: Tensor, t: Tensor, tokens: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
-        added, (picture,) = _added(self.net.config, rest)
-        down, middle = self.net(
-            xt, t, tokens, controlnet_cond=picture, added_cond_kwargs=added, return_dict=False
-        )
-        return *down, middle
-
-
-def _added(
-    config: Any, tensors: tuple[Tensor, ...]
-) -> tuple[dict[str, Tensor] | None, tuple[Tensor, ...]]:
-    """SDXL's further conditions by diffusers' names, and the tensors after them."""
-    if config.addition_embed_type != "text_time":
-        return None, tensors
-    pooled, time_ids, *others = tensors
-    return {"text_embeds": pooled, "time_ids": time_ids}, tuple(others)
 
 
 def _predicts_v(prediction_type: str) -> bool:

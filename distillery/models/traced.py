@@ -72,3 +72,55 @@ def _is_plain(module: nn.Module) -> bool:
     adapted = "lora_A" in module._modules and not module.disable_adapters
     hooked = module._forward_hooks or module._forward_pre_hooks
     return not (module.training or adapted or hooked)
+
+
+class UNetOfTensors(nn.Module):
+    """diffusers' UNet as a function of tensors alone, which can be traced.
+
+    After the tokens come, for SDXL, the pooled embedding and the size, then what ControlNets add.
+    """
+
+    def __init__(self, unet: Any) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, xt: Tensor, t: Tensor, tokens: Tensor, *rest: Tensor) -> Tensor:
+        added, residuals = _added(self.unet.config, rest)
+        prediction: Tensor = self.unet(
+            xt,
+            t,
+            tokens,
+            added_cond_kwargs=added,
+            down_block_additional_residuals=residuals[:-1] or None,
+            mid_block_additional_residual=residuals[-1] if residuals else None,
+            return_dict=False,
+        )[0]
+        return prediction
+
+
+class ControlNetOfTensors(nn.Module):
+    """diffusers' ControlNet as a function of tensors alone; the last one is the picture.
+
+    It gives what it adds to the skip connections and, the last, to the middle.
+    """
+
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, xt: Tensor, t: Tensor, tokens: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+        added, (picture,) = _added(self.net.config, rest)
+        down, middle = self.net(
+            xt, t, tokens, controlnet_cond=picture, added_cond_kwargs=added, return_dict=False
+        )
+        return *down, middle
+
+
+def _added(
+    config: Any, tensors: tuple[Tensor, ...]
+) -> tuple[dict[str, Tensor] | None, tuple[Tensor, ...]]:
+    """SDXL's further conditions by diffusers' names, and the tensors after them."""
+    if config.addition_embed_type != "text_time":
+        return None, tensors
+    pooled, time_ids, *others = tensors
+    return {"text_embeds": pooled, "time_ids": time_ids}, tuple(others)

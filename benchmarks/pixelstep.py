@@ -228,6 +228,11 @@ def measured(device: torch.device) -> tuple[float, float]:
     return published / ours, share
 
 
+def main() -> None:
+    """Measure on the device that there is."""
+    measured(pick_device())
+
+
 def print_peak(name: str) -> None:
     """Take two steps of one path and print the peak memory of this process or its GPU, in GB."""
     path, dtype = PATHS[name]
@@ -238,4 +243,4 @@ def print_peak(name: str) -> None:
 
 
 if __name__ == "__main__":
-    print_peak(*sys.argv[1:]) if sys.argv[1:] else measured(pick_device())
+    print_peak(*sys.argv[1:]) if sys.argv[1:] else main()

@@ -226,7 +226,7 @@ def claimed(place: Place, settings: RunSettings, sources: str = "") -> Iterator[
         yield
     except BaseException:
         # What a step has left is what the run goes on from.
-        if new and names_in(folder) == [SETTINGS]:
+        if new and set(names_in(folder)) <= {SETTINGS}:
             shutil.rmtree(folder, ignore_errors=True)
             for path in new[1:]:
                 with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ from grading.stages.variants import VARIANTS
 TEXTS = ("README.md", "CHANGELOG.md", "docs/results.md")
 ROWS = re.compile(r"(^\| `\d\d_\w+` \|.*\n)+", re.MULTILINE)
 COUNTED = {
-    r"\d+(?= known (?:mistakes|misconceptions)\b)": len(MISCONCEPTIONS),
+    r"\d+(?= known\s(?:mistakes|misconceptions)\b)": len(MISCONCEPTIONS),
     r"\d+(?= other correct solutions\b)": len(VARIANTS),
     r"\d+(?= right answers\b)": len(VARIANTS) + sum(len(stage.points) for stage in STAGES),
 }

@@ -216,7 +216,7 @@ def test_the_scores_of_every_step_are_kept_and_a_stopped_run_leaves_the_same(
     assert main.main([*command, "--out", str(tmp_path / "out")]) == 0
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
-    assert main.main([*red_boat, "--out", str(tmp_path / "whole")]) == 0
+    assert main.main([*red_boat, "--overwrite", "--out", str(tmp_path / "whole")]) == 0
     assert not {"pca.png", "pca/00002_direction.png", "frames.png"} & set(tree(folder))
 
 

@@ -50,7 +50,9 @@ add_noise(x0, torch.ones_like(x0), torch.full((2, 1, 1, 1), 0.75)).max().item()
 @pytest.fixture
 def small_course(tmp_path: Path) -> Path:
     for folder in ("reference", "guidance", "data/checks"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc"))
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc", "*.md")
+        )
     (tmp_path / "distillery").mkdir()
     source = tmp_path / "notebooks" / "00_tour" / "00_tour.py"
     source.parent.mkdir(parents=True)

@@ -314,6 +314,7 @@ FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sign": torch.sign,
     "absolute value": torch.abs,
     "tanh": torch.tanh,
+    "1 divided by": torch.reciprocal,
 }
 
 

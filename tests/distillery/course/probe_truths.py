@@ -59,6 +59,7 @@ def is_true(sentence: str, case: Case, wanted: Observation, came: Observation) -
     """Raises:
     LookupError: no judge knows a sentence of this form.
     """
+    sentence = sentence.replace("The denoiser ", "The lora ")  # as a task may call it
     for form, judge in JUDGES:
         match = re.fullmatch(form, sentence)
         if match:
@@ -171,8 +172,8 @@ JUDGES: list[tuple[str, Callable[..., Any]]] = [
     (rf"{L} is (\w+) itself\.", lambda s, la, n: near(s.pair(la)[1], s.term(n))),
     (rf"{L} is (.+) times (\w+) and nothing else\.", alone),
     (
-        rf"{L} is(, up to a factor(?: for each picture)?,)? the (square|square root|sign|absolute "
-        r"value|tanh) (?:of )?what is wanted(?:, number by number)?\.",
+        rf"{L} is(, up to a factor(?: for each picture)?,)? (?:the )?(square|square root|sign|"
+        r"absolute value|tanh|1 divided by) (?:of )?what is wanted(?:, number by number)?\.",
         function_of,
     ),
     (

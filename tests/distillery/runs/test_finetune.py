@@ -94,7 +94,7 @@ def test_diffusers_own_pipeline_loads_the_lora_and_predicts_the_same(
     prior = run._prior
     xt, t = torch.randn(2, 4, 8, 12, generator=torch.Generator().manual_seed(0)), [500, 90]
     text = prior.embed(["a red boat", ""])
-    added = prior._added_conditions(xt, text)
+    added = dict(zip(("text_embeds", "time_ids"), prior._added_conditions(xt, text), strict=is_xl))
 
     with torch.no_grad():
         on = pipeline.unet(

@@ -155,7 +155,7 @@ def test_the_bars_stand_between_the_frames(notebook):
 def recolour(notebook: Notebook, own: str, code: str) -> None:
     """Select the swatch of a colour, and type another one once the picker has its own."""
     notebook.find("studio", f".morph-palette button[title$=', {own}']").click()
-    picker = notebook.find("studio", ".morph-palette .widget-colorpicker input[type=text]")
+    picker = notebook.find("studio", ".morph-palette .palette-code input")
     until(lambda: picker.get_attribute("value") == own, "the picker shows the swatch's colour")
     picker.send_keys(Keys.CONTROL, "a")
     picker.send_keys(code, Keys.TAB)

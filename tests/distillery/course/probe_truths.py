@@ -59,7 +59,7 @@ def is_true(sentence: str, case: Case, wanted: Observation, came: Observation) -
     """Raises:
     LookupError: no judge knows a sentence of this form.
     """
-    sentence = sentence.replace("The denoiser ", "The lora ")  # as a task may call it
+    sentence = sentence.replace("he denoiser ", "he lora ")  # as a task may call it
     for form, judge in JUDGES:
         match = re.fullmatch(form, sentence)
         if match:

@@ -28,6 +28,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 180  # seconds; only what hangs takes so long
+LOADING = 400  # seconds for a page
 LOST = 20  # seconds after which a key press that shows nothing was lost
 TOKEN = "course"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -206,6 +207,9 @@ def chromium() -> Iterator[WebDriver]:
     ):
         options.add_argument(flag)
     browser = webdriver.Chrome(options=options, service=Service(driver))
+    # A demo's page is there when its notebook has run, which takes minutes on a busy machine.
+    browser.set_page_load_timeout(LOADING)
+    browser.command_executor.client_config.timeout = LOADING + 20
     try:
         yield browser
     finally:

@@ -26,15 +26,12 @@ from benchmarks import pixelstep
 from benchmarks.priors import SD15, SDXL, random_weights
 from benchmarks.step_cost import clock, peak_memory
 from distillery.models.load import load_prior, pick_device
+from distillery.pixelart.settings import MEMORY
 
 SECONDS = 540  # what is not begun by then is not seen
 REPEATS = 5
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-# What `--memory` leaves of SDXL: side of the canvas and ControlNets.
-MEMORY: dict[str, tuple[int, tuple[str, ...]]] = {
-    "12": (768, ("canny",)),
-    "16": (1024, ("canny", "depth")),
-}
+LIMITS = (12, 16)  # GB of `--memory` that are for SDXL itself with TAESDXL, as the networks here
 PROMPT = "a red boat on a frozen river"
 
 
@@ -146,9 +143,9 @@ def pixel_art(device: torch.device) -> Iterator[Line]:
         least=3.0 if cuda else None,
     )
     yield Line("the same: our memory over the published", share, "x", most=1.0)
-    for limit in MEMORY:
+    for limit in LIMITS:
         what = f"SDXL: peak memory of a step of `--memory {limit}`"
-        command = [sys.executable, "-m", "benchmarks.gpu", "--peak", limit]
+        command = [sys.executable, "-m", "benchmarks.gpu", "--peak", str(limit)]
         if not cuda:
             yield Line(what, None)
             continue
@@ -156,9 +153,11 @@ def pixel_art(device: torch.device) -> Iterator[Line]:
         yield Line(what, float(told), "GB", most=float(limit))
 
 
-def print_peak(limit: str) -> None:
+def print_peak(limit: int) -> None:
     """Take two steps as `--memory` leaves them and print this GPU's peak memory in GB."""
-    side, kinds = MEMORY[limit]
+    given_up = MEMORY[limit]
+    side = given_up.get("side", 1024)
+    kinds = [kind for kind in pixelstep.KINDS if given_up.get(kind) != 0]
     step = pixelstep.our_step(pixelstep.Bench(pick_device(), torch.float16, side=side, kinds=kinds))
     step()
     step()
@@ -219,6 +218,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
-        print_peak(*sys.argv[2:])
+        print_peak(int(sys.argv[2]))
     else:
         sys.exit(main())

@@ -42,9 +42,8 @@ class TracedNetwork:
         if self._calls[shapes] <= CALLS_BEFORE:
             return self.network(*inputs)
         if shapes not in self._traces:
-            with (
-                warnings.catch_warnings()
-            ):  # torch would have torch.compile, which needs a compiler
+            # torch advises torch.compile in its place, which needs a compiler.
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self._traces[shapes] = torch.jit.trace(self._asked, inputs, check_trace=False)
         return self._traces[shapes](*inputs)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 
 def counted(count: float, noun: str, several: str = "") -> str:
     """A number and what it counts: "1 point", "0 points", "1,200 points", "2.5 points".
@@ -10,5 +12,5 @@ def counted(count: float, noun: str, several: str = "") -> str:
         noun: the word for one.
         several: the word for others, where it is not `noun` with an s.
     """
-    number = f"{count:,}" if isinstance(count, int) else f"{count:g}"
+    number = f"{count:,}" if isinstance(count, Integral) else f"{count:g}"
     return f"{number} {noun if count == 1 else several or noun + 's'}"

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
+from distillery.core.counting import counted
 from distillery.course.case import Case, Form, SideCondition, Words
 from distillery.course.functions import named
 from distillery.course.observe import is_integer, is_list, plain
@@ -201,10 +202,10 @@ class CallCase(Case):
                 "what an earlier call returned, when the same tensors held other numbers",
                 "a result of its own for every call",
             ),
-            "calls": lambda calls: f"{_calls(calls)} to prior.predict_noise",
+            "calls": lambda calls: f"{counted(calls, 'call')} to prior.predict_noise",
             "lora_calls": partial(_lora_calls, self.lora_called),
-            "loss_calls": lambda calls: f"{_calls(calls)} to loss_of",
-            "predict_calls": lambda calls: f"{_calls(calls)} to predict",
+            "loss_calls": lambda calls: f"{counted(calls, 'call')} to loss_of",
+            "predict_calls": lambda calls: f"{counted(calls, 'call')} to predict",
         }
 
     def stored_facts(self) -> Facts:
@@ -250,10 +251,6 @@ def _same_condition(one: Condition, other: Condition) -> bool:
     )
 
 
-def _calls(number: int) -> str:
-    return f"{number} call{'s' * (number != 1)}"
-
-
 def leaks_in_words(names: list[str], learner: str) -> str:
     """Which arguments beside the one that learns got a gradient."""
     if names:
@@ -263,7 +260,7 @@ def leaks_in_words(names: list[str], learner: str) -> str:
 
 def _lora_calls(called: str, both: list[int]) -> str:
     calls, latents = both
-    return f"{_calls(calls)} to {called}, for {latents} latents in all"
+    return f"{counted(calls, 'call')} to {called}, for {latents} latents in all"
 
 
 CALLS = {"loss_of": "loss_calls", "predict": "predict_calls"}  # of functions that are handed over

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.cli import Arguments, exit_status
+from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.core.names import beside
 from distillery.crafts.bead_board import BOARDS, find_board
@@ -112,7 +113,6 @@ def check_names(picture: Path, wanted: dict[str, Path]) -> None:
 
 def cross_stitch(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.cross_stitch import write_cross_stitch
-    from distillery.crafts.grid import counted
 
     plan = write_cross_stitch(
         path,
@@ -124,14 +124,13 @@ def cross_stitch(path: Path, grid: Any, title: str, chosen: argparse.Namespace) 
     )
     wide, high = plan.size_cm
     return (
-        f"{counted(plan.total, 'stitch')}, {counted(len(plan.threads), 'thread')}, "
+        f"{counted(plan.total, 'stitch', 'stitches')}, {counted(len(plan.threads), 'thread')}, "
         f"{wide:.1f} × {high:.1f} cm on {plan.cloth_count}-count cloth, {plan.pages} pages"
     )
 
 
 def embroidery(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.embroidery import write_dst, write_pes
-    from distillery.crafts.grid import counted
     from distillery.crafts.stitch_file import MOST_NAMED
 
     write = write_pes if path.suffix.lower() == ".pes" else write_dst
@@ -139,7 +138,7 @@ def embroidery(path: Path, grid: Any, title: str, chosen: argparse.Namespace) ->
     wide, high = plan.size_mm
     unnamed = write is write_dst and len(plan.blocks) > MOST_NAMED
     return (
-        f"{counted(plan.stitches, 'stitch')}, {counted(len(plan.blocks), 'thread')}, "
+        f"{counted(plan.stitches, 'stitch', 'stitches')}, {counted(len(plan.blocks), 'thread')}, "
         f"{wide:g} × {high:g} mm, about {counted(max(1, round(plan.minutes)), 'minute')}"
         + f"; a DST file has room to name the first {MOST_NAMED} threads only"
         * unnamed
@@ -148,7 +147,6 @@ def embroidery(path: Path, grid: Any, title: str, chosen: argparse.Namespace) ->
 
 def beads(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.beads import write_beads
-    from distillery.crafts.grid import counted
 
     plan = write_beads(
         path,
@@ -168,7 +166,6 @@ def beads(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
 
 def bricks(path: Path, grid: Any, title: str, chosen: argparse.Namespace) -> str:
     from distillery.crafts.bricks import write_bricks, write_parts
-    from distillery.crafts.grid import counted
 
     plan = write_bricks(path, grid.indices, grid.palette, title=title)
     parts, note = beside(path.with_suffix(".csv"), overwrite=chosen.overwrite)

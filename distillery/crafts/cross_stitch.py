@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from distillery.core.counting import counted
 from distillery.crafts.cross_stitch_plan import (
     CrossStitchPlan,
     Thread,
     Tile,
     plan_cross_stitch,
 )
-from distillery.crafts.grid import EMPTY, Grid, as_grid, counted, preview, to_hex
+from distillery.crafts.grid import EMPTY, Grid, as_grid, preview, to_hex
 from distillery.crafts.paper import A4, Paper
 from distillery.crafts.pdf import (
     INK,

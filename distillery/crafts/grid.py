@@ -106,12 +106,6 @@ def _without_twins(cells: np.ndarray, colours: np.ndarray) -> Grid:
     return Grid(cells, colours)
 
 
-def counted(number: int, thing: str) -> str:
-    """ "1 thread", "1,024 stitches"."""
-    ending = "" if number == 1 else "es" if thing.endswith("ch") else "s"
-    return f"{number:,} {thing}{ending}"
-
-
 def to_levels(colours: np.ndarray) -> np.ndarray:
     """sRGB in [0, 1] as the nearest 8-bit levels, uint8 of the same shape."""
     return np.rint(np.asarray(colours, dtype=np.float64) * 255).clip(0, 255).astype(np.uint8)

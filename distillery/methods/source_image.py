@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import warnings
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.cells import LOSSY, enlarged_cells
 from distillery.core.errors import CourseError
 from distillery.core.files import prompt_to_filename
 from distillery.core.images import fit, read_any, save_png, to_rgb
@@ -25,6 +27,7 @@ from distillery.models.prior import Condition, Prior
 
 SHORTEST_SIDE = 8  # pixels, one of a Stable Diffusion's latents
 LEAST_SHOWN = 0.2  # of a picture; a smaller part of a long strip is no longer that picture
+PIXELS_OF_A_COLOUR = 4  # at least, in a small picture of flat colours
 WORTH_SAYING_CROPPED, WORTH_SAYING_ENLARGED = 0.1, 4.0
 
 
@@ -60,8 +63,9 @@ class _ZeroNoisePrior:
 def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """Read any picture as RGB, upright, over white, and fitted into the frame `size` (H, W).
 
-    It warns in a sentence where more than a tenth of a side is cropped away, or where the picture
-    is enlarged more than 4 times.
+    Pixel art, small or enlarged, keeps its cells: each becomes a square of its colour, as far as
+    they go into the frame. It warns in a sentence where more than a tenth of a side is cropped
+    away, or where another picture is enlarged more than 4 times.
 
     Raises:
         CourseError: it cannot be read, is animated, has a side below 8 pixels, or is so long that
@@ -69,12 +73,36 @@ def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     image = read_any(path, enough=2 * max(size))
-    check_shape(path, image.size, size)
-    return to_rgb(fit(image, size))
+    cells = _cells(image, size)
+    if cells is None:
+        check_shape(path, image.size, size)
+        return to_rgb(fit(image, size))
+    check_shape(path, cells.size, size, soft=False)
+    flat = to_rgb(cells)
+    times = math.ceil(max(size[0] / flat.height, size[1] / flat.width))
+    large = flat.resize((times * flat.width, times * flat.height), Image.Resampling.NEAREST)
+    return fit(large, size)
 
 
-def check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -> None:
-    """Refuse what cannot be fitted well, and warn of a loss; `picture` is PIL's (width, height)."""
+def _cells(image: Image.Image, size: tuple[int, int]) -> Image.Image | None:
+    """Pixel art with one pixel for each cell, where the frame (H, W) has room for all of them."""
+    found = enlarged_cells(image)
+    art = image if found is None else found.picture
+    colours = art.getcolors(art.width * art.height // PIXELS_OF_A_COLOUR)
+    if min(art.size) < SHORTEST_SIDE or art.height > size[0] or art.width > size[1]:
+        return None
+    return art if found or (image.format not in LOSSY and colours) else None
+
+
+def check_shape(
+    path: Path, picture: tuple[int, int], frame: tuple[int, int], *, soft: bool = True
+) -> None:
+    """Refuse what cannot be fitted well, and warn of a loss.
+
+    Args:
+        picture: PIL's (width, height).
+        soft: whether it is enlarged smoothly.
+    """
     (width, height), (H, W) = picture, frame
     if min(width, height) < SHORTEST_SIDE:
         raise CourseError(
@@ -94,7 +122,7 @@ def check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) ->
             f"to fill the model's frame of {W} x {H} pixels.",
             stacklevel=3,
         )
-    if enlarged > WORTH_SAYING_ENLARGED:
+    if soft and enlarged > WORTH_SAYING_ENLARGED:
         warnings.warn(
             f"{path} is enlarged {enlarged:.1f} times to fill the model's frame of {W} x {H} "
             "pixels, so it will look soft.",

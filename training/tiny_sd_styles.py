@@ -6,8 +6,8 @@ pixel style is trained apart.
 This takes all steps of a style in one run. The committed weights came about in three, each going on
 from the one before (`--start`) and falling from its own learning rate:
 
-    pixel    500 steps at 2e-3 and 900 at 1.5e-3, on 1,200 pictures of seed 3 and on new ones of seed 4,
-             then 1,000 at 1.5e-3 on 2,400 pictures of seed 6 (`--seed` 5 and 6 for the last two)
+    pixel    500 steps at 2e-3 on 1,200 pictures of seed 3, 900 at 1.5e-3 (`--seed 5`) on new ones
+             of seed 4, and 1,000 at 1.5e-3 (`--seed 6`) on 2,400 of seed 6
     sticker  500 at 2e-3, 700 at 1.5e-3 and 500 at 1e-3
 """
 

@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.cells import cells_to_enlarge, fit_cells
 from distillery.core.errors import CourseError
 from distillery.core.files import prompt_to_filename
-from distillery.core.images import fit, read_any, save_png, to_rgb
+from distillery.core.images import read_any, save_png, to_rgb
 from distillery.models.prior import Condition, Prior
 
 SHORTEST_SIDE = 8  # pixels, one of a Stable Diffusion's latents
@@ -60,8 +61,9 @@ class _ZeroNoisePrior:
 def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """Read any picture as RGB, upright, over white, and fitted into the frame `size` (H, W).
 
-    It warns in a sentence where more than a tenth of a side is cropped away, or where the picture
-    is enlarged more than 4 times.
+    Sprites and other pixel art are enlarged cell by cell, everything else smoothly. It warns in a
+    sentence where more than a tenth of a side is cropped away, or where the picture is enlarged
+    more than 4 times.
 
     Raises:
         CourseError: it cannot be read, is animated, has a side below 8 pixels, or is so long that
@@ -69,12 +71,20 @@ def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     image = read_any(path, enough=2 * max(size))
-    check_shape(path, image.size, size)
-    return to_rgb(fit(image, size))
+    check_shape(path, image.size, size, smooth=cells_to_enlarge(image, size) is None)
+    return to_rgb(fit_cells(image, size))
 
 
-def check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -> None:
-    """Refuse what cannot be fitted well, and warn of a loss; `picture` is PIL's (width, height)."""
+def check_shape(
+    path: Path, picture: tuple[int, int], frame: tuple[int, int], *, smooth: bool = True
+) -> None:
+    """Refuse what cannot be fitted well, and warn of a loss.
+
+    Args:
+        picture: PIL's (width, height).
+        frame: (H, W).
+        smooth: pixels are mixed where it is enlarged, and do not become squares.
+    """
     (width, height), (H, W) = picture, frame
     if min(width, height) < SHORTEST_SIDE:
         raise CourseError(
@@ -97,7 +107,7 @@ def check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) ->
     if enlarged > WORTH_SAYING_ENLARGED:
         warnings.warn(
             f"{path} is enlarged {enlarged:.1f} times to fill the model's frame of {W} x {H} "
-            "pixels, so it will look soft.",
+            f"pixels, {'so it will look soft' if smooth else 'each of its pixels as a square'}.",
             stacklevel=3,
         )
 

@@ -249,3 +249,45 @@ def test_a_pipeline_draws_a_source_in_its_own_frame(tiny_sd_folder: Path, tmp_pa
     source = load_image(drawn(prior, tmp_path, model=tiny_sd_folder))
 
     assert source.size == prior.image_size[::-1]
+
+
+def sprite(mode: str = "RGB") -> Image.Image:
+    """32 x 32 cells of six colours, where neighbours mostly differ."""
+    colours = np.random.default_rng(0).integers(0, 256, (6, 3), dtype=np.uint8)
+    cells = np.random.default_rng(1).integers(0, 6, (32, 32))
+    return Image.fromarray(colours[cells]).convert(mode)
+
+
+@pytest.mark.parametrize("times", [1, 5, 16], ids=lambda times: f"{times} times")
+@pytest.mark.parametrize("frame", [(64, 64), (512, 512)], ids=["small frame", "large frame"])
+def test_a_sprite_is_enlarged_by_squares(
+    tmp_path: Path, times: int, frame: tuple[int, int]
+) -> None:
+    cells = sprite()
+    cells.resize((32 * times, 32 * times), Image.Resampling.NEAREST).save(tmp_path / "sprite.png")
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*each of its pixels as a square")
+        fitted = load_source(tmp_path / "sprite.png", frame)
+
+    squares = cells.resize(frame[::-1], Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(np.asarray(fitted), np.asarray(squares))
+
+
+def test_a_sprite_that_fits_no_whole_number_of_times_gets_no_halo(tmp_path: Path) -> None:
+    hard = Image.fromarray(np.kron(np.eye(6, dtype=bool), np.ones((4, 4), bool)))
+    grey = hard.point(lambda is_on: 180 if is_on else 60, mode="L").convert("RGB")
+    grey.save(tmp_path / "sprite.png")
+
+    fitted = load_source(tmp_path / "sprite.png", (64, 64))
+
+    assert fitted.getextrema() == ((60, 180),) * 3
+
+
+def test_a_small_photograph_is_enlarged_smoothly(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+
+    fitted = np.asarray(load_source(tmp_path / "photo.png", (64, 64)))
+
+    assert (fitted[::2, ::2] != fitted[1::2, 1::2]).mean() > 0.5

@@ -652,9 +652,9 @@ for index in SHOWN:
     print(f"t = {TIMESTEPS[index]:4}{losses[0]:14.3f}{losses[1]:12.3f}{losses[2]:12.3f}")
 
 # %% [markdown]
-# **What you should see.** Second row: **mush**. The loss has become tiny, far smaller than that of
-# a good drawing, and what we see is a ball with the remains of a castle scratched into it. The loss
-# got all it asked for. It never asked for a castle.
+# **What you should see.** Second row: **mush**. From the third column on the loss is tiny, less than
+# a third of that of a good drawing, and what we see is a ball with the remains of a castle
+# scratched into it. The loss got all it asked for. It never asked for a castle.
 #
 # Why scratches and grids? The decoder has seen latents of *pictures* only; they lie on a thin sheet
 # in the space of all latents. Adam left this sheet, because the loss points out of it as happily as

@@ -17,6 +17,7 @@ LARGE = 512  # pixels; a picture with a longer side is no grid of single pixels
 # below LIKELY no cell.
 SURE, LIKELY = 10.0, 6.0
 FEW = 64  # colours, at most, of a sprite whose cells are single pixels
+SHORTEST = 8  # cells, of a side of pixel art that is enlarged as such
 PIXELS_A_COLOUR = 4  # at least, on the average, in such a sprite
 
 
@@ -88,17 +89,17 @@ def blocks_of(picture: Image.Image, size: tuple[int, int]) -> Image.Image | None
 
 
 def cells_to_enlarge(picture: Image.Image, size: tuple[int, int]) -> Image.Image | None:
-    """Pixel art with one pixel for each cell, if the frame `size` (h, w) has more pixels than that.
+    """Pixel art with one pixel for each cell, if the frame `size` (h, w) has room for all of them.
 
-    None of what is no pixel art. Of a small picture each pixel counts as a cell where its colours
-    are few and come again, as in sprites.
+    None of what is no pixel art, or has a side below 8 cells. Of a small picture each pixel counts
+    as a cell where its colours are few and come again, as in sprites.
 
     Args:
         picture: in mode RGB or RGBA.
     """
     found = enlarged_cells(picture)
     art = picture if found is None else found.picture
-    if art.height >= size[0] and art.width >= size[1]:
+    if art.height > size[0] or art.width > size[1] or min(art.size) < SHORTEST:
         return None
     if found is None:
         most = min(FEW, art.width * art.height // PIXELS_A_COLOUR)

@@ -61,9 +61,9 @@ class _ZeroNoisePrior:
 def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """Read any picture as RGB, upright, over white, and fitted into the frame `size` (H, W).
 
-    Sprites and other pixel art are enlarged cell by cell, everything else smoothly. It warns in a
-    sentence where more than a tenth of a side is cropped away, or where the picture is enlarged
-    more than 4 times.
+    Pixel art, small or enlarged, keeps its cells: each becomes a square of its colour, as far as
+    they go into the frame. It warns in a sentence where more than a tenth of a side is cropped
+    away, or where another picture is enlarged more than 4 times.
 
     Raises:
         CourseError: it cannot be read, is animated, has a side below 8 pixels, or is so long that
@@ -71,19 +71,22 @@ def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     image = read_any(path, enough=2 * max(size))
-    check_shape(path, image.size, size, smooth=cells_to_enlarge(image, size) is None)
+    cells = cells_to_enlarge(image, size)
+    if cells is None:
+        check_shape(path, image.size, size)
+    else:
+        check_shape(path, cells.size, size, soft=False)
     return to_rgb(fit_cells(image, size))
 
 
 def check_shape(
-    path: Path, picture: tuple[int, int], frame: tuple[int, int], *, smooth: bool = True
+    path: Path, picture: tuple[int, int], frame: tuple[int, int], *, soft: bool = True
 ) -> None:
     """Refuse what cannot be fitted well, and warn of a loss.
 
     Args:
         picture: PIL's (width, height).
-        frame: (H, W).
-        smooth: pixels are mixed where it is enlarged, and do not become squares.
+        soft: whether it is enlarged smoothly.
     """
     (width, height), (H, W) = picture, frame
     if min(width, height) < SHORTEST_SIDE:
@@ -104,10 +107,10 @@ def check_shape(
             f"to fill the model's frame of {W} x {H} pixels.",
             stacklevel=3,
         )
-    if enlarged > WORTH_SAYING_ENLARGED:
+    if soft and enlarged > WORTH_SAYING_ENLARGED:
         warnings.warn(
             f"{path} is enlarged {enlarged:.1f} times to fill the model's frame of {W} x {H} "
-            f"pixels, {'so it will look soft' if smooth else 'each of its pixels as a square'}.",
+            "pixels, so it will look soft.",
             stacklevel=3,
         )
 

@@ -29,8 +29,8 @@ from grading.student.pack import zipped
 PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
 SHARED = ("distillery", "data")  # what the notebook reads and never writes
 NOTE = (
-    "> **Our answers, run.** Read them here. If you run the cells anew, ours replace your functions "
-    "in `guidance/`; run the `%%todo` cells of your own notebook to put yours back."
+    "> **Our answers, run.** Read them here. If you run the cells anew, ours replace your "
+    "functions in `guidance/`; run the `%%todo` cells of your own notebook to put yours back."
 )
 EFFORT = "EFFORT"  # in the environment: the share of each run's steps; 1 unless it says less
 

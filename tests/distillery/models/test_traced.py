@@ -155,5 +155,15 @@ def test_adapters_that_are_on_are_asked_and_not_a_trace_without_them(
 
     (adapted,) = lora.predict_noise(xt, t, text)
 
+    assert _may_be_traced(prior)
     assert not torch.equal(adapted, plain)
     assert torch.equal(prior.predict_noise(xt, t, text)[0], plain)
+
+
+def _may_be_traced(prior: StableDiffusionPrior) -> bool:
+    """Without gradient a second batch size is traced as the first one was."""
+    before = len(prior._unet._traces)
+    text, xt = prior.embed([""] * 3), torch.zeros(3, prior.latent_channels, 8, 16)
+    for _ in range(2):
+        prior.predict_noise(xt, torch.tensor([9, 9, 9]), text)
+    return len(prior._unet._traces) == before + 1

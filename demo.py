@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from distillery.core.cli import Arguments, exit_status, say_loading
+from distillery.core.program import run_program
 
 if TYPE_CHECKING:
     from distillery.methods.settings import Settings
@@ -204,4 +205,4 @@ PAGE = """<!doctype html>
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

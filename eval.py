@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distillery.core.cli import Arguments, exit_status
+from distillery.core.program import run_program
 
 
 def arguments() -> Arguments:
@@ -79,4 +80,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

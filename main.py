@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from distillery.core.cli import Arguments, exit_status, say_loading, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.names import meant
+from distillery.core.program import run_program
 from distillery.core.settings import declared
 from distillery.morph import cli as morph_cli
 from distillery.morph import pixelate_cli
@@ -410,4 +411,4 @@ COMMANDS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

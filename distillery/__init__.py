@@ -72,9 +72,13 @@ _HOMES = {
     "distillery.runs.optimise": ["distill", "objective"],
 }
 
-# Threads of OpenMP that wait should sleep: next to other work, spinning takes the processors from
-# the thread they wait for. OpenMP reads this once, when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Threads of OpenMP that wait should soon sleep: next to other work, spinning takes the processors
+# from the thread they wait for. Sleeping at once costs more than a small network's operations, so
+# they look for work some microseconds first. OpenMP reads this once, when torch is loaded: GNU's
+# counts looks, those of LLVM and Intel count milliseconds.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    os.environ.setdefault("KMP_BLOCKTIME", "1")
 
 
 def __getattr__(name: str) -> "Any":

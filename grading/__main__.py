@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distillery.core.cli import exit_status, stop
 from distillery.core.names import meant
+from distillery.core.program import run_program
 
 COMMANDS = {  # name -> its module, and what it does
     "doctor": ("grading.sandbox.doctor", "what works on this machine"),
@@ -59,4 +60,4 @@ def overview(commands: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -1,4 +1,4 @@
-"""Threads that wait sleep in whatever starts torch, unless the user has chosen otherwise."""
+"""Threads that wait soon sleep in whatever starts torch, unless the user has chosen otherwise."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ class AtTorch:
             leave()
 
 def leave():
-    os.write(writer, os.environ.get("OMP_WAIT_POLICY", "not set").encode())
+    chosen = [os.environ.get(name, "") for name in ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")]
+    os.write(writer, " ".join(chosen).encode())
     os._exit(0)
 
 answers = []
@@ -66,7 +67,8 @@ def programs() -> list[list[str]]:
 def said(programs: list[list[str]], folder: Path, **chosen: str) -> dict[str, str]:
     """Program -> how its threads wait when it loads torch."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    environment.pop("OMP_WAIT_POLICY", None)
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+        environment.pop(name, None)
     started = [[str(REPOSITORY / p[0]), *p[1:]] if len(p) > 1 else p for p in programs]
     ran = subprocess.run(
         [sys.executable, "-c", PROBE],
@@ -83,9 +85,11 @@ def said(programs: list[list[str]], folder: Path, **chosen: str) -> dict[str, st
 def test_every_program_says_how_threads_wait_before_it_loads_torch(tmp_path: Path):
     answers = said(programs(), tmp_path)
     assert len(answers) > 12
-    assert answers == dict.fromkeys(answers, "passive")
+    assert answers == dict.fromkeys(answers, "2000 1")
 
 
 def test_what_the_user_has_chosen_stays(tmp_path: Path):
     answers = said(COMMANDS[:1], tmp_path, OMP_WAIT_POLICY="active")
-    assert list(answers.values()) == ["active"]
+    assert list(answers.values()) == [" "]
+    answers = said(COMMANDS[:1], tmp_path, GOMP_SPINCOUNT="30")
+    assert list(answers.values()) == ["30 1"]

@@ -148,7 +148,7 @@ def read_indexed(path: Path, *, most: int | None = None) -> Image.Image | None:
         if image.mode != "P":
             _decoded(image, str(path))
             return None
-        _check_is_still(image, str(path))
+        check_is_still(image, str(path))
         indexed = ImageOps.exif_transpose(image)
         rows = bytes(indexed.getpalette("RGB") or [])
         strip = Image.frombytes("RGB", (len(rows) // 3, 1), rows)
@@ -202,14 +202,19 @@ def _in_a_sentence(name: Path | str) -> Iterator[None]:
 
 
 def _decoded(image: Image.Image, name: str) -> Image.Image:
-    _check_is_still(image, name)
+    check_is_still(image, name)
     upright = ImageOps.exif_transpose(image)
     made = in_srgb(_in_8_bits(upright))
     made.format = image.format
     return made
 
 
-def _check_is_still(image: Image.Image, name: str) -> None:
+def check_is_still(image: Image.Image, name: str) -> None:
+    """Refuse an animation, or pages; `name` is what a sentence calls it.
+
+    Raises:
+        CourseError: the file holds more than one picture.
+    """
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format not in SEVERAL_VIEWS:
         raise CourseError(

@@ -38,16 +38,37 @@ def mp4_bytes(frames: Sequence[Image.Image], fps: float, *, name: str = "the vid
         partial = Path(folder) / "making.mp4"
         try:
             writer = imageio_ffmpeg.write_frames(
-                str(partial), (width, height), fps=fps, codec="libx264", macro_block_size=2
+                str(partial),
+                (width, height),
+                fps=fps,
+                codec="libx264",
+                macro_block_size=2,
+                ffmpeg_log_level="quiet",
             )
             with contextlib.closing(writer):
                 writer.send(None)
                 for frame in frames:
                     writer.send(np.ascontiguousarray(frame.convert("RGB")))
-            return partial.read_bytes()
         # imageio-ffmpeg has a RuntimeError for a machine without ffmpeg.
         except (OSError, RuntimeError) as error:
             raise CourseError(
                 f"ffmpeg could not write {name} ({in_short(error)}); make the picture without its "
                 "video."
             ) from error
+        if not _is_whole(partial, len(frames)):
+            raise CourseError(
+                f"ffmpeg could not write all of {name} into {tempfile.gettempdir()}; free some "
+                "space there, or make the picture without its video."
+            )
+        return partial.read_bytes()
+
+
+def _is_whole(file: Path, count: int) -> bool:
+    """Whether ffmpeg finds all frames in its own file; imageio-ffmpeg hides that it failed."""
+    import imageio_ffmpeg
+
+    try:
+        found, _ = imageio_ffmpeg.count_frames_and_secs(str(file))
+    except (OSError, RuntimeError):
+        return False
+    return found == count

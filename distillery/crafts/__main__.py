@@ -15,6 +15,7 @@ from distillery.core.cli import Arguments, exit_status
 from distillery.core.counting import counted
 from distillery.core.errors import CourseError
 from distillery.core.names import beside
+from distillery.core.program import run_program
 from distillery.crafts.bead_board import BOARDS, find_board
 from distillery.crafts.paper import find_paper
 
@@ -186,4 +187,4 @@ WRITERS: dict[str, Callable[[Path, Any, str, argparse.Namespace], str]] = {
 }
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -39,7 +39,8 @@ def checked(step: DDIMStep, timesteps: Tensor) -> DDIMStep:
     if not step.xt.isfinite().all():
         raise CourseError(
             f"after step {step.index + 1} of {len(timesteps) - 1} the latents are no longer finite "
-            "numbers; lower the guidance scale, or the learning rate or weight of a method."
+            "numbers; lower the guidance scale, the scale of a LoRA, or a method's learning rate "
+            "or weight."
         )
     return step
 

@@ -18,9 +18,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.cells import cells_to_enlarge, fit_cells
 from distillery.core.errors import CourseError
 from distillery.core.files import prompt_to_filename
-from distillery.core.images import fit, read_any, save_png, to_rgb
+from distillery.core.images import read_any, save_png, to_rgb
 from distillery.models.prior import Condition, Prior
 
 SHORTEST_SIDE = 8  # pixels, one of a Stable Diffusion's latents
@@ -60,8 +61,9 @@ class _ZeroNoisePrior:
 def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """Read any picture as RGB, upright, over white, and fitted into the frame `size` (H, W).
 
-    It warns in a sentence where more than a tenth of a side is cropped away, or where the picture
-    is enlarged more than 4 times.
+    Pixel art, small or enlarged, keeps its cells: each becomes a square of its colour, as far as
+    they go into the frame. It warns in a sentence where more than a tenth of a side is cropped
+    away, or where another picture is enlarged more than 4 times.
 
     Raises:
         CourseError: it cannot be read, is animated, has a side below 8 pixels, or is so long that
@@ -69,12 +71,23 @@ def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     image = read_any(path, enough=2 * max(size))
-    check_shape(path, image.size, size)
-    return to_rgb(fit(image, size))
+    cells = cells_to_enlarge(image, size)
+    if cells is None:
+        check_shape(path, image.size, size)
+    else:
+        check_shape(path, cells.size, size, soft=False)
+    return to_rgb(fit_cells(image, size))
 
 
-def check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) -> None:
-    """Refuse what cannot be fitted well, and warn of a loss; `picture` is PIL's (width, height)."""
+def check_shape(
+    path: Path, picture: tuple[int, int], frame: tuple[int, int], *, soft: bool = True
+) -> None:
+    """Refuse what cannot be fitted well, and warn of a loss.
+
+    Args:
+        picture: PIL's (width, height).
+        soft: whether it is enlarged smoothly.
+    """
     (width, height), (H, W) = picture, frame
     if min(width, height) < SHORTEST_SIDE:
         raise CourseError(
@@ -94,7 +107,7 @@ def check_shape(path: Path, picture: tuple[int, int], frame: tuple[int, int]) ->
             f"to fill the model's frame of {W} x {H} pixels.",
             stacklevel=3,
         )
-    if enlarged > WORTH_SAYING_ENLARGED:
+    if soft and enlarged > WORTH_SAYING_ENLARGED:
         warnings.warn(
             f"{path} is enlarged {enlarged:.1f} times to fill the model's frame of {W} x {H} "
             "pixels, so it will look soft.",

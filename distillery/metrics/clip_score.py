@@ -13,6 +13,7 @@ from torch.nn.functional import normalize
 
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY
+from distillery.core.program import collection_paused
 from distillery.models.load import pick_device
 
 TINY_CLIP = REPOSITORY / "data/models/tiny-clip"
@@ -82,7 +83,8 @@ def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
 
 def _load(name: str) -> tuple[Any, Any, Any]:
     """The model, its preprocessing of a PIL image, and its tokenizer."""
-    import open_clip  # takes seconds, and only scoring needs it
+    with collection_paused():  # takes seconds, and only scoring needs it
+        import open_clip
 
     model_name, pretrained = _resolve(name)
     try:

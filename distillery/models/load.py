@@ -12,6 +12,7 @@ import torch
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY
 from distillery.core.folders import files_of
+from distillery.core.program import collection_paused
 from distillery.models.exact import demonstration_mixture
 from distillery.models.presets import PRESETS, VAES, Preset, find_preset
 from distillery.models.prior import Prior
@@ -126,7 +127,8 @@ def _load(
     preset: Preset, source: str, device: torch.device, precision: torch.dtype, vae: str | None
 ) -> Prior:
     # Importing diffusers takes seconds, which neither --help nor the exact prior should wait for.
-    from distillery.models import stable_diffusion
+    with collection_paused():
+        from distillery.models import stable_diffusion
 
     variant = preset.variant
     if preset.local:

@@ -10,16 +10,17 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import torch
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from distillery.core.errors import CourseError
+from distillery.core.errors import CourseError, in_short
 from distillery.models.lora_file import read_lora, updates_for
 from distillery.models.parameterization import v_from_eps
 from distillery.models.prior import Condition, Prior
@@ -123,6 +124,9 @@ class LoraDenoiser(nn.Module):
         """The adapters in half precision, a file that diffusers' `load_lora_weights` reads.
 
         Its metadata says rank and alpha; the same adapters give the same bytes.
+
+        Raises:
+            CourseError: the folder of temporary files is full.
         """
         config = self._prior.unet.peft_config[ADAPTER]
         told = {
@@ -133,9 +137,15 @@ class LoraDenoiser(nn.Module):
         state = get_peft_model_state_dict(self._prior.unet, adapter_name=ADAPTER)
         half = {name: factor.detach().half().cpu().contiguous() for name, factor in state.items()}
         with TemporaryDirectory() as folder:
-            self._prior.pipeline.save_lora_weights(
-                folder, unet_lora_layers=half, unet_lora_adapter_metadata=told
-            )
+            try:
+                self._prior.pipeline.save_lora_weights(
+                    folder, unet_lora_layers=half, unet_lora_adapter_metadata=told
+                )
+            except (OSError, SafetensorError) as error:
+                raise CourseError(
+                    f"cannot write the LoRA into {gettempdir()} ({in_short(error)}); free some "
+                    "space there and run again."
+                ) from error
             return _in_order((Path(folder) / WEIGHTS).read_bytes())
 
     @contextmanager

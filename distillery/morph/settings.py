@@ -162,7 +162,7 @@ class MorphSettings(Declared):
     )
 
     lora: str = setting("", Text(), "a style: LoRA weights, a file, a folder or a hub id")
-    lora_scale: float = setting(1.0, Real(), "factor on the style")
+    lora_scale: float = setting(1.0, Real(low=-100, high=100), "factor on the style")
 
     size: tuple[int, int] = by_model(
         Size("the grid", 8, LARGEST_GRID), "height and width of the pixel art, in pixels"

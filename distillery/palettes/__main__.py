@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from distillery.core.cli import Arguments, exit_status
 from distillery.core.files import written
 from distillery.core.images import to_png_bytes
 from distillery.core.notes import warnings_in_a_line
+from distillery.core.program import run_program
 from distillery.palettes import load_palette, palette_names, sheet, to_hex
 
 
@@ -43,4 +43,4 @@ def show(palettes: list[str], sheet_file: Path | None, *, overwrite: bool = Fals
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

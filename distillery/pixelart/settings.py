@@ -206,7 +206,7 @@ class PixelSettings(Declared):
     )
     vae: str = setting(None, Text(), "another autoencoder: taesdxl, fp16-fix, a hub id or a folder")
     lora: str = setting("", Text(), "LoRA weights for the UNet: a file, a folder or a hub id")
-    lora_scale: float = setting(1.0, Real(), "factor on the LoRA weights")
+    lora_scale: float = setting(1.0, Real(low=-100, high=100), "factor on the LoRA weights")
 
     def __post_init__(self) -> None:
         self._fit_memory()

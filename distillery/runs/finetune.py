@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from distillery.core.errors import CourseError
 from distillery.core.notes import warnings_in_a_line
@@ -21,7 +22,7 @@ from distillery.core.settings import LONGEST_TEXT
 from distillery.models.load import load_prior
 from distillery.models.prior import Condition, Prior, cat
 from distillery.models.stable_diffusion import StableDiffusionPrior
-from distillery.runs.finetune_data import Example, load_pictures, read_folder
+from distillery.runs.finetune_data import Example, check_pictures, load_pictures, read_folder
 from distillery.runs.finetune_run import Finetuning, Lessons, Sheet
 from distillery.runs.finetune_settings import FinetuneSettings
 from distillery.runs.run import code_of
@@ -29,6 +30,7 @@ from distillery.runs.run import code_of
 SOURCE_FIELDS = ("folder",)
 SHOWN = 4  # captions on the sheet, where no prompts are given
 AT_ONCE = 8  # pictures or captions that are encoded together
+SOON = 1.0  # seconds; what takes less has no bar
 
 
 def module_name(settings: FinetuneSettings) -> str:
@@ -36,13 +38,15 @@ def module_name(settings: FinetuneSettings) -> str:
 
 
 def check(settings: FinetuneSettings) -> None:
-    """Refuse a folder that cannot be learned from; every picture is read.
+    """Refuse a folder that cannot be learned from; every picture is opened.
+
+    They are decoded once, at the beginning of the run. One that is damaged behind its beginning is
+    found then, before the first step.
 
     Raises:
         CourseError: says what is wrong with it.
     """
-    for example in read_folder(Path(settings.folder)):
-        load_pictures([example], settings.size)
+    check_pictures(read_folder(Path(settings.folder)))
 
 
 def completed(settings: FinetuneSettings) -> FinetuneSettings:
@@ -121,11 +125,13 @@ def _encoded(
 ) -> Tensor:
     """Latents (N, V, C, h, w) on the CPU; the second view is the mirrored picture's."""
     latents = []
-    for start in range(0, len(examples), AT_ONCE):
-        images = load_pictures(examples[start : start + AT_ONCE], settings.size)
-        views = [images, images.flip(-1)] if settings.flip else [images]
-        each = [prior.encode(view.to(prior.device)).cpu() for view in views]
-        latents.append(torch.stack(each, dim=1))
+    with _bar("pictures encoded", len(examples)) as bar:
+        for start in range(0, len(examples), AT_ONCE):
+            images = load_pictures(examples[start : start + AT_ONCE], settings.size)
+            views = [images, images.flip(-1)] if settings.flip else [images]
+            each = [prior.encode(view.to(prior.device)).cpu() for view in views]
+            latents.append(torch.stack(each, dim=1))
+            bar.update(len(images))
     return torch.cat(latents)
 
 
@@ -136,15 +142,21 @@ def _drawn_before(
     shape = (0, 1, prior.latent_channels, *prior.latent_size_of(settings.size))
     latents = [torch.zeros(shape)]
     generator = torch.Generator(prior.device).manual_seed(settings.seed)
-    for start in range(0, len(prompts), AT_ONCE):
-        drawn = prior.sample(
-            prompts[start : start + AT_ONCE],
-            guidance_scale=settings.guidance_scale,
-            generator=generator,
-            size=settings.size,
-        )
-        latents.append(drawn.cpu()[:, None])
+    with _bar("pictures drawn before", len(prompts)) as bar:
+        for start in range(0, len(prompts), AT_ONCE):
+            drawn = prior.sample(
+                prompts[start : start + AT_ONCE],
+                guidance_scale=settings.guidance_scale,
+                generator=generator,
+                size=settings.size,
+            )
+            latents.append(drawn.cpu()[:, None])
+            bar.update(len(drawn))
     return torch.cat(latents)
+
+
+def _bar(what: str, total: int) -> tqdm[NoReturn]:
+    return tqdm(desc=what, total=total, unit="picture", delay=SOON)
 
 
 def _embedded(prior: StableDiffusionPrior, texts: Sequence[str]) -> Condition:

@@ -1,7 +1,8 @@
 """A folder of pictures with captions, as `datasets` reads one (its "imagefolder").
 
     pictures/metadata.jsonl    {"file_name": "boat.png", "text": "a red boat"} on each line
-    pictures/metadata.csv      or the same as a table with the columns file_name and text
+    pictures/metadata.csv      or the same as a table with the columns file_name and text, between
+                               which a comma, a semicolon or a tab may stand
     pictures/boat.png
     pictures/boat.txt          or, without metadata, a text beside each picture
 
@@ -28,7 +29,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError, in_short
 from distillery.core.files import read_text
 from distillery.core.folders import files_of
-from distillery.core.images import fit, from_pil, read_any, to_rgb
+from distillery.core.images import check_is_still, fit, from_pil, open_any, read_any, to_rgb
 from distillery.core.picture_file import HEIC_SUFFIXES
 
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -120,7 +121,12 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
     text = read_text(file)
     if file.suffix == ".csv":
         # A row that is longer than the header would have a key of None.
-        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, restkey="")
+        reader = csv.DictReader(
+            io.StringIO(text, newline=""),
+            delimiter=_delimiter(text),
+            skipinitialspace=True,
+            restkey="",
+        )
         try:
             for row in reader:
                 yield f"line {reader.line_num} of {file}", {k.strip(): v for k, v in row.items()}
@@ -146,6 +152,15 @@ def _rows(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
         yield where, {str(name).strip(): value for name, value in read.items()}
 
 
+def _delimiter(text: str) -> str:
+    """What stands between the columns of a table, by its first line.
+
+    Excel writes a semicolon in countries where the comma is for decimals; a tab is common too.
+    """
+    header = text.partition("\n")[0]
+    return max(",;\t", key=header.count)
+
+
 def _entry(where: str, row: Mapping[str, object]) -> tuple[str, str]:
     """Name and caption of one picture."""
     column = next((name for name in CAPTION if name in row), None)
@@ -167,6 +182,17 @@ def _entry(where: str, row: Mapping[str, object]) -> tuple[str, str]:
         ) from error
     path = PurePosixPath(name.strip().replace("\\", "/"))
     return path.as_posix(), caption.strip()
+
+
+def check_pictures(examples: Sequence[Example]) -> None:
+    """Refuse files that are no pictures or several, by their beginnings; none is decoded here.
+
+    Raises:
+        CourseError: one of them cannot be opened, or is animated.
+    """
+    for example in examples:
+        with open_any(example.path) as picture:
+            check_is_still(picture, str(example.path))
 
 
 def load_pictures(examples: Sequence[Example], size: tuple[int, int]) -> Tensor:

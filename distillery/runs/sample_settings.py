@@ -39,7 +39,7 @@ class SampleSettings(Declared):
         Size("the picture", 8, 4096, unit=8), "height and width in pixels"
     )
     lora: str = setting("", Text(), "a style: LoRA weights, a file, a folder or a hub id")
-    lora_scale: float = setting(1.0, Real(), "factor on the style")
+    lora_scale: float = setting(1.0, Real(low=-100, high=100), "factor on the style")
     device: str = setting("auto", Text(), "auto, cpu, cuda or mps")
 
     def __post_init__(self) -> None:

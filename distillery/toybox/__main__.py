@@ -7,7 +7,6 @@ python -m distillery.toybox pixel FOLDER --count 600    a style's pictures with 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from PIL import Image
 from distillery.core.cli import documented, exit_status, pair
 from distillery.core.files import written
 from distillery.core.images import to_png_bytes
+from distillery.core.program import run_program
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from distillery.toybox.style_folder import write_style_folder
 from distillery.toybox.styles import STYLES
@@ -86,4 +86,4 @@ def _add_style(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

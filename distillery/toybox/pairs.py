@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from PIL import Image
 from distillery.core.cli import exit_status
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename
 from distillery.core.images import save_png
+from distillery.core.program import run_program
 from distillery.toybox import Drawing, Factors, draw
 
 SEED = 700_000_000  # far above every training seed
@@ -127,4 +127,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

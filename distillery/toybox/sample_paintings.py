@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from PIL import Image, ImageFilter
 from distillery.core.cli import exit_status
 from distillery.core.files import REPOSITORY, atomic_write
 from distillery.core.images import save_png
+from distillery.core.program import run_program
 from distillery.toybox.drawing import Drawing, draw, draw_two
 from distillery.toybox.paintings import (
     MARGIN,
@@ -121,4 +121,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

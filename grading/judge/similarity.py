@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 
 from distillery.core.cli import documented
 from distillery.core.errors import CourseError
+from distillery.core.program import run_program
 from distillery.course.todo_cell import python_in
 from grading.authoring.build import ROOT
 from grading.authoring.make_stubs import BEGIN, END, function_text
@@ -292,4 +293,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    run_program(main)

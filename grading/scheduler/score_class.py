@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from distillery.core.program import run_program
 from distillery.course.submission_pictures import load_hand_in
 from grading.core.records import EXPECTED, Store
 from grading.core.rules import NAME, Rules
@@ -62,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -81,6 +81,7 @@ from distillery.notebook.morph_figures import (
     strips,
     within_cells,
 )
+from distillery.notebook.progress import progress
 from distillery.palettes.colours import srgb_to_oklab
 from distillery.pixelart.animation import Animation
 from distillery.pixelart.frame_grid import on_grid
@@ -259,7 +260,9 @@ compare_picture("morph.finetune_loss")
 
 
 # %%
-def sampled(denoiser, prompts: list[str], *, decoder=prior, seed: int = 0) -> torch.Tensor:
+def sampled(
+    denoiser, prompts: list[str], *, what: str, decoder=prior, seed: int = 0
+) -> torch.Tensor:
     """Images (B, 3, H, W) that a model, or one with adapters, draws of prompts."""
     texts = decoder.embed(prompts), decoder.embed([""] * len(prompts))
     g = torch.Generator().manual_seed(seed)
@@ -269,7 +272,8 @@ def sampled(denoiser, prompts: list[str], *, decoder=prior, seed: int = 0) -> to
         eps_text, eps_uncond = denoiser.predict_noise(xt, t, *texts)
         return eps_uncond + SCALE * (eps_text - eps_uncond)
 
-    *_, last = steered(predict, noise.to(decoder.device), **schedule(decoder))
+    steps = steered(predict, noise.to(decoder.device), **schedule(decoder))
+    *_, last = progress(steps, what, total=STEPS)
     return decoder.decode(last.xt).detach().clamp(-1, 1).cpu()
 
 
@@ -289,7 +293,7 @@ facts = random.Random(0).sample(all_factors(), LESSONS)
 captions = [str(one) for one in facts]
 pictures = [styled(draw(one, seed), "sticker").image for seed, one in enumerate(facts)]
 stickers = torch.cat([from_pil(Image.fromarray(picture)) for picture in pictures])
-before = sampled(learner, captions[: LESSONS // 2])
+before = sampled(learner, captions[: LESSONS // 2], what="pictures to preserve")
 with torch.no_grad():
     lessons, drawn = (learner.encode(some.to(learner.device)) for some in (stickers, before))
 text = learner.embed([*(f"sticker, {caption}" for caption in captions), *captions[: len(before)]])
@@ -307,17 +311,20 @@ def loss_of(index: int) -> dict[str, torch.Tensor]:
 
 TRAINING = {"learning_rate": 3e-3, "warmup": 3, "seed": 0, "weight_decay": 0.01}
 steps = train_steps(lora, loss_of, steps=TAUGHT, **TRAINING)
-losses = [float(step.figures["loss"]) for step in steps]
+taught = progress(steps, "the LoRA learns", total=TAUGHT)
+losses = [float(step.figures["loss"]) for step in taught]
 curves(range(1, len(losses) + 1), {"loss": losses}, x_label="step")
 
 # %%
-strips(
-    {
-        "before": sampled(learner, NEW, decoder=learner),
-        "after": sampled(lora, NEW, decoder=learner),
-        'after, "sticker, ..."': sampled(lora, [f"sticker, {one}" for one in NEW], decoder=learner),
-    }
-)
+asked_for = {
+    "before": (learner, NEW),
+    "after": (lora, NEW),
+    'after, "sticker, ..."': (lora, [f"sticker, {one}" for one in NEW]),
+}
+taught_or_not = {
+    name: sampled(*which, decoder=learner, what=name) for name, which in asked_for.items()
+}
+strips(taught_or_not)
 
 # %% [markdown]
 # **What you should see.** A loss that jumps. Each step draws its own timesteps, and a picture with
@@ -337,7 +344,7 @@ at_scale, sure = {}, {}
 for scale in SCALES:
     model = load_prior(MODEL)
     load_style(model, STICKER, scale=scale)
-    images = sampled(model, NEW, decoder=model)
+    images = sampled(model, NEW, decoder=model, what=f"scale {scale}")
     at_scale[f"scale {scale}"] = images
     shares = style_judge.shares(images)[:, KINDS.index("sticker")]
     sure[f"scale {scale}"] = [f"sticker: {float(one):.0%}" for one in shares]
@@ -392,11 +399,12 @@ strips({name: through[name] for name in (*shown, "pixel, the style's decoder")})
 # %%
 unet_alone = load_prior(MODEL)
 load_lora(unet_alone, PIXEL)
-by_part = {
-    "the model": sampled(prior, NEW),
-    "its UNet with the LoRA": sampled(unet_alone, NEW, decoder=unet_alone),
-    "and the style's decoder": sampled(pixel_model, NEW, decoder=pixel_model),
+parts = {
+    "the model": prior,
+    "its UNet with the LoRA": unet_alone,
+    "and the style's decoder": pixel_model,
 }
+by_part = {name: sampled(model, NEW, decoder=model, what=name) for name, model in parts.items()}
 for name, images in by_part.items():
     print(f"{name:25} within cells {within_cells(images, 2):.3f}")
 strips(by_part)
@@ -562,6 +570,7 @@ def film(
     frames: int | torch.Tensor,
     *,
     text: str,
+    what: str = "",
     noise: str = "slerp",
     prompts: list[str] = KEYFRAMES,
     seeds: list[int] = SEEDS,
@@ -571,7 +580,8 @@ def film(
     path = path_of(model, prompts, seeds, text=text, noise=noise, guidance_scale=SCALE)
     positions = frames if isinstance(frames, torch.Tensor) else torch.linspace(0, 1, frames)
     drawing = Drawing(model, morph, path, model.timesteps(STEPS), model.latent_size)
-    *_, last = steps_between(drawing, positions)
+    steps = steps_between(drawing, positions)
+    *_, last = progress(steps, what or f"{len(positions)} frames, text by {text}", total=STEPS)
     return decoded(model, last.xt).clamp(-1, 1).cpu()
 
 
@@ -669,7 +679,8 @@ spacing = EvenFilm(
     torch.linspace(0, 1, FEW), keyframes_drawn(drawing), lambda latents: [decoded(prior, latents)]
 )
 while len(positions := spacing.next_positions()):
-    *_, last = steps_between(drawing, positions)
+    steps = steps_between(drawing, positions)
+    *_, last = progress(steps, f"{len(positions)} more frames", total=STEPS)
     spacing.add(positions, last.xt)
 positions, latents = spacing.film()
 by_sight = decoded(prior, latents).clamp(-1, 1).cpu()
@@ -704,6 +715,7 @@ print(measured_table(REPOSITORY / "data/morph/benchmark.json"))
 own_middle = {"the first seed": [], "middle by slerp": [], "middle by lerp": [], "the second": []}
 for number, one in enumerate(FACTS if EFFORT == 1 else FACTS[:1]):
     same = {"text": "hold", "prompts": [str(one)] * 2, "seeds": [number, number + 50]}
+    same["what"] = str(one)
     first, middle, second = film(torch.tensor([0.0, 0.5, 1.0]), noise="slerp", **same).split(1)
     by_line = film(torch.tensor([0.5]), noise="lerp", **same)
     for row, image in zip(own_middle.values(), (first, middle, by_line, second), strict=True):
@@ -988,7 +1000,7 @@ def by_hand(number: int, colours: int) -> torch.Tensor:
             eps_uncond, eps_text = model.predict_noise(xt, t, uncond, text)
             return eps_uncond + SCALE * (eps_text - eps_uncond)
 
-        *_, last = steered(predict, xt, **schedule(model))
+        *_, last = progress(steered(predict, xt, **schedule(model)), prompt, total=STEPS)
         ends.append(last.xt)
     latents = torch.lerp(*ends, a.view(-1, 1, 1, 1).to(model.device))
     images = model.decode(latents).clamp(-1, 1).cpu()

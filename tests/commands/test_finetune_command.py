@@ -12,8 +12,8 @@ from running import Refusal, Tree, press_ctrl_c, put_students_module, status_of
 from safetensors.torch import load_file
 
 import main
-from distillery.core.images import load_image
-from distillery.runs import engine
+from distillery.core.images import load_image, read_any
+from distillery.runs import engine, finetune, finetune_data
 from reference import morph
 
 STEPS = 4
@@ -254,6 +254,43 @@ def test_folders_that_cannot_be_learned_from(
     assert "1 of the 2 pictures" in refusal(*given)
     (copied / "2.png").unlink()
     assert "holds one picture" in refusal(*given)
+
+
+def test_a_picture_that_ends_too_early_is_refused(
+    red_boat: list[str], copied: Path, refusal: Refusal
+) -> None:
+    whole = (copied / "1.png").read_bytes()
+    (copied / "1.png").write_bytes(whole[: len(whole) // 2])
+    assert "1.png cannot be read as a picture" in refusal("--set", f"folder={copied}")
+
+
+def test_each_picture_is_decoded_once(
+    red_boat: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+
+    def counted(path: Path) -> Image.Image:
+        decoded.append(path.name)
+        return read_any(path)
+
+    monkeypatch.setattr(finetune_data, "read_any", counted)
+
+    assert status_of([*red_boat, "--out", str(tmp_path)]) == 0
+    assert sorted(decoded) == ["0.png", "1.png", "2.png"]
+
+
+def test_slow_beginnings_have_a_bar(
+    red_boat: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(finetune, "SOON", 0)  # as if every picture took long
+
+    assert status_of([*red_boat, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().err
+    assert "pictures encoded: 100%" in said
+    assert "pictures drawn before: 100%" in said
 
 
 def test_files_are_not_made_among_the_pictures(

@@ -79,6 +79,10 @@ REFUSED = [
         [*TWO, "--lora", "data/models/tiny-sd-any-size"],
         "cannot use the LoRA weights 'data/models/tiny-sd-any-size'",
     ),
+    (
+        [*TWO, "--lora", "data/models/tiny-sd-pixel", "--lora_scale", "1e9"],
+        "lora_scale must be a finite number from -100 up to 100; it is 1000000000.0",
+    ),
     ([*TWO, "--set", "prompts=a boat"], "prompts must be a list of prompts; it is 'a boat'"),
     ([*TWO, "--set", "tempo=3"], "there is no setting 'tempo'"),
 ]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -71,3 +71,23 @@ def test_a_failing_ffmpeg_is_one_sentence_and_leaves_the_earlier_video(
         save_mp4(tmp_path / "making.mp4", frames(64, 36), 12)
     assert "\n" not in str(caught.value)
     assert tree(tmp_path) == {"making.mp4": b"an earlier video"}
+
+
+def test_a_video_that_ffmpeg_could_not_finish_is_refused(
+    tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the folder of temporary files is full: imageio-ffmpeg says nothing of it."""
+    save_mp4(tmp_path / "whole.mp4", frames(64, 36), 12)
+    before = tree(tmp_path)
+
+    def cut_short(path: str, *args: object, **options: object) -> Iterator[None]:
+        whole = before["whole.mp4"]
+        Path(path).write_bytes(whole[: len(whole) // 2])
+        while True:
+            yield
+
+    monkeypatch.setattr(imageio_ffmpeg, "write_frames", cut_short)
+
+    with pytest.raises(CourseError, match=r"could not write all of .*; free some space there"):
+        save_mp4(tmp_path / "whole.mp4", frames(64, 36), 12)
+    assert tree(tmp_path) == before

@@ -23,9 +23,10 @@ from distillery.runs.edit_pairs import Pair, load_pairs
 
 
 def saved(folder: Path, size: tuple[int, int], name: str = "source.png") -> Path:
-    """A picture of `size` (width, height), black at the left end and white at the right."""
-    ramp = np.linspace(0, 255, size[0]).round().astype(np.uint8)
-    Image.fromarray(np.broadcast_to(ramp, size[::-1]).copy()).convert("RGB").save(folder / name)
+    """A picture of `size` (width, height), redder to the right and greener to the bottom."""
+    across, down = (np.linspace(0, 255, side).round().astype(np.uint8) for side in size)
+    red, green = np.meshgrid(across, down)
+    Image.fromarray(np.stack([red, green, red], axis=2)).save(folder / name)
     return folder / name
 
 
@@ -78,6 +79,49 @@ def test_a_fourfold_enlargement_is_silent_and_more_is_said(tmp_path: Path) -> No
 
     with pytest.warns(UserWarning, match=r"is enlarged 5\.0 times to fill .* 50 x 40 pixels"):
         load_source(saved(tmp_path, (10, 8)), (40, 50))
+
+
+def sprite(height: int, width: int, *, clear: bool = False) -> Image.Image:
+    """Pixel art of eight colours in no order, its first row transparent if asked."""
+    colours = np.random.default_rng(4).integers(0, 256, (8, 3))
+    pixels = colours[np.random.default_rng(5).integers(0, 8, (height, width))]
+    alpha = np.full((height, width, 1), 255)
+    alpha[: int(clear)] = 0
+    return Image.fromarray(np.concatenate([pixels, alpha], 2).astype(np.uint8), "RGBA")
+
+
+@pytest.mark.parametrize("enlarged", [1, 16], ids=["as it is", "enlarged for the web"])
+def test_the_cells_of_pixel_art_become_squares_of_their_colour(
+    enlarged: int, tmp_path: Path
+) -> None:
+    art = sprite(16, 24, clear=True)
+    art.resize((24 * enlarged, 16 * enlarged), Image.Resampling.NEAREST).save(tmp_path / "a.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        source = np.asarray(load_source(tmp_path / "a.png", (64, 96)))
+    assert (source[::4, ::4].repeat(4, 0).repeat(4, 1) == source).all()
+    wanted = np.asarray(art.convert("RGB")).copy()
+    wanted[0] = 255
+    assert (source[::4, ::4] == wanted).all()
+
+
+def test_pixel_art_whose_cells_do_not_go_into_the_frame_blurs_along_their_borders_alone(
+    tmp_path: Path,
+) -> None:
+    sprite(24, 24).save(tmp_path / "a.png")
+    source = load_source(tmp_path / "a.png", (64, 64))
+    colours = np.asarray(sprite(24, 24).convert("RGB")).reshape(-1, 3)
+    pixels = np.asarray(source).astype(int).reshape(-1, 1, 3)
+    off = np.abs(pixels - np.unique(colours, axis=0)[None]).max(-1).min(-1)
+    assert (off <= 24).mean() > 0.5  # enlarged smoothly, hardly any is near
+
+
+def test_a_small_photograph_is_still_enlarged_smoothly(tmp_path: Path) -> None:
+    levels = np.add.outer(np.arange(16) * 7, np.arange(16) * 5)
+    photograph = np.stack([levels, levels.T, levels // 2], 2).astype(np.uint8)
+    Image.fromarray(photograph).save(tmp_path / "a.png")
+    source = np.asarray(load_source(tmp_path / "a.png", (64, 64))).astype(int)
+    assert np.abs(np.diff(source[..., 0], axis=1)).max() < 5
 
 
 def test_a_transparent_photograph_on_its_side_is_fitted_upright_over_white(tmp_path: Path) -> None:
@@ -249,3 +293,13 @@ def test_a_pipeline_draws_a_source_in_its_own_frame(tiny_sd_folder: Path, tmp_pa
     source = load_image(drawn(prior, tmp_path, model=tiny_sd_folder))
 
     assert source.size == prior.image_size[::-1]
+
+
+def test_a_sprite_that_fits_no_whole_number_of_times_gets_no_halo(tmp_path: Path) -> None:
+    hard = Image.fromarray(np.kron(np.eye(12, dtype=bool), np.ones((2, 2), bool)))
+    grey = hard.point(lambda is_on: 180 if is_on else 60, mode="L").convert("RGB")
+    grey.save(tmp_path / "sprite.png")
+
+    fitted = load_source(tmp_path / "sprite.png", (64, 64))
+
+    assert fitted.getextrema() == ((60, 180),) * 3

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 from distillery.core.errors import CourseError
 from distillery.methods.settings import Settings
@@ -167,3 +169,17 @@ def test_it_learns_the_particles_while_they_move(tiny_sd_folder: Path) -> None:
 
     assert misfit() < 0.97 * before
     assert not torch.equal(canvas.render(), start)
+
+
+def test_no_room_for_temporary_files_is_said(
+    tiny_sd_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lora = LoraDenoiser(load_prior(str(tiny_sd_folder)), rank=2, generator=generator())
+
+    def fail(*args: object, **options: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", fail)
+
+    with pytest.raises(CourseError, match=r"No space left on device\); free some space there"):
+        lora.saved()

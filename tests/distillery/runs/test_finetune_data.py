@@ -68,7 +68,11 @@ def test_a_line_of_json_for_each_picture(folder: Folder, key: str) -> None:
         "file_name, prompt\na.png, a red boat\nb.png, a blue tree\n",  # Pixel Giffusion's own
         ' text , file_name\n"a red boat", a.png\r\na blue tree,b.png',
         "\ufefffile_name,text\na.png,a red boat\nb.png,a blue tree\n",
+        "file_name;text\na.png;a red boat\nb.png;a blue tree\n",  # Excel, where a comma is decimal
+        "\ufefffile_name; text\r\na.png; a red boat\r\nb.png; a blue tree\r\n",
+        "file_name\ttext\na.png\ta red boat\nb.png\ta blue tree\n",
     ],
+    ids=["plain", "spaces", "quoted", "mark", "semicolons", "semicolons and mark", "tabs"],
 )
 def test_a_table_also_with_spaces_before_its_columns_or_a_mark(folder: Folder, table: str) -> None:
     assert found(folder(table, "metadata.csv")) == TEXTS
@@ -77,6 +81,11 @@ def test_a_table_also_with_spaces_before_its_columns_or_a_mark(folder: Folder, t
 def test_a_comma_in_a_quoted_caption_stays(folder: Folder) -> None:
     table = 'file_name, text\na.png, "a boat, red"\nb.png,a tree'
     assert found(folder(table, "metadata.csv"))["a.png"] == "a boat, red"
+
+
+def test_a_comma_in_a_caption_of_a_table_with_semicolons_stays(folder: Folder) -> None:
+    table = "file_name;text\na.png;a boat, red, on a river, by day\nb.png;a tree"
+    assert found(folder(table, "metadata.csv"))["a.png"] == "a boat, red, on a river, by day"
 
 
 def test_texts_beside_the_pictures(folder: Folder) -> None:
@@ -145,6 +154,7 @@ def test_a_folder_with_one_picture(folder: Folder) -> None:
         ("file_name,text\na.png,\nb.png,b", "metadata.csv", "line 2 of"),
         ("file_name,text\na.png\nb.png,b", "metadata.csv", "a caption of it as text"),
         ("name,words\na.png,a", "metadata.csv", "has name, words; file_name and text"),
+        ("name;words\na.png;a", "metadata.csv", "has name, words; file_name and text"),
         ("ä".encode("latin-1"), "metadata.csv", "cannot be read as text in UTF-8"),
         ("", "metadata.csv", "holds pictures without captions"),
         ('file_name,text\na.png,"a' + 200_000 * " " + "\n", "metadata.csv", "line 2 of"),

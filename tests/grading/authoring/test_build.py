@@ -27,6 +27,7 @@ from grading.stages.known_answers import Answer
 from grading.stages.stage import Stage
 
 TOUR = STAGES[0]
+FEW = STAGES[:2]  # observing the known mistakes of all takes a third of a minute
 NOTEBOOK = Path("notebooks/00_tour/00_tour.ipynb")
 
 
@@ -49,6 +50,18 @@ def solution_lines() -> set[str]:
                 (answers if inside else given).add(line)
         solutions |= answers - given
     return solutions
+
+
+def built(course: Path) -> build.Files:
+    return committed_files(course, FEW)
+
+
+@pytest.fixture
+def small_build(small_course, monkeypatch):
+    """Let the build command build the small course, and only a few stages of it."""
+    monkeypatch.setattr(build, "ROOT", small_course)
+    monkeypatch.setattr(build, "committed_files", built)
+    return small_course
 
 
 def test_what_is_committed_is_what_is_built():
@@ -75,18 +88,20 @@ def test_a_further_notebook_in_which_something_would_be_graded_is_refused(cell):
 
 
 def test_building_twice_gives_the_same_bytes(small_course):
-    assert committed_files(small_course) == committed_files(small_course)
+    assert built(small_course) == built(small_course)
 
 
 def test_nothing_a_student_receives_holds_an_answer(small_course):
     answers = solution_lines()
     assert len(answers) >= 8
-    for files in (committed_files(ROOT), committed_files(small_course)):
-        for path, content in files.items():
-            if path.suffix != ".safetensors":
-                text = json.dumps(content.decode())
-                assert "SOLUTION" not in text, path
-                assert not [line for line in answers if json.dumps(line)[1:-1] in text], path
+    places = ("notebooks/*/*.ipynb", "guidance/*.py", "data/checks/*.json")
+    there = {path: path.read_bytes() for place in places for path in ROOT.glob(place)}
+    assert len(there) >= 3 * len(STAGES)
+    for path, content in (there | built(small_course)).items():
+        if path.suffix != ".safetensors":
+            text = json.dumps(content.decode())
+            assert "SOLUTION" not in text, path
+            assert not [line for line in answers if json.dumps(line)[1:-1] in text], path
 
 
 def test_the_checks_are_small():
@@ -150,12 +165,12 @@ def test_a_todo_cell_holds_the_stub_and_its_check_is_locked(small_course):
 
 
 def student_cells(course: Path) -> list[nbformat.NotebookNode]:
-    text = committed_files(course)[NOTEBOOK].decode()
+    text = built(course)[NOTEBOOK].decode()
     return nbformat.reads(text, as_version=4).cells
 
 
 def test_notebooks_are_valid_and_without_outputs(small_course):
-    notebook = nbformat.reads(committed_files(small_course)[NOTEBOOK].decode(), as_version=4)
+    notebook = nbformat.reads(built(small_course)[NOTEBOOK].decode(), as_version=4)
     nbformat.validate(notebook)
     assert notebook.metadata.kernelspec.name == "python3"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
@@ -194,7 +209,7 @@ def test_a_source_that_forgets_or_repeats_a_task_is_refused(small_course, old, n
     source = small_course / NOTEBOOK.with_suffix(".py")
     source.write_text(source.read_text().replace(old, new))
     with pytest.raises(CourseError, match="must have one cell"):
-        committed_files(small_course)
+        built(small_course)
 
 
 def test_stage_and_reference_must_agree(small_course):
@@ -211,7 +226,7 @@ def reference_text(module: str) -> str:
 
 
 def test_what_is_out_of_date_is_listed(small_course):
-    files = committed_files(small_course)
+    files = built(small_course)
     assert stale(small_course, files) == [NOTEBOOK]
     (small_course / "data/checks/sds.safetensors").unlink()
     (small_course / "guidance/tour.py").write_text("")
@@ -219,9 +234,8 @@ def test_what_is_out_of_date_is_listed(small_course):
     assert outdated == {str(NOTEBOOK), "data/checks/sds.safetensors", "guidance/tour.py"}
 
 
-def test_building_stops_before_it_overwrites_written_answers(small_course, monkeypatch):
-    monkeypatch.setattr(build, "ROOT", small_course)
-    path = small_course / "guidance" / "tour.py"
+def test_building_stops_before_it_overwrites_written_answers(small_build):
+    path = small_build / "guidance" / "tour.py"
     written = path.read_text().replace("# your code here", "return x0 + eps", 1)
     lines = written.splitlines()
     start = next(i for i, line in enumerate(lines) if "return x0 + eps" in line)
@@ -230,15 +244,14 @@ def test_building_stops_before_it_overwrites_written_answers(small_course, monke
     with pytest.raises(CourseError, match="add_noise"):
         build.main([])
     assert path.read_text() == written
-    assert not (small_course / NOTEBOOK).exists()
+    assert not (small_build / NOTEBOOK).exists()
 
 
-def test_the_build_command_builds_and_then_has_nothing_to_say(small_course, monkeypatch, capsys):
-    monkeypatch.setattr(build, "ROOT", small_course)
+def test_the_build_command_builds_and_then_has_nothing_to_say(small_build, capsys):
     assert build.main(["--check"]) == 1
     assert str(NOTEBOOK) in capsys.readouterr().out
-    assert build.main(["--course", str(small_course / "elsewhere")]) == 0
-    assert (small_course / "elsewhere/source/00_tour/00_tour.ipynb").exists()
+    assert build.main(["--course", str(small_build / "elsewhere")]) == 0
+    assert (small_build / "elsewhere/source/00_tour/00_tour.ipynb").exists()
     assert build.main(["--check"]) == 0
 
 
@@ -292,7 +305,7 @@ def test_the_answered_notebook_runs_and_fills_the_students_module(small_course, 
 
 def test_the_released_notebook_stops_calmly_where_something_is_to_do(small_course, monkeypatch):
     path = small_course / "released.ipynb"
-    path.write_bytes(committed_files(small_course)[NOTEBOOK])
+    path.write_bytes(built(small_course)[NOTEBOOK])
     notebook = run(path, small_course, monkeypatch)
     for function in TOUR.points:
         assert TOUR.sentence(function) in printed(notebook)
@@ -315,7 +328,7 @@ def test_points_of_a_task_that_is_not_there_are_refused(small_course):
     path = small_course / NOTEBOOK.with_suffix(".py")
     path.write_text(path.read_text("utf-8") + "\n# %% [markdown]\n# {points of nothing}\n")
     with pytest.raises(CourseError, match="names the points of nothing"):
-        committed_files(small_course)
+        built(small_course)
 
 
 def test_counts_and_rows_of_the_texts_follow_the_stages():

@@ -24,6 +24,7 @@ from distillery.models.style import load_decoder
 from distillery.toybox import all_factors, draw, held_out
 from training import (
     measure_any_size,
+    measure_border,
     measure_controls,
     measure_sd,
     measure_styles,
@@ -108,6 +109,16 @@ def test_the_judge_reads_fresh_drawings(drawings):
 def test_the_vae_gives_drawings_back(prior, drawings):
     images = to_images(np.stack([d.image for d in drawings[:32]]), CPU)
     assert measure_sd.psnr(prior, images) >= 27
+
+
+@pytest.mark.parametrize("name", ["tiny-sdxl"])
+def test_a_decoder_draws_the_border_as_well_as_the_interior(name):
+    decoder, kind = measure_border.decoders(MODELS)[name]
+    its = measure_border.measured(decoder, kind, count=24)
+    assert its.border <= 1.5 * its.interior
+    assert its.corner <= 1.5 * its.interior
+    assert abs(its.border_signed) <= 1
+    assert abs(its.corner_signed) <= 1.5
 
 
 @pytest.mark.parametrize("unseen", [False, True], ids=["trained", "held-out"])

@@ -12,8 +12,10 @@ from pathlib import Path
 from training import (
     controlnets,
     counter,
+    decoder_borders,
     judge,
     measure_any_size,
+    measure_border,
     measure_controls,
     measure_counter,
     measure_sd,
@@ -51,6 +53,7 @@ def main() -> None:
         make_all(build=args.build, models=args.models)
     measure_sd.measure_all(models=args.models, logs=args.build)
     measure_sdxl.measure_sdxl(models=args.models)
+    measure_border.measure_border(models=args.models)
     measure_controls.measure_controls(models=args.models)
     measure_two_things.measure_two_things(models=args.models)
     measure_any_size.measure_any_size(models=args.models)
@@ -74,6 +77,7 @@ def make_all(*, build: Path, models: Path) -> None:
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)
     tiny_sdxl.train(drawings, build=build, models=models)
     tiny_sdxl_vae.train(large, build=build, models=models)
+    decoder_borders.tune_tiny_sdxl(build=build, models=models)
     for kind in ("canny", "depth"):
         controlnets.train(kind, large, build=build, models=models)
     tiny_depth.train(large, build=build, models=models)

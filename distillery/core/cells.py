@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
+
+from distillery.core.images import fit
 
 LOSSY = ("JPEG", "MPO")  # in which no square stays one colour
 LARGE = 512  # pixels; a picture with a longer side is no grid of single pixels
 # Bits of chance that so many lines would lie on one lattice: below SURE, no offset is believed, and
 # below LIKELY no cell.
 SURE, LIKELY = 10.0, 6.0
+FEW = 64  # colours, at most, of a sprite whose cells are single pixels
+SHORTEST = 8  # cells, of a side of pixel art that is enlarged as such
+PIXELS_A_COLOUR = 4  # at least, on the average, in such a sprite
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +86,40 @@ def blocks_of(picture: Image.Image, size: tuple[int, int]) -> Image.Image | None
     if (cells.repeat(side, 0).repeat(side, 1) != pixels).any():
         return None
     return _taken(picture, np.arange(height) * side, np.arange(width) * side)
+
+
+def cells_to_enlarge(picture: Image.Image, size: tuple[int, int]) -> Image.Image | None:
+    """Pixel art with one pixel for each cell, if the frame `size` (h, w) has room for all of them.
+
+    None of what is no pixel art, or has a side below 8 cells. Of a small picture each pixel counts
+    as a cell where its colours are few and come again, as in sprites.
+
+    Args:
+        picture: in mode RGB or RGBA.
+    """
+    found = enlarged_cells(picture)
+    art = picture if found is None else found.picture
+    if art.height > size[0] or art.width > size[1] or min(art.size) < SHORTEST:
+        return None
+    if found is None:
+        most = min(FEW, art.width * art.height // PIXELS_A_COLOUR)
+        if picture.format in LOSSY or picture.getcolors(most) is None:
+            return None
+    return art
+
+
+def fit_cells(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """As `images.fit`, but that pixel art is enlarged cell by cell, and gets no new colours.
+
+    Where the frame is no whole number of times as large, pixels that two cells share are mixed.
+    """
+    cells = cells_to_enlarge(picture, size)
+    if cells is None:
+        return fit(picture, size)
+    times = math.ceil(max(size[0] / cells.height, size[1] / cells.width))
+    large = (times * cells.width, times * cells.height)
+    squares = cells.resize(large, Image.Resampling.NEAREST)
+    return ImageOps.fit(squares, size[::-1], Image.Resampling.BOX)
 
 
 def _packed(picture: Image.Image) -> np.ndarray:

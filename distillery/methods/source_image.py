@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import warnings
 from dataclasses import dataclass
@@ -19,15 +18,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from distillery.core.cells import LOSSY, enlarged_cells
+from distillery.core.cells import cells_to_enlarge, fit_cells
 from distillery.core.errors import CourseError
 from distillery.core.files import prompt_to_filename
-from distillery.core.images import fit, read_any, save_png, to_rgb
+from distillery.core.images import read_any, save_png, to_rgb
 from distillery.models.prior import Condition, Prior
 
 SHORTEST_SIDE = 8  # pixels, one of a Stable Diffusion's latents
 LEAST_SHOWN = 0.2  # of a picture; a smaller part of a long strip is no longer that picture
-PIXELS_OF_A_COLOUR = 4  # at least, in a small picture of flat colours
 WORTH_SAYING_CROPPED, WORTH_SAYING_ENLARGED = 0.1, 4.0
 
 
@@ -73,25 +71,12 @@ def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     """
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     image = read_any(path, enough=2 * max(size))
-    cells = _cells(image, size)
+    cells = cells_to_enlarge(image, size)
     if cells is None:
         check_shape(path, image.size, size)
-        return to_rgb(fit(image, size))
-    check_shape(path, cells.size, size, soft=False)
-    flat = to_rgb(cells)
-    times = math.ceil(max(size[0] / flat.height, size[1] / flat.width))
-    large = flat.resize((times * flat.width, times * flat.height), Image.Resampling.NEAREST)
-    return fit(large, size)
-
-
-def _cells(image: Image.Image, size: tuple[int, int]) -> Image.Image | None:
-    """Pixel art with one pixel for each cell, where the frame (H, W) has room for all of them."""
-    found = enlarged_cells(image)
-    art = image if found is None else found.picture
-    colours = art.getcolors(art.width * art.height // PIXELS_OF_A_COLOUR)
-    if min(art.size) < SHORTEST_SIDE or art.height > size[0] or art.width > size[1]:
-        return None
-    return art if found or (image.format not in LOSSY and colours) else None
+    else:
+        check_shape(path, cells.size, size, soft=False)
+    return to_rgb(fit_cells(image, size))
 
 
 def check_shape(

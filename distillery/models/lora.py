@@ -194,6 +194,7 @@ def _with_adapters(unet: Any, rank: int, names: Sequence[str]) -> list[Any]:
     )
     layers = [layer for layer in unet.modules() if isinstance(layer, LoraLayer)]
     for layer in layers:
+        layer.train(unet.training)  # peft's are in training mode, and so could not be traced
         for factor in (layer.lora_A[ADAPTER], layer.lora_B[ADAPTER]):
             factor.float().requires_grad_(True)
     return layers

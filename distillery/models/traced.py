@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -22,7 +24,8 @@ class TracedNetwork:
     """Calls a network of tensors, by a trace where its inputs have had these shapes before.
 
     Wherever a trace could differ it asks the network itself: with gradients, under autocast, beside
-    the CPU, with adapters that are on, with hooks, or in a training mode.
+    the CPU, with hooks, or in a training mode. Adapters that are on have traces of their own, whose
+    inputs are their weights too, because they learn.
 
     Args:
         network: tensors in, a tensor or a tuple of tensors out.
@@ -37,25 +40,40 @@ class TracedNetwork:
         """What the network gives for these inputs."""
         if not self._may_trace(inputs):
             return self.network(*inputs)
-        shapes = tuple((its.shape, its.dtype, its.is_contiguous()) for its in inputs)
-        self._calls[shapes] += 1
-        if self._calls[shapes] <= CALLS_BEFORE:
+        adapters = tuple(
+            _adapters_of(module) for module in self.network.modules() if _is_on(module)
+        )
+        learning = self._learning() if adapters else {}
+        given = (*inputs, *learning.values())
+        key = (adapters, *((its.shape, its.dtype, its.is_contiguous()) for its in given))
+        self._calls[key] += 1
+        if self._calls[key] <= CALLS_BEFORE:
             return self.network(*inputs)
-        if shapes not in self._traces:
-            # torch advises torch.compile in its place, which needs a compiler.
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                self._traces[shapes] = torch.jit.trace(self._asked, inputs, check_trace=False)
-        return self._traces[shapes](*inputs)
+        if key not in self._traces:
+            self._traces[key] = self._traced(given, tuple(learning))
+        return self._traces[key](*given)
 
     def forget(self) -> None:
         """Trace anew; for a network whose weights or parts are no longer the same."""
         self._calls.clear()
         self._traces.clear()
 
-    def _asked(self, *inputs: Tensor) -> Any:
-        # A function is traced in half the time of a module: its weights are constants.
-        return self.network(*inputs)
+    def _learning(self) -> dict[str, Tensor]:
+        named = self.network.named_parameters()
+        return {name: weight.detach() for name, weight in named if weight.requires_grad}
+
+    def _traced(self, given: tuple[Tensor, ...], learning: tuple[str, ...]) -> Any:
+        def asked(*given: Tensor) -> Any:
+            inputs = given[: len(given) - len(learning)]
+            weights = dict(zip(learning, given[len(inputs) :], strict=True))
+            with _holding(self.network, weights):
+                return self.network(*inputs)
+
+        # A function is traced in half the time of a module: its other weights are constants.
+        # torch advises torch.compile in its place, which needs a compiler.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.jit.trace(asked, given, check_trace=False)
 
     def _may_trace(self, inputs: tuple[Tensor, ...]) -> bool:
         return (
@@ -66,11 +84,35 @@ class TracedNetwork:
         )
 
 
+@contextmanager
+def _holding(network: nn.Module, weights: dict[str, Tensor]) -> Iterator[None]:
+    # torch.func.functional_call does this too, but refuses to be traced.
+    own = dict(network.named_parameters())
+    try:
+        for name, weight in weights.items():
+            _put(network, name, weight)
+        yield
+    finally:
+        for name in weights:
+            _put(network, name, own[name])
+
+
+def _put(network: nn.Module, name: str, weight: Any) -> None:
+    path, _, leaf = name.rpartition(".")
+    network.get_submodule(path)._parameters[leaf] = weight
+
+
 def _is_plain(module: nn.Module) -> bool:
+    return not (module.training or module._forward_hooks or module._forward_pre_hooks)
+
+
+def _is_on(module: nn.Module) -> bool:
     # peft's layers say of themselves whether their adapters are on.
-    adapted = "lora_A" in module._modules and not module.disable_adapters
-    hooked = module._forward_hooks or module._forward_pre_hooks
-    return not (module.training or adapted or hooked)
+    return "lora_A" in module._modules and not module.disable_adapters
+
+
+def _adapters_of(layer: Any) -> tuple[object, ...]:
+    return (*layer.active_adapters, *layer.scaling.items(), *layer.merged_adapters)
 
 
 class UNetOfTensors(nn.Module):

@@ -1,9 +1,11 @@
-"""Titles of panels that are wider than their panel are broken into lines, and none is cut off."""
+"""Titles of panels: in letters that a font has, and broken where they are wider than the panel."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import TYPE_CHECKING
+
+from distillery.core.lettering import dejavu, lettering, letters_of, missing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,8 +19,11 @@ LINE = 1.35  # lines of text are so many times as high as its letters
 def with_whole_titles(figure: Figure) -> Figure:
     """Break the titles, and the labels of the y axes, where they would run into their neighbours.
 
-    The figure grows by the lines that come to the titles, so that the panels keep their size.
+    The figure grows by the lines that come to the titles, so that the panels keep their size. Words
+    in letters that matplotlib's font lacks are drawn in one that has them; where no font does, the
+    letters are left out, and a warning says which.
     """
+    _give_letters(figure)
     grown: dict[int, float] = {}
     width, height = figure.bbox.width, figure.bbox.height
     for axes in figure.axes:
@@ -30,6 +35,22 @@ def with_whole_titles(figure: Figure) -> Figure:
     if inches:
         figure.set_figheight(figure.get_figheight() + inches)
     return figure
+
+
+def _give_letters(figure: Figure) -> None:
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.text import Text
+
+    own = dejavu("DejaVuSans")
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        words = text.get_text()
+        if words.isascii() or not missing(words, letters_of(own)):
+            continue
+        size = float(text.get_fontsize())
+        font, kept = lettering(words, size)
+        text.set_text(kept)
+        text.set_fontproperties(FontProperties(fname=getattr(font, "path", own), size=size))
 
 
 def _place(axes: Axes) -> tuple[int, int, int]:

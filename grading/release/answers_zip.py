@@ -28,6 +28,10 @@ from grading.student.pack import zipped
 
 PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
 SHARED = ("distillery", "data")  # what the notebook reads and never writes
+NOTE = (
+    "> **Our answers, run.** Read them here. If you run the cells anew, ours replace your "
+    "functions in `guidance/`; run the `%%todo` cells of your own notebook to put yours back."
+)
 EFFORT = "EFFORT"  # in the environment: the share of each run's steps; 1 unless it says less
 
 
@@ -102,6 +106,8 @@ def _run(path: PurePosixPath, text: str, folder: Path, say: Callable[[str], obje
         ) from None
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # the times would make every zip another one
+    if any(cell.source.startswith("%%todo") for cell in notebook.cells):
+        notebook.cells.insert(1, nbformat.v4.new_markdown_cell(NOTE, id="answers-note"))
     return nbformat.writes(notebook) + "\n"
 
 

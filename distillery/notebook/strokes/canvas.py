@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from distillery.core.cells import fit_cells
 from distillery.core.errors import CourseError
 from distillery.core.images import (
     enlarged,
@@ -84,7 +85,7 @@ class StrokeCanvas:
 
     @painting.setter
     def painting(self, picture: Image.Image | np.ndarray) -> None:
-        array = np.array(fit(_rgba(picture), self.size))
+        array = np.array(fit_cells(_rgba(picture), self.size))
         painted = array[..., 3:] >= 128
         array[..., 3] = 255
         self._state.colours = (array * painted).tobytes()

@@ -293,3 +293,13 @@ def test_a_pipeline_draws_a_source_in_its_own_frame(tiny_sd_folder: Path, tmp_pa
     source = load_image(drawn(prior, tmp_path, model=tiny_sd_folder))
 
     assert source.size == prior.image_size[::-1]
+
+
+def test_a_sprite_that_fits_no_whole_number_of_times_gets_no_halo(tmp_path: Path) -> None:
+    hard = Image.fromarray(np.kron(np.eye(12, dtype=bool), np.ones((2, 2), bool)))
+    grey = hard.point(lambda is_on: 180 if is_on else 60, mode="L").convert("RGB")
+    grey.save(tmp_path / "sprite.png")
+
+    fitted = load_source(tmp_path / "sprite.png", (64, 64))
+
+    assert fitted.getextrema() == ((60, 180),) * 3

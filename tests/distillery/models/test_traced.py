@@ -155,5 +155,38 @@ def test_adapters_that_are_on_are_asked_and_not_a_trace_without_them(
 
     (adapted,) = lora.predict_noise(xt, t, text)
 
+    assert _may_be_traced(prior)
     assert not torch.equal(adapted, plain)
     assert torch.equal(prior.predict_noise(xt, t, text)[0], plain)
+
+
+def test_a_trace_of_adapters_follows_them_while_they_learn_and_when_others_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("distillery.models.traced.CALLS_BEFORE", 1)
+    prior = load_prior("tiny-sd", device="cpu")
+    assert isinstance(prior, StableDiffusionPrior)
+    text = prior.embed(["a red boat"])
+    xt = torch.randn(1, prior.latent_channels, 8, 16, generator=generator(2))
+    for rank in (2, 3):
+        lora = LoraDenoiser(prior, rank=rank, generator=generator(rank))
+        for _ in range(4):
+            (seen,) = lora.predict_noise(xt, torch.tensor([400]), text)
+            learning = lora.predict(xt, torch.tensor([400]), text)
+            assert torch.equal(seen, learning.detach())
+            learning.square().mean().backward()
+            with torch.no_grad():
+                for number, factor in enumerate(lora.factors):
+                    factor.add_(0.1 * torch.randn(factor.shape, generator=generator(number)))
+
+    assert len(prior._unet._traces) == 2
+    assert all(factor.grad is not None for factor in lora.factors)
+
+
+def _may_be_traced(prior: StableDiffusionPrior) -> bool:
+    """Without gradient a second batch size is traced as the first one was."""
+    before = len(prior._unet._traces)
+    text, xt = prior.embed([""] * 3), torch.zeros(3, prior.latent_channels, 8, 16)
+    for _ in range(2):
+        prior.predict_noise(xt, torch.tensor([9, 9, 9]), text)
+    return len(prior._unet._traces) == before + 1

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
+from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from distillery.core import lettering
 from distillery.notebook.figures import curves, scatter, show
 from distillery.notebook.widgets import _sliders
 
@@ -66,3 +70,35 @@ def test_a_long_title_does_not_make_the_picture_smaller():
 def test_the_names_of_sliders_are_not_cut_off():
     (slider,) = _sliders({"controlnet_conditioning_scale": [1, 2]})
     assert slider.style.description_width == "initial"
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+def test_letters_that_no_font_has_are_left_out_of_titles_and_named(figure, monkeypatch):
+    monkeypatch.setattr(lettering, "machine_fonts", lambda: ())
+
+    with pytest.warns(UserWarning, match=r"no font here has the letters 船 🚀 of") as told:
+        made = figure(["a 船 boat 🚀", "a μπλε boat", "short"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of a letter that it cannot draw
+        drawn(made)
+
+    assert len(told) == 1
+    titles = [axes.title.get_text() for axes in made.axes if axes.title.get_text()]
+    assert [" ".join(one.split()) for one in titles] == ["a boat", "a μπλε boat", "short"]
+
+
+def test_a_title_is_drawn_in_a_font_that_has_its_letters(monkeypatch):
+    other = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "STIXSizOneSymReg.ttf"
+    monkeypatch.setattr(lettering, "machine_fonts", lambda: (other,))
+    letter = "\u2a00"  # DejaVu has it, so it is taken from DejaVu's list
+    known = lettering.letters_of(lettering.dejavu("DejaVuSans")) - {letter}
+    of = lettering.letters_of
+    monkeypatch.setattr("distillery.notebook.whole_titles.letters_of", lambda path: known)
+    monkeypatch.setattr(lettering, "letters_of", lambda path: of(path) if path == other else known)
+
+    figure = show(torch.zeros(2, 3, 8, 8), [letter, "plain"])
+
+    assert [Path(axes.title.get_fontproperties().get_file() or "") for axes in figure.axes] == [
+        other,
+        Path(),
+    ]

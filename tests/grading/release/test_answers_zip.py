@@ -118,6 +118,7 @@ def test_the_zip_is_unpacked_over_a_students_course_and_its_answers_are_found(
     assert printed.count(": right") == len(TOUR.points)
     text = "\n".join(cell.source for cell in notebook.cells)
     assert all(its in text for its in written(TOUR).values())
+    assert "ours replace your functions in `guidance/`" in notebook.cells[1].source
 
 
 def test_an_answered_notebook_that_stops_gives_no_answers_out(small, tmp_path):

@@ -1336,6 +1336,7 @@ show(torch.cat([paintings, hunted]), titles, columns=6, row_titles=["painting", 
 # ### Dare 1 · A better painter
 #
 # The same drawings, painted with a median filter in six colours: no ellipses any more, but shapes.
+# (About 10 seconds.)
 
 # %%
 finer = as_images([few_colours(one) for one in drawn])

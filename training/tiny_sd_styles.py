@@ -2,6 +2,13 @@
 
 The command that a user types trains them, on folders that the toybox draws. The decoder of the
 pixel style is trained apart.
+
+This takes all steps of a style in one run. The committed weights came about in three, each going on
+from the one before (`--start`) and falling from its own learning rate:
+
+    pixel    500 steps at 2e-3 on 1,200 pictures of seed 3, 900 at 1.5e-3 (`--seed 5`) on new ones
+             of seed 4, and 1,000 at 1.5e-3 (`--seed 6`) on 2,400 of seed 6
+    sticker  500 at 2e-3, 700 at 1.5e-3 and 500 at 1e-3
 """
 
 from __future__ import annotations
@@ -16,7 +23,7 @@ from distillery.toybox.style_folder import write_style_folder
 from distillery.toybox.styles import STYLES
 
 PICTURES, SEED = 1200, 3
-STEPS, RANK = {"pixel": 1400, "sticker": 1700}, 8
+STEPS, RANK = {"pixel": 2400, "sticker": 1700}, 8
 PROMPTS = (
     "a red boat on a frozen river",
     "an orange cat on the beach",

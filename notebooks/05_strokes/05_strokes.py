@@ -757,7 +757,7 @@ for name, images in made.items():
 # step of the early way, from the first one down to some level, and that level is its knob. (Its
 # relatives for pictures without latents are ILVR,
 # [arXiv 2108.02938](https://arxiv.org/abs/2108.02938), and DDNM,
-# [arXiv 2212.00490](https://arxiv.org/abs/2212.00490).)
+# [arXiv 2212.00490](https://arxiv.org/abs/2212.00490). The cell takes about 20 seconds.)
 
 # %%
 ENDS = (0.8, 0.7, 0.6, 0.5, 0.4)  # the part of the way that is left when it ceases
@@ -1336,6 +1336,7 @@ show(torch.cat([paintings, hunted]), titles, columns=6, row_titles=["painting", 
 # ### Dare 1 · A better painter
 #
 # The same drawings, painted with a median filter in six colours: no ellipses any more, but shapes.
+# (About 10 seconds.)
 
 # %%
 finer = as_images([few_colours(one) for one in drawn])

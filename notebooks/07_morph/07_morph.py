@@ -256,7 +256,8 @@ compare_picture("morph.finetune_loss")
 # %% [markdown]
 # Now teach, for a minute. The captions of the stickers begin with a word that the model has never
 # seen, `sticker`. Those of the preserved pictures do not: the model drew them just now, and is to
-# draw them like that in future, too. Only the adapters learn.
+# draw them like that in future, too. Only the adapters learn. (Cells that teach or draw show a bar.
+# The cell after this one draws what came of it, for about 10 seconds.)
 
 
 # %%
@@ -335,7 +336,7 @@ strips(taught_or_not)
 #
 # The whole training is the same with more of everything: `python main.py finetune` on some hundred
 # pictures. Its result lies in `data/models/tiny-sd-sticker`, and `load_style` puts it into a model.
-# What the adapters add can be multiplied by a *scale*, 0 for nothing:
+# What the adapters add can be multiplied by a *scale*, 0 for nothing. (About 10 seconds.)
 
 # %%
 SCALES = (0.0, 0.4, 0.8, 1.2) if EFFORT == 1 else (0.0, 0.8)
@@ -394,7 +395,7 @@ strips({name: through[name] for name in (*shown, "pixel, the style's decoder")})
 # put them into the latents.
 #
 # So where must the pixel style be learned? Try it: the LoRA that was trained on pixel art, in the
-# UNet alone, and with the decoder that belongs to it.
+# UNet alone, and with the decoder that belongs to it. (About 10 seconds.)
 
 # %%
 unet_alone = load_prior(MODEL)
@@ -559,7 +560,8 @@ compare_picture("morph.prompt_path")
 # %% [markdown]
 # ### The published way
 #
-# Slerp of the noise, slerp of the text, many frames. Here are twelve.
+# Slerp of the noise, slerp of the text, many frames. Here are twelve. (The cell draws 36 more, for
+# what comes after them. About half a minute.)
 
 # %%
 KEYFRAMES = ["a red boat on a frozen river", "a yellow castle in the night sky"]
@@ -614,6 +616,7 @@ steps_drawn({"text by slerp": {f"{n} frames": pixel_steps(by_text[n]) for n in (
 #
 # The picture is pulled to both prompts, with weights that change smoothly. It costs a third
 # question at each step. (For two prompts at once that is composed diffusion, Liu et al. 2022.)
+# Twelve frames and 36 again take most of a minute.
 
 # %%
 by_score = {frames: film(frames, text="mix") for frames in (FEW, MANY)}
@@ -652,7 +655,8 @@ playing({"text by slerp": by_text[MANY], "mixed scores": by_score[MANY]}, fps=12
 # next. And a cross of two things is pale because two opinions are mixed to the last step. What is
 # where is settled while there is much noise. So scores are mixed only there; in the second half of
 # the steps the text goes by your `prompt_path`, and the network decides, for one thing, clearly.
-# (It changes its mind there too, but the picture has its composition by then.)
+# (It changes its mind there too, but the picture has its composition by then. The cell takes about
+# 10 seconds.)
 
 # %%
 said, stands = all_prompts(KEYFRAMES)
@@ -670,7 +674,7 @@ strips({"mixed scores": by_score[FEW], "with stepping stones": by_stones})
 #
 # Now that there are pictures on the way, spacing helps. Where a film moves fast it needs more
 # frames. So draw some, halve the widest gaps, and of all that was drawn pick as many as you want,
-# so that their steps are alike.
+# so that their steps are alike. (About 15 seconds.)
 
 # %%
 path = path_of(prior, KEYFRAMES, SEEDS, text="stones", guidance_scale=SCALE)
@@ -709,7 +713,7 @@ print(measured_table(REPOSITORY / "data/morph/benchmark.json"))
 # cost twice the frames.
 #
 # And the straight line for the noise, in place of slerp? To see the noise alone, keep the prompt: a
-# path between two seeds of one prompt, and the frame in its middle.
+# path between two seeds of one prompt, and the frame in its middle. (About 15 seconds.)
 
 # %%
 own_middle = {"the first seed": [], "middle by slerp": [], "middle by lerp": [], "the second": []}
@@ -739,6 +743,7 @@ strips(own_middle)
 # ## 5 · Pixels
 #
 # Now the style and the path together, and the frames become pixels: a cell of 2 × 2 is a pixel.
+# (About 15 seconds.)
 
 # %%
 TRIP = ["a red boat on a frozen river", "a purple castle in the snow"]
@@ -981,7 +986,7 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 # A colleague made a GIF by hand, with your functions, which are right. There are **three** bugs.
 # None of them raises an error. In the middle of the film you see both pictures, one through the
 # other. What is drawn there has few details. And it flickers. Once all three are gone, it looks
-# like the film of section 5.
+# like the film of section 5. (The cell draws for about 10 seconds.)
 
 
 # %%
@@ -1042,7 +1047,8 @@ strips({"by hand?": hunted})
 #
 # ### Dare 1 · The same seed
 #
-# One noise for both keyframes: the scene stays where it is, and only the words change.
+# One noise for both keyframes: the scene stays where it is, and only the words change. (About 15
+# seconds.)
 
 # %%
 PAIR = ["a red car in the desert", "a blue car in the desert"]

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from diffusers.utils import logging
 from torch import Tensor
 
 from benchmarks import pixelstep
@@ -201,6 +202,7 @@ SECTIONS = (same_picture, precision, pixel_art, compilation)
 def main() -> int:
     """Measure and print everything; returns the exit status."""
     device, began, lines = pick_device(), time.monotonic(), list[Line]()
+    logging.set_verbosity_error()  # it warns of every cast; of random weights nothing is lost
     name = torch.cuda.get_device_name() if device.type == "cuda" else "no GPU"
     print(f"torch {torch.__version__}, {device} ({name})", flush=True)
     for section in SECTIONS:

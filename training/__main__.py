@@ -67,6 +67,7 @@ def make_all(*, build: Path, models: Path) -> None:
     judge.train(drawings, build=build, models=models)
     autoencoder = tiny_sd_vae.train(drawings, build=build, models=models)
     tiny_sd.train(drawings, autoencoder, build=build, models=models)
+    decoder_borders.tune_tiny_sd(build=build, models=models)
     counter.train(build=build, models=models)
     tiny_sd_two_things.train(build=build, models=models)
     tiny_sd_any_size.train(build=build, models=models)

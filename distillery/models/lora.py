@@ -192,7 +192,7 @@ def _with_adapters(unet: Any, rank: int, names: Sequence[str]) -> list[Any]:
     unet.add_adapter(
         LoraConfig(r=rank, lora_alpha=rank, target_modules=[*names]), adapter_name=ADAPTER
     )
-    layers = [layer for layer in unet.modules() if isinstance(layer, LoraLayer)]
+    layers: list[Any] = [layer for layer in unet.modules() if isinstance(layer, LoraLayer)]
     for layer in layers:
         layer.train(unet.training)  # peft's are in training mode, and so could not be traced
         for factor in (layer.lora_A[ADAPTER], layer.lora_B[ADAPTER]):

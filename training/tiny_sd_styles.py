@@ -13,17 +13,23 @@ from the one before (`--start`) and falling from its own learning rate:
 
 from __future__ import annotations
 
-import shutil
+import json
 import subprocess
 import sys
 from pathlib import Path
 
-from distillery.core.files import REPOSITORY
+from safetensors.torch import load, save
+
+from distillery.core.files import REPOSITORY, atomic_write
+from distillery.models.lora import in_order
 from distillery.toybox.style_folder import write_style_folder
 from distillery.toybox.styles import STYLES
 
 PICTURES, SEED = 1200, 3
 STEPS, RANK = {"pixel": 2400, "sticker": 1700}, 8
+# What a LoRA adds is multiplied so at the end. Pixel art is all or nothing, and as trained one
+# picture in seven stays smooth; at 1.2 fewer do.
+STRENGTH = {"pixel": 1.2, "sticker": 1.0}
 PROMPTS = (
     "a red boat on a frozen river",
     "an orange cat on the beach",
@@ -42,7 +48,19 @@ def train(*, build: Path, models: Path) -> None:
         subprocess.run(command(pictures, models / "tiny-sd"), cwd=REPOSITORY, check=True)
         folder = models / f"tiny-sd-{style}"
         folder.mkdir(parents=True, exist_ok=True)
-        shutil.copy(pictures.with_name(f"{style}-lora") / WEIGHTS, folder / WEIGHTS)
+        trained = pictures.with_name(f"{style}-lora") / WEIGHTS
+        atomic_write(folder / WEIGHTS, strengthened(trained.read_bytes(), STRENGTH[style]))
+
+
+def strengthened(file: bytes, by: float) -> bytes:
+    """A LoRA's safetensors file, with so many times of what it adds."""
+    if by == 1:
+        return file
+    header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
+    factors = {
+        name: factor * by if ".lora_B." in name else factor for name, factor in load(file).items()
+    }
+    return in_order(save(factors, metadata=header["__metadata__"]))
 
 
 def command(pictures: Path, model: Path) -> list[str]:

@@ -146,7 +146,7 @@ class LoraDenoiser(nn.Module):
                     f"cannot write the LoRA into {gettempdir()} ({in_short(error)}); free some "
                     "space there and run again."
                 ) from error
-            return _in_order((Path(folder) / WEIGHTS).read_bytes())
+            return in_order((Path(folder) / WEIGHTS).read_bytes())
 
     @contextmanager
     def _adapted(self) -> Iterator[None]:
@@ -162,8 +162,8 @@ class LoraDenoiser(nn.Module):
             layer._disable_adapters = not on
 
 
-def _in_order(file: bytes) -> bytes:
-    """A safetensors file with its metadata sorted; the library writes them in a random order."""
+def in_order(file: bytes) -> bytes:
+    """The bytes of a safetensors file with sorted metadata; the library writes a random order."""
     start = 8 + int.from_bytes(file[:8], "little")
     header = json.loads(file[8:start])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

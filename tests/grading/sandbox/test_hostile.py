@@ -31,7 +31,7 @@ from grading.sandbox.jobs import SandboxError
 from grading.sandbox.select_backend import tried
 from grading.scheduler.autograde import autograde
 
-WALL_S = 4.0
+WALL_S = 8.0  # an honest answer takes a twentieth of it on a quiet machine
 SEED = 2026
 HONEST = ("ada", "emmy", "zoe")  # first, between and last of all students
 CODES = {"ada": {}, "emmy": {ADD: SIGNATURE + "    return x0 + eps\n"}, "zoe": {PREDICT: "x = 1 +"}}

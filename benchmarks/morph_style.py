@@ -35,7 +35,7 @@ from distillery.toybox import Factors, all_factors, draw
 from distillery.toybox.styles import STYLES, styled
 from training.data import to_images
 
-SEED, FRESH = 307, 610_000_000
+SEED, FRESH = 401, 610_000_000
 STEPS, GUIDANCE = 20, 5.0
 SCALES = (0.5, 1.0, 1.2)
 AT_ONCE = 8

@@ -27,9 +27,9 @@ from distillery.toybox.styles import STYLES
 
 PICTURES, SEED = 1200, 3
 STEPS, RANK = {"pixel": 2400, "sticker": 1700}, 8
-# What a LoRA adds is multiplied so at the end. Pixel art is all or nothing, and as trained one
-# picture in seven stays smooth; at 1.2 fewer do.
-STRENGTH = {"pixel": 1.2, "sticker": 1.0}
+# What a LoRA adds is multiplied so at the end. As trained, one picture in seven or eight stays
+# smooth; at 1.2 fewer than one in twenty does, but one fact in ten is then wrong.
+STRENGTH = {"pixel": 1.1, "sticker": 1.0}
 PROMPTS = (
     "a red boat on a frozen river",
     "an orange cat on the beach",

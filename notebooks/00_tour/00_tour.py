@@ -511,8 +511,8 @@ curves(
 # %% [markdown]
 # **What you should see.** At $s = 0$ the prompt has no effect: these are pictures of anything. At
 # $s = 1$ the model shows honestly what it learnt, mistakes included: the mushroom is purple and the
-# cat sits in a forest. At 2 and 4 all eight pictures are right; at 8 the judge takes the balloon for
-# a rocket. From 1 on, every doubling of the scale sends more values out of range, and at 16 it
+# cat sits in a forest. At 2 and 4 all eight pictures are right; at 8 the judge takes the balloon
+# for a rocket. From 1 on, every doubling of the scale sends more values out of range, and at 16 it
 # shows: outlines are harsh, shadows are black, and the purple balloon has lost its purple. Guidance
 # buys agreement with the prompt and pays with colour.
 # In the next stage the price will be much higher, so remember what a good scale is *here*.

@@ -72,10 +72,7 @@ def load_source(path: Path, size: tuple[int, int]) -> Image.Image:
     # A JPEG decoded at twice the frame's size loses nothing that the frame could show.
     image = read_any(path, enough=2 * max(size))
     cells = cells_to_enlarge(image, size)
-    if cells is None:
-        check_shape(path, image.size, size)
-    else:
-        check_shape(path, cells.size, size, soft=False)
+    check_shape(path, (cells or image).size, size, soft=cells is None)
     return to_rgb(fit_cells(image, size))
 
 

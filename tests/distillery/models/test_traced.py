@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from distillery.models.load import load_controlnets, load_prior
 from distillery.models.lora import LoraDenoiser
-from distillery.models.prior import Control
+from distillery.models.prior import Condition, Control
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from distillery.models.traced import CALLS_BEFORE, TracedNetwork
 
@@ -137,14 +137,21 @@ def test_the_embedded_networks_predict_the_same_to_the_bit(
     assert all(torch.equal(a, b) for a, b in zip(traced, plain, strict=True))
 
 
-def test_adapters_that_are_on_are_asked_and_not_a_trace_without_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def boat(monkeypatch: pytest.MonkeyPatch) -> tuple[StableDiffusionPrior, Condition, torch.Tensor]:
+    """A prior that is traced from the second call on, what it is asked for, and latents."""
     monkeypatch.setattr("distillery.models.traced.CALLS_BEFORE", 1)
     prior = load_prior("tiny-sd", device="cpu")
     assert isinstance(prior, StableDiffusionPrior)
     text = prior.embed(["a red boat"])
     xt = torch.randn(1, prior.latent_channels, 8, 16, generator=generator(2))
+    return prior, text, xt
+
+
+def test_adapters_that_are_on_are_asked_and_not_a_trace_without_them(
+    boat: tuple[StableDiffusionPrior, Condition, torch.Tensor],
+) -> None:
+    prior, text, xt = boat
     t = torch.tensor([400])
     for _ in range(2):
         (plain,) = prior.predict_noise(xt, t, text)
@@ -161,13 +168,9 @@ def test_adapters_that_are_on_are_asked_and_not_a_trace_without_them(
 
 
 def test_a_trace_of_adapters_follows_them_while_they_learn_and_when_others_come(
-    monkeypatch: pytest.MonkeyPatch,
+    boat: tuple[StableDiffusionPrior, Condition, torch.Tensor],
 ) -> None:
-    monkeypatch.setattr("distillery.models.traced.CALLS_BEFORE", 1)
-    prior = load_prior("tiny-sd", device="cpu")
-    assert isinstance(prior, StableDiffusionPrior)
-    text = prior.embed(["a red boat"])
-    xt = torch.randn(1, prior.latent_channels, 8, 16, generator=generator(2))
+    prior, text, xt = boat
     for rank in (2, 3):
         lora = LoraDenoiser(prior, rank=rank, generator=generator(rank))
         for _ in range(4):

@@ -11,6 +11,7 @@ python main.py morph "a red boat on a frozen river" "a yellow castle in the nigh
 python main.py finetune PICTURES --rank 8 --steps 600
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
+python main.py progress
 python main.py words
 """
 
@@ -133,6 +134,7 @@ OTHERWISE = {
     **{name: entry.summary for name, entry in KINDS.items() if entry.summary},
     "recolour": "The same indexed picture in another palette.",
     "hand_in": "Draw the pictures that a stage hands in, and score them.",
+    "progress": "Say which tasks are right, tried and open, and what comes next.",
     "words": "List the words that the embedded models know.",
 }
 
@@ -229,6 +231,17 @@ def note_words(model: str, runs: Sequence[Any]) -> None:
 
 def words_arguments() -> Arguments:
     return Arguments(prog="main.py words", description=OTHERWISE["words"])
+
+
+def progress_arguments() -> Arguments:
+    return Arguments(prog="main.py progress", description=OTHERWISE["progress"])
+
+
+def progress(flags: dict[str, Any]) -> None:
+    """Print how far the learner is."""
+    from distillery.course.progress import my_progress
+
+    my_progress()
 
 
 def words(flags: dict[str, Any]) -> None:
@@ -407,6 +420,7 @@ COMMANDS = {
     "finetune": Command(finetune_cli.flags_from, partial(carry_out, "finetune")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
+    "progress": Command(partial(flags_of, progress_arguments), progress),
     "words": Command(partial(flags_of, words_arguments), words),
 }
 

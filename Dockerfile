@@ -5,8 +5,8 @@
 #
 # The volume keeps what you write. PyTorch comes from the package registry, whose build for Linux
 # has CUDA, so add `--gpus all` where there is one. TORCH_INDEX names another index of PyTorch's
-# wheels: that of its builds without CUDA makes an image of a third of the size, and that of another
-# version of CUDA suits older drivers. tests/try_dockerfile.py runs these steps without Docker.
+# wheels: that of its builds without CUDA makes a much smaller image, and that of another version of
+# CUDA suits older drivers. tests/try_dockerfile.py runs these steps without Docker.
 FROM debian:bookworm-slim AS system
 
 RUN apt-get update \

@@ -52,9 +52,8 @@ class Container:
         for name, value in {**self.environment, "HOME": home}.items():
             inside += ["--setenv", name, value]
         if self.user != "root":
-            words = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups"] + [
-                *words
-            ]
+            ids = (f"--reuid={self.user}", f"--regid={self.user}", "--init-groups")
+            words = ["setpriv", *ids, *words]
         return [*inside, *words]
 
     def step(self, keyword: str, rest: str) -> None:

@@ -11,6 +11,7 @@ python main.py morph "a red boat on a frozen river" "a yellow castle in the nigh
 python main.py finetune PICTURES --rank 8 --steps 600
 python main.py recolour outputs/a_red_boat.png --palette dusk --out dusk.png
 python main.py hand_in 01_sds
+python main.py progress
 python main.py words
 """
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from distillery.runs.kind import Kind
 
 Result = TypeVar("Result")
+Settings = TypeVar("Settings")  # of a kind of run
 SAY_WHAT = "say what to draw, for example --prompt 'a red boat on a frozen river'"
 
 
@@ -133,6 +135,7 @@ OTHERWISE = {
     **{name: entry.summary for name, entry in KINDS.items() if entry.summary},
     "recolour": "The same indexed picture in another palette.",
     "hand_in": "Draw the pictures that a stage hands in, and score them.",
+    "progress": "Say which tasks are right, tried and open, and what comes next.",
     "words": "List the words that the embedded models know.",
 }
 
@@ -197,6 +200,7 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
             print(settings.to_yaml(), end="")
             return None
         kind.check(settings)
+    settings = with_code_there(kind, settings, nobody_chose=nobody_chose)
     method_of(kind, settings)  # who lacks it should not wait for the model
     say_loading(settings.model)
     with warnings_in_a_line():
@@ -229,6 +233,17 @@ def note_words(model: str, runs: Sequence[Any]) -> None:
 
 def words_arguments() -> Arguments:
     return Arguments(prog="main.py words", description=OTHERWISE["words"])
+
+
+def progress_arguments() -> Arguments:
+    return Arguments(prog="main.py progress", description=OTHERWISE["progress"])
+
+
+def progress(flags: dict[str, Any]) -> None:
+    """Print how far the learner is."""
+    from distillery.course.progress import my_progress
+
+    my_progress()
 
 
 def words(flags: dict[str, Any]) -> None:
@@ -276,6 +291,7 @@ def pixelate(flags: dict[str, Any]) -> None:
     out, overwrite = flags.pop("out"), flags.pop("overwrite", False)
     nobody_chose = "implementation" not in flags
     settings = pixelate_cli.PixelateSettings(**flags)
+    settings = with_code_there(pixelate_cli, settings, nobody_chose=nobody_chose)
 
     def work(settings: Any) -> None:
         functions = module_named(pixelate_cli.module_name(settings))
@@ -298,6 +314,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
     # Each pair puts its own in the place of these three.
     common = {**flags, "prompt": "source", "edit_prompt": "", "src_img_path": ""}
     settings = settings_from(settings_of("draw"), common)
+    settings = with_code_there(kind, settings, nobody_chose=nobody_chose)
     edits = edit_pairs.edits_of(edit_pairs.pairs_for(path, settings.model), settings)
     method_of(kind, settings)
     note_words(settings.model, edits)
@@ -333,6 +350,23 @@ def with_either_code(
             raise
         print(f"note: {error} The reference draws instead.", file=sys.stderr)
         return work(reference)
+
+
+def with_code_there(kind: Any, settings: Settings, *, nobody_chose: bool) -> Settings:
+    """The settings with the reference's code where there is no code of a student's: in a wheel."""
+    name = kind.module_name(settings)
+    if not (nobody_chose and name) or is_there(name):
+        return settings
+    reference = replace(settings, implementation="reference")
+    return reference if is_there(kind.module_name(reference)) else settings
+
+
+def is_there(name: str) -> bool:
+    """Whether there is a module of that name; a package above it is imported."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def is_to_do(error: NotImplementedError) -> bool:
@@ -407,6 +441,7 @@ COMMANDS = {
     "finetune": Command(finetune_cli.flags_from, partial(carry_out, "finetune")),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
+    "progress": Command(partial(flags_of, progress_arguments), progress),
     "words": Command(partial(flags_of, words_arguments), words),
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distillery.course.answers import answer
     from distillery.course.check import check, compare_picture
     from distillery.course.line_up import LineUp
+    from distillery.course.progress import my_progress
     from distillery.course.submission_pictures import hand_in
     from distillery.methods.settings import Settings
     from distillery.metrics.clip_score import ClipScorer
@@ -47,6 +48,7 @@ __all__ = [
     "hand_in",
     "live",
     "load_prior",
+    "my_progress",
     "objective",
     "progress",
     "show",
@@ -58,6 +60,7 @@ _HOMES = {
     "distillery.course.answers": ["answer"],
     "distillery.course.check": ["check", "compare_picture"],
     "distillery.course.line_up": ["LineUp"],
+    "distillery.course.progress": ["my_progress"],
     "distillery.course.submission_pictures": ["hand_in"],
     "distillery.methods.settings": ["Settings"],
     "distillery.metrics.clip_score": ["ClipScorer"],

@@ -17,7 +17,15 @@ from urllib.parse import unquote
 from distillery.core.errors import CourseError
 from distillery.core.names import beside, is_device, without_number
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+
+def _course_files() -> Path:
+    """The folder above data/: the clone, or what a wheel brings beside the package."""
+    above = Path(__file__).resolve().parents[2]
+    installed = above / "score_distillery"
+    return installed if installed.is_dir() else above
+
+
+REPOSITORY = _course_files()
 LONGEST_STEM = 200  # bytes; common file systems allow 255 for the whole name
 UNSAFE = frozenset('<>:"/\\|?*%_~')  # what some system forbids, and what the encoding itself uses
 SHORTENED = re.compile(r"~[0-9a-f]{16}$")

@@ -18,8 +18,8 @@ from pathlib import Path
 from distillery.core.errors import CourseError
 from distillery.course.check import judge
 from distillery.course.saved_text import is_answered, saved_code
+from distillery.course.stored_checks import split_task, task_names
 from distillery.course.student_files import course_root, student_file
-from distillery.course.tasks import split_task, task_names
 
 WRITTEN = re.compile(r"(bug_hunt|dare|question)_[1-9]\d*")
 HEADING = re.compile(rf"^## ({WRITTEN.pattern})(?: · .*)?$", re.MULTILINE)

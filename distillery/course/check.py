@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from distillery.core.errors import STILL_TO_DO
 from distillery.course.observe import Observation, observe
+from distillery.course.progress import keep
 from distillery.course.saved_cells import remarks
 from distillery.course.sentences import say, says_to_do, still_to_do, stopped, unfinished
+from distillery.course.stored_checks import split_task
 from distillery.course.student_files import student_file, student_module
-from distillery.course.tasks import Task, compare, load_task, split_task
+from distillery.course.tasks import Task, compare, load_task
 from distillery.notebook.stopped_cell import stopped_in_a_line
 from distillery.notebook.validate import Points, fail_in_validate, no_stderr_in_validate
 
@@ -80,8 +82,14 @@ def _stopped_by_hand(task: str) -> str:
 
 
 def judge(task: str, function: Callable[..., Any] | None = None) -> Result:
-    """The result of a check, which prints nothing; arguments and errors are those of `check`."""
-    return _result(load_task(task), function)
+    """The result of a check, which prints nothing; arguments and errors are those of `check`.
+
+    What is said of the student's own function is kept for `my_progress`.
+    """
+    result = _result(load_task(task), function)
+    if function is None:
+        keep(task, None if result.to_do else float(result.passed))
+    return result
 
 
 def _result(task: Task, function: Callable[..., Any] | None) -> Result:

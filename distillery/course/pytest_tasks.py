@@ -18,8 +18,8 @@ import pytest
 from distillery.core.errors import CourseError
 from distillery.course.check import judge
 from distillery.course.saved_cells import is_in_notebook
+from distillery.course.stored_checks import task_names
 from distillery.course.student_files import student_module
-from distillery.course.tasks import task_names
 
 NOT_IN_CELL = "not in its cell"  # a property of a test that passes
 

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 
 from distillery.core.errors import CourseError, in_short
 from distillery.course.saved_text import defines, holds, is_answered, only_outside
+from distillery.course.stored_checks import checks_in, given_names, split_task, task_names
 from distillery.course.student_files import (
     course_root,
     edited_modules,
     load_again,
     student_file,
 )
-from distillery.course.tasks import checks_in, given_names, load_task, split_task, task_names
+from distillery.course.tasks import load_task
 from distillery.course.todo_cell import is_to_do, read_answer, task_named
 
 if TYPE_CHECKING:

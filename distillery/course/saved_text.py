@@ -9,8 +9,8 @@ import ast
 import re
 
 from distillery.core.errors import CourseError
+from distillery.course.stored_checks import split_task, task_names
 from distillery.course.student_files import student_file
-from distillery.course.tasks import split_task, task_names
 from distillery.course.todo_cell import functions_of, globals_used, is_to_do, names_used, tree_of
 
 _SAVED = re.compile(r"^# >>> (\w+\.\w+):[^\n]*\n.*?^# <<< \1$", re.MULTILINE | re.DOTALL)

@@ -43,6 +43,7 @@ from distillery.course.films import (
     rules_of,
     strip_of,
 )
+from distillery.course.progress import PICTURES, keep
 from distillery.course.student_files import course_root, student_file
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.evaluate import as_shown, evaluate, load_picture
@@ -413,7 +414,10 @@ def hand_in(stage: str) -> Prospect:
     """
     try:
         with no_stderr_in_validate():
-            prospect = _prospect(load_hand_in(stage), course_root())
+            wanted, root = load_hand_in(stage), course_root()
+            prospect = _prospect(wanted, root)
+            is_any = any((root / wanted.folder / name).is_file() for name in wanted.files)
+            keep(f"{wanted.module}.{PICTURES}", prospect.share if is_any else None)
     except Exception as error:
         prospect = Prospect(0.0, (f"{stage}: the pictures cannot be scored: {in_short(error)}",))
     print("\n".join(prospect.lines))

@@ -7,23 +7,20 @@ wrong.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
-from pathlib import Path
-from typing import Any
 
 from safetensors.torch import load
 from torch import Tensor
 
 from distillery.core.errors import CourseError
-from distillery.core.folders import files_of
 from distillery.course.case import Case
 from distillery.course.choices import Accepted, AcceptedSteps, WeightedSums
 from distillery.course.kinds import from_wire
 from distillery.course.observe import Observation, close
 from distillery.course.record import Facts, Tensors, under
+from distillery.course.stored_checks import listed, split_task, stored_facts
 from distillery.course.student_files import course_root
 
 
@@ -227,28 +224,6 @@ def alike_at(task: Task, came: Sequence[Observation | None], place: int) -> list
     ]
 
 
-def split_task(task: str) -> tuple[str, str]:
-    """ "sds.sds_grad" -> ("sds", "sds_grad").
-
-    Raises:
-        CourseError: there is not one dot between two names.
-    """
-    stage, dot, function = task.partition(".")
-    if not (dot and stage.isidentifier() and function.isidentifier()):
-        raise CourseError(f"a task is named like sds.sds_grad; {task!r} is not.")
-    return stage, function
-
-
-def task_names(stage: str) -> list[str]:
-    """The functions that a stage checks, in the order of its notebook."""
-    return list(_stored(stage)["tasks"])
-
-
-def given_names(stage: str) -> set[str]:
-    """The names that a stage's module has as it is given to students."""
-    return set(_stored(stage)["names"])
-
-
 def load_task(task: str) -> Task:
     """Read what is stored about "stage.function".
 
@@ -256,10 +231,10 @@ def load_task(task: str) -> Task:
         CourseError: there is no such task, or its data cannot be read.
     """
     stage, function = split_task(task)
-    stored = _stored(stage)
+    stored = stored_facts(stage)
     if function not in stored["tasks"]:
         raise CourseError(
-            f"stage {stage} has no task {function}; it has {_listed(stored['tasks'])}."
+            f"stage {stage} has no task {function}; it has {listed(stored['tasks'])}."
         )
     facts = stored["tasks"][function]
     tensors = _read_tensors(stage)
@@ -317,23 +292,6 @@ def _all_facts(wanted: Facts, its: Facts) -> Facts:
     return {name: fact for name, fact in (wanted | its).items() if fact is not None}
 
 
-def checks_in(course: Path) -> list[Path]:
-    """The files of the stages' checks in a course folder."""
-    folder = course / "data" / "checks"
-    return files_of(folder.glob("*"), (".json",), under=folder)
-
-
-def _stored(stage: str) -> dict[str, Any]:
-    folder = course_root() / "data" / "checks"
-    try:
-        return json.loads((folder / f"{stage}.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        stages = _listed(path.stem for path in checks_in(folder.parents[1]))
-        raise CourseError(
-            f"there are no checks for a stage {stage!r}; there are for {stages}."
-        ) from error
-
-
 def _read_tensors(stage: str) -> Tensors:
     path = course_root() / "data" / "checks" / f"{stage}.safetensors"
     try:
@@ -341,7 +299,3 @@ def _read_tensors(stage: str) -> Tensors:
     # safetensors has an exception type of its own for every kind of damage.
     except Exception as error:
         raise CourseError(f"{path} is missing or damaged; get it again with the course.") from error
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"

@@ -19,6 +19,7 @@ from distillery.core.files import atomic_write
 from distillery.course import saved_cells
 from distillery.course.saved_cells import Kernel
 from distillery.course.saved_text import cell_with, replaced, text_for
+from distillery.course.stored_checks import split_task
 from distillery.course.student_files import (
     course_root,
     forget_bytecode,
@@ -26,7 +27,6 @@ from distillery.course.student_files import (
     student_file,
     student_module,
 )
-from distillery.course.tasks import split_task
 from distillery.course.todo_cell import line_first, read_answer
 from distillery.notebook.validate import is_validating, without_what_earns_nothing
 

@@ -27,12 +27,14 @@ from grading.authoring.notebooks import (
     student_notebook,
 )
 from grading.authoring.observed_tasks import checks
+from grading.authoring.repository import badged, for_colab, repository_in, repository_named
 from grading.authoring.written_answers import Show, check_places, folded, shown
 from grading.core.nbgrader_config import YOUR_CODE
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 
 ROOT = REPOSITORY
+README = Path("README.md")
 NBGRADER_CONFIG = f"""\
 # Only the answer is replaced: each released cell still ends with its own sentence.
 c = get_config()  # noqa: F821
@@ -42,19 +44,32 @@ c.ClearSolutions.code_stub = {{"python": "{YOUR_CODE}"}}
 Files = dict[Path, bytes]
 
 
-def committed_files(root: Path, stages: tuple[Stage, ...] = STAGES) -> Files:
-    """Everything built that git keeps, by its path under `root`."""
+def committed_files(
+    root: Path, stages: tuple[Stage, ...] = STAGES, *, repository: str | None = None
+) -> Files:
+    """Everything built that git keeps, by its path under `root`.
+
+    Args:
+        repository: "owner/name" on GitHub for badges and Colab, or "" for none; by default that of
+            the README's badges.
+    """
     files: Files = counted_texts(root)
+    readme = files.get(README, b"").decode()
+    repository = repository_in(readme) if repository is None else repository
+    if README in files:
+        files[README] = badged(readme, repository).encode()
     for stage in stages:
         reference = _reference(root, stage)
         stubs = stub_module(reference, stage.sentence)
         files[Path("guidance", f"{stage.module}.py")] = stubs.encode()
         if (root / _source(stage)).exists():
-            files[Path(stage.notebook)] = student_text(stage, root).encode()
+            text = for_colab(student_text(stage, root), stage.notebook, repository)
+            files[Path(stage.notebook)] = text.encode()
             answers = written(stage, root)
             check_places(stage, _sources(stage, root), answers)
             sequels = sequel_texts(stage, root, folded(stage, answers))
-            files |= {Path(path): text.encode() for path, text in sequels.items()}
+            for path, text in sequels.items():
+                files[Path(path)] = for_colab(text, path, repository).encode()
         tensors, facts = checks(stage, vars(importlib.import_module(f"reference.{stage.module}")))
         files[Path("data", "checks", f"{stage.module}.safetensors")] = tensors
         files[Path("data", "checks", f"{stage.module}.json")] = facts.encode()
@@ -192,8 +207,16 @@ def main(arguments: list[str] | None = None) -> int:
         default=ROOT / "build",
         help="nbgrader course folder to write source/ into (default: build)",
     )
+    parser.add_argument(
+        "--repository",
+        metavar="URL",
+        help="address of this repository on GitHub, for badges and Colab; '' takes them away "
+        "(default: as README.md has it)",
+    )
     options = parser.parse_args(arguments)
-    files = committed_files(ROOT)
+    named = options.repository
+    repository = None if named is None else repository_named(named)
+    files = committed_files(ROOT, repository=repository)
     outdated = stale(ROOT, files)
     if options.check:
         for path in outdated:

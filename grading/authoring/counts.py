@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from distillery.core.counting import in_hours
 from grading.stages import STAGES
 from grading.stages.misconceptions import MISCONCEPTIONS
 from grading.stages.stage import Stage
@@ -43,12 +44,4 @@ def counted(text: str) -> str:
 
 def _row(stage: Stage) -> str:
     tasks = ", ".join(f"`{function}`" for function in stage.points)
-    return f"| `{stage.folder}` | {_time(stage.minutes)} | {stage.title} | {tasks} |\n"
-
-
-def _time(minutes: int) -> str:
-    """ "50 min", "1 h 20", "2 h"."""
-    hours, rest = divmod(minutes, 60)
-    if not hours:
-        return f"{rest} min"
-    return f"{hours} h {rest:02}" if rest else f"{hours} h"
+    return f"| `{stage.folder}` | {in_hours(stage.minutes)} | {stage.title} | {tasks} |\n"

@@ -3,7 +3,8 @@ tree.
 
 In the text of a source, `{points of sds_grad}` becomes what that task is worth, `{points of
 pictures}` what the pictures are worth, `{summary}` how long the stage takes and what it is worth,
-and `{graded}` what of the notebook is graded.
+`{graded}` what of the notebook is graded, and `{stages}` the table of all stages. The last cell of
+every notebook says how far its reader is.
 
 In a source, a code cell that is only `# TODO sds.sds_grad` becomes the `%%todo` cell of that
 function, and a code cell that is only `check("sds.sds_grad")` becomes its graded check. One that is
@@ -22,8 +23,9 @@ from pathlib import PurePosixPath
 import jupytext
 import nbformat
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from distillery.core.counting import counted
+from distillery.core.counting import counted, in_hours
 from distillery.core.errors import CourseError
 from grading.authoring.make_stubs import (
     answered_functions,
@@ -34,6 +36,7 @@ from grading.authoring.make_stubs import (
 )
 from grading.authoring.written_answers import Show, fill_in, said
 from grading.core.notebook_cells import check_id, grade_id_of, todo_id
+from grading.stages import STAGES
 from grading.stages.stage import Stage, in_points
 
 TODO_CELL = re.compile(r"# TODO (\w+)\.(\w+)")
@@ -49,6 +52,14 @@ GRADED = (
     "after the deadline."
 )
 POINTS = re.compile(r"\{points of (\w+)\}")
+LAST_TEXT = """\
+## Where you are
+
+What the checks said so far, in all stages and in this folder alone. It is yours, and no grade."""
+LAST_CODE = """\
+from distillery import my_progress
+
+my_progress()"""
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -120,6 +131,7 @@ def _notebook(
 
 def _finished(stage: Stage, notebook: NotebookNode, path: PurePosixPath, show: Show) -> str:
     """The text of a notebook whose code cells are as they should be."""
+    notebook.cells += [new_markdown_cell(LAST_TEXT), new_code_cell(LAST_CODE)]
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             _check_marker(path, cell)
@@ -150,7 +162,19 @@ def _with_facts(stage: Stage, path: PurePosixPath, text: str) -> str:
             f"grading/stages/{stage.module}/stage.py does not know; it knows {', '.join(worth)}."
         )
     text = text.replace("{summary}", stage.summary).replace("{graded}", _graded_parts(stage))
+    text = text.replace("{stages}", _table_of_stages())
     return POINTS.sub(lambda match: in_points(worth[match[1]]), text)
+
+
+def _table_of_stages() -> str:
+    """A row for each stage, with a link to its notebook from another stage's."""
+    rows = [
+        f"| [{stage.folder}](../{stage.folder}/{stage.folder}.ipynb) "
+        f"| {in_hours(stage.minutes)} | {stage.title} | {stage.makes} |"
+        for stage in STAGES
+    ]
+    head = ("| stage | time | what it is about | what you will have made |", "|---|---|---|---|")
+    return "\n".join([*head, *rows])
 
 
 def _graded_parts(stage: Stage) -> str:

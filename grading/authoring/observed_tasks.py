@@ -38,10 +38,17 @@ def checks(stage: Stage, reference: dict[str, Callable[..., Any]]) -> tuple[byte
     tasks: dict[str, Any] = {}
     for function in stage.points:
         task = observed_task(stage, function, reference[function])
-        tasks[function], mine = _stored(task)
+        its, mine = _stored(task)
+        tasks[function] = {"points": stage.points[function], **its}
         tensors |= {f"{function}/{name}": tensor for name, tensor in mine.items()}
     names = sorted(name for name in reference if not name.startswith("__"))
-    facts = {"notebook": str(stage.notebook), "names": names, "tasks": tasks}
+    facts = {
+        "notebook": str(stage.notebook),
+        "minutes": stage.minutes,
+        "pictures": stage.pictures,
+        "names": names,
+        "tasks": tasks,
+    }
     same = _repeated(tensors)
     kept = {name: tensor.contiguous() for name, tensor in tensors.items() if name not in same}
     facts |= {"same": same} if same else {}

@@ -32,7 +32,8 @@ from distillery.core.errors import CourseError
 from distillery.course.observe import UNREADABLE, Observation, close, conclude
 from distillery.course.record import Recording, under
 from distillery.course.sentences import say, says_to_do, shortened, still_to_do, stopped
-from distillery.course.tasks import Comparison, Task, Trial, compare, split_task
+from distillery.course.stored_checks import split_task
+from distillery.course.tasks import Comparison, Task, Trial, compare
 from grading.authoring.observed_tasks import observed_task, observed_trials
 from grading.core.records import Outcome, Verdict
 from grading.sandbox.jobs import Limits, Raised, Reply

@@ -22,6 +22,7 @@ class Stage:
     points:   function -> points, in the order of the notebook.
     title:    what the stage is about, for the README.
     minutes:  that it takes, about.
+    makes:    what its reader will have made, for the table of all stages.
     pictures: points for the pictures that data/hand_in.yaml asks for; 0 if it asks for none.
     sequels:  further notebooks in its folder, by name, in which nothing is graded: they use the
               functions of the first. All that is graded is in one notebook, so a submission is
@@ -38,6 +39,7 @@ class Stage:
     _: KW_ONLY
     title: str
     minutes: int
+    makes: str = ""
     pictures: float = 0
     sequels: tuple[str, ...] = ()
     models: tuple[str, ...] = ()

@@ -562,7 +562,12 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 # %%
 @torch.no_grad()
 def repaint(
-    x0: torch.Tensor, prompt: str, *, strength: float, guidance_scale: float = 4.0, steps: int = STEPS
+    x0: torch.Tensor,
+    prompt: str,
+    *,
+    strength: float,
+    guidance_scale: float = 4.0,
+    steps: int = STEPS,
 ) -> torch.Tensor:
     """`x0` (1, C, h, w) painted over; `strength` from 0 (left alone) to 1 (forgotten)."""
     generator = torch.Generator(prior.device).manual_seed(0)
@@ -628,7 +633,12 @@ show(prior.decode(torch.cat([x0, repainted])), ["before", "repainted"])
 #
 # **Where this goes next.** The sampler walks from noise to a picture, and all you can choose is
 # where it starts. In stage 1 there will be no walk: you hold *any* picture, ask the denoiser what
-# is wrong with it, and follow the answer. Open `notebooks/01_sds`.
+# is wrong with it, and follow the answer. Every stage stands alone, so take them in any order that
+# you like:
+#
+# {stages}
+#
+# In a class your instructor hands out each stage by itself, and a link works where its stage is.
 
 # %% [markdown]
 # ## Symbols

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from grading.authoring.build import ROOT
+from grading.authoring.notebooks import LAST_CODE
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 
@@ -72,9 +73,10 @@ def test_cells_that_take_long_have_a_bar_and_say_about_how_long_beforehand(stage
 
 
 @pytest.mark.parametrize("stage", READ, ids=lambda stage: stage.folder)
-def test_the_last_cell_explains_the_symbols_and_links_to_papers(stage):
-    last = cells_of(stage)[-1].source
-    symbols, reading = last.split("## Further reading")
+def test_the_end_explains_the_symbols_and_links_to_papers(stage):
+    *_, end, _, last = cells_of(stage)
+    assert last.source == LAST_CODE
+    symbols, reading = end.source.split("## Further reading")
     assert symbols.startswith("## Symbols\n\n| symbol | in code | what it is |\n|---|---|---|\n")
     assert len(re.findall(r"\]\(https://arxiv\.org/abs/\d{4}\.\d{5}\)", reading)) >= 4
     texts = [cell.source for cell in cells_of(stage) if cell.cell_type == "markdown"]

@@ -16,6 +16,7 @@ STAGE = Stage(
     },
     title="pictures of any size: ElasticDiffusion, MultiDiffusion and what they are for",
     minutes=150,
+    makes="a panorama, and pictures of any size from a model that knows one",
     pictures=4,
     models=("tiny-sd", "tiny-sd-any-size", "counter"),
     data=("elastic",),

@@ -17,6 +17,7 @@ STAGE = Stage(
     title="from one prompt to the next: a style by LoRA, a path of prompts and noise, pixels that "
     "stay",
     minutes=150,
+    makes="a looping pixel-art GIF that goes from prompt to prompt, in a style that you taught",
     pictures=4,
     models=("tiny-sd", "tiny-sd-pixel", "tiny-sd-sticker", "style-judge"),
     data=("morph",),

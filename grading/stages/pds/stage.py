@@ -13,6 +13,7 @@ STAGE = Stage(
     },
     title="editing: what keeps the source, and how it depends on the stride",
     minutes=105,
+    makes="a picture that you edited by a sentence, with the rest kept",
     pictures=4,
     models=("tiny-sd",),
     tried=(

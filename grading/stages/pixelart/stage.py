@@ -18,6 +18,7 @@ STAGE = Stage(
     title="palette-exact pixel art through SDXL and ControlNets, "
     "down to the chart to stitch it from",
     minutes=100,
+    makes="pixel art in a palette of yours, and a chart to stitch it from",
     pictures=4,
     sequels=("04_pixelart_part2",),
     models=(

@@ -12,6 +12,7 @@ STAGE = Stage(
     },
     title="score distillation: from DreamFusion's formula to a picture",
     minutes=80,
+    makes="a picture distilled from a prompt, and the curve of how it came about",
     pictures=4,
     models=("tiny-sd",),
     tried=(

@@ -16,6 +16,7 @@ STAGE = Stage(
     },
     title="stroke paintings: SDEdit, GradOP+ and words that are bound to regions",
     minutes=150,
+    makes="a real picture from your own coarse painting",
     pictures=4,
     models=("tiny-sd", "tiny-sd-two-things"),
     data=("strokes",),

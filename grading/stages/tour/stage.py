@@ -12,5 +12,6 @@ STAGE = Stage(
     },
     title="noise, denoising, classifier-free guidance",
     minutes=50,
+    makes="a sampler of your own, and pictures of your prompt drawn by it",
     models=("tiny-sd",),
 )

@@ -12,6 +12,7 @@ STAGE = Stage(
     },
     title="the distribution, not the mode: a LoRA that learns what the pictures look like",
     minutes=80,
+    makes="several different pictures of one prompt, and the LoRA that kept them apart",
     pictures=4,
     models=("tiny-sd",),
     tried=(

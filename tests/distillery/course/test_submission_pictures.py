@@ -18,6 +18,7 @@ import main
 from distillery.core.errors import CourseError
 from distillery.core.images import enlarged, load_image, save_png, to_pil
 from distillery.course import submission_pictures as handing
+from distillery.course.progress import FOLDER
 from distillery.course.student_files import import_guidance_from
 from distillery.course.submission_pictures import (
     Thresholds,
@@ -281,6 +282,8 @@ def test_the_cell_says_the_mean_score_and_the_points_it_stands_for(
     assert "missing" not in shown
     (course / "outputs/01_sds/a_blue_boat.png").unlink()
     assert hand_in("01_sds").points(4) == pytest.approx(3.6)
+    kept = json.loads((course / FOLDER / "sds.pictures.json").read_text())
+    assert kept["share"] == pytest.approx(0.9)
     assert "10 % less for each of 1 missing" in capsys.readouterr().out
 
 

@@ -147,9 +147,8 @@ strengths = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
 def painted_over(strength: float) -> torch.Tensor:
     """All eight edits by SDEdit, as images."""
     generator = torch.Generator(prior.device).manual_seed(1)
-    return prior.decode(
-        sdedit(prior, x0_src, edits, strength=strength, guidance_scale=3.0, generator=generator)
-    )
+    how = {"strength": strength, "guidance_scale": 3.0, "steps": max(2, round(30 * EFFORT))}
+    return prior.decode(sdedit(prior, x0_src, edits, **how, generator=generator))
 
 
 by_sdedit = {strength: painted_over(strength) for strength in progress(strengths, "strengths")}

@@ -96,7 +96,7 @@ else:
     adapted = prior
 judge, counter = Judge.load(), Counter.load()
 EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
-STEPS = max(4, round(20 * EFFORT))
+STEPS = max(2, round(20 * EFFORT))
 SCALE = 5.0  # of guidance; for "sd15": 10.0
 STORY = 3  # the seed of all pictures below
 

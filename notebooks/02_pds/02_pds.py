@@ -975,8 +975,8 @@ for name, images in {"0 (DDS)": by_dds, f"{LIGHT:g}": by_light, "1 (published)":
 
 # %% [markdown]
 # **What you should see.** From left to right the edits fade and the sources return. The second
-# value is the one that the course uses for this model: as many edits are right as without any pull,
-# and the rest has changed less. It was found by trying.
+# value is the one that the course uses for this model: five of eight edits are right, where without
+# any pull it is six, and the rest has changed a sixth less. It was found by trying.
 
 # %% [markdown]
 # Guidance says how much you want the edit, identity how much you want the source. Turn both and

@@ -12,6 +12,7 @@ from grading.authoring.make_stubs import BEGIN, END
 
 SHORTEST = 18  # signs of a line of code; shorter ones stand in many texts by chance
 SHORTEST_SAID = 40  # and of a line of text, whose end may be a few words
+GIVEN = ("guidance/*.py", "notebooks/*/*.py", "distillery/**/*.py", "*.md", "docs/**/*.md")
 TAG = re.compile(rb"<[^<>]*>")
 ENTITIES = {b"&lt;": b"<", b"&gt;": b">", b"&quot;": b'"', b"&#39;": b"'", b"&amp;": b"&"}
 
@@ -75,7 +76,7 @@ def _solution_lines(source: str) -> Iterable[str]:
 
 
 def _given_texts(root: Path) -> Iterable[str]:
-    for pattern in ("guidance/*.py", "notebooks/*/*.py", "distillery/**/*.py", "*.md", "docs/**/*.md"):
+    for pattern in GIVEN:
         for path in sorted(root.glob(pattern)):
             yield without_space(path.read_text(encoding="utf-8"))
             yield "\n"

@@ -34,6 +34,7 @@ class Wanted:
     repository: "owner/name" on GitHub for the buttons that open a notebook there, or "".
     execute:    whether notebooks and moving pictures that are not in the cache are made.
     math:       whether formulas are drawn, by MathJax, which is fetched from npm's registry once.
+    distil:     whether the page that distils in the reader's browser is built too.
     only:       folders of the stages that are shown; empty: all.
     """
 
@@ -42,6 +43,7 @@ class Wanted:
     repository: str = ""
     execute: bool = True
     math: bool = True
+    distil: bool = True
     only: tuple[str, ...] = ()
 
 
@@ -92,13 +94,22 @@ def build(wanted: Wanted) -> None:
         raise CourseError(f"{wanted.out} holds other files than a site; choose another folder.")
     sources, cache = wanted.work / "site-sources", wanted.work / "site-cache"
     write_sources(
-        sources, cache, effort=effort(), execute=wanted.execute, only=wanted.only
+        sources,
+        cache,
+        effort=effort(),
+        execute=wanted.execute,
+        distil=wanted.distil,
+        only=wanted.only,
     )
     made = wanted.work / "site-made"
     shutil.rmtree(made, ignore_errors=True)
     if wanted.math:
         mathjax(sources / "_static" / "mathjax")
-    _run_sphinx(sources, made, settings(wanted.repository, math=wanted.math))
+    _run_sphinx(sources, made, settings(wanted.repository))
+    if wanted.distil:
+        from website.page import build_page  # it needs ONNX
+
+        build_page(made / "distil")
     told = answers_in(made)
     if told:
         raise CourseError(f"the site is not written, since it tells answers: {'; '.join(told)}")
@@ -127,13 +138,14 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def settings(repository: str, *, math: bool) -> dict[str, Any]:
+def settings(repository: str) -> dict[str, Any]:
     """What Sphinx is told: nothing from other hosts, and no buttons without a repository."""
     theme: dict[str, Any] = {
         "use_download_button": False,
         "use_fullscreen_button": False,
         "show_toc_level": 2,
         "home_page_in_toc": True,
+        "navbar_persistent": [],
         "search_bar_text": "Search the course",
     }
     if repository:
@@ -167,9 +179,10 @@ def settings(repository: str, *, math: bool) -> dict[str, Any]:
         "nb_ipywidgets_js": {},
         "myst_enable_extensions": ["dollarmath", "amsmath", "colon_fence", "html_image"],
         "myst_heading_anchors": 3,
-        "mathjax_path": MATHJAX if math else "",
+        "mathjax_path": MATHJAX,
         "mathjax3_config": {"tex": {"processEscapes": True}},
-        "suppress_warnings": ["mystnb.unknown_mime_type", "myst.header", "misc.highlighting_failure"],
+        # The README begins with a picture, and magics of notebooks are no Python.
+        "suppress_warnings": ["myst.header", "misc.highlighting_failure"],
         "exclude_patterns": ["_static"],
     }
 

@@ -114,9 +114,7 @@ def _execute(stage: Stage, path: PurePosixPath, effort: float) -> NotebookNode:
 def _course(root: Path, effort: float) -> Iterator[Path]:
     """A student's copy of the course in `root`, whose long runs take a share of their steps."""
     for folder in COPIED:
-        shutil.copytree(
-            REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc")
-        )
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc"))
     (root / "data").mkdir()
     for one in (REPOSITORY / "data").iterdir():
         (root / "data" / one.name).symlink_to(one)
@@ -161,8 +159,9 @@ def alternative_text(cells: list[NotebookNode], index: int) -> str:
                 return plain(seen[1])
             break
     texts = [cell.source for cell in cells[:index] if cell.cell_type == "markdown"]
-    headings = [line.lstrip("# ") for text in texts for line in text.splitlines() if HEAD.match(line)]
-    return plain(f"What the cell above draws, under “{headings[-1] if headings else 'the title'}”.")
+    lines = [line for text in texts for line in text.splitlines() if HEAD.match(line)]
+    heading = lines[-1].lstrip("# ") if lines else "the title"
+    return plain(f"What the cell above draws, under “{heading}”.")
 
 
 def plain(text: str) -> str:

@@ -45,6 +45,9 @@ class Moving:
 
 
 BOAT, BLUE = "a red boat on a frozen river", "a blue boat on a frozen river"
+HOUSE = "a red house in the snow"
+SOURCE = ("--src_img_path", "data/imgs/a_red_boat_on_a_frozen_river.png")
+PAINTING = ("--img_path", "data/strokes/castle_brush.png")
 MOVING = (
     Moving(
         "00_tour",
@@ -65,16 +68,14 @@ MOVING = (
         "Edit",
         "The same picture, with one thing changed and the rest kept.",
         "A red boat on a frozen river turns blue, and the river stays as it is.",
-        ("--prompt", BOAT, "--edit_prompt", BLUE, "--loss_type", "pds")
-        + ("--src_img_path", "data/imgs/a_red_boat_on_a_frozen_river.png", "-mv"),
+        ("--prompt", BOAT, "--edit_prompt", BLUE, "--loss_type", "pds", *SOURCE, "-mv"),
     ),
     Moving(
         "03_vsd",
         "Distil many",
         "Several pictures at once that do not all become the same one.",
         "Four blurred patches become four different red houses in the snow.",
-        ("--prompt", "a red house in the snow", "--loss_type", "vsd", "--particles", "4")
-        + ("--steps", "120", "-mv"),
+        ("--prompt", HOUSE, "--loss_type", "vsd", "--particles", "4", "--steps", "120", "-mv"),
     ),
     Moving(
         "04_pixelart",
@@ -88,8 +89,7 @@ MOVING = (
         "Paint",
         "A few strokes and some words; the picture keeps where the strokes are.",
         "Noise becomes a purple castle in the snow, where the painted strokes were.",
-        ("strokes", "--img_path", "data/strokes/castle_brush.png")
-        + ("--prompt", "a purple castle in the snow", "-mv"),
+        ("strokes", *PAINTING, "--prompt", "a purple castle in the snow", "-mv"),
     ),
     Moving(
         "06_elastic",

@@ -57,8 +57,9 @@ def _page(folder: Path, name: str, says: str) -> str:
 
 def _entries(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.ClassDef]:
     for node in tree.body:
-        named = isinstance(node, ast.FunctionDef | ast.ClassDef)
-        if named and not node.name.startswith("_") and ast.get_docstring(node):
+        if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        if not node.name.startswith("_") and ast.get_docstring(node):
             yield node
 
 
@@ -73,7 +74,8 @@ def _entry(node: ast.FunctionDef | ast.ClassDef) -> str:
             and ast.get_docstring(one)
         ]
         for method in methods:
-            parts += [f"```python\n{_signature(method)}\n```", _text(ast.get_docstring(method) or "")]
+            says = ast.get_docstring(method) or ""
+            parts += [f"```python\n{_signature(method)}\n```", _text(says)]
     return "\n\n".join(parts)
 
 

@@ -20,11 +20,21 @@ HERE = Path(__file__).parent
 TEXTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 PICTURES = ("docs/**/*.png", "data/strokes/finished/*.png")
 LINK = re.compile(r"(?<!!)\[([^\]\[]*)\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
+DISTIL = (
+    '<p><a href="distil/index.html"><strong>Distil in your browser</strong></a>: type a prompt, '
+    "and the picture is drawn on your own machine, without Python.</p>"
+)
 SECTION = re.compile(r"^(#+) ", re.MULTILINE)
 
 
 def write_sources(
-    folder: Path, cache: Path, *, effort: float, execute: bool, only: Iterable[str] = ()
+    folder: Path,
+    cache: Path,
+    *,
+    effort: float,
+    execute: bool,
+    distil: bool,
+    only: Iterable[str] = (),
 ) -> None:
     """Write the folder anew.
 
@@ -33,6 +43,7 @@ def write_sources(
         cache: of executed notebooks and moving pictures.
         effort: the share of long runs to compute, in (0, 1].
         execute: whether to execute and draw what is not in the cache.
+        distil: whether the first page leads to the page that distils in the reader's browser.
         only: folders of the stages whose notebooks are shown; empty: all.
     """
     shutil.rmtree(folder, ignore_errors=True)
@@ -50,8 +61,8 @@ def write_sources(
     for name in TEXTS:
         pages[PurePosixPath(name)] = (REPOSITORY / name).read_text(encoding="utf-8")
     for text in (REPOSITORY / "docs").rglob("*.md"):
-        name = PurePosixPath(text.relative_to(REPOSITORY).as_posix())
-        pages[name] = text.read_text(encoding="utf-8")
+        document = PurePosixPath(text.relative_to(REPOSITORY).as_posix())
+        pages[document] = text.read_text(encoding="utf-8")
     pages[PurePosixPath("models.md")] = models_page()
     pages |= reference_pages()
     pages[PurePosixPath("gallery.md")] = (HERE / "pages" / "gallery.md").read_text("utf-8")
@@ -61,8 +72,10 @@ def write_sources(
     pages[PurePosixPath("index.md")] = template.replace("{moving}", moving).replace(
         "{documents}", _documents(pages)
     )
-    for path, text in pages.items():
-        _put(folder, Path(path), _with_own_links(path, text, pages).encode())
+    index = PurePosixPath("index.md")
+    pages[index] = pages[index].replace("{distil}", DISTIL if distil else "")
+    for page, said in pages.items():
+        _put(folder, Path(page), _with_own_links(page, said, pages).encode())
 
 
 def _put(folder: Path, path: Path, content: bytes) -> None:
@@ -131,7 +144,8 @@ def notebooks_page(folders: Iterable[str]) -> str:
         name = f"notebooks/{stage.folder}/{stage.folder}"
         rows.append(f"| [{stage.folder}]({name}.ipynb) | {stage.title} | {stage.makes} |")
         listed += [str(path.with_suffix("")) for path in (stage.notebook, *stage.ungraded)]
-    table = "\n".join(["| stage | what it is about | what you will have made |", "|---|---|---|", *rows])
+    head = ["| stage | what it is about | what you will have made |", "|---|---|---|"]
+    table = "\n".join([*head, *rows])
     text = (HERE / "pages" / "notebooks.md").read_text(encoding="utf-8")
     return text.replace("{table}", table).replace("{listed}", "\n".join(listed))
 

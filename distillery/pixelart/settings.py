@@ -25,6 +25,7 @@ from distillery.core.settings import (
     setting,
 )
 from distillery.methods.settings import IMPLEMENTATIONS
+from distillery.pixelart.published_config import is_published, own_names
 
 if TYPE_CHECKING:
     import torch
@@ -292,6 +293,11 @@ class PixelSettings(Declared):
         mean = self.tau * (self.tau_end / self.tau) ** way
         chance = torch.rand((), generator=generator, device=generator.device).item()
         return mean * (1 + self.tau_spread * (2 * chance - 1))
+
+    @classmethod
+    def own_names(cls, values: dict[Any, Any]) -> dict[Any, Any]:
+        """What a file says; SD-πXL's own configurations are read too."""
+        return own_names(values) if is_published(values) else values
 
     @classmethod
     def load(cls, path: Path | None, **changes: Any) -> PixelSettings:

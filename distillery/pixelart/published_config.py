@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from distillery.core.errors import CourseError
@@ -80,9 +80,9 @@ SETUP = {  # of their program alone
 }
 
 
-def is_published(values: Mapping[str, Any]) -> bool:
-    """Whether these are SD-πXL's: they stand in sections, and no setting of ours does."""
-    return any(isinstance(value, dict) for value in values.values())
+def is_published(values: Mapping[Any, Any], ours: Container[str]) -> bool:
+    """Whether these are SD-πXL's: they stand in sections, which are no settings of `ours`."""
+    return any(isinstance(value, dict) and name not in ours for name, value in values.items())
 
 
 def own_names(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from distillery.core.settings import (
     ValueType,
     Whole,
     by_model,
+    declared,
     setting,
 )
 from distillery.methods.settings import IMPLEMENTATIONS
@@ -297,7 +298,7 @@ class PixelSettings(Declared):
     @classmethod
     def own_names(cls, values: dict[Any, Any]) -> dict[Any, Any]:
         """What a file says; SD-πXL's own configurations are read too."""
-        return own_names(values) if is_published(values) else values
+        return own_names(values) if is_published(values, declared(cls)) else values
 
     @classmethod
     def load(cls, path: Path | None, **changes: Any) -> PixelSettings:

@@ -1135,8 +1135,8 @@ show(
 #    do you land with SDEdit, with DDS, with PDS?
 # 4. **A source without words.** Give the source the empty prompt. Which edits suffer, and why does
 #    the bias come back?
-# 5. **Your own mask.** The heat map above knows where the edit is. Multiply the gradient by it. What
-#    changes, and why? Then make a mask of zeros and ones of it.
+# 5. **Your own mask.** The heat map above knows where the edit is. Multiply the gradient by it.
+#    What changes, and why? Then make a mask of zeros and ones of it.
 # 6. **Another psi.** $\psi(t)$ is strong at low $t$ by accident. Put a constant in its place, or a
 #    value that rises during the run. (`by_formula` has the two terms apart.) Can you beat the
 #    frontier?

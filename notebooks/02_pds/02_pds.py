@@ -901,8 +901,8 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** Nothing is edited, and grain appears: the term that should not be there
-# is many times as large as the gradient, and the optimiser only walks at random.
+# **What you should see.** Nothing is edited, and plain areas become stained: the term that should
+# not be there is many times as large as the gradient, and the optimiser only walks at random.
 #
 # ### The stride
 #

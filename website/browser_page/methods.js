@@ -52,7 +52,12 @@ export async function* sdedit({ random, size, source, strength, ...given }) {
 
 /** The index of the first of the last strength * steps steps; at least one step is taken. */
 export function firstStep(steps, strength) {
-  return steps - Math.max(1, Math.round(strength * steps));
+  const wanted = strength * steps;
+  const [down, up] = [Math.floor(wanted), Math.ceil(wanted)];
+  // A half goes to the even number, as in Python's `round`.
+  const isHalf = wanted - down === 0.5;
+  const nearest = isHalf ? (down % 2 ? up : down) : Math.round(wanted);
+  return steps - Math.max(1, nearest);
 }
 
 async function* follow({ predict, schedule, guidance, steps, xt, first }) {

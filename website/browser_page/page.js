@@ -108,19 +108,25 @@ function start(event) {
   event.preventDefault();
   run += 1;
   const what = asked();
+  if (!what.prompt.trim()) return say("Say in a few words what to draw.");
   if (!Object.keys(what.steps).length) return say("Choose at least one method.");
   begun = { ...what, done: {}, seconds: [] };
   chart.clear(what.steps.sds ?? 1);
   at("loss").setAttribute("aria-label", "Loss of SDS: no step yet");
   for (const method of Object.keys(NAMES)) forget(method);
-  if (!worker) {
-    worker = new Worker("worker.js", { type: "module" });
-    worker.onmessage = ({ data }) => data.run === run && heard[data.type](data);
-    worker.onerror = () => failed("the worker could not be loaded");
-  }
+  hire();
   worker.postMessage(what);
   become("running");
   say("Loading the model.");
+}
+
+/** Begin the worker and let it load the model, once. */
+function hire() {
+  if (worker) return;
+  worker = new Worker("worker.js", { type: "module" });
+  worker.onmessage = ({ data }) => data.run === run && heard[data.type](data);
+  worker.onerror = () => failed("the worker could not be loaded");
+  worker.postMessage({ type: "load", device: at("device").value });
 }
 
 function forget(method) {
@@ -134,6 +140,11 @@ const heard = {
   loading({ done, total }) {
     at("bar").value = done / total;
     say(`Loading the model: ${Math.round(done / 1e6)} of ${Math.round(total / 1e6)} MB.`);
+  },
+  loaded() {
+    if (state !== "idle") return;
+    at("bar").value = 0;
+    say("The model is loaded: press Start.");
   },
   ready({ device, threads }) {
     at("bar").value = 0;
@@ -201,6 +212,8 @@ function become(next) {
 const say = (text) => (at("status").textContent = text);
 
 at("form").addEventListener("submit", start);
+// The model comes as soon as a reader touches the page, so that Start need not wait for it.
+for (const touch of ["pointerdown", "keydown"]) addEventListener(touch, hire, { once: true });
 at("pause").addEventListener("click", () => {
   const pausing = state === "running";
   worker.postMessage({ type: pausing ? "pause" : "resume" });

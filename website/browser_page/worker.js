@@ -1,7 +1,7 @@
 // Loads the model and runs the methods, away from the page, which so stays quick.
 //
-// Takes {type: "start", ...} (see `run`), "pause", "resume" and "stop". Says "loading", "ready",
-// "step", "finished" and "error", each with the number of the run.
+// Takes {type: "load", device}, {type: "start", ...} (see `draw`), "pause" and "resume". Says
+// "loading", "loaded", "ready", "step", "finished" and "error", each with the number of the run.
 
 import { METHODS } from "./methods.js";
 import { Networks } from "./networks.js";
@@ -15,14 +15,19 @@ const RUNTIMES = {
 };
 
 let current = 0; // the run whose steps are wanted
+let turn = Promise.resolve(); // of the run before; only one uses the networks at a time
 let paused = false;
 let wake = () => {};
 let loaded = null; // the promise of {networks, device, threads}
 let loadedFor = null;
 
 self.onmessage = ({ data }) => {
-  if (data.type === "start") run(data).catch((error) => tell("error", { text: String(error) }));
-  if (data.type === "stop") current = 0;
+  const failed = (error) => tell("error", { text: error?.message ?? String(error) });
+  if (data.type === "load") networksOn(data.device).then(() => tell("loaded"), failed);
+  if (data.type === "start") {
+    current = data.run;
+    turn = turn.then(() => draw(data)).catch(failed);
+  }
   paused = data.type === "pause";
   if (!paused) wake();
 };
@@ -39,15 +44,9 @@ async function breathe() {
  * @param asked {run, prompt, seed, guidance, learningRate, strength, painting, device, and
  *   steps: method -> steps}; a method without steps is left out
  */
-async function run(asked) {
-  current = asked.run;
+async function draw(asked) {
   const wanted = () => current === asked.run;
-  if (loadedFor !== asked.device) {
-    loadedFor = asked.device;
-    loaded = load(asked.device);
-    loaded.catch(() => (loadedFor = null)); // so that another try loads anew
-  }
-  const { networks, device, threads } = await loaded;
+  const { networks, device, threads } = await networksOn(asked.device);
   if (!wanted()) return;
   tell("ready", { device, threads });
   const { size, schedule } = networks;
@@ -73,6 +72,16 @@ async function run(asked) {
     if (wanted()) tell("step", { method, ...step, shown: null, pixels, seconds });
   }
   if (wanted()) tell("finished");
+}
+
+/** The networks on a device, loaded once. */
+function networksOn(device) {
+  if (loadedFor !== device) {
+    loadedFor = device;
+    loaded = load(device);
+    loaded.catch(() => (loadedFor = null)); // so that another try loads anew
+  }
+  return loaded;
 }
 
 /** Load for "auto", "webgpu" or "wasm"; "auto" takes WebGPU where it works. */

@@ -1,7 +1,8 @@
-// node steps.mjs ONNXRUNTIME_WEB PAGE MODEL JSON: the page's own modules, run without a browser.
+// node distil_steps.mjs ONNXRUNTIME_WEB PAGE MODEL JSON: the page's own modules, run without a browser.
 //
 // JSON: {seed, prompt, guidance, learningRate, strength, steps: {sds, ddim, sdedit}, taken,
-// painting, texts}. Prints the latents of each method after `taken` steps, and the texts' tokens.
+// painting, texts, first}. Prints the latents of each method after `taken` steps, the texts' tokens,
+// and SDEdit's first step for each [steps, strength] of `first`.
 
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,7 +12,7 @@ const [, , runtime, page, model, given] = process.argv;
 const module = (path) => import(pathToFileURL(path).href);
 const ort = await module(join(runtime, "dist", "ort.wasm.min.mjs"));
 const { Networks } = await module(join(page, "networks.js"));
-const { METHODS } = await module(join(page, "methods.js"));
+const { METHODS, firstStep } = await module(join(page, "methods.js"));
 const { Random } = await module(join(page, "random.js"));
 
 const asked = JSON.parse(await readFile(given, "utf8"));
@@ -37,5 +38,6 @@ for (const [name, method] of Object.entries(METHODS)) {
     if (step.index + 1 === asked.taken) break;
   }
 }
+answer.first = asked.first.map(([steps, strength]) => firstStep(steps, strength));
 answer.image = [...(await networks.decode(Float32Array.from(answer.latents.ddim)))];
 process.stdout.write(JSON.stringify(answer));

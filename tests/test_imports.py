@@ -14,7 +14,16 @@ from grading.release.bundle import contents
 from grading.stages import STAGES
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = {"distillery", "guidance", "reference", "grading", "training", "benchmarks", "tests"}
+OURS = {
+    "distillery",
+    "guidance",
+    "reference",
+    "grading",
+    "training",
+    "benchmarks",
+    "website",
+    "tests",
+}
 MAY_IMPORT = {
     "distillery": {"distillery"},
     "guidance": {"guidance", "distillery"},
@@ -22,6 +31,7 @@ MAY_IMPORT = {
     "grading": {"grading", "distillery", "guidance", "reference"},
     "training": {"training", "distillery"},
     "benchmarks": {"benchmarks", "distillery", "grading", "reference", "training"},
+    "website": {"website", "distillery", "guidance", "reference", "grading", "benchmarks"},
     "notebooks": {"distillery", "guidance"},
     "main.py": {"distillery"},
     "eval.py": {"distillery"},

@@ -46,11 +46,14 @@ from distillery import (
     progress,
     show,
 )
+from distillery.notebook.effort import effort
 from distillery.notebook.widgets import Explorer
 from distillery.toybox import COLOURS, SCENES, THINGS, Factors, draw
 from guidance import tour
 
 prior = load_prior(MODEL)
+EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
+STEPS = max(2, round(25 * EFFORT))  # from noise to a picture
 
 # %% [markdown]
 # Now type what you would like to see. `tiny-sd` grew up in a small world, the *toybox*, so it knows
@@ -68,7 +71,7 @@ prior = load_prior(MODEL)
 PROMPT = "a red boat on a frozen river"
 
 generator = torch.Generator(prior.device).manual_seed(0)
-latents = prior.sample([PROMPT] * 6, guidance_scale=4.0, generator=generator)
+latents = prior.sample([PROMPT] * 6, guidance_scale=4.0, steps=STEPS, generator=generator)
 show(prior.decode(latents), columns=6)
 
 # %% [markdown]
@@ -435,7 +438,7 @@ Explorer(torch.cat(rows), t=ladder.tolist(), guidance_scale=scales)
 # %%
 @torch.no_grad()
 def sample(
-    prompts: list[str], guidance_scale: float, steps: int = 25, seed: int = 0
+    prompts: list[str], guidance_scale: float, steps: int = STEPS, seed: int = 0
 ) -> torch.Tensor:
     """A latent for each prompt, by DDIM."""
     generator = torch.Generator(prior.device).manual_seed(seed)
@@ -559,7 +562,12 @@ suspects.accuse(A=None, B=None, C=None, D=None, E=None)  # write a number in pla
 # %%
 @torch.no_grad()
 def repaint(
-    x0: torch.Tensor, prompt: str, *, strength: float, guidance_scale: float = 4.0, steps: int = 25
+    x0: torch.Tensor,
+    prompt: str,
+    *,
+    strength: float,
+    guidance_scale: float = 4.0,
+    steps: int = STEPS,
 ) -> torch.Tensor:
     """`x0` (1, C, h, w) painted over; `strength` from 0 (left alone) to 1 (forgotten)."""
     generator = torch.Generator(prior.device).manual_seed(0)

@@ -721,8 +721,10 @@ for step in range(61):
 show(crisp(torch.cat(list(seen.values()))), [f"after {step} steps" for step in seen])
 
 # %% [markdown]
-# **What you should see.** The speckle goes first, and then the drawing. A smoothness loss knows
-# nothing about boats; something that does must outweigh it.
+# **What you should see.** The loss falls to less than a twentieth. Dark specks become pale blobs,
+# and the outlines of the boat go with them. (The loss sees mixtures; the pictures show what each
+# pixel has most of.) A smoothness loss knows nothing about boats; something that does must outweigh
+# it.
 
 # %% [markdown]
 # ## 7 · From the layout to the details

@@ -371,7 +371,7 @@ compare_picture("strokes.sdedit_start")
 # DDIM's steps.
 
 # %%
-STEPS = max(4, round(20 * EFFORT))
+STEPS = max(2, round(20 * EFFORT))
 SCALE = 5.0  # of guidance; for "sd15": 7.5
 TIMESTEPS = prior.timesteps(STEPS)
 SCHEDULE = {"timesteps": TIMESTEPS, "alphas_cumprod": prior.alphas_cumprod}

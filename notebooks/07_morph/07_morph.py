@@ -94,7 +94,7 @@ from guidance import morph
 
 prior = load_prior(MODEL)
 EFFORT = effort()  # share of each run's steps to compute; 1 unless the environment says less
-STEPS = max(4, round(15 * EFFORT))
+STEPS = max(2, round(15 * EFFORT))
 SCALE = 5.0  # of guidance; for "sd15": 7.5
 
 # %% [markdown]

@@ -191,7 +191,8 @@ def end_server(server: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def chromium() -> Iterator[WebDriver]:
+def chromium(*flags: str) -> Iterator[WebDriver]:
+    """A browser of its own; `flags` come to those that it always has."""
     programs = browser_programs()
     assert programs is not None
     options = webdriver.ChromeOptions()
@@ -204,6 +205,7 @@ def chromium() -> Iterator[WebDriver]:
         "--disable-component-update",
         "--no-proxy-server",
         "--window-size=1300,1000",
+        *flags,
     ):
         options.add_argument(flag)
     browser = webdriver.Chrome(options=options, service=Service(driver))

@@ -1,0 +1,87 @@
+"""What the methods of the page "Distil in your browser" give in Python, from the page's noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from distillery.methods.ddim import sample
+from distillery.models.load import load_prior
+from distillery.models.stable_diffusion import StableDiffusionPrior
+from distillery.runs.training import warmup_cosine
+from reference.sds import sds_grad
+from reference.strokes import sdedit_start
+from website.npm_packages import package_folder
+from website.page_random import PageRandom
+
+RUNTIME = package_folder("onnxruntime-web")
+NO_RUNTIME = "no onnxruntime-web: run `python -m website.npm_packages`"
+PROMPT, SEED, GUIDANCE, STRENGTH, PEAK = "a red boat on a frozen river", 7, 5.0, 0.8, 0.1
+STEPS = {"sds": 30, "ddim": 12, "sdedit": 14}
+TAKEN = 10
+AGREES = 1e-3
+
+
+def prior_of_page() -> StableDiffusionPrior:
+    prior = load_prior("tiny-sd", device="cpu")
+    assert isinstance(prior, StableDiffusionPrior)
+    return prior
+
+
+def painting() -> Tensor:
+    """Two flat fields, (1, 3, 64, 64)."""
+    image = torch.full((1, 3, 64, 64), 0.6)
+    image[:, 1:, 20:44, 16:48] = -0.8
+    return image
+
+
+def asked() -> dict[str, object]:
+    """The same for the page's worker."""
+    return {
+        "prompt": PROMPT,
+        "seed": SEED,
+        "guidance": GUIDANCE,
+        "strength": STRENGTH,
+        "learningRate": PEAK,
+        "steps": STEPS,
+        "painting": painting().flatten().tolist(),
+        "device": "wasm",
+    }
+
+
+def latents_in_python(method: str, prior: StableDiffusionPrior) -> Tensor:
+    """The latents after TAKEN steps, (1, C, h, w)."""
+    random, shape = PageRandom(SEED), (1, prior.latent_channels, *prior.latent_size)
+    text, uncond = prior.embed([PROMPT]), prior.embed([""])
+    xt, first = random.normal(*shape), 0
+    if method == "sds":
+        return _sds(prior, xt, random)
+    timesteps = prior.timesteps(STEPS[method])
+    if method == "sdedit":
+        first = STEPS[method] - round(STRENGTH * STEPS[method])
+        source = prior.encode(painting())
+        xt = sdedit_start(source, xt, STRENGTH, timesteps, prior.alphas_cumprod)
+    way = sample(
+        prior,
+        xt,
+        text=text,
+        uncond=uncond,
+        guidance_scale=GUIDANCE,
+        timesteps=timesteps,
+        start=first,
+    )
+    return next(step.xt for step in way if step.index + 1 - first == TAKEN)
+
+
+def _sds(prior: StableDiffusionPrior, x0: Tensor, random: PageRandom) -> Tensor:
+    text, uncond = prior.embed([PROMPT]), prior.embed([""])
+    latents = torch.nn.Parameter(x0)
+    optimiser = torch.optim.AdamW([latents], weight_decay=0)
+    steps = STEPS["sds"]
+    for index in range(TAKEN):
+        t, eps = torch.tensor([random.integer(20, 980)]), random.normal(*x0.shape)
+        latents.grad = sds_grad(prior, latents.detach(), t, eps, text, uncond, GUIDANCE)
+        rate = warmup_cosine(index, steps=steps, warmup=steps // 10, peak=PEAK)
+        optimiser.param_groups[0]["lr"] = rate
+        optimiser.step()
+    return latents.detach()

@@ -1,0 +1,124 @@
+"""The page "Distil in your browser" in Chromium, from a file server on the loopback."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("selenium", reason="no selenium: pip install --group test")
+pytest.importorskip("onnx", reason="needs the extra `site`")
+pytest.importorskip("onnxruntime", reason="needs the extra `site`")
+
+from distil_in_python import (
+    AGREES,
+    NO_RUNTIME,
+    RUNTIME,
+    STEPS,
+    TAKEN,
+    asked,
+    latents_in_python,
+    prior_of_page,
+)
+from distil_page import ISOLATED, file_server, press, status, until_status, worker_says, write
+from driven import PIXELS, browser_programs, chromium, until
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webdriver import WebDriver
+
+from website.npm_packages import package_folder
+from website.page import build_page
+
+pytestmark = [
+    pytest.mark.skipif(browser_programs() is None, reason="no chromium with chromedriver"),
+    pytest.mark.skipif(not RUNTIME.is_dir(), reason=NO_RUNTIME),
+]
+AXE = package_folder("axe-core") / "axe.min.js"
+FAULTS = """
+const done = arguments[0];
+axe.run().then(({ violations }) => done(violations.map(({ id, nodes }) => [id, nodes[0].html])));
+"""
+TEXT = "return document.getElementById(arguments[0]).textContent"
+
+
+@pytest.fixture(scope="module")
+def folder(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """The built page."""
+    return once("distil_page", build_page)
+
+
+@pytest.mark.parametrize(
+    ("headers", "methods"), [({}, tuple(STEPS)), (ISOLATED, ("sds",))], ids=["plain", "isolated"]
+)
+def test_latents_after_ten_steps_in_chromium_are_those_of_python(folder, headers, methods):
+    with file_server(folder, headers) as address, chromium() as browser:
+        browser.get(address)
+        steps = {method: STEPS[method] for method in methods}
+        answer = worker_says(browser, {**asked(), "steps": steps}, TAKEN)
+        processors = browser.execute_script("return navigator.hardwareConcurrency")
+    isolated = headers == ISOLATED
+    assert answer["isolated"] == isolated
+    assert (answer["device"], answer["threads"]) == ("wasm", min(4, processors) if isolated else 1)
+    prior = prior_of_page()
+    for method in methods:
+        expected = latents_in_python(method, prior)
+        computed = torch.tensor(answer["latents"][method]).view_as(expected)
+        assert (computed - expected).abs().max() < AGREES, method
+
+
+def test_a_reader_sees_pictures_come_and_nothing_is_asked_of_others(folder, tmp_path):
+    log = tmp_path / "net.json"
+    with (
+        file_server(folder, {}) as address,
+        chromium(f"--log-net-log={log}", "--net-log-capture-mode=Everything") as browser,
+    ):
+        browser.get(address)
+        write(browser, prompt="a red dragon", steps=8, sampling=4, device="wasm")
+        assert "dragon" in browser.execute_script(TEXT, "unknown")
+        empty = picture(browser, "sds")
+        press(browser, "start")
+        until(lambda: picture(browser, "sds") != empty, "the first picture is there")
+        press(browser, "pause")
+        until(lambda: status(browser) == "Paused.", "it pauses")
+        assert browser.execute_script(TEXT, "sds-step") != "8 of 8"
+        press(browser, "pause")
+        until_status(browser, "Done on the processor, 1 thread")
+        for method, count in {"sds": "8 of 8", "ddim": "4 of 4", "sdedit": "3 of 3"}.items():
+            assert browser.execute_script(TEXT, f"{method}-step") == count
+            named = browser.find_element(By.ID, method).get_attribute("aria-label")
+            assert named.endswith("finished: a red dragon")
+        assert len({picture(browser, method) for method in ("sds", "ddim", "sdedit")}) == 3
+    # The lines of requests that the page, or its worker, has made.
+    lines = [
+        line for line in log.read_text().splitlines() if f'"initiator":"{address[:-1]}' in line
+    ]
+    found = {url for line in lines for url in re.findall(r'"url":"(\w+://[^"]*)"', line)}
+    assert f"{address}model/unet.onnx" in found
+    assert all(url.startswith(address) for url in found)
+
+
+def test_it_can_be_used_with_the_keyboard_and_read_aloud(folder):
+    with file_server(folder, {}) as address, chromium() as browser:
+        browser.get(address)
+        words = until(
+            lambda: browser.find_elements(By.CSS_SELECTOR, "#words button"), "the words are there"
+        )
+        assert len(words) == 12 + 8 + 8
+        for word in ("orange", "castle", "in the snow"):
+            next(button for button in words if button.text == word).send_keys(Keys.ENTER)
+        prompt = browser.find_element(By.ID, "prompt").get_attribute("value")
+        assert prompt == "an orange castle in the snow"
+        before = picture(browser, "painting")
+        browser.find_element(By.ID, "painting").send_keys(Keys.ARROW_UP, Keys.SPACE)
+        assert picture(browser, "painting") != before
+        if AXE.is_file():
+            browser.execute_script(AXE.read_text("utf-8"))
+            assert browser.execute_async_script(FAULTS) == []
+
+
+def picture(browser: WebDriver, canvas: str) -> str:
+    """What a canvas shows, as a data URL."""
+    return str(browser.execute_script(PIXELS, browser.find_element(By.ID, canvas)))

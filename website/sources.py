@@ -130,7 +130,7 @@ def _moving(folder: Path, cache: Path, *, execute: bool) -> str:
 
 def _documents(pages: Iterable[PurePosixPath]) -> str:
     """The further texts under docs/ for the list of pages, by name."""
-    placed = {"docs/results.md", "docs/glossary.md", "docs/instructors.md", "docs/coming-from.md"}
+    placed = {"docs/results.md", "docs/glossary.md", "docs/instructors.md"}
     found = [str(page) for page in pages if page.parts[0] == "docs" and str(page) not in placed]
     return "\n".join(sorted(name.removesuffix(".md") for name in found))
 

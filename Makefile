@@ -51,6 +51,9 @@ lint: $(READY)  ## put style right where that can be done by machine
 clean:  ## remove what was built, but not the environment or your pictures
 	rm -rf build .pytest_cache .ruff_cache .mypy_cache
 
-$(READY): pyproject.toml constraints.txt distillery/setup.py
+$(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("make needs Python 3.10 or newer: make PYTHON=python3.11") if sys.version_info < (3, 10) else None'
-	$(PYTHON) -m distillery.setup --quiet
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres,demo,site]" --group dev
+	touch $@

@@ -1,65 +1,49 @@
-"""Make the course's environment: `python -m distillery.setup`, with any Python from 3.10 on.
+"""`python -m distillery.setup`: the environment without `make`, as on Windows.
 
-It needs no other package, and no make. What `make` does first is this.
+It needs Python's own library alone, and runs with the system's Python.
 """
+
+from __future__ import annotations
 
 import os
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-ENVIRONMENT = ROOT / ".venv"
-READY = ENVIRONMENT / ".ready"
-OLDEST = (3, 10)
-EXTRAS = "instructor,cluster,postgres,demo,site"
+ROOT = Path(__file__).resolve().parent.parent
 
 
-def main() -> int:
-    """Make or complete the environment; 2 where that is not possible."""
-    if sys.version_info < OLDEST:
-        print("the course needs Python 3.10 or newer; run this with another one.", file=sys.stderr)
-        return 2
-    if not (ROOT / "constraints.txt").is_file():
-        print(f"{ROOT} is no clone of the course; run this in one.", file=sys.stderr)
-        return 2
-    python = programs() / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet"]
-    course = ["--constraint", "constraints.txt", "--editable", f".[{EXTRAS}]", "--group", "dev"]
-    try:
-        venv.create(ENVIRONMENT, with_pip=True)
-        for words in (["--upgrade", "pip>=25.1"], course):
-            subprocess.run([*pip, *words], cwd=ROOT, check=True)
-        READY.touch()
-    except (OSError, subprocess.CalledProcessError) as error:
-        print(
-            f"the environment is not complete ({error}); see above what pip says, and run the same "
-            "command again.",
-            file=sys.stderr,
-        )
-        return 2
-    return 0
+def environment_python(root: Path, system: str = os.name) -> Path:
+    """The Python of the environment in `.venv`; system is "nt" on Windows."""
+    return root / ".venv" / ("Scripts/python.exe" if system == "nt" else "bin/python")
 
 
-def programs() -> Path:
-    """The folder of the environment's programs."""
-    return ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
-
-
-def what_next() -> str:
-    """The commands that stand for make's."""
-    folder = programs().relative_to(ROOT)
-    tools = [
-        (folder / "python", "demo.py --out outputs", "make run"),
-        (folder / "python", "-m pytest", "make test, without the style checks"),
-        (folder / "jupyter", "lab notebooks", "make lab"),
+def commands(root: Path) -> list[list[str]]:
+    """What makes the environment, in order: the same as the Makefile's steps."""
+    pip = [str(environment_python(root)), "-m", "pip", "install", "--quiet"]
+    everything = ".[instructor,cluster,postgres,demo,site]"
+    return [
+        [sys.executable, "-m", "venv", str(root / ".venv")],
+        [*pip, "--upgrade", "pip>=25.1"],
+        [*pip, "--constraint", "constraints.txt", "--editable", everything, "--group", "dev"],
     ]
-    return "\n".join(f"  {program} {words}  # {stands}" for program, words, stands in tools)
+
+
+def main() -> None:
+    """Make the environment, and say what to type next. Exits non-zero when a step fails."""
+    if sys.version_info < (3, 10):  # noqa: UP036  an older Python may run this, before any pip
+        sys.exit(f"Python 3.10 or newer is needed; this is {sys.version.split()[0]}.")
+    for command in commands(ROOT):
+        print(" ".join(command), flush=True)
+        status = subprocess.run(command, cwd=ROOT, check=False).returncode
+        if status:
+            sys.exit("This step failed; its reason stands above. The same command tries again.")
+    python = environment_python(ROOT).relative_to(ROOT)
+    print("The environment is ready. Next, in this folder:")
+    print(f"    {python} demo.py --out outputs      instead of make run")
+    print(f"    {python} -m jupyter lab             instead of make lab")
+    print(f"    {python} -m pytest -n auto          instead of make test")
 
 
 if __name__ == "__main__":
-    status = main()
-    if status == 0 and "--quiet" not in sys.argv[1:]:
-        print(f"The environment is ready. In {ROOT}:\n{what_next()}")
-    raise SystemExit(status)
+    main()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distillery import setup
+from distillery.setup import commands, environment_python
 
 ROOT = Path(__file__).resolve().parents[1]
 STUDENTS = (
@@ -145,26 +145,18 @@ def test_a_path_that_the_console_cannot_print_is_spelt_out():
 
 def test_the_setup_needs_no_other_package():
     """It is read by a Python that has nothing installed, and refuses an older one."""
-    code = (
-        "import sys; sys.version_info = (3, 9); from distillery import setup; print(setup.main())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout == "2\n", done.stderr
-    assert "needs Python 3.10 or newer" in done.stderr
+    code = "import sys; sys.version_info = (3, 9, 1); import distillery.setup as s; s.main()"
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Python 3.10 or newer is needed" in done.stderr
 
 
-def test_a_setup_that_fails_says_so(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(setup, "ENVIRONMENT", tmp_path / "file" / "env")
-    (tmp_path / "file").write_text("no folder")
-    assert setup.main() == 2
-    assert "not complete" in capsys.readouterr().err
+def test_the_environment_without_make_has_what_the_makefile_installs():
+    install = commands(ROOT)[-1]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert f'--editable "{install[install.index("--editable") + 1]}" --group dev' in makefile
 
 
-@pytest.mark.parametrize(("system", "folder"), [("nt", "Scripts"), ("posix", "bin")])
-def test_the_setup_says_what_stands_for_make(monkeypatch, system, folder):
-    monkeypatch.setattr(setup.os, "name", system)
-    said = setup.what_next()
-    assert folder in said
-    assert [target in said for target in ("make run", "make test", "make lab")] == [True] * 3
+def test_windows_has_its_python_in_scripts():
+    assert environment_python(Path("c"), "nt") == Path("c/.venv/Scripts/python.exe")

@@ -36,7 +36,7 @@ from distillery.morph import cli as morph_cli
 from distillery.morph import pixelate_cli
 from distillery.pixelart import cli as pixelart_cli
 from distillery.runs import elastic_cli, finetune_cli, strokes_cli
-from distillery.runs.cli import extras_from, run_arguments, settings_from
+from distillery.runs.cli import extras_from, is_named, run_arguments, settings_from
 from distillery.runs.registry import KINDS, kind_named, settings_of
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ def draw_arguments() -> Arguments:
 OTHERWISE = {
     "pixelart": "Make a picture whose every pixel is one of K palette colours.",
     **{name: entry.summary for name, entry in KINDS.items() if entry.summary},
+    "layers": "Layers of pixel art from a checkpoint, perhaps in another palette.",
+    "palettes": "List palettes, and draw them on a sheet.",
     "recolour": "The same indexed picture in another palette.",
     "hand_in": "Draw the pictures that a stage hands in, and score them.",
     "progress": "Say which tasks are right, tried and open, and what comes next.",
@@ -192,7 +194,7 @@ def carry_out(name: str, flags: dict[str, Any]) -> Path | None:
 
     kind, extras = kind_named(name), extras_from(flags, settings_of(name))
     out, overwrite = flags.pop("out"), flags.pop("overwrite", False)
-    nobody_chose = not {"implementation", "config"} & set(flags)
+    nobody_chose = not is_named("implementation", flags)
     only_print = flags.pop("print_config", False)
     with warnings_in_a_line():
         settings = settings_from(settings_of(name), flags)
@@ -308,7 +310,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
 
     kind, extras = kind_named("draw"), extras_from(flags, settings_of("draw"))
     out, path, overwrite = flags.pop("out"), flags.pop("pairs"), flags.pop("overwrite", False)
-    nobody_chose = not {"implementation", "config"} & set(flags)
+    nobody_chose = not is_named("implementation", flags)
     if "config" not in flags:
         flags = {"loss_type": "pds", **flags}
     # Each pair puts its own in the place of these three.
@@ -410,6 +412,32 @@ def recolour(flags: dict[str, Any]) -> None:
     print(pixelart_cli.recolour(flags))
 
 
+def pixelart(flags: dict[str, Any]) -> None:
+    """A piece of pixel art; what other programs need and this one does not is said."""
+    note = pixelart_cli.needless(flags)
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+    carry_out("pixelart", flags)
+
+
+def layers(flags: dict[str, Any]) -> None:
+    """Layers of pixel art."""
+    print(pixelart_cli.layers(flags))
+
+
+def palettes_arguments() -> Arguments:
+    from distillery.palettes.__main__ import arguments
+
+    return arguments("main.py palettes")
+
+
+def palettes(flags: dict[str, Any]) -> None:
+    """List palettes, and draw them on a sheet."""
+    from distillery.palettes.__main__ import list_palettes
+
+    list_palettes(**flags)
+
+
 def hand_in(flags: dict[str, Any]) -> None:
     """Draw what a stage hands in and is not drawn yet, and score all of it."""
     from distillery.course.student_files import course_root
@@ -434,11 +462,13 @@ def hand_in(flags: dict[str, Any]) -> None:
 COMMANDS = {
     **{name: Command(partial(kind_flags, name), partial(carry_out, name)) for name in KINDS},
     "draw": Command(draw_flags, draw),
-    "pixelart": Command(partial(flags_of, pixelart_cli.arguments), partial(carry_out, "pixelart")),
+    "pixelart": Command(partial(flags_of, pixelart_cli.arguments), pixelart),
     "strokes": Command(strokes_cli.flags_from, strokes),
     "elastic": Command(elastic_cli.flags_from, elastic),
     "morph": Command(morph_cli.flags_from, morph),
     "finetune": Command(finetune_cli.flags_from, partial(carry_out, "finetune")),
+    "layers": Command(partial(flags_of, pixelart_cli.layers_arguments), layers),
+    "palettes": Command(partial(flags_of, palettes_arguments), palettes),
     "recolour": Command(partial(flags_of, pixelart_cli.recolour_arguments), recolour),
     "hand_in": Command(partial(flags_of, hand_in_arguments), hand_in),
     "progress": Command(partial(flags_of, progress_arguments), progress),

@@ -292,6 +292,15 @@ class Declared:
         atomic_write(path, self.to_yaml())
 
     @classmethod
+    def own_names(cls, values: dict[Any, Any]) -> dict[Any, Any]:
+        """What a file says, in the names of the fields; a class may know those of other programs.
+
+        Raises:
+            CourseError: another program's value has no counterpart.
+        """
+        return values
+
+    @classmethod
     def load(cls: type[Self], path: Path | None, **changes: Any) -> Self:
         """Read the settings of a file, all or some of them, and change some.
 
@@ -348,6 +357,7 @@ def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
         raise CourseError(
             f"cannot read settings from {path}: {what}; correct it, or name another file."
         ) from error
+    values = cls.own_names(values) if isinstance(values, dict) else values
     known = [field.name for field in _fields(cls)]
     needed = [
         field.name

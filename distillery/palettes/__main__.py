@@ -6,23 +6,56 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distillery.core.cli import Arguments, exit_status
+from distillery.core.errors import CourseError
 from distillery.core.files import written
+from distillery.core.folders import files_of
 from distillery.core.images import to_png_bytes
 from distillery.core.notes import warnings_in_a_line
 from distillery.core.program import run_program
 from distillery.palettes import load_palette, palette_names, sheet, to_hex
+from distillery.palettes.files import READERS
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    parser = Arguments(prog="python -m distillery.palettes", description=__doc__)
+def arguments(prog: str = "python -m distillery.palettes") -> Arguments:
+    """The parser; `main.py palettes` has the same."""
+    parser = Arguments(prog=prog, description="List palettes, and draw them on a sheet.")
     parser.add_argument("palettes", nargs="*", help="names or files (default: our own, all)")
+    parser.add_argument(
+        "--hex_dir",
+        type=Path,
+        metavar="FOLDER",
+        help="all palettes of a folder, on a sheet (default: outputs/palettes.png)",
+    )
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of them, PNG")
     parser.add_argument(
         "--overwrite", action="store_true", help="write over another picture of that name"
     )
-    options = parser.parse_args(argv)
-    return exit_status(lambda: show(options.palettes, options.sheet, overwrite=options.overwrite))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
+    options = vars(arguments().parse_args(argv))
+    return exit_status(lambda: list_palettes(**options))
+
+
+def list_palettes(
+    palettes: list[str], hex_dir: Path | None, sheet: Path | None, *, overwrite: bool
+) -> None:
+    """Print the palettes that the flags ask for, and draw them where they say.
+
+    Raises:
+        CourseError: the folder has none, or as `show`.
+    """
+    if hex_dir is not None:
+        there = hex_dir.iterdir() if hex_dir.is_dir() else ()
+        found = files_of(there, READERS, under=hex_dir)
+        if not found:
+            raise CourseError(
+                f"{hex_dir} is no folder with palettes; name one with {', '.join(READERS)} files."
+            )
+        palettes, sheet = [*palettes, *map(str, found)], sheet or Path("outputs", "palettes.png")
+    show(palettes, sheet, overwrite=overwrite)
 
 
 def show(palettes: list[str], sheet_file: Path | None, *, overwrite: bool = False) -> None:

@@ -1,4 +1,7 @@
-"""The command line of pixel art: `python main.py pixelart` and `python main.py recolour`."""
+"""The command line of pixel art: `python main.py pixelart`, `recolour` and `layers`.
+
+It also knows what SD-πXL's users type: --download, --save_step, and layers of a checkpoint.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +29,12 @@ FLAGS = (
     "device",
     "implementation",
 )
+# Flags of SD-πXL that change nothing here, and why.
+NEEDLESS = {
+    "download": "weights are fetched when a model is first loaded, and kept",
+    "force_download": "weights are fetched when a model is first loaded, and kept",
+    "save_step": "a run keeps a checkpoint every few seconds, and goes on from it",
+}
 
 
 def arguments() -> Arguments:
@@ -37,7 +46,66 @@ def arguments() -> Arguments:
         FLAGS,
     )
     add_flags(parser, Extras, ["verbose"])
+    for name, does in NEEDLESS.items():
+        count = {"type": int, "metavar": "N"} if name == "save_step" else {"action": "store_true"}
+        parser.add_argument(f"--{name}", help=f"not needed: {does}", **count)
     return parser
+
+
+def needless(flags: dict[str, Any]) -> str:
+    """Take the flags out that other programs need, and say why this one does not."""
+    given = [name for name in NEEDLESS if flags.pop(name, None) is not None]
+    return " ".join(f"--{name} is not needed: {NEEDLESS[name]}." for name in given)
+
+
+def layers_arguments() -> Arguments:
+    """The parser of `layers`."""
+    parser = Arguments(
+        prog="main.py layers",
+        description="Layers of pixel art, one for each colour, with the hard and the soft picture.",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the checkpoint of a run that was stopped, or the folder of any run of pixel art",
+    )
+    parser.add_argument(
+        "--save_dir", type=Path, default=Path("results"), help="folder to write (default: results)"
+    )
+    parser.add_argument(
+        "--palette", default="", help="another palette of as many colours: a name, rgb-N or a file"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write over files of these names that are there"
+    )
+    return parser
+
+
+def layers(flags: dict[str, Any]) -> Path:
+    """Write the layers of a checkpoint or a run; returns their folder.
+
+    Raises:
+        CourseError: there are none, the palette does not fit, or files are there already.
+    """
+    from distillery.core.errors import CourseError
+    from distillery.core.files import atomic_write
+    from distillery.core.notes import warnings_in_a_line
+    from distillery.pixelart.checkpoint_layers import layer_files
+
+    folder: Path = flags["save_dir"]
+    with warnings_in_a_line():
+        files = layer_files(flags["checkpoint"], flags["palette"])
+    there = [name for name in files if (folder / name).exists()]
+    if there and not flags["overwrite"]:
+        raise CourseError(
+            f"{folder / there[0]} is there already and is not overwritten; name another "
+            "--save_dir, or write over it by --overwrite."
+        )
+    for name, content in files.items():
+        atomic_write(folder / name, content)
+    return folder
 
 
 def recolour_arguments() -> Arguments:

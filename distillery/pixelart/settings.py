@@ -22,9 +22,11 @@ from distillery.core.settings import (
     ValueType,
     Whole,
     by_model,
+    declared,
     setting,
 )
 from distillery.methods.settings import IMPLEMENTATIONS
+from distillery.pixelart.published_config import is_published, own_names
 
 if TYPE_CHECKING:
     import torch
@@ -292,6 +294,11 @@ class PixelSettings(Declared):
         mean = self.tau * (self.tau_end / self.tau) ** way
         chance = torch.rand((), generator=generator, device=generator.device).item()
         return mean * (1 + self.tau_spread * (2 * chance - 1))
+
+    @classmethod
+    def own_names(cls, values: dict[Any, Any]) -> dict[Any, Any]:
+        """What a file says; SD-πXL's own configurations are read too."""
+        return own_names(values) if is_published(values, declared(cls)) else values
 
     @classmethod
     def load(cls, path: Path | None, **changes: Any) -> PixelSettings:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from distillery.core.cli import Arguments
+from distillery.core.files import decoded
 from distillery.core.settings import Declared, add_flags, declared
 from distillery.runs.extras import Extras
 
@@ -96,3 +97,17 @@ def settings_from(settings: type[Declared], flags: dict[str, Any]) -> Any:
     changes.update(flags.get("set", []))
     made: Any = settings.load(flags.get("config"), **changes)
     return replace(made, device=str(pick_device(made.device)))
+
+
+def is_named(name: str, flags: dict[str, Any]) -> bool:
+    """Whether a flag, `--set` or the file of `--config` gives the setting of that name."""
+    if name in flags or name in dict(flags.get("set", [])):
+        return True
+    if "config" not in flags:
+        return False
+    try:
+        values = yaml.safe_load(decoded(flags["config"].read_bytes()))
+    # What is wrong with the file is said where it is read.
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(values, dict) and name in values

@@ -1,7 +1,7 @@
 """Score distillation on latents: from settings to a run. `main.py` without the name of a kind.
 
-The picture's folder has particles/ if there are several, source.png for an edit; sources that were
-drawn because none was given lie in outputs/sources/.
+The picture's folder has particles/ if there are several, source.png for an edit, the latents, and
+the LoRA of VSD; sources that were drawn because none was given lie in outputs/sources/.
 """
 
 from __future__ import annotations
@@ -20,9 +20,11 @@ from distillery.methods.registry import METHODS
 from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source, drawn_source, load_source
 from distillery.models.load import load_prior
+from distillery.models.lora import WEIGHTS, LoraDenoiser
 from distillery.models.presets import suits
 from distillery.models.prior import Prior
 from distillery.runs.canvas import Canvas, LatentCanvas
+from distillery.runs.latents_file import LATENTS, latents_file
 from distillery.runs.optimise import (
     CanvasStep,
     Companion,
@@ -91,13 +93,24 @@ class Distillation(Run):
         return images_of(self.canvas, self._prior)
 
     def products(self) -> dict[str, bytes]:
-        """The source of an edit, each of several particles, and the first of them."""
+        """The source of an edit, each of several particles, latents and LoRA, and the picture."""
         title = self._settings.title
         pictures = [to_png_bytes(image, title) for image in self.images()]
         names = [f"particles/{number + 1:03d}.png" for number in range(len(pictures))]
         # A single one has its place already.
         particles = dict(zip(names, pictures, strict=True)) if len(pictures) > 1 else {}
-        return {**self._kept, **particles, PICTURE: pictures[0]}
+        return {**self._kept, **particles, **self._for_others(), PICTURE: pictures[0]}
+
+    def _for_others(self) -> dict[str, bytes]:
+        """The latents and VSD's LoRA, as other programs read them."""
+        settings, files = self._settings, {}
+        if self.canvas.space == "latents":
+            x0 = self.canvas.render()
+            files[LATENTS] = latents_file(x0, model=settings.model, prompt=settings.title)
+        lora = None if self._companion is None else self._companion.model
+        if isinstance(lora, LoraDenoiser):
+            files[WEIGHTS] = lora.saved()
+        return files
 
 
 def module_name(settings: Settings) -> str:

@@ -1,7 +1,7 @@
 """Plain text-to-image: samples of a model by DDIM, in a style or not. `python main.py sample`.
 
 They are the baseline that every other kind of run is compared with. The frames show the estimate of
-x0. If there are several pictures, their folder has pictures/.
+x0. The folder has the latents, and pictures/ if there are several.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from distillery.models.exact import GaussianMixturePrior
 from distillery.models.load import load_prior
 from distillery.models.prior import Prior
 from distillery.models.style import load_style
+from distillery.runs.latents_file import LATENTS, latents_file
 from distillery.runs.run import PICTURE, Checkpoint, Run, Step
 from distillery.runs.sample_settings import SampleSettings
 
@@ -65,11 +66,12 @@ class Sampling(Run):
         return self._prior.decode(self.latents)
 
     def products(self) -> dict[str, bytes]:
-        """Each of several pictures, and the first of them."""
+        """Each of several pictures, the latents of all, and the first picture."""
         pictures = [to_png_bytes(image, self._settings.prompt) for image in self.images()]
         names = [f"pictures/{number + 1:03d}.png" for number in range(len(pictures))]
         several = dict(zip(names, pictures, strict=True)) if len(pictures) > 1 else {}
-        return {**several, PICTURE: pictures[0]}
+        told = {"model": self._settings.model, "prompt": self._settings.prompt}
+        return {**several, LATENTS: latents_file(self.latents, **told), PICTURE: pictures[0]}
 
 
 def module_name(settings: SampleSettings) -> str:

@@ -200,11 +200,13 @@ class GradOPStroke2ImgPipeline:
         The pictures of one prompt follow each other.
 
         Args:
-            options: `negative_prompt`, `guidance_scale`, `steps` and `size`.
+            options: `negative_prompt`, `guidance_scale`, `steps` (diffusers' `num_inference_steps`)
+                and `size`.
 
         Raises:
             CourseError: one of them cannot be used.
         """
+        options = _own_names(options)
         _refuse_others(options, OF_THE_PROMPT_ALONE)
         Whole(1, 1000).check("num_images_per_prompt", num_images_per_prompt)
         prompts = [one for one in _listed(prompt) for _ in range(num_images_per_prompt)]
@@ -267,7 +269,7 @@ class GradOPStroke2ImgPipeline:
     def _settings(self, prompt: str, options: dict[str, Any]) -> StrokeSettings:
         # The weights are there already, with those of any LoRA.
         return StrokeSettings.load(
-            None, **{**options, "prompt": prompt, "model": self._model, "lora": NO_LORA}
+            None, **{**_own_names(options), "prompt": prompt, "model": self._model, "lora": NO_LORA}
         )
 
 
@@ -307,6 +309,13 @@ def _listed(prompt: str | Sequence[str]) -> list[str]:
     if not isinstance(prompt, str):
         raise CourseError(f"prompt must be text, or a list of texts; it is {prompt!r}.")
     return [prompt]
+
+
+def _own_names(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, `steps` also by diffusers' name of it."""
+    if "num_inference_steps" not in options:
+        return options
+    return {"steps" if name == "num_inference_steps" else name: options[name] for name in options}
 
 
 def _refuse_elsewhere(options: dict[str, Any]) -> None:

@@ -901,8 +901,8 @@ show(
 )
 
 # %% [markdown]
-# **What you should see.** Nothing is edited, and grain appears: the term that should not be there
-# is many times as large as the gradient, and the optimiser only walks at random.
+# **What you should see.** Nothing is edited, and plain areas become stained: the term that should
+# not be there is many times as large as the gradient, and the optimiser only walks at random.
 #
 # ### The stride
 #
@@ -1136,7 +1136,7 @@ show(
 # 4. **A source without words.** Give the source the empty prompt. Which edits suffer, and why does
 #    the bias come back?
 # 5. **Your own mask.** The heat map above knows where the edit is. Multiply the gradient by it.
-#    What improves for colours, and what breaks for things?
+#    What changes, and why? Then make a mask of zeros and ones of it.
 # 6. **Another psi.** $\psi(t)$ is strong at low $t$ by accident. Put a constant in its place, or a
 #    value that rises during the run. (`by_formula` has the two terms apart.) Can you beat the
 #    frontier?

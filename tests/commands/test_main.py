@@ -47,6 +47,7 @@ def test_the_picture_stands_alone_and_its_making_lies_in_a_folder_beside_it(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a_red_boat", "a_red_boat.png"]
     assert sorted(path.name for path in folder.iterdir()) == [
         "frames",
+        "latents.safetensors",
         "loss.csv",
         "loss.png",
         "making.gif",

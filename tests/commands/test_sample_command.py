@@ -45,6 +45,7 @@ def test_every_picture_of_a_batch_is_kept_and_the_first_is_the_result(
     assert capsys.readouterr().out == f"{picture}\n"
     made = {name.removeprefix("a_red_boat/") for name in tree(folder)}
     assert made == {
+        "latents.safetensors",
         "making.gif",
         "run.yaml",
         *(f"frames/{number + 1:05d}.png" for number in range(STEPS)),

@@ -60,4 +60,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres,demo,site]" --group dev
+	-$(BIN)/python -m website.npm_packages  # without npm its tests are skipped
 	touch $@

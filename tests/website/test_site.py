@@ -44,9 +44,8 @@ def test_the_site_holds_no_answer_and_one_that_is_put_in_is_found(site, answers)
     assert len(answers.lines) > 300
     page = site / "index.html"
     before = page.read_bytes()
-    line = "xt = alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps"
     secret = next(iter(sorted(answers.lines, key=len)))
-    page.write_text(f"<p>{line}</p><code><b>{secret[:9]}</b>{secret[9:]}</code>", "utf-8")
+    page.write_text(f"<code><b>{secret[:9]}</b>{secret[9:]}</code>", "utf-8")
     assert any(secret in found for found in answers_in(site, answers))
     page.write_bytes(before)
 

@@ -42,7 +42,9 @@ def from_git(
     """
     if not folder.is_dir():
         raise CourseError(f"--git {folder}: name the folder with a clone for each student in it.")
-    uploads, unknown, clones = [], [], {}
+    uploads: list[Upload] = []
+    unknown: list[CollectResult] = []
+    clones: dict[str, str] = {}
     for place, clone in enumerate(_clones(folder)):
         student, problem = _student(clone.name, assignment, roster)
         if not problem and student in clones:

@@ -238,11 +238,10 @@ def _tips(place: Path) -> list[str]:
     Raises:
         SubmissionError: there is none.
     """
-    packed = dict(
-        reversed(line.split(" ", 1))
-        for line in _text(place / "packed-refs").splitlines()
-        if COMMIT.match(line) and " " in line
-    )
+    packed: dict[str, str] = {}
+    for line in _text(place / "packed-refs").splitlines():
+        name, _, branch = line.partition(" ")
+        packed[branch] = name
     found: list[str] = []
     if (place / "shallow").exists():
         raise SubmissionError("it is a shallow clone: type git fetch --unshallow in it")

@@ -41,7 +41,7 @@ def main() -> None:
     python = environment_python(ROOT).relative_to(ROOT)
     print("The environment is ready. Next, in this folder:")
     print(f"    {python} demo.py --out outputs      instead of make run")
-    print(f"    {python} -m jupyter lab             instead of make lab")
+    print(f"    {python} -m jupyter lab notebooks   instead of make lab")
     print(f"    {python} -m pytest -n auto          instead of make test")
 
 

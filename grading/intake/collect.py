@@ -8,6 +8,8 @@ python -m grading collect 01_sds --zips downloads/      the download of Moodle, 
 python -m grading collect 01_sds --zips downloads/ --pattern '(?P<student_id>[^_]+)_.*'
                                                         the same from any other platform
 python -m grading collect 01_sds --gradescope export/   Gradescope's export of submissions
+python -m grading collect 01_sds --git clones/          a folder with a clone for each student; the
+                                                        last commit until the due date counts
 
 Everything is kept as it came in received/. The platform says whose submission it is. A roster (a
 CSV with the column student_id, and others with the platform's ids, names or addresses) maps this to
@@ -16,8 +18,9 @@ collected. Where only a file's name says whose it is, the submission is graded a
 one that claims the same id is kept, set aside and listed, until --choose names it.
 
 Of several attempts the platform's last counts. The time of receipt is the platform's own record,
-and otherwise the time that --received gives, or now. A time that names no zone is of the course's
-time_zone, which stands in rules.yaml. Collecting again changes nothing where nothing is new.
+and otherwise the time that --received gives, or now. The time of a commit is what the student's
+own computer wrote. A time that names no zone is of the course's time_zone, which stands in
+rules.yaml. Collecting again changes nothing where nothing is new.
 
 --pattern is a regular expression for the whole path of a file below the folder, with the named
 groups student_id, id, email, name, first_name, last_name, timestamp and file_id, as nbgrader has
@@ -38,6 +41,7 @@ from grading.core.rules import zone_of
 from grading.core.times import read_time, shown
 from grading.intake.accept import accept, accept_submitted, table
 from grading.intake.archives import ArchiveLimits, SubmissionError, is_archive, unpack
+from grading.intake.from_git import from_git
 from grading.intake.platforms import Search, by_pattern, downloads_in
 from grading.intake.receipts import workshop
 from grading.intake.released import load_released
@@ -87,7 +91,7 @@ def collect(options: argparse.Namespace) -> list[CollectResult]:
     if options.received:
         now = read_time(options.received, zone, say=print)
         print(f"Where no platform says another time, it came {shown(now, zone)}.")
-    if not (options.exchange or options.zips or options.gradescope):
+    if not (options.exchange or options.zips or options.gradescope or options.git):
         return accept_submitted(course, assignment, again=options.again)
     with _uploads(options, roster) as (uploads, unknown):
         chosen = _chosen(options.choose, uploads)
@@ -122,6 +126,14 @@ def _uploads(
         from grading.intake.exchange import from_exchange
 
         yield from_exchange(options.course, options.stage, roster)
+    elif options.git:
+        with workshop(options.course) as work:
+            zone = zone_of(options.course)
+            due = read_time(options.until, zone, due=True) if options.until else None
+            due = due or due_date(options.course, options.stage)
+            found = from_git(options.git, options.stage, roster, work, due=due, zone=zone)
+            print("The time of a commit is what the student's own computer wrote.")
+            yield _not_empty(found, options.git)
     elif options.gradescope:
         with _unpacked(options.gradescope, options.course) as export:
             found = from_gradescope(export, roster, zone_of(options.course))
@@ -162,7 +174,15 @@ def main(arguments: list[str] | None = None) -> int:
         "--zips", type=Path, metavar="FOLDER", help="from a platform's download, a folder or a zip"
     )
     source.add_argument("--gradescope", type=Path, metavar="EXPORT", help="a zip, or its folder")
+    source.add_argument(
+        "--git", type=Path, metavar="FOLDER", help="from clones of repositories, one a student"
+    )
     parser.add_argument("--course", type=Path, default=Path("class"), help="default: class")
+    parser.add_argument(
+        "--until",
+        metavar="TIME",
+        help="with --git: the last commit until then counts (default: until the due date)",
+    )
     parser.add_argument(
         "--roster",
         type=Path,
@@ -193,6 +213,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.pattern and not options.zips:
         parser.error("--pattern needs --zips")
+    if options.until and not options.git:
+        parser.error("--until needs --git")
     results, zone = collect(options), zone_of(options.course)
     print(table(results, zone))
     print(due_sentence(options.stage, due_date(options.course, options.stage), zone))

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from distillery.runs.kind import Kind
 
 Result = TypeVar("Result")
-Settings = TypeVar("Settings")  # of a kind of run
 SAY_WHAT = "say what to draw, for example --prompt 'a red boat on a frozen river'"
 
 
@@ -335,7 +334,7 @@ def edit_pairs(flags: dict[str, Any]) -> None:
 
 
 def with_either_code(
-    kind: Kind, work: Callable[[Any], Result], settings: Any, *, nobody_chose: bool, begun: bool
+    kind: Any, work: Callable[[Any], Result], settings: Any, *, nobody_chose: bool, begun: bool
 ) -> Result:
     """Work by the settings; by the reference where their code is to do and nobody chose it.
 
@@ -354,7 +353,7 @@ def with_either_code(
         return work(reference)
 
 
-def with_code_there(kind: Any, settings: Settings, *, nobody_chose: bool) -> Settings:
+def with_code_there(kind: Any, settings: Any, *, nobody_chose: bool) -> Any:
     """The settings with the reference's code where there is no code of a student's: in a wheel."""
     name = kind.module_name(settings)
     if not (nobody_chose and name) or is_there(name):

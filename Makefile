@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: run test notebooks-full strokes-demo elastic-demo morph-demo lab notebooks train measure bench lint build clean
+.PHONY: run test notebooks-full strokes-demo elastic-demo morph-demo lab site notebooks train measure bench lint build clean
 
 run: $(READY)  ## distil a gallery with the embedded model
 	$(BIN)/python demo.py --out outputs
@@ -31,6 +31,10 @@ morph-demo: $(READY)  ## morph from prompt to prompt in pixels, on a page of its
 
 lab: $(READY)  ## open JupyterLab on the course
 	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
+
+site: $(READY)  ## the course as a folder of plain files: build/site
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,site]"
+	$(BIN)/python -m website build
 
 notebooks: $(READY)  ## rebuild stubs, notebooks and checks from their sources
 	$(BIN)/python -m grading build
@@ -56,4 +60,5 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres,demo,site]" --group dev
+	-$(BIN)/python -m website.npm_packages  # without npm its tests are skipped
 	touch $@

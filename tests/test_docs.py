@@ -29,7 +29,7 @@ COMMAND = re.compile(r"python -m ([a-z_.]+)(?: ([a-z_]+))?")
 MADE = re.compile(r"outputs|class|submitted|received|downloads|data/manifests|hello")
 FILES = (".py", ".yaml", ".json", ".md", ".ipynb")
 SAID = (tokenize.COMMENT, tokenize.STRING)
-OUTSIDE = ("notebook", "venv", "pip", "ipykernel", "nbgrader", "pytest")
+OUTSIDE = ("http", "notebook", "venv", "pip", "ipykernel", "nbgrader", "pytest")
 
 
 def texts() -> Iterator[tuple[Path, str]]:

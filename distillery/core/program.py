@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import NoReturn
 
 NOT_PRINTED = 120  # Python's own status where what was printed cannot be written
@@ -35,6 +36,9 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
     Python would free every object of every library first, which takes two seconds after torch
     and diffusers. The system takes the memory back at once.
     """
+    # A console of Windows has letters for few scripts; a path in another one is spelt out there.
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     status = 1  # of a program that ends by an error that nobody caught
 
     def end() -> None:

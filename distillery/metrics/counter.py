@@ -108,7 +108,7 @@ class Counter:
     def load(cls, folder: Path | None = None) -> Counter:
         """The counter that ships with the course, or one from another folder."""
         folder = folder or REPOSITORY / "data" / "models" / "counter"
-        net = CounterNet(**json.loads((folder / "config.json").read_text()))
+        net = CounterNet(**json.loads((folder / "config.json").read_text("utf-8")))
         weights = load_file(folder / "model.safetensors")
         net.load_state_dict({name: weight.float() for name, weight in weights.items()})
         return cls(net)

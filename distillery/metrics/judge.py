@@ -60,7 +60,7 @@ class Judge:
     def load(cls, folder: Path | None = None) -> Judge:
         """The judge that ships with the course, or one from another folder."""
         folder = folder or REPOSITORY / "data" / "models" / "judge"
-        net = JudgeNet(**json.loads((folder / "config.json").read_text()))
+        net = JudgeNet(**json.loads((folder / "config.json").read_text("utf-8")))
         weights = load_file(folder / "model.safetensors")
         net.load_state_dict({name: weight.float() for name, weight in weights.items()})
         return cls(net)

@@ -57,7 +57,7 @@ class StyleJudge:
     def load(cls, folder: Path | None = None) -> StyleJudge:
         """The judge that ships with the course, or one from another folder."""
         folder = folder or REPOSITORY / "data" / "models" / "style-judge"
-        net = StyleNet(**json.loads((folder / "config.json").read_text()))
+        net = StyleNet(**json.loads((folder / "config.json").read_text("utf-8")))
         weights = load_file(folder / "model.safetensors")
         net.load_state_dict({name: weight.float() for name, weight in weights.items()})
         return cls(net)

@@ -186,7 +186,7 @@ def _check_folder(preset: Preset, folder: Path) -> None:
 def _input_channels(folder: Path) -> int | None:
     """Of a folder's UNet; None where that cannot be read, which diffusers then words."""
     try:
-        return int(json.loads((folder / "unet" / "config.json").read_text())["in_channels"])
+        return int(json.loads((folder / "unet" / "config.json").read_text("utf-8"))["in_channels"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -339,8 +339,10 @@ def trained_side(model: str | Path) -> int:
         return preset.image_size
     folder = _config_folder(Path(model).expanduser())
     try:
-        cells = json.loads((folder / "unet" / "config.json").read_text())["sample_size"]
-        blocks = json.loads((folder / "vae" / "config.json").read_text())["block_out_channels"]
+        cells = json.loads((folder / "unet" / "config.json").read_text("utf-8"))["sample_size"]
+        blocks = json.loads((folder / "vae" / "config.json").read_text("utf-8"))[
+            "block_out_channels"
+        ]
         return int(min(cells) if isinstance(cells, list) else cells) * 2 ** (len(blocks) - 1)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CourseError(
@@ -351,7 +353,7 @@ def trained_side(model: str | Path) -> int:
 
 def _is_sdxl(folder: Path) -> bool:
     try:
-        name = json.loads((folder / "model_index.json").read_text())["_class_name"]
+        name = json.loads((folder / "model_index.json").read_text("utf-8"))["_class_name"]
         named = re.fullmatch(r"StableDiffusion(?P<xl>XL)?(?P<kind>\w*)Pipeline", name)
         if named is None or named["kind"] not in SAME_NETWORKS:
             raise ValueError(name)

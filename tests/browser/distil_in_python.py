@@ -35,8 +35,8 @@ def painting() -> Tensor:
     return image
 
 
-def asked() -> dict[str, object]:
-    """The same for the page's worker."""
+def asked(*, painted: bool = True) -> dict[str, object]:
+    """The same for the page's worker; not painted, it takes what is painted on the page."""
     return {
         "prompt": PROMPT,
         "seed": SEED,
@@ -44,7 +44,7 @@ def asked() -> dict[str, object]:
         "strength": STRENGTH,
         "learningRate": PEAK,
         "steps": STEPS,
-        "painting": painting().flatten().tolist(),
+        "painting": painting().flatten().tolist() if painted else None,
         "device": "wasm",
     }
 

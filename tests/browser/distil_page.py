@@ -18,10 +18,18 @@ ISOLATED = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
-# Runs the page's own worker; calls back with what it said, the latents after `taken` steps each.
+# Runs the page's own worker; calls back with what it said, the latents after `taken` steps each or,
+# if that is null, after all. Without a painting it takes the one on the page.
 IN_WORKER = """
 const [asked, taken, done] = arguments;
-asked.painting = Float32Array.from(asked.painting);
+const began = performance.now();
+const context = document.getElementById("painting").getContext("2d");
+const { data } = context.getImageData(0, 0, 64, 64);
+const shown = (_, i) => data[4 * (i % 4096) + Math.floor(i / 4096)] / 127.5 - 1;
+const onPage = { length: 3 * 4096 };
+asked.painting = asked.painting
+  ? Float32Array.from(asked.painting)
+  : Float32Array.from(onPage, shown);
 const worker = new Worker("worker.js", { type: "module" });
 const answer = { isolated: crossOriginIsolated, latents: {}, seconds: [] };
 worker.onerror = (event) => done({ error: event.message || "the worker did not load" });
@@ -29,12 +37,12 @@ worker.onmessage = ({ data }) => {
   if (data.type === "error") done({ error: data.text });
   if (data.type === "ready") Object.assign(answer, { device: data.device, threads: data.threads });
   if (data.type === "step" && data.index >= 0) answer.seconds.push(data.seconds);
-  if (data.type === "step" && data.index + 1 === taken) {
+  if (data.type === "step" && data.index + 1 === (taken ?? data.steps)) {
     answer.latents[data.method] = [...data.latents];
   }
   if (Object.keys(answer.latents).length < Object.keys(asked.steps).length) return;
   worker.terminate();
-  done(answer);
+  done({ ...answer, whole: (performance.now() - began) / 1000 });
 };
 worker.postMessage({ type: "start", run: 1, ...asked });
 """
@@ -68,7 +76,7 @@ def file_server(folder: Path, headers: dict[str, str]) -> Iterator[str]:
         server.server_close()
 
 
-def worker_says(browser: WebDriver, asked: dict[str, Any], taken: int) -> dict[str, Any]:
+def worker_says(browser: WebDriver, asked: dict[str, Any], taken: int | None) -> dict[str, Any]:
     """What the page's worker answers to a start; see IN_WORKER."""
     browser.set_script_timeout(300)
     answer: dict[str, Any] = browser.execute_async_script(IN_WORKER, asked, taken)

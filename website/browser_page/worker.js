@@ -84,10 +84,12 @@ function networksOn(device) {
   return loaded;
 }
 
-/** Load for "auto", "webgpu" or "wasm"; "auto" takes WebGPU where it works. */
+/** Load for "auto", "webgpu" or "wasm"; "auto" takes WebGPU where there is a card that does it. */
 async function load(device) {
   const adapter = device === "wasm" ? null : await navigator.gpu?.requestAdapter().catch(() => null);
-  if (adapter) {
+  // One that only imitates a card on the processor is slower than the processor itself.
+  const imitated = adapter?.info?.isFallbackAdapter ?? adapter?.isFallbackAdapter;
+  if (adapter && (device === "webgpu" || !imitated)) {
     try {
       return await loadOn("webgpu");
     } catch (error) {

@@ -52,8 +52,8 @@ def solution_lines() -> set[str]:
     return solutions
 
 
-def built(course: Path) -> build.Files:
-    return committed_files(course, FEW)
+def built(course: Path, *, repository: str | None = None) -> build.Files:
+    return committed_files(course, FEW, repository=repository)
 
 
 @pytest.fixture

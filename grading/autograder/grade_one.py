@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from grading.autograder.run_gradescope import late_by, not_graded, users_of
+from grading.autograder.gradescope_facts import late_by, not_graded, users_of
 from grading.core.notebook_cells import grade_id_of, todo_id
 from grading.core.parse_code import parsed
 from grading.core.records import Store

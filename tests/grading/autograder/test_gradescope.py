@@ -14,8 +14,9 @@ from mock_gradescope import graded, metadata, submitted, unpacked
 
 from distillery.core.errors import CourseError
 from grading.autograder import run_gradescope
+from grading.autograder.gradescope_facts import late_by
 from grading.autograder.make_gradescope import autograder_zip
-from grading.autograder.run_gradescope import enough_memory, late_by, memory_mb
+from grading.autograder.run_gradescope import enough_memory, memory_mb
 from grading.core.records import Flag, Record, Verdict
 from grading.report.gradescope import LARGEST, Late, autograder_result
 from grading.stages import STAGES
@@ -81,13 +82,12 @@ def archive(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def record() -> Callable[..., Record]:
-    def made(**changes: object) -> Record:
+    def made() -> Record:
         verdicts = (
             Verdict("tour.add_noise", 2.0, 4.0, "wrong", ("a < b",), None, "tour.add_noise.png"),
         )
         flags = (Flag("shadow file", "torch.py was ignored."),)
-        facts = {"status": "graded", "reason": "", "verdicts": verdicts, "flags": flags}
-        return Record("ada", "00_tour", "0", 1, seconds=1.0, **(facts | changes))
+        return Record("ada", "00_tour", "0", 1, "graded", "", verdicts, flags, 1.0)
 
     return made
 

@@ -21,6 +21,10 @@ COMMANDS = {  # name -> its module, and what it does
     "pack": ("grading.student.pack", "put what you hand in into one file"),
     "collect": ("grading.intake.collect", "take in what students handed in"),
     "autograde": ("grading.scheduler.autograde", "grade a whole class"),
+    "gradescope": (
+        "grading.autograder.make_gradescope",
+        "make the autograder of a stage for Gradescope",
+    ),
     "report": ("grading.report.class_report", "say how a class did"),
     "mutants": (
         "benchmarks.mutants",

@@ -52,6 +52,7 @@ GRADING = [
     "scheduler",
     "release",
     "report",
+    "autograder",
 ]
 # Folder -> the other folders of its package that its modules may import.
 FOLDERS = {

@@ -2,20 +2,108 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from distillery.core.counting import counted
 from grading.core.records import Record, Verdict
-from grading.core.times import IN_UTC, shown
+from grading.core.times import IN_UTC, shown, span
 from grading.feedback.text import plain
-from grading.report.export import Grades
+
+if TYPE_CHECKING:
+    from grading.report.export import Grades
 
 LARGEST = 1_000_000  # bytes that Gradescope accepts
 LONGEST = 4_000  # characters of one text
 MOST_LINES = 40
 VISIBLE = "after_published"  # until then the whole class can still be graded again
+SHOWN_WHEN = ("visible", "after_due_date", "after_published")
+
+
+@dataclass(frozen=True)
+class Late:
+    """What handing in late costs.
+
+    penalty: in points.
+    seconds: after the due date.
+    due:     the due date, as Gradescope writes it.
+    """
+
+    penalty: float
+    seconds: float
+    due: str
+
+
+def autograder_result(
+    record: Record,
+    *,
+    figures: Mapping[str, bytes],
+    late: Late | None = None,
+    show: str = VISIBLE,
+) -> dict[str, Any]:
+    """The content of a results.json that an autograder writes, with pictures.
+
+    A picture that would make it larger than `LARGEST` is left out, and the task says so.
+
+    Args:
+        record: graded or rejected.
+        figures: task -> PNG of target, yours and difference.
+        show: when students see it, one of `SHOWN_WHEN`.
+
+    Raises:
+        ValueError: the record is of a grader error, which is no result.
+    """
+    content = results(record)
+    if content is None:
+        raise ValueError("a grader error has no result")
+    content["visibility"] = show
+    if late is not None:
+        content["score"] = round(max(0.0, record.points - late.penalty), 6)
+        content["output"] += (
+            f"\nHanded in {span(late.seconds)} late (due {late.due}): "
+            f"{counted(round(late.penalty, 2), 'point')} off."
+        )
+    for test in content["tests"]:
+        test["visibility"] = show
+    if record.flags:
+        content["tests"].append(_for_instructor(record))
+    left = LARGEST - len(json.dumps(content)) - 200 * len(content["tests"])
+    for test in content["tests"]:
+        png = figures.get(test["name"])
+        if png is None:
+            continue
+        page = _page(test["output"], png)
+        more = len(json.dumps(page)) - len(json.dumps(test["output"]))
+        if more > left:
+            test["output"] += "\nIts picture is too large for this page."
+            continue
+        left -= more
+        test |= {"output": page, "output_format": "html"}
+    return content
+
+
+def _page(text: str, png: bytes) -> str:
+    """A text and below it a picture, as HTML in which nothing of the text is markup."""
+    picture = base64.b64encode(png).decode("ascii")
+    return (
+        f"<pre>{html.escape(text)}</pre>"
+        f'<img alt="target, yours, difference" src="data:image/png;base64,{picture}">'
+    )
+
+
+def _for_instructor(record: Record) -> dict[str, Any]:
+    """The flags, which only instructors see and which cost nothing."""
+    lines = [f"{flag.kind}: {flag.sentence}" for flag in record.flags[:MOST_LINES]]
+    return {
+        "name": "for the instructor",
+        "output": plain("\n".join(lines), LONGEST),
+        "visibility": "hidden",
+    }
 
 
 def results(

@@ -1,0 +1,227 @@
+"""Make the autograder of a stage for Gradescope: one zip to upload there.
+
+python -m grading gradescope 01_sds
+python -m grading gradescope 01_sds --course class --out 01_sds_gradescope.zip
+python -m grading gradescope 01_sds --minutes 20 --show visible
+
+The stage must be released. The zip holds the rules and the seed of your course folder, the answer
+key and the models of the stage, so a grade there is the grade here. Give it to nobody. In
+Gradescope, choose the memory and the time that this command prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from distillery.core.cli import documented
+from distillery.core.errors import CourseError
+from distillery.core.files import atomic_write, shown
+from distillery.core.folders import is_left_by_system
+from grading.authoring.build import ROOT
+from grading.core.due_dates import due_date
+from grading.core.manifest import NAME as MANIFEST
+from grading.core.records import EXPECTED
+from grading.core.rules import NAME as RULES
+from grading.core.rules import Rules, settle
+from grading.core.submission import released_notebook
+from grading.intake.released import check_released
+from grading.judge.redraw import expected_pictures
+from grading.release.bundle import CODE, DATA, SCORERS
+from grading.report.gradescope import SHOWN_WHEN
+from grading.stages import stage_of
+from grading.stages.stage import Stage
+from grading.student.pack import EPOCH, STORED
+
+NEEDED_MB = 3000  # of memory; choose at least this in the autograder's settings
+MINUTES = (10, 40)  # Gradescope's default, and the most that it allows
+CLASS = "class"  # folder in the zip that stands for the course folder
+SETTINGS = "autograder.json"
+SCRIPTS = ("setup.sh", "run_autograder")
+TOP_FILES = ("pyproject.toml", "constraints.txt", "LICENSE")
+# Nothing but torch comes from here; its wheels for CPUs have a tenth of the others' size.
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+
+SETUP = f"""\
+#!/usr/bin/env bash
+# Gradescope runs this once, as root, when it builds the autograder.
+set -e
+cd /autograder/source
+apt-get update
+apt-get install -y --no-install-recommends python3 python3-venv
+python3 -m venv /autograder/env
+/autograder/env/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+/autograder/env/bin/python -m pip install --quiet --constraint constraints.txt \\
+    --extra-index-url {CPU_WHEELS} --requirement requirements.txt
+"""
+RUN = """\
+#!/usr/bin/env bash
+# Gradescope runs this for each submission.
+cd /autograder/source
+export HOME="${HOME:-/root}"
+export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 PYTHONDONTWRITEBYTECODE=1
+exec /autograder/env/bin/python -m grading.autograder.run_gradescope /autograder
+"""
+
+
+def autograder_zip(stage: Stage, course: Path, *, minutes: int, show: str) -> bytes:
+    """The zip, always the same bytes for the same course folder.
+
+    Args:
+        minutes: that one submission may take, as chosen in Gradescope.
+        show: when students see the result, one of `SHOWN_WHEN`.
+
+    Raises:
+        CourseError: the stage is not released with these rules, the minutes are out of range, or
+            a file cannot be read.
+    """
+    least, most = MINUTES[0], MINUTES[1]
+    if not least <= minutes <= most:
+        raise CourseError(f"--minutes must be {least} to {most}; it is {minutes}.")
+    rules = settle(course)
+    check_released(course, stage.folder, rules)
+    files = dict(_files(stage, ROOT))
+    files |= _course_files(stage, course, rules)
+    settings = {
+        "stage": stage.folder,
+        "needed_mb": NEEDED_MB,
+        "minutes": minutes,
+        "show": show,
+    }
+    files[SETTINGS] = (json.dumps(settings, indent=1) + "\n").encode()
+    files["requirements.txt"] = _requirements(ROOT).encode()
+    files |= {"setup.sh": SETUP.encode(), "run_autograder": RUN.encode()}
+    return _zipped(files)
+
+
+def longest_minutes(stage: Stage, rules: Rules) -> float:
+    """Minutes that a submission can take at most: every job to its limit, and a minute to start."""
+    from grading.judge.redraw import LIMITS
+
+    jobs = 2 * len(stage.points) * rules.wall_s  # some functions run twice
+    pictures = LIMITS.wall_s * rules.regenerate if stage.pictures else 0
+    return (60 + jobs + pictures) / 60
+
+
+def _files(stage: Stage, root: Path) -> Iterator[tuple[str, bytes]]:
+    """The course's code, its answer key, and the data and models of the stage."""
+    paths = [root / name for name in TOP_FILES]
+    for part in ("distillery", "grading"):
+        paths += [path for path in _plain(root / part) if path.suffix in (*CODE, ".ini")]
+    paths += _plain(root / "reference")
+    paths += [path for path in (root / "data").glob("*.*") if path.is_file()]
+    paths += (root / "data" / "checks").glob(f"{stage.module}.*")
+    for name in (*DATA, *stage.data):
+        paths += _plain(root / "data" / name)
+    for pattern in (*SCORERS, *stage.models):
+        for folder in (root / "data" / "models").glob(pattern):
+            paths += _plain(folder)
+    for path in sorted(set(paths)):
+        if not is_left_by_system(path.relative_to(root)):
+            yield path.relative_to(root).as_posix(), _read(path)
+
+
+def _course_files(stage: Stage, course: Path, rules: Rules) -> dict[str, bytes]:
+    """What grading reads of the course folder; the gradebook and submissions stay there."""
+    notebook = released_notebook(Path(CLASS), stage.folder).as_posix()
+    files = {
+        f"{CLASS}/{RULES}": _read(course / RULES),
+        notebook: _read(released_notebook(course, stage.folder)),
+    }
+    if (course / MANIFEST).is_file():
+        files[f"{CLASS}/{MANIFEST}"] = _read(course / MANIFEST)
+    if stage.pictures and rules.regenerate:
+        expected_pictures(stage, course / EXPECTED)  # draws those that are not there
+        for path in sorted((course / EXPECTED).glob("*.png")):
+            files[f"{CLASS}/{EXPECTED}/{path.name}"] = _read(path)
+    return files
+
+
+def _requirements(root: Path) -> str:
+    """The packages of the course and of instructors; constraints.txt has their versions."""
+    text = (root / "pyproject.toml").read_text("utf-8")
+    plain = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
+    extra = re.search(r"^instructor = \[(.*?)\]$", text, re.MULTILINE)
+    if plain is None or extra is None:
+        raise CourseError(f"{root / 'pyproject.toml'} does not list the packages of instructors.")
+    return "".join(f"{name}\n" for name in re.findall(r'"([^"]+)"', plain[1] + extra[1]))
+
+
+def _plain(folder: Path) -> list[Path]:
+    """The files under a folder, without caches and hidden ones."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path
+        for path in found
+        if not any(p[:1] == "." or p == "__pycache__" for p in path.relative_to(folder).parts)
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CourseError(f"{path} must go into the autograder: {error.strerror}.") from None
+
+
+def _zipped(files: Mapping[str, bytes]) -> bytes:
+    """A zip without a folder above, in which the two scripts can be executed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, EPOCH)
+            entry.create_system = 3  # Unix, which has modes
+            entry.external_attr = (0o100755 if name in SCRIPTS else 0o100644) << 16
+            packed = PurePosixPath(name).suffix not in STORED
+            entry.compress_type = zipfile.ZIP_DEFLATED if packed else zipfile.ZIP_STORED
+            archive.writestr(entry, files[name])
+    return buffer.getvalue()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = documented("python -m grading gradescope", __doc__)
+    parser.add_argument("stage", metavar="STAGE", help="such as 01_sds")
+    parser.add_argument(
+        "--course", type=Path, default=Path("class"), help="the course folder (default: class)"
+    )
+    parser.add_argument("--out", type=Path, help="the zip (default: STAGE_gradescope.zip)")
+    parser.add_argument(
+        "--minutes",
+        type=int,
+        default=20,
+        help="as chosen in Gradescope for one submission, 10 to 40 (default: 20)",
+    )
+    parser.add_argument(
+        "--show",
+        choices=SHOWN_WHEN,
+        default="after_published",
+        help="when students see the result (default: after_published)",
+    )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the zip, and say what to choose in Gradescope."""
+    options = _parser().parse_args(arguments)
+    stage, course = stage_of(options.stage), options.course.resolve()
+    rules = Rules.load(course / RULES)
+    packed = autograder_zip(stage, course, minutes=options.minutes, show=options.show)
+    out = options.out or Path(f"{stage.folder}_gradescope.zip")
+    atomic_write(out, packed)
+    print(f"{shown(out)} ({len(packed) / 1e6:.0f} MB): upload it as the autograder. It holds the")
+    print("answers and the hidden inputs: give it to nobody.")
+    print(f"Choose at least {NEEDED_MB / 1000:g} GB of memory and {options.minutes} minutes there.")
+    longest = longest_minutes(stage, rules)
+    if longest > options.minutes:
+        print(
+            f"A submission whose jobs all run to their limits takes {longest:.0f} minutes; those "
+            "that need more than chosen are not graded, and say so."
+        )
+    if due_date(course, stage.folder) is not None:
+        print("The due date there counts, and not the one of your gradebook.")
+    return 0

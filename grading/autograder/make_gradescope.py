@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from distillery.core.cli import documented
 from distillery.core.errors import CourseError
-from distillery.core.files import atomic_write, shown
+from distillery.core.files import shown, written
 from distillery.core.folders import is_left_by_system
 from grading.authoring.build import ROOT
 from grading.core.due_dates import due_date
@@ -44,20 +44,20 @@ CLASS = "class"  # folder in the zip that stands for the course folder
 SETTINGS = "autograder.json"
 SCRIPTS = ("setup.sh", "run_autograder")
 TOP_FILES = ("pyproject.toml", "constraints.txt", "LICENSE")
-# Nothing but torch comes from here; its wheels for CPUs have a tenth of the others' size.
-CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
 
-SETUP = f"""\
+SETUP = """\
 #!/usr/bin/env bash
-# Gradescope runs this once, as root, when it builds the autograder.
+# Gradescope runs this once, as root, when it builds the autograder. TORCH_INDEX may name an index
+# of PyTorch's wheels: those without CUDA have a tenth of the others' size.
 set -e
+TORCH_INDEX=""
 cd /autograder/source
 apt-get update
 apt-get install -y --no-install-recommends python3 python3-venv
 python3 -m venv /autograder/env
 /autograder/env/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-/autograder/env/bin/python -m pip install --quiet --constraint constraints.txt \\
-    --extra-index-url {CPU_WHEELS} --requirement requirements.txt
+PIP_EXTRA_INDEX_URL="$TORCH_INDEX" /autograder/env/bin/python -m pip install --quiet \\
+    --constraint constraints.txt --requirement requirements.txt
 """
 RUN = """\
 #!/usr/bin/env bash
@@ -191,6 +191,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, help="the zip (default: STAGE_gradescope.zip)")
     parser.add_argument(
+        "--overwrite", action="store_true", help="write over another zip of that name"
+    )
+    parser.add_argument(
         "--minutes",
         type=int,
         default=20,
@@ -212,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
     rules = Rules.load(course / RULES)
     packed = autograder_zip(stage, course, minutes=options.minutes, show=options.show)
     out = options.out or Path(f"{stage.folder}_gradescope.zip")
-    atomic_write(out, packed)
+    out = written(out, packed, overwrite=options.overwrite)
     print(f"{shown(out)} ({len(packed) / 1e6:.0f} MB): upload it as the autograder. It holds the")
     print("answers and the hidden inputs: give it to nobody.")
     print(f"Choose at least {NEEDED_MB / 1000:g} GB of memory and {options.minutes} minutes there.")

@@ -12,7 +12,7 @@ from typing import Any
 from distillery.core.cli import Arguments
 from distillery.core.settings import declared
 from distillery.morph import pixelate_cli
-from distillery.morph.settings import MorphSettings
+from distillery.morph.settings import MorphSettings, frames_of
 from distillery.runs.cli import run_arguments
 from distillery.runs.registry import KINDS
 
@@ -70,9 +70,7 @@ def _take_num_frames(parser: Arguments, flags: dict[str, Any]) -> None:
         parser.error("--num_frames counts from prompt to prompt; give the prompts, or --frames")
     if count < 2:
         parser.error(f"--num_frames must be at least 2, a frame of each prompt; it is {count}")
-    loop = flags.get("loop", False)
-    pairs = len(flags["prompts"]) - (not loop)
-    flags["frames"] = pairs * (count - 1) + (not loop)
+    flags["frames"] = frames_of(len(flags["prompts"]), count, loop=flags.get("loop", False))
 
 
 def _take_speed(parser: Arguments, flags: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from distillery.core.errors import CourseError
 from distillery.core.notes import warnings_in_a_line
 from distillery.core.settings import Real, Whole
-from distillery.morph.settings import MOST_FRAMES, MorphSettings
+from distillery.morph.settings import MOST_FRAMES, MorphSettings, frames_of
 from distillery.runs.kind import draw
 from distillery.runs.registry import kind_named
 
@@ -58,6 +58,9 @@ def gif_chain(
     if isinstance(prompts, str):
         raise CourseError(f"prompts must be a list of prompts; it is {prompts!r}.")
     fps = 1000 / Real(low=20, high=1000).check("speed", speed)
+    Whole(2, MOST_FRAMES).check("num_frames", num_frames)
+    if len(prompts) < 2:
+        raise CourseError(f"a morph goes from prompt to prompt; give two or more: {prompts!r}.")
     frames = frames_of(len(prompts), num_frames, loop=options.get("loop", False))
     for name in {"frames", "fps"} & options.keys():
         raise CourseError(f"{name} is said by num_frames and speed; leave it out.")
@@ -72,16 +75,3 @@ def gif_chain(
     method = importlib.import_module(kind.module_name(settings))
     place = draw(kind, prior, method, settings, out=Path(out), overwrite=overwrite)
     return place.folder / "morph.gif"
-
-
-def frames_of(prompts: int, num_frames: int, *, loop: bool) -> int:
-    """The frames of a whole animation that has `num_frames` from each prompt to the next.
-
-    Raises:
-        CourseError: there are fewer than two frames or prompts.
-    """
-    Whole(2, MOST_FRAMES).check("num_frames", num_frames)
-    if prompts < 2:
-        raise CourseError(f"a morph goes from prompt to prompt; give two or more, not {prompts}.")
-    pairs = prompts - (not loop)
-    return pairs * (num_frames - 1) + (not loop)

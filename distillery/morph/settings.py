@@ -279,3 +279,9 @@ class MorphSettings(Declared):
     def title(self) -> str:
         """What the animation shows."""
         return " to ".join(self.prompts)
+
+
+def frames_of(prompts: int, num_frames: int, *, loop: bool) -> int:
+    """The frames of a whole animation that has `num_frames` from each prompt to the next."""
+    pairs = prompts - (not loop)
+    return pairs * (num_frames - 1) + (not loop)

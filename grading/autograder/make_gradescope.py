@@ -32,7 +32,7 @@ from grading.core.rules import Rules, settle
 from grading.core.submission import released_notebook
 from grading.intake.released import check_released
 from grading.judge.redraw import expected_pictures
-from grading.release.bundle import CODE, DATA, SCORERS
+from grading.release.bundle import CODE, DATA, SCORERS, files_under, read_packed
 from grading.report.gradescope import SHOWN_WHEN
 from grading.stages import stage_of
 from grading.stages.stage import Stage
@@ -112,33 +112,33 @@ def _files(stage: Stage, root: Path) -> Iterator[tuple[str, bytes]]:
     """The course's code, its answer key, and the data and models of the stage."""
     paths = [root / name for name in TOP_FILES]
     for part in ("distillery", "grading"):
-        paths += [path for path in _plain(root / part) if path.suffix in (*CODE, ".ini")]
-    paths += _plain(root / "reference")
+        paths += [path for path in files_under(root / part) if path.suffix in (*CODE, ".ini")]
+    paths += files_under(root / "reference")
     paths += [path for path in (root / "data").glob("*.*") if path.is_file()]
     paths += (root / "data" / "checks").glob(f"{stage.module}.*")
     for name in (*DATA, *stage.data):
-        paths += _plain(root / "data" / name)
+        paths += files_under(root / "data" / name)
     for pattern in (*SCORERS, *stage.models):
         for folder in (root / "data" / "models").glob(pattern):
-            paths += _plain(folder)
+            paths += files_under(folder)
     for path in sorted(set(paths)):
         if not is_left_by_system(path.relative_to(root)):
-            yield path.relative_to(root).as_posix(), _read(path)
+            yield path.relative_to(root).as_posix(), read_packed(path)
 
 
 def _course_files(stage: Stage, course: Path, rules: Rules) -> dict[str, bytes]:
     """What grading reads of the course folder; the gradebook and submissions stay there."""
     notebook = released_notebook(Path(CLASS), stage.folder).as_posix()
     files = {
-        f"{CLASS}/{RULES}": _read(course / RULES),
-        notebook: _read(released_notebook(course, stage.folder)),
+        f"{CLASS}/{RULES}": read_packed(course / RULES),
+        notebook: read_packed(released_notebook(course, stage.folder)),
     }
     if (course / MANIFEST).is_file():
-        files[f"{CLASS}/{MANIFEST}"] = _read(course / MANIFEST)
+        files[f"{CLASS}/{MANIFEST}"] = read_packed(course / MANIFEST)
     if stage.pictures and rules.regenerate:
         expected_pictures(stage, course / EXPECTED)  # draws those that are not there
         for path in sorted((course / EXPECTED).glob("*.png")):
-            files[f"{CLASS}/{EXPECTED}/{path.name}"] = _read(path)
+            files[f"{CLASS}/{EXPECTED}/{path.name}"] = read_packed(path)
     return files
 
 
@@ -150,23 +150,6 @@ def _requirements(root: Path) -> str:
     if plain is None or extra is None:
         raise CourseError(f"{root / 'pyproject.toml'} does not list the packages of instructors.")
     return "".join(f"{name}\n" for name in re.findall(r'"([^"]+)"', plain[1] + extra[1]))
-
-
-def _plain(folder: Path) -> list[Path]:
-    """The files under a folder, without caches and hidden ones."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(
-        path
-        for path in found
-        if not any(p[:1] == "." or p == "__pycache__" for p in path.relative_to(folder).parts)
-    )
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CourseError(f"{path} must go into the autograder: {error.strerror}.") from None
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

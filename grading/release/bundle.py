@@ -74,9 +74,9 @@ def contents(stage: Stage, root: Path, notebook: bytes, stub: bytes) -> Contents
         for path in _of_course(stage, root)
         if not is_left_by_system(path.relative_to(root))
     }
-    letter = [path for path in _plain(LETTER) if path.suffix != ".py"]
+    letter = [path for path in files_under(LETTER) if path.suffix != ".py"]
     files |= {path.relative_to(LETTER).as_posix(): path for path in letter}
-    packed = {name: _read(path) for name, path in files.items()}
+    packed = {name: read_packed(path) for name, path in files.items()}
     packed[str(stage.notebook)] = notebook
     sequels = sequel_texts(stage, root, said(stage))
     packed |= {str(path): text.encode() for path, text in sequels.items()}
@@ -89,29 +89,34 @@ def _of_course(stage: Stage, root: Path) -> Iterator[Path]:
     yield from (root / name for name in AS_THEY_ARE)
     for pattern in TOOLS:
         yield from sorted((root / "grading").glob(pattern))
-    yield from (path for path in _plain(root / "distillery") if path.suffix in CODE)
+    yield from (path for path in files_under(root / "distillery") if path.suffix in CODE)
     yield from sorted((root / "data" / "checks").glob(f"{stage.module}.*"))
     yield from (path for path in sorted((root / "data").glob("*.*")) if path.is_file())
     for name in (*DATA, *stage.data):
-        yield from _plain(root / "data" / name)
+        yield from files_under(root / "data" / name)
     for pattern in (*SCORERS, *stage.models):
         for folder in sorted((root / "data" / "models").glob(pattern)):
-            yield from _plain(folder)
+            yield from files_under(folder)
 
 
-def _plain(folder: Path) -> list[Path]:
+def files_under(folder: Path) -> list[Path]:
     """The files under a folder, without caches and hidden ones."""
     found = (path for path in folder.rglob("*") if path.is_file())
     hidden = re.compile(r"(^|/)(\.|__pycache__)")
     return sorted(path for path in found if not hidden.search(str(path.relative_to(folder))))
 
 
-def _read(path: Path) -> bytes:
+def read_packed(path: Path) -> bytes:
+    """The bytes of a file that goes into a zip.
+
+    Raises:
+        CourseError: it cannot be read.
+    """
     try:
         return path.read_bytes()
     except OSError as error:
         raise CourseError(
-            f"{path} must go into the students' zip, but it cannot be read: check that "
+            f"{path} must go into the zip, but it cannot be read: check that "
             "it is there and that you may read it."
         ) from error
 

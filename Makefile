@@ -33,7 +33,6 @@ lab: $(READY)  ## open JupyterLab on the course
 	JUPYTER_CONFIG_PATH="$(CURDIR)/data/configs/jupyter" $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 site: $(READY)  ## the course as a folder of plain files: build/site
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,site]"
 	$(BIN)/python -m website build
 
 notebooks: $(READY)  ## rebuild stubs, notebooks and checks from their sources

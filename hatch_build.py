@@ -1,10 +1,11 @@
 """What a wheel brings beside the package: the programs, our functions, the models and the data.
 
-An editable install finds them in the clone.
+An editable install finds them in the clone. A student's copy of the course has only some of them.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -19,5 +20,6 @@ class CourseFiles(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Hatchling's hook, before it builds; `version` is "standard" or "editable"."""
         if version == "standard":
-            places = {name: f"{FOLDER}/{name}" for name in BESIDE}
-            build_data["force_include"] |= {f"{self.root}/{name}": places[name] for name in BESIDE}
+            there = [name for name in BESIDE if Path(self.root, name).exists()]
+            places = {f"{self.root}/{name}": f"{FOLDER}/{name}" for name in there}
+            build_data["force_include"] |= places

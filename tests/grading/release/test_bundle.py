@@ -40,6 +40,7 @@ from grading.stages.tour import misconceptions as tour_mistakes
 from grading.student import check_pictures, pack, run_checks
 from grading.student.student_stage import StudentStage, find_stages
 from grading.student.validate import look
+from tests import own_environment
 
 TOUR, SDS = STAGES[:2]
 PROMPTS = (
@@ -280,6 +281,15 @@ def test_the_two_bundles_share_a_folder_and_leave_each_others_work(with_pictures
     assert (with_pictures / "guidance" / "tour.py").exists()
     with pytest.raises(CourseError, match="several stages here, 00_tour, 01_sds"):
         pack.only_stage(with_pictures, "")
+
+
+def test_an_environment_can_be_made_from_a_bundle(unpacked, tmp_path):
+    """With the command of its README, but for the libraries, which are this environment's."""
+    python = own_environment.made(tmp_path / "env")
+    own_environment.pip("--python", python, "install", "--editable", unpacked)
+    where = "import distillery; print(distillery.__file__)"
+    said = own_environment.said([python, "-c", where], cwd=tmp_path)
+    assert Path(said) == unpacked / "distillery" / "__init__.py"
 
 
 def test_a_bundle_runs_on_its_own_and_says_what_is_to_do_until_it_is_done(unpacked):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import to_pil
+from distillery.notebook.labels_apart import Words, write_beside
 from distillery.notebook.whole_titles import with_whole_titles
 
 if TYPE_CHECKING:
@@ -178,21 +179,17 @@ def frontier(
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(7.0, 4.2), layout="constrained")
-    axes = figure.subplots()
+    axes, words = figure.subplots(), []
     for name, points in methods.items():
         (line,) = axes.plot(*zip(*points, strict=True), marker="o", alpha=0.8, label=name)
+        colour = line.get_color()
         for point, setting in zip(points, knobs[name], strict=True):
-            axes.annotate(
-                str(setting),
-                point,
-                xytext=(4, -9),
-                textcoords="offset points",
-                fontsize=7,
-                color=line.get_color(),
-            )
+            words.append(Words(str(setting), (point[0], point[1]), colour))
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc=legend)
     pyplot.close(figure)
-    return with_whole_titles(figure)
+    whole = with_whole_titles(figure)
+    write_beside(axes, words)
+    return whole

@@ -1125,7 +1125,7 @@ hand_in("07_morph")
 # | $\hat x_0$ | `x0` | the clean picture that belongs to a guess of the noise |
 # | $W$, $b$ | `weight`, `bias` | the weights of a layer; they stay as they are |
 # | $A$, $B$ | `lora_A`, `lora_B` | the two thin matrices of a LoRA |
-# | $r$, $\alpha$ | `alpha` | how thin they are, and how much their product counts: $lpha / r$ |
+# | $r$, $\alpha$ | `alpha` | how thin they are, and how much their product counts: $\alpha / r$ |
 # | $y$ (section 2) | `text` | the prompt |
 # | $\lambda$ | `prior_weight` | how much the preserved pictures count |
 # | $v_0$, $v_1$ | `v0`, `v1` | the noises of two keyframes |

@@ -15,6 +15,7 @@ from grading.stages import STAGES
 # JupyterLab takes formulas out of a cell's raw text before it reads its Markdown, code spans aside.
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 FORMULA = re.compile(r"\$\$.+?\$\$|(?<![\\$])\$[^$]+?(?<!\\)\$(?!\$)", re.DOTALL)
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # "\a" of a "\alpha" that was no raw string
 SHOWN = re.compile(r'<math|class="math|\\\(|\\\[')
 
 
@@ -22,7 +23,8 @@ def faults(text: str) -> list[str]:
     """What goes wrong with the formulas of a Markdown cell, in one renderer or another."""
     bare = CODE.sub("", text)
     found = FORMULA.findall(bare)
-    said = [f"JupyterLab puts a quote's > into {f!r}" for f in found if re.search(r"\n\s*>", f)]
+    said = [f"a character that nobody sees, {one!r}" for one in CONTROL.findall(text)]
+    said += [f"JupyterLab puts a quote's > into {f!r}" for f in found if re.search(r"\n\s*>", f)]
     said += [f"a $ without its partner in {FORMULA.sub('', bare)!r}"] * (
         "$" in FORMULA.sub("", bare).replace(r"\$", "")
     )
@@ -59,6 +61,7 @@ def test_every_formula_is_whole_in_every_reader(path):
         ("Then $a\n+ b$ is it.", "cut into"),
         ("| a |\n|---|\n| $a|b$ |", "cut into"),
         ("It costs $5.", "without its partner"),
+        ("It counts $\alpha / r$.", "nobody sees"),
         ("$$a\n= b \\;-\\; c$$ and `$x`, for $t < 3$", None),
     ],
 )

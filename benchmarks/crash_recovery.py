@@ -25,21 +25,28 @@ from typing import Any
 
 from benchmarks.grading_speed import NAME, ROOT, STAGE, make_class
 from benchmarks.sample_class import cluster, grades
+from distillery.core.measured import Figure, add_record_option, record
 from grading.core.records import Store
 from grading.release.course_folder import release
 
 VICTIMS = ("grader", "dask worker", "dask scheduler")
 
 
-def main() -> None:
-    """Run the trials, and print a line for each and one for all."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.crash_recovery", description=__doc__
     )
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--students", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Run the trials, and print a line for each and one for all."""
+    options = parser().parse_args()
     chance = random.Random(options.seed)
     with tempfile.TemporaryDirectory(prefix="kills-") as scratch:
         handed_in = Path(scratch) / "class"
@@ -66,6 +73,14 @@ def main() -> None:
                 flush=True,
             )
         print(f"{options.trials} trials, {bad} of them with something lost or doubled")
+    if options.record:
+        record(
+            "crash_recovery",
+            {"bad": Figure(bad)},
+            n=options.trials,
+            of=f"kills, in a class of {options.students}",
+            seeds=[options.seed],
+        )
     sys.exit(bool(bad))
 
 

@@ -36,6 +36,7 @@ from nbgrader.api import Gradebook
 
 from benchmarks.sample_submissions import save, solved
 from benchmarks.submission_cases import CASES
+from distillery.core.measured import Figure, add_record_option, record
 from grading.release.course_folder import release
 from grading.stages import STAGES
 from grading.stages.known_answers import Answer
@@ -55,14 +56,20 @@ c.Execute.timeout = 300
 Write = Callable[[Path, NotebookNode], object]
 
 
-def main() -> None:
-    """Make the class, grade it, and print one line for each figure."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.grading_speed", description=__doc__)
     parser.add_argument("--students", type=int, default=200)
     parser.add_argument("--stock", type=int, default=8, help="notebooks that stock nbgrader grades")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Make the class, grade it, and print one line for each figure."""
+    options = parser().parse_args()
     # nbgrader starts alembic by its name.
     os.environ["PATH"] = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
     with tempfile.TemporaryDirectory(prefix="class-of-200-") as scratch:
@@ -79,7 +86,20 @@ def main() -> None:
         each, stocks = ours / len(kinds), theirs / options.stock
         print(f"stock nbgrader: {stocks:.2f} s a notebook, {options.stock} of them, one by one")
         print(f"ratio of throughputs: {stocks / each:.1f}")
-        compare(course, stock, honest[: options.stock])
+        same = compare(course, stock, honest[: options.stock])
+        if options.record:
+            record(
+                "grading_speed",
+                {
+                    "seconds": Figure(ours),
+                    "again": Figure(again / ours),
+                    "throughput": Figure(stocks / each),
+                    "equal": Figure(same / options.stock),
+                },
+                n=options.students,
+                of=f"submissions, with {options.jobs} jobs",
+                seeds=[options.seed],
+            )
 
 
 def make_class(course: Path, students: int, chance: random.Random) -> dict[str, str]:
@@ -195,13 +215,14 @@ def timed(command: list[str], cwd: Path) -> float:
     return time.perf_counter() - began
 
 
-def compare(course: Path, stock: Path, students: list[str]) -> None:
-    """Whether the points of honest submissions are the same."""
+def compare(course: Path, stock: Path, students: list[str]) -> int:
+    """How many honest submissions have the same points; those that do not are printed."""
     with _scores(course) as ours, _scores(stock) as theirs:
         same = [student for student in students if ours(student) == theirs(student)]
         print(f"equal grades: {len(same)} of {len(students)} honest submissions")
         for student in sorted(set(students) - set(same)):
             print(f"  {student}: ours {ours(student)}, stock {theirs(student)}")
+        return len(same)
 
 
 @contextmanager

@@ -32,6 +32,7 @@ import yaml
 from benchmarks.reply_here import recordings_of
 from distillery.core.cli import exit_status
 from distillery.core.errors import CourseError
+from distillery.core.measured import add_record_option, record, share
 from distillery.course.observe import conclude
 from distillery.course.record import Recording
 from distillery.course.tasks import Task
@@ -312,11 +313,17 @@ def explained() -> dict[tuple[str, str], str]:
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Print what becomes of the mutants; 1 if too many survive, or one without an explanation."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutants", description=__doc__)
     parser.add_argument("stage", nargs="?", help="such as 01_sds or sds (default: all)")
-    options = parser.parse_args(arguments)
+    add_record_option(parser)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print what becomes of the mutants; 1 if too many survive, or one without an explanation."""
+    options = parser().parse_args(arguments)
     stages = [one for one in STAGES if options.stage in (None, one.folder, one.module)]
     if not stages:
         known = ", ".join(stage.folder for stage in STAGES)
@@ -337,9 +344,18 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"  {mutant.task}: {mutant.change}\n    {why or 'NOT EXPLAINED'}")
     print(_row("all", total))
     changing = total["killed"] + total["survived"]
-    share = total["killed"] / changing
-    print(f"{share:.1%} of the {changing} mutants that change behaviour fail.")
-    return int(share < ENOUGH or unexplained > 0)
+    failing = total["killed"] / changing
+    print(f"{failing:.1%} of the {changing} mutants that change behaviour fail.")
+    if options.record:
+        record(
+            "mutants",
+            {"failed": share(failing, changing)},
+            n=changing,
+            of="answers changed in one place that behave differently",
+            seeds=SEEDS,
+            spread="standard error of a share",
+        )
+    return int(failing < ENOUGH or unexplained > 0)
 
 
 def _row(name: str, count: Counter[Fate]) -> str:

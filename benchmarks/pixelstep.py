@@ -14,6 +14,7 @@ pictures that PIL warps and uploads again at every step.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from torch import Tensor
 
 from benchmarks.priors import SDXL, random_weights
 from benchmarks.step_cost import Call, clock, peak_memory
+from distillery.core.measured import Figure, add_record_option, record
 from distillery.models.load import pick_device
 from distillery.models.prior import Condition, Control
 from distillery.models.stable_diffusion import StableDiffusionXLPrior
@@ -220,7 +222,7 @@ def measured(device: torch.device) -> tuple[float, float]:
           f"{published / ours:.2f} times as fast", flush=True)  # fmt: skip
     peaks = {}
     for name in PATHS:
-        command = [sys.executable, "-m", "benchmarks.pixelstep", name]
+        command = [sys.executable, "-m", "benchmarks.pixelstep", "--peak", name]
         peaks[name] = float(subprocess.run(command, check=True, capture_output=True).stdout)
     share = peaks["ours"] / peaks["published"]
     print(f"{device}: published {peaks['published']:9.2f} GB   ours {peaks['ours']:9.2f} GB   "
@@ -228,9 +230,29 @@ def measured(device: torch.device) -> tuple[float, float]:
     return published / ours, share
 
 
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pixelstep", description=__doc__)
+    parser.add_argument("--peak", choices=PATHS, help="only the peak memory of one, in GB")
+    add_record_option(parser)
+    return parser
+
+
 def main() -> None:
     """Measure on the device that there is."""
-    measured(pick_device())
+    options = parser().parse_args()
+    if options.peak:
+        print_peak(options.peak)
+        return
+    faster, memory = measured(pick_device())
+    if options.record:
+        record(
+            "pixelstep",
+            {"faster": Figure(faster), "memory": Figure(1 / memory)},
+            n=REPEATS,
+            of="steps of each",
+            seeds=[0],
+        )
 
 
 def print_peak(name: str) -> None:
@@ -243,4 +265,4 @@ def print_peak(name: str) -> None:
 
 
 if __name__ == "__main__":
-    print_peak(*sys.argv[1:]) if sys.argv[1:] else main()
+    main()

@@ -37,6 +37,7 @@ from benchmarks.plausible_mistakes import Plausible, plausible_mistakes
 from benchmarks.reply_here import recordings_of, reply_here
 from distillery.core.cli import exit_status
 from distillery.core.errors import CourseError
+from distillery.core.measured import Figure, add_record_option, record, share
 from distillery.course.labels import CAUSE
 from distillery.course.sentences import DIFFER_MOST
 from grading.judge import judge_task
@@ -44,6 +45,7 @@ from grading.judge.judge_task import Key, judge
 from grading.stages import STAGES
 
 FATES = ("unchanged", "passed", "error", "named", "told", "numbers")
+FAILED = ("error", "named", "told", "numbers")
 OTHERWISE = "otherwise"
 SHOWN = 160  # characters of what was done
 CLASSES = 3  # in which an unchanged answer is compared with the reference
@@ -119,14 +121,20 @@ def _is_unchanged(answer: Plausible, keys: list[Key]) -> bool:
         return False
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """List what `--show` asks for, then print the tables."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unseen", description=__doc__)
     parser.add_argument("stage", nargs="?", help="such as 01_sds or sds (default: all)")
     parser.add_argument("--each", type=int, default=10, help="of every source, for each task")
     parser.add_argument("--seed", type=int, default=0, help="of the choice among them")
     parser.add_argument("--show", choices=FATES, default="passed", help="list these")
-    options = parser.parse_args(arguments)
+    add_record_option(parser)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """List what `--show` asks for, then print the tables."""
+    options = parser().parse_args(arguments)
     stages = [one for one in STAGES if options.stage in (None, one.folder, one.module)]
     if not stages:
         known = ", ".join(stage.folder for stage in STAGES)
@@ -156,7 +164,27 @@ def main(arguments: list[str] | None = None) -> int:
         for name, count in rows.items():
             print(_row(name, count))
     print(_summary(total))
+    if options.record:
+        _record(total, [key.seed for key in keys])
     return 0
+
+
+def _record(total: Counter[str], seeds: list[int]) -> None:
+    failed = sum(total[fate] for fate in FAILED)
+    changed = failed + total["passed"]
+    record(
+        "unseen",
+        {
+            "failed": share(failed / changed, changed),
+            "named": share(total["named"] / failed, failed),
+            "specific": share(1 - total["numbers"] / failed, failed),
+            "passed": Figure(total["passed"]),
+        },
+        n=changed,
+        of="answers that do something else than the right one",
+        seeds=seeds,
+        spread="standard error of a share",
+    )
 
 
 def _row(name: str, count: Counter[str]) -> str:
@@ -165,7 +193,7 @@ def _row(name: str, count: Counter[str]) -> str:
 
 
 def _summary(total: Counter[str]) -> str:
-    failed = sum(total[fate] for fate in ("error", "named", "told", "numbers"))
+    failed = sum(total[fate] for fate in FAILED)
     changed = failed + total["passed"]
     if not failed:
         return f"of {changed} that change something none fails."

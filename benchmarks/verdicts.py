@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import torch
 
 from benchmarks.reply_here import reply_here
+from distillery.core.measured import add_record_option, record, share
 from distillery.course.tasks import Task
 from grading.core.records import Verdict
 from grading.judge.judge_task import Key, judge
@@ -29,11 +30,17 @@ from grading.stages.variants import VARIANTS
 HEADS = ("mistakes", "failed", "named", "right", "full marks")
 
 
-def main() -> None:
-    """Print the table, then what is not as it should be; exit status 1 where there is any."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verdicts", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Print the table, then what is not as it should be; exit status 1 where there is any."""
+    options = parser().parse_args()
     torch.set_num_threads(1)
     keys = [Key(1000 + seed) for seed in range(options.seeds)]
     total: Counter[str] = Counter()
@@ -55,6 +62,19 @@ def main() -> None:
     )
     for line in amiss:
         print(line)
+    if options.record:
+        record(
+            "verdicts",
+            {
+                "failed": share(failed, total["mistakes"]),
+                "named": share(named, total["mistakes"]),
+                "full": share(full, total["right"]),
+            },
+            n=total["mistakes"] + total["right"],
+            of=f"answers, in {options.seeds} classes",
+            seeds=[key.seed for key in keys],
+            spread="standard error of a share, as if all verdicts were independent",
+        )
     sys.exit(bool(amiss))
 
 

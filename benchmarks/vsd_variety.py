@@ -208,7 +208,6 @@ def main() -> None:
     if options.record:
         record(
             "vsd_variety",
-            parser(),
             figures(found, real, len(wanted) * options.seeds),
             n=len(wanted) * options.seeds,
             of=f"pictures, {options.seeds} of each prompt",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from distillery.core.files import REPOSITORY
+from distillery.core.measured import Figure, add_record_option, record, share
 from distillery.metrics.contents import Contents, named
 from distillery.metrics.counter import Counter
 from distillery.metrics.judge import Judge
@@ -31,8 +32,16 @@ CPU = torch.device("cpu")
 Row = dict[str, float]
 
 
-def measure_counter(*, models: Path, count: int = COUNT) -> None:
-    """Print how often the number of things is right, and what else is read off pictures."""
+Rows = dict[tuple[int, bool], list[float]]  # by number of things, and whether through the VAE
+
+
+def measure_counter(*, models: Path, count: int = COUNT) -> Rows:
+    """Print how often the number of things is right, and what else is read off pictures.
+
+    Returns:
+        The shares of exact numbers, one for each size.
+    """
+    rows: Rows = {}
     counter, judge = Counter.load(models / "counter"), Judge.load(models / "judge")
     prior = load_prior(models / "tiny-sd", device="cpu")
     for size in SIZES:
@@ -45,8 +54,11 @@ def measure_counter(*, models: Path, count: int = COUNT) -> None:
             ):
                 found = contents(images, counter=counter, judge=judge)
                 what = f"counter, {size[0]}x{size[1]}, {number} things, {wear}"
-                told = ", ".join(f"{k} {100 * v:.1f} %" for k, v in shares(found, some).items())
+                its = shares(found, some)
+                rows.setdefault((number, some is half), []).append(its["count"])
+                told = ", ".join(f"{k} {100 * v:.1f} %" for k, v in its.items())
                 print(f"{what:<48}{told}", flush=True)
+    return rows
 
 
 def fresh_drawings(number: int, count: int, *, size: tuple[int, int]) -> list[Drawing]:
@@ -111,13 +123,38 @@ def _mean(answers: Iterable[bool]) -> float:
     return float(np.mean(list(answers)))
 
 
-def main() -> None:
-    """Parse the command line and print the figures."""
+def figures(rows: Rows, count: int) -> dict[str, Figure]:
+    """The worst size of each number of things, of `count` drawings, half of them decoded."""
+    words = ("none", "one", "two", "three")
+    return {
+        f"{words[number]}{'_vae' * decoded}": share(min(its), count // (1 + decoded))
+        for (number, decoded), its in rows.items()
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m training.measure_counter", description=__doc__)
     parser.add_argument("--models", type=Path, default=REPOSITORY / "data" / "models")
     parser.add_argument("--count", type=int, default=COUNT, help="drawings of each kind and size")
-    options = parser.parse_args()
-    measure_counter(models=options.models, count=options.count)
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and print the figures."""
+    options = parser().parse_args()
+    rows = measure_counter(models=options.models, count=options.count)
+    if options.record:
+        record(
+            "counter",
+            figures(rows, options.count),
+            n=options.count,
+            of="drawings of each number of things and size",
+            seeds=[FRESH],
+            spread="standard error of a share",
+            models=("counter", "judge", "tiny-sd"),
+        )
 
 
 if __name__ == "__main__":

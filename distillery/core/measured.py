@@ -87,7 +87,6 @@ def add_record_option(parser: argparse.ArgumentParser) -> None:
 
 def record(
     name: str,
-    parser: argparse.ArgumentParser,
     figures: Mapping[str, Figure],
     *,
     n: int,
@@ -102,12 +101,11 @@ def record(
     A run that measured less than what is kept there replaces nothing.
 
     Args:
-        parser: of the benchmark, for what was typed.
         models: the embedded models that it used.
     """
     path = folder / f"{name}.yaml"
     new = Record(
-        command=_typed(parser.prog),
+        command=_typed(),
         date=datetime.date.today().isoformat(),
         machine=machine(),
         n=n,
@@ -156,12 +154,25 @@ def read_measured(path: Path) -> Record:
 
 def write_measured(path: Path, kept: Record) -> None:
     """Write a record, as `read_measured` reads it; what is None is left out."""
-    given = {key: value for key, value in asdict(kept).items() if value not in (None, {}, False)}
+    given = asdict(kept)
+    for key in ("models", "seconds", "load", "carried_over"):
+        if not given[key] and given[key] != 0.0:
+            del given[key]
     given["figures"] = {
-        name: {key: value for key, value in asdict(its).items() if value is not None}
+        name: {
+            key: float(f"{value:.6g}") for key, value in asdict(its).items() if value is not None
+        }
         for name, its in kept.figures.items()
     }
-    atomic_write(path, yaml.safe_dump(given, sort_keys=False, allow_unicode=True, width=100))
+    text = yaml.safe_dump(
+        given, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )
+    atomic_write(path, text)
+
+
+def _told(figure: Figure) -> dict[str, float]:
+    told = {key: value for key, value in asdict(figure).items() if value is not None}
+    return {key: float(f"{value:.6g}") for key, value in told.items()}
 
 
 def share(right: float, n: int) -> Figure:
@@ -207,6 +218,6 @@ def weights_hash(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _typed(program: str) -> str:
-    words = [word for word in sys.argv[1:] if word != "--record"]
-    return shlex.join([*program.split(), *words])
+def _typed() -> str:
+    words = [word for word in sys.orig_argv[1:] if word != "--record"]
+    return shlex.join(["python", *words])

@@ -23,6 +23,8 @@ from torch import Tensor
 
 from distillery.core.files import atomic_write
 from distillery.core.images import from_pil
+from distillery.core.measured import Figure as Kept
+from distillery.core.measured import add_record_option, record, share
 from distillery.methods.sdedit import sdedit
 from distillery.methods.settings import Settings
 from distillery.methods.source_image import Source
@@ -220,12 +222,18 @@ def shown(points: Iterator[Point]) -> list[Point]:
     return found
 
 
-def main() -> None:
-    """Parse the command line, print a line for each knob, and draw the frontier."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.edits", description=__doc__)
     parser.add_argument("--count", type=int, default=48, help="edits (default: 48)")
     parser.add_argument("--frontier", type=Path, help="draw only the figure, into this file")
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line, print a line for each knob, and draw the frontier."""
+    options = parser().parse_args()
     prior, judge = load_prior("tiny-sd"), Judge.load()
     if options.frontier is not None:
         edits = fresh_edits(FRONTIER_EDITS, judge)
@@ -234,12 +242,44 @@ def main() -> None:
         for method in ("dds", "sds"):
             found += shown(with_steps(prior, edits, judge, method))
         draw_frontier(found, options.frontier)
+        if options.record:
+            _record("edits_frontier", _of_points(found), FRONTIER_EDITS)
         return
     edits = fresh_edits(options.count, judge)
     ((_, _, ours),) = shown(with_pds(prior, edits, judge, [suits("tiny-sd", "draw")["identity"]]))
     theirs = [came for _, _, came in shown(with_sdedit(prior, edits, judge))]
     ratio = ours.outside / least_change(theirs, ours.edited)
     print(f"PDS changes {ratio:.2f} of what the best SDEdit changes that edits as often")
+    if options.record:
+        figures = {
+            "pds_edited": share(ours.edited, len(edits)),
+            "pds_kept": share(ours.kept, len(edits)),
+            "pds_change": Kept(ours.outside),
+            "change_over_sdedit": Kept(ratio),
+        }
+        _record("edits", figures, len(edits))
+
+
+def _of_points(found: Sequence[Point]) -> dict[str, Kept]:
+    """How often each point of the figure edits, and what it changes besides."""
+    figures = {}
+    for method, knob, came in found:
+        name = f"{method} {knob}".lower().replace(",", "").replace(" ", "_")
+        figures[f"{name}_edited"] = share(came.edited, FRONTIER_EDITS)
+        figures[f"{name}_change"] = Kept(came.outside)
+    return figures
+
+
+def _record(name: str, figures: dict[str, Kept], count: int) -> None:
+    record(
+        name,
+        figures,
+        n=count,
+        of="edits",
+        seeds=[SEED],
+        spread="standard error of a share",
+        models=("tiny-sd", "judge"),
+    )
 
 
 if __name__ == "__main__":

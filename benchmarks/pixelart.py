@@ -27,6 +27,7 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.images import grid, to_pil
+from distillery.core.measured import Figure, add_record_option, mean, record, share
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import depths, edges
@@ -47,6 +48,16 @@ SIDE = 128
 LOOSE, STRICT = 1.0, 0.8  # sureness of a start, and its scale of the ControlNets
 BEST = "the drawing to start from, k-means of 8"
 END, CHOSEN = "distilled, at the end", "distilled, as chosen"
+NEAREST = f"a sample, area, nearest of {NAMED_PALETTE}"
+KMEANS, PIXELOE = "a sample, area, k-means of 8", "a sample, PixelOE, k-means of 8"
+SHORT = {  # the rows' names in a record
+    NEAREST: "named",
+    KMEANS: "kmeans",
+    PIXELOE: "pixeloe",
+    BEST: "best",
+    END: "end",
+    CHOSEN: "chosen",
+}
 
 
 @dataclass(frozen=True)
@@ -123,20 +134,25 @@ def one_sample(prior: Prior, settings: PixelSettings) -> Tensor:
 
 def row(
     name: str, pieces: list[Piece], wanted: list[Factors], judge: Judge, clip: ClipScorer
-) -> None:
-    """Print one line of the table."""
+) -> dict[str, Figure]:
+    """Print one line of the table, and return its figures."""
     large = torch.stack([_large(piece.picture) for piece in pieces])
     seen = judge.factors(large)
     right = sum(a == b for a, b in zip(seen, wanted, strict=True)) / len(wanted)
-    score = np.mean(clip.score(to_pil(large), [str(factors) for factors in wanted]))
-    inside = np.mean([_inside(piece) for piece in pieces])
-    agree = np.mean([piece.agreement for piece in pieces])
-    seconds = np.mean([piece.seconds for piece in pieces])
+    its = {
+        "right": share(right, len(wanted)),
+        "clip": mean(clip.score(to_pil(large), [str(factors) for factors in wanted])),
+        "inside": mean([_inside(piece) for piece in pieces]),
+        "agree": mean([piece.agreement for piece in pieces]),
+        "seconds": mean([piece.seconds for piece in pieces]),
+    }
     print(
-        f"{name:<44}right {right:6.1%}  CLIP {score:.3f}  in palette {inside:6.1%}  "
-        f"soft = hard {agree:6.1%}  {seconds:5.1f} s",
+        f"{name:<44}right {right:6.1%}  CLIP {its['clip'].value:.3f}  "
+        f"in palette {its['inside'].value:6.1%}  soft = hard {its['agree'].value:6.1%}  "
+        f"{its['seconds'].value:5.1f} s",
         flush=True,
     )
+    return its
 
 
 def _large(picture: Tensor) -> Tensor:
@@ -150,15 +166,15 @@ def _inside(piece: Piece) -> float:
     return float(np.mean([tuple(pixel) in colours for pixel in image.tolist()]))
 
 
-def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) -> None:
-    """Print the table, and draw all pictures of it on a sheet."""
+def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) -> dict[str, Figure]:
+    """Print the table, draw all pictures of it on a sheet, and return the figures to keep."""
     prior, judge, clip = load(settings), Judge.load(), ClipScorer("tiny-clip")
     baselines: dict[str, Callable[[Tensor, tuple[int, int]], Piece]] = {
-        f"a sample, area, nearest of {NAMED_PALETTE}": named,
-        "a sample, area, k-means of 8": fitted,
+        NEAREST: named,
+        KMEANS: fitted,
     }
     if importlib.util.find_spec("pixeloe"):
-        baselines["a sample, PixelOE, k-means of 8"] = pixeloe
+        baselines[PIXELOE] = pixeloe
     pieces: dict[str, list[Piece]] = {name: [] for name in (*baselines, BEST, END, CHOSEN)}
     drawings = []
     for number, factors in enumerate(wanted):
@@ -174,21 +190,25 @@ def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) ->
         print(f"{number + 1}/{len(wanted)} {factors}", end="\r", flush=True)
     row("the model's drawings, not pixel art", [Piece(d, d[:, 0].T) for d in drawings],
         wanted, judge, clip)  # fmt: skip
+    figures: dict[str, Figure] = {}
     for name, made in pieces.items():
-        row(name, made, wanted, judge, clip)
+        its = row(name, made, wanted, judge, clip)
+        figures |= {f"{SHORT[name]}_{what}": figure for what, figure in its.items()}
     if out is not None:
         tiles = [[_large(p.picture) for p in made] for made in pieces.values()]
         rows = [torch.stack(drawings), *map(torch.stack, tiles)]
         grid(torch.cat(rows), columns=len(wanted)).save(out)
+    return figures
 
 
-def measure_layout(settings: PixelSettings, wanted: list[Factors]) -> None:
-    """Print how well edges and depths of an input picture are kept, with ControlNets and without.
+def measure_layout(settings: PixelSettings, wanted: list[Factors]) -> dict[str, Figure]:
+    """How well edges and depths of an input picture are kept, with ControlNets and without.
 
     Once as such runs start by default, where the start itself keeps nearly all there is to keep,
     and once from a start that hardly counts, where the ControlNets have to.
     """
     loose = replace(settings, sureness=LOOSE, canny=STRICT, depth=STRICT)
+    figures: dict[str, Figure] = {}
     for start, given in {"a start that counts": settings, "one that hardly does": loose}.items():
         without = replace(given, canny=0.0, depth=0.0)
         for name, changed in {"without ControlNets": without, "with": given}.items():
@@ -198,6 +218,13 @@ def measure_layout(settings: PixelSettings, wanted: list[Factors]) -> None:
                 f"correlation of depths {relief:.3f}",
                 flush=True,
             )
+            word = f"{'loose_' if given is loose else ''}{name.split()[0]}"
+            figures |= {
+                f"{word}_right": share(right, len(wanted)),
+                f"{word}_edges": Figure(kept),
+                f"{word}_depths": Figure(relief),
+            }
+    return figures
 
 
 def _layout(settings: PixelSettings, wanted: list[Factors]) -> tuple[float, float, float]:
@@ -224,8 +251,8 @@ def _layout(settings: PixelSettings, wanted: list[Factors]) -> tuple[float, floa
     return right, float(np.mean(kept)), float(np.mean(relief))
 
 
-def main() -> None:
-    """Parse the command line and print the table."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pixelart", description=__doc__)
     parser.add_argument("--prompts", type=int, default=24)
     parser.add_argument(
@@ -233,15 +260,39 @@ def main() -> None:
     )
     parser.add_argument("--config", type=Path, help="other settings than the model's default")
     parser.add_argument("--out", type=Path, help="a PNG of all pictures")
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and print the table."""
+    options = parser().parse_args()
+    if options.config and options.record:
+        parser().error("--record keeps the figures of the model's default; leave --config out")
     if options.config:
         settings = PixelSettings.load(options.config, prompt="anything", implementation="reference")
     else:
         settings = PixelSettings(prompt="anything", implementation="reference")
     if options.layout:
-        measure_layout(settings, prompts(options.layout))
+        figures = measure_layout(settings, prompts(options.layout))
     else:
-        measure(settings, prompts(options.prompts), options.out)
+        figures = measure(settings, prompts(options.prompts), options.out)
+    if options.record:
+        record(
+            "pixelart_layout" if options.layout else "pixelart",
+            figures,
+            n=options.layout or options.prompts,
+            of="prompts",
+            seeds=[SEED],
+            spread="standard error over prompts",
+            models=(
+                settings.model,
+                "judge",
+                "tiny-clip",
+                "tiny-controlnet-canny",
+                "tiny-controlnet-depth",
+            ),
+        )
 
 
 if __name__ == "__main__":

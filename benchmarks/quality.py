@@ -1,7 +1,8 @@
-"""Does distillation draw what was asked? `python -m benchmarks.quality [--sweep]`.
+"""Does distillation draw what was asked? `python -m benchmarks.quality [--sweep | --time]`.
 
 Twenty prompts of trained and twenty of held-out combinations (data/prompts.json), judged by the
-classifier and scored by tiny-clip, and compared with DDIM samples of the same prompts.
+classifier and scored by tiny-clip, and compared with DDIM samples of the same prompts. --time
+measures what one prompt takes instead.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from distillery.core.files import REPOSITORY
 from distillery.core.images import grid, to_pil
+from distillery.core.measured import Figure, add_record_option, record, share
 from distillery.methods.settings import Settings
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
@@ -31,6 +33,7 @@ from distillery.toybox import Factors, all_factors
 from reference import sds
 
 SEED = 4
+PROMPT, RUNS = "a red boat on a frozen river", 3  # of main.py, to be timed
 DDIM_GUIDANCE = 3.0
 SWEEP = (1.0, 2.0, 3.0, 5.0, 7.5, 15.0, 25.0)
 
@@ -98,8 +101,13 @@ def prompts_of(kind: str) -> tuple[list[str], list[Factors]]:
     return prompts, [by_prompt[prompt] for prompt in prompts]
 
 
-def table(settings: Settings, *, out: Path | None = None) -> None:
-    """Print SDS at the settings and DDIM for both kinds of prompts; save sheets to `out`."""
+def table(settings: Settings, *, out: Path | None = None) -> dict[str, Figure]:
+    """Print SDS at the settings and DDIM for both kinds of prompts; save sheets to `out`.
+
+    Returns:
+        The figures to keep.
+    """
+    figures: dict[str, Figure] = {}
     prior, judge, scorer = load_prior(settings.model), Judge.load(), ClipScorer("tiny-clip")
     for kind in ("trained", "held_out"):
         prompts, wanted = prompts_of(kind)
@@ -116,6 +124,12 @@ def table(settings: Settings, *, out: Path | None = None) -> None:
                 grid(to_pil(images), columns=10).save(out / f"{kind}_{name.replace(' ', '_')}.png")
         ours, theirs = results.values()
         print(f"{kind:<9} mean CLIP of SDS is {ours.clip / theirs.clip:.3f} of DDIM's")
+        figures |= {
+            f"sds_{kind}": share(ours.all_three, len(prompts)),
+            f"ddim_{kind}": share(theirs.all_three, len(prompts)),
+            f"clip_{kind}": Figure(ours.clip / theirs.clip),
+        }
+    return figures
 
 
 def sweep(settings: Settings) -> None:
@@ -132,7 +146,7 @@ def sweep(settings: Settings) -> None:
 def seconds_for_one_prompt() -> float:
     """Wall time of main.py for one prompt, in a process of its own, loading included."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, str(REPOSITORY / "main.py"), "--prompt", "a blue cup"]
+        command = [sys.executable, str(REPOSITORY / "main.py"), "--prompt", PROMPT]
         start = time.perf_counter()
         subprocess.run(
             [*command, "--implementation", "reference", "--out", folder],
@@ -142,18 +156,43 @@ def seconds_for_one_prompt() -> float:
         return time.perf_counter() - start
 
 
-def main() -> None:
-    """Parse the command line and print."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
     parser.add_argument("--sweep", action="store_true", help="over guidance scales")
+    parser.add_argument("--time", action="store_true", help="of main.py, three times")
     parser.add_argument("--out", type=Path, help="folder for sheets of the pictures")
-    args = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and print."""
+    args = parser().parse_args()
     settings = Settings(prompt="quality", seed=SEED)
     if args.sweep:
+        if args.record:
+            parser().error("--sweep keeps no figures; leave --record out")
         sweep(settings)
         return
-    table(settings, out=args.out)
-    print(f"main.py, one prompt, loading included: {seconds_for_one_prompt():.1f} s")
+    if args.time:
+        seconds = [seconds_for_one_prompt() for _ in range(RUNS)]
+        print(f"main.py, one prompt, loading included: {min(seconds):.1f} to {max(seconds):.1f} s")
+        if args.record:
+            figures = {"least": Figure(min(seconds)), "most": Figure(max(seconds))}
+            record("one_prompt", figures, n=RUNS, of="runs", seeds=[0], models=("tiny-sd",))
+        return
+    figures = table(settings, out=args.out)
+    if args.record:
+        record(
+            "quality",
+            figures,
+            n=sum(len(prompts_of(kind)[0]) for kind in ("trained", "held_out")),
+            of="prompts, half of them held out of training",
+            seeds=[SEED],
+            spread="standard error of a share",
+            models=("tiny-sd", "judge", "tiny-clip"),
+        )
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def _file(settings: Settings) -> str:
 
 def figures(found: dict[str, Outcome], real: Outcome, pictures: int) -> dict[str, Figure]:
     """What is kept of each kind: its shares, and its ratios to real drawings."""
-    kept = {}
+    kept: dict[str, Figure] = {}
     for name, its in found.items():
         kept |= {
             f"{name}_right": share(its.right, pictures),

@@ -101,7 +101,7 @@ def record(
     A run that measured less than what is kept there replaces nothing.
 
     Args:
-        models: the embedded models that it used.
+        models: that it used; of those that do not come with the course nothing is kept.
     """
     path = folder / f"{name}.yaml"
     new = Record(
@@ -113,7 +113,7 @@ def record(
         seeds=list(seeds),
         spread=spread,
         figures=dict(figures),
-        models={model: weights_hash(MODELS / model) for model in models},
+        models={model: weights_hash(MODELS / model) for model in models if _embedded(model)},
         seconds=round(time.time() - STARTED),
         load=round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
     )
@@ -200,6 +200,10 @@ def machine() -> str:
         f"{os.cpu_count()} CPU cores ({platform.machine()}), {gpu}, torch {version('torch')}, "
         f"{threads} thread{'s' * (threads > 1)}"
     )
+
+
+def _embedded(model: str) -> bool:
+    return (MODELS / model).is_dir()
 
 
 def weights_hash(folder: Path) -> str:

@@ -49,6 +49,7 @@ from benchmarks.morph_measures import (
 )
 from distillery.core.files import atomic_write
 from distillery.core.images import grid, save_png, to_pil
+from distillery.core.measured import Figure, add_record_option, mean, record
 from distillery.methods import ddim
 from distillery.methods.morph import path_of
 from distillery.methods.morph_drawing import Drawing, decoded, keyframes_drawn, steps_between
@@ -346,15 +347,37 @@ def chain_line(name: str, chains: Sequence[Chain]) -> str:
     )
 
 
-def main() -> None:
-    """Parse the command line, measure and print."""
+def figures(films: dict[str, list[Film]]) -> dict[str, Figure]:
+    """What is kept of the films of each way that was drawn."""
+    kept: dict[str, Figure] = {}
+    for name, its in films.items():
+        word = "ours" if name.startswith("ours") else name.replace(",", "").replace(" ", "_")
+        things = [film.thing for film in its]
+        kept |= {
+            f"{word}_features": Figure(statistics.median(film.features for film in its)),
+            f"{word}_pixels": Figure(statistics.median(film.pixels for film in its)),
+            f"{word}_thing": mean(things),
+            f"{word}_thing_least": Figure(min(things)),
+            f"{word}_thing_most": Figure(max(things)),
+        }
+    return kept
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.morph", description=__doc__)
     parser.add_argument("--pairs", type=int, default=12, help="pairs of prompts (default: 12)")
     parser.add_argument("--chains", type=int, default=4, help="chains of four (default: 4)")
     parser.add_argument("--ways", nargs="+", default=[way.name for way in WAYS], help="rows")
     parser.add_argument("--json", type=File, help="a file for the numbers")
     parser.add_argument("--sheet", type=File, help="picture of the first pairs")
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line, measure and print."""
+    options = parser().parse_args()
     bench = Bench()
     ways = [way for way in WAYS if way.name in options.ways]
     pairs, chains = asked(bench, options.pairs, options.chains)
@@ -386,6 +409,16 @@ def main() -> None:
     print(f"one by one over batches of 8: {statistics.median(ratios):.2f}, {ratios}")
     told |= {"chains": [asdict(chain) for chain in kept], "one_by_one_over_batches": ratios}
     keep(told, options.json)
+    if options.record:
+        record(
+            "morph",
+            figures({name: its for name, its in films.items() if its}),
+            n=options.pairs,
+            of=f"pairs of prompts, {FRAMES} frames each",
+            seeds=[SEED],
+            spread="standard error over pairs; features and pixels are medians, without one",
+            models=("tiny-sd", "judge", "tiny-clip"),
+        )
 
 
 def keep(told: dict[str, object], path: File | None) -> None:

@@ -128,8 +128,8 @@ def _stream(
     )
 
 
-def measure_time(method: str, model: str) -> None:
-    """Print milliseconds of both and the ratio of their medians."""
+def measure_time(method: str, model: str) -> float:
+    """Print milliseconds of both, and print and return the ratio of their medians."""
     repeats = REPEATS[model]
     call, stream = PAIRS[method](load(model, pick_device()), repeats + 1)
     clock(call)
@@ -141,6 +141,7 @@ def measure_time(method: str, model: str) -> None:
         f"ratio {step / bare:.3f}",
         flush=True,
     )
+    return step / bare
 
 
 def clock(call: Call) -> float:
@@ -152,8 +153,8 @@ def clock(call: Call) -> float:
     return time.perf_counter() - start
 
 
-def measure_memory(method: str, model: str) -> None:
-    """Print the peak memory of both and its ratio, each in a fresh process."""
+def measure_memory(method: str, model: str) -> float:
+    """Print the peak memory of both, each in a fresh process, and print and return the ratio."""
     peaks = []
     for what in ("bare", "step"):
         command = [sys.executable, "-m", "benchmarks.step_cost", method, model, what]
@@ -164,6 +165,7 @@ def measure_memory(method: str, model: str) -> None:
         f"ratio {step / bare:.3f}",
         flush=True,
     )
+    return step / bare
 
 
 def print_peak(method: str, model: str, what: str) -> None:

@@ -21,6 +21,7 @@ from benchmarks import strokes_regions
 from benchmarks.strokes_frontier import (
     GUIDANCE,
     ROWS,
+    SEED,
     STEPS,
     WIDTH,
     Bench,
@@ -30,9 +31,11 @@ from benchmarks.strokes_frontier import (
     gains,
     loaded,
     points,
+    ratio_at,
     saved,
     scene_of,
 )
+from distillery.core.measured import Figure, add_record_option, record
 from distillery.methods.gradop import loss_on
 from distillery.methods.stroke_methods import Knobs
 from distillery.metrics.judge import Judge
@@ -41,6 +44,7 @@ from distillery.models.prior import guided_noise
 from reference import strokes
 
 COUNT, SEEDS = 64, 3
+AT_MSE = 0.095  # at which the frontiers are compared in the record
 TIMED = 4  # pictures at once, for the costs
 DEFAULT = Knobs(0.8)  # of GradOP+, as published
 COSTS: tuple[Row, ...] = (
@@ -104,8 +108,8 @@ def one_pass(loss_of: Callable[[Tensor], Tensor], latents: Tensor) -> None:
     torch.autograd.grad(loss_of(latents).sum(), latents)
 
 
-def main() -> None:
-    """Parse the command line and print all."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.strokes", description=__doc__)
     parser.add_argument("--count", type=int, default=COUNT, help="paintings (default: 64)")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of noise (default: 3)")
@@ -114,7 +118,13 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="a PNG file for pictures of some methods")
     parser.add_argument("--redraw", action="store_true", help="only draw the figure of --points")
     parser.add_argument("--no-regions", action="store_true", help="leave the regions out")
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and print all."""
+    options = parser().parse_args()
     if options.redraw:
         found = loaded(options.points)
         draw_frontier(found, options.figure)
@@ -133,6 +143,15 @@ def main() -> None:
         draw_frontier(found, options.figure)
     if options.sheet:
         draw_sheet(bench, SHEET, options.sheet)
+    if options.record:
+        record(
+            "strokes",
+            {"pfd_over_sdedit": Figure(ratio_at(AT_MSE, found))},
+            n=options.count * options.seeds,
+            of=f"pictures, {options.seeds} of each painting",
+            seeds=[SEED],
+            models=("tiny-sd", "judge"),
+        )
     if not options.no_regions:
         strokes_regions.report()
 

@@ -267,6 +267,11 @@ def pfd_at(mse: float, line: Sequence[tuple[float, float]]) -> float:
     return float("nan")
 
 
+def ratio_at(mse: float, found: Sequence[Point]) -> float:
+    """Our frontier's pFD over SDEdit's at an MSE; nan where one of them has none."""
+    return pfd_at(mse, frontier(found, OURS)) / pfd_at(mse, frontier(found, THEIRS))
+
+
 def gains(found: Sequence[Point]) -> Iterator[str]:
     """How far our frontier lies below SDEdit's, at MSEs from 0.075 on."""
     ours, theirs = frontier(found, OURS), frontier(found, THEIRS)

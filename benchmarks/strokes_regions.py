@@ -18,6 +18,7 @@ from torch import Tensor
 
 from distillery.core.files import REPOSITORY
 from distillery.core.images import to_pil
+from distillery.core.measured import Figure, add_record_option, record
 from distillery.methods.guided_ddim import Predict, first_step, steered
 from distillery.methods.region_control import Way, region_predict
 from distillery.metrics.judge import Judge
@@ -88,8 +89,8 @@ def pictures(
     return torch.stack(drawn, dim=1)
 
 
-def row(name: str, judge: Judge, images: Tensor, some: Sequence[Scene]) -> None:
-    """Print the shares that are right, mean and standard deviation over the seeds."""
+def row(name: str, judge: Judge, images: Tensor, some: Sequence[Scene]) -> dict[str, Figure]:
+    """Print and return the shares that are right, mean and standard deviation over the seeds."""
     shares = 100 * np.stack([verdicts(judge, each, some).mean(0) for each in images])
     columns = "  ".join(
         f"{what} {mean:5.1f} ± {spread:3.1f} %"
@@ -98,6 +99,13 @@ def row(name: str, judge: Judge, images: Tensor, some: Sequence[Scene]) -> None:
         )
     )
     print(f"{name:<42}{columns}", flush=True)
+    word = name.lower().replace(",", "").replace(" ", "_").replace("-", "_").replace(".", "_")
+    return {
+        f"{word}_{what}": Figure(middle / 100, apart / 100)
+        for what, middle, apart in zip(
+            ("things", "colours", "scene"), shares.mean(0), shares.std(0), strict=True
+        )
+    }
 
 
 Row = tuple[str, Tensor]
@@ -122,8 +130,13 @@ def rows_of(
 
 def report(
     prompts: int = 48, seeds: int = 3, *, seed: int = SEED, sheets: Path | None = None
-) -> None:
-    """Print both tables; `sheets` is a folder for the first pictures of each row."""
+) -> dict[str, Figure]:
+    """Print both tables; `sheets` is a folder for the first pictures of each row.
+
+    Returns:
+        The figures to keep, those of wide pictures first.
+    """
+    figures: dict[str, Figure] = {}
     judge = Judge.load()
     for size in (WIDE, SQUARE):
         some = scenes(prompts, size=size, seed=seed)
@@ -132,20 +145,39 @@ def report(
         strips = []
         ways = EVERY if size == WIDE else SOME
         for name, images in rows_of(some, seeds=seeds, ways=ways, strokes_too=size == WIDE):
-            row(name, judge, images, some)
+            found = row(name, judge, images, some)
+            shape = "wide" if size == WIDE else "square"
+            figures |= {f"{shape}_{key}": figure for key, figure in found.items()}
             strips.append(torch.cat(list(images[0, :SHOWN]), dim=2))
         if sheets is not None:
             to_pil(torch.cat(strips, dim=1)[None])[0].save(sheets / f"regions_{size[1]}.png")
+    return figures
 
 
-def main() -> None:
-    """Parse the command line and print the tables."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.strokes_regions")
     parser.add_argument("--prompts", type=int, default=48)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sheets", type=Path, help="a folder for pictures of every row")
-    options = parser.parse_args()
-    report(options.prompts, options.seeds, sheets=options.sheets)
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and print the tables."""
+    options = parser().parse_args()
+    figures = report(options.prompts, options.seeds, sheets=options.sheets)
+    if options.record:
+        record(
+            "strokes_regions",
+            figures,
+            n=options.prompts * options.seeds,
+            of=f"pictures, {options.seeds} of each prompt",
+            seeds=[SEED],
+            spread=f"standard deviation over the {options.seeds} seeds",
+            models=("tiny-sd", "tiny-sd-two-things", "judge"),
+        )
 
 
 if __name__ == "__main__":

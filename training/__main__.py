@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from distillery.core.measured import add_record_option, record
 from training import (
     controlnets,
     counter,
@@ -42,17 +43,41 @@ DRAWINGS, SEED = 30_000, 1
 LARGE_DRAWINGS, LARGE_SEED = 12_000, 2
 
 
-def main() -> None:
-    """Parse the command line and run."""
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     parser.add_argument("task", nargs="?", choices=["all", "measure"], default="all")
     parser.add_argument("--build", type=Path, default=ROOT / "build" / "training")
     parser.add_argument("--models", type=Path, default=ROOT / "data" / "models")
-    args = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    args = parser().parse_args()
     if args.task == "all":
         make_all(build=args.build, models=args.models)
-    measure_sd.measure_all(models=args.models, logs=args.build)
-    measure_sdxl.measure_sdxl(models=args.models)
+    figures = measure_sd.measure_all(models=args.models, logs=args.build)
+    figures |= measure_sdxl.measure_sdxl(models=args.models)
+    if args.record:  # what follows is for the model cards alone
+        record(
+            "models",
+            figures,
+            n=measure_sd.SAMPLES,
+            of="pictures of each kind of prompts and guidance",
+            seeds=[measure_sd.FRESH],
+            spread="standard error of a share",
+            models=(
+                "tiny-sd",
+                "tiny-sdxl",
+                "tiny-clip",
+                "judge",
+                "tiny-controlnet-canny",
+                "tiny-controlnet-depth",
+                "tiny-depth",
+            ),
+        )
     measure_border.measure_border(models=args.models)
     measure_controls.measure_controls(models=args.models)
     measure_two_things.measure_two_things(models=args.models)

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from distillery.core.measured import Figure, share
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.load import load_prior
@@ -22,25 +23,40 @@ from training.data import to_images
 FRESH = 500_000_000  # far above every training seed
 SCALES = (1.0, 3.0, 5.0)
 CHUNK = 32
+FOR_CLIP, SAMPLES = 256, 64  # pictures
 
 
-def measure_all(*, models: Path, logs: Path) -> None:
-    """Print every figure the model cards quote, and draw the curves of the training logs."""
+def measure_all(*, models: Path, logs: Path) -> dict[str, Figure]:
+    """Print every figure the model cards quote, and draw the curves of the training logs.
+
+    Returns:
+        The figures by name.
+    """
     prior, judge = load_prior(models / "tiny-sd"), Judge.load(models / "judge")
     drawings = fresh_drawings(768)
     images = to_images(np.stack([d.image for d in drawings]), torch.device("cpu"))
     truth = [d.factors[0] for d in drawings]
-    report("judge, all three facts right on fresh drawings", fraction(judge.factors(images), truth))
-    print(f"{'tiny-sd VAE, reconstruction of fresh drawings':<64}{psnr(prior, images):6.2f} dB")
+    right = fraction(judge.factors(images), truth)
+    report("judge, all three facts right on fresh drawings", right)
+    ratio = psnr(prior, images)
+    print(f"{'tiny-sd VAE, reconstruction of fresh drawings':<64}{ratio:6.2f} dB")
     scorer = ClipScorer("tiny-clip")
-    report("tiny-clip, right caption first of all 768", first_among_all(scorer, drawings[:256]))
+    first = first_among_all(scorer, drawings[:FOR_CLIP])
+    report("tiny-clip, right caption first of all 768", first)
+    figures = {
+        "judge": share(right, len(drawings)),
+        "vae_psnr": Figure(ratio),
+        "clip_first": share(first, FOR_CLIP),
+    }
     for name, wanted in (("trained", False), ("held-out", True)):
-        factors = spread([f for f in all_factors() if held_out(f) is wanted], 64)
+        factors = spread([f for f in all_factors() if held_out(f) is wanted], SAMPLES)
         for scale in SCALES:
             pictures = sample(prior, [str(f) for f in factors], guidance_scale=scale)
             right = fraction(judge.factors(pictures), factors)
             report(f"tiny-sd, DDIM 30 steps, CFG {scale:g}, {name} combinations", right)
+            figures[f"sd_{name.replace('-', '_')}_cfg_{scale:g}"] = share(right, SAMPLES)
     plot_logs(logs, models.parent.parent / "training" / "figures")
+    return figures
 
 
 def report(what: str, share: float) -> None:

@@ -10,6 +10,7 @@ import torch
 from diffusers import AutoencoderTiny, ControlNetModel, StableDiffusionXLControlNetPipeline
 from torch import Tensor
 
+from distillery.core.measured import Figure, share
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import depths, edges, stretched
 from distillery.models.load import load_prior
@@ -22,19 +23,25 @@ NEAR = 2  # pixels that an edge may be off
 CONTROL_GUIDANCE = 3.0
 
 
-def measure_sdxl(*, models: Path) -> None:
-    """Print the figures that the model cards of the SDXL family quote."""
+def measure_sdxl(*, models: Path) -> dict[str, Figure]:
+    """Print the figures that the model cards of the SDXL family quote, and return them by name."""
     prior, judge = load_prior(models / "tiny-sdxl"), Judge.load(models / "judge")
     drawings = large_drawings(COUNT)
-    print(f"{'tiny-sdxl VAE, reconstruction':<64}{psnr(prior, pixels(drawings)):6.2f} dB")
+    ratio = psnr(prior, pixels(drawings))
+    print(f"{'tiny-sdxl VAE, reconstruction':<64}{ratio:6.2f} dB")
+    figures = {"sdxl_vae_psnr": Figure(ratio)}
     for name, wanted in (("trained", False), ("held-out", True)):
         factors = spread([f for f in all_factors() if held_out(f) is wanted], COUNT)
         for scale in SCALES:
             pictures = sample(prior, [str(f) for f in factors], guidance_scale=scale)
             right = fraction(judge.factors(pictures), factors)
             report(f"tiny-sdxl, DDIM 30 steps, CFG {scale:g}, {name} combinations", right)
-    measure_canny(drawings, models=models)
-    measure_depth_control(drawings, models=models)
+            figures[f"sdxl_{name.replace('-', '_')}_cfg_{scale:g}"] = share(right, COUNT)
+    canny = measure_canny(drawings, models=models)
+    depth = measure_depth_control(drawings, models=models)
+    for kind, found in (("edges", canny), ("depths", depth)):
+        figures |= {f"{kind}_scale_{scale:g}": Figure(its) for scale, its in found.items()}
+    return figures
 
 
 def large_drawings(count: int) -> list[Drawing]:
@@ -87,25 +94,37 @@ def _covered(edge: np.ndarray, by: np.ndarray) -> float:
     return float(around[edge > 0].mean()) if (edge > 0).any() else 0.0
 
 
-def measure_canny(drawings: list[Drawing], *, models: Path) -> None:
-    """How well drawn edges match the requested ones, with and without the ControlNet."""
+def measure_canny(drawings: list[Drawing], *, models: Path) -> dict[float, float]:
+    """How well drawn edges match the requested ones, with and without the ControlNet.
+
+    Returns:
+        F1 by the ControlNet's scale.
+    """
+    found = {}
     asked, prompts = edges(pixels(drawings)), [str(d.factors[0]) for d in drawings]
     for scale in (0.0, 1.0):
         drawn = controlled(models, "canny", asked, prompts, scale=scale)
-        figure = edge_f1(asked, edges(drawn.clamp(-1, 1)))
+        found[scale] = edge_f1(asked, edges(drawn.clamp(-1, 1)))
         name = f"tiny-controlnet-canny, F1 of edges, scale {scale:g}"
-        print(f"{name:<64}{figure:6.3f}", flush=True)
+        print(f"{name:<64}{found[scale]:6.3f}", flush=True)
+    return found
 
 
-def measure_depth_control(drawings: list[Drawing], *, models: Path) -> None:
-    """How well the drawn depths match the requested ones."""
+def measure_depth_control(drawings: list[Drawing], *, models: Path) -> dict[float, float]:
+    """How well the drawn depths match the requested ones.
+
+    Returns:
+        Correlation by the ControlNet's scale.
+    """
+    found = {}
     truth = torch.from_numpy(np.stack([d.depth for d in drawings]))[:, None]
     asked, prompts = stretched(truth).repeat(1, 3, 1, 1), [str(d.factors[0]) for d in drawings]
     for scale in (0.0, 1.0):
         drawn = controlled(models, "depth", asked, prompts, scale=scale)
-        figure = correlation(truth, depths(drawn.clamp(-1, 1))[:, :1])
+        found[scale] = correlation(truth, depths(drawn.clamp(-1, 1))[:, :1])
         name = f"tiny-controlnet-depth, correlation of depths, scale {scale:g}"
-        print(f"{name:<64}{figure:6.3f}", flush=True)
+        print(f"{name:<64}{found[scale]:6.3f}", flush=True)
+    return found
 
 
 def correlation(one: Tensor, other: Tensor) -> float:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from distillery.core.files import REPOSITORY, atomic_write
 from distillery.core.images import grid, save_png, to_pil
+from distillery.core.measured import Figure, add_record_option, record, share
 from distillery.metrics.judge import Judge
 from distillery.metrics.style_judge import KINDS, StyleJudge
 from distillery.models.load import load_lora, load_prior
@@ -176,14 +177,30 @@ def line(row: Row) -> str:
     )
 
 
-def main() -> None:
-    """Parse the command line, measure and print."""
+def figures(rows: Sequence[Row]) -> dict[str, Figure]:
+    """How often each row shows its style, and all facts as asked."""
+    kept: dict[str, Figure] = {}
+    for row in rows:
+        way = row.way.replace(",", "").replace(" ", "_").replace(".", "_").lower()
+        kept[f"{row.style}_{way}_style"] = Figure(row.is_style, row.error)
+        kept[f"{row.style}_{way}_right"] = share(row.all_right, row.count)
+    return kept
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.morph_style", description=__doc__)
     parser.add_argument("--count", type=int, default=48, help="prompts")
     parser.add_argument("--styles", nargs="+", choices=list(STYLES), default=list(STYLES))
     parser.add_argument("--json", type=Path, help="file to keep the numbers in")
     parser.add_argument("--sheet", type=Path, help="picture of some prompts at every scale")
-    options = parser.parse_args()
+    add_record_option(parser)
+    return parser
+
+
+def main() -> None:
+    """Parse the command line, measure and print."""
+    options = parser().parse_args()
     torch.manual_seed(0)
     order = np.random.default_rng(SEED).permutation(len(all_factors()))
     factors = [all_factors()[k] for k in order[: options.count]]
@@ -199,6 +216,16 @@ def main() -> None:
     if options.sheet:
         sheet = grid(tiles, columns=SHOWN)
         save_png(options.sheet, sheet)
+    if options.record:
+        record(
+            "morph_style",
+            figures(rows),
+            n=options.count,
+            of="prompts",
+            seeds=[SEED],
+            spread="standard error of a share",
+            models=("tiny-sd", *(f"tiny-sd-{style}" for style in STYLES), "judge", "style-judge"),
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import torch
 
 from benchmarks.reply_here import reply_here
-from distillery.core.measured import add_record_option, record, share
+from distillery.core.measured import Figure, add_record_option, record, share
 from distillery.course.tasks import Task
 from grading.core.records import Verdict
 from grading.judge.judge_task import Key, judge
@@ -69,6 +69,8 @@ def main() -> None:
                 "failed": share(failed, total["mistakes"]),
                 "named": share(named, total["mistakes"]),
                 "full": share(full, total["right"]),
+                "mistakes": Figure(total["mistakes"] / options.seeds),
+                "right": Figure(total["right"] / options.seeds),
             },
             n=total["mistakes"] + total["right"],
             of=f"answers, in {options.seeds} classes",

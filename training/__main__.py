@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from distillery.core.measured import add_record_option, record
+from distillery.core.measured import Figure, add_record_option, record
 from training import (
     controlnets,
     counter,
@@ -59,31 +59,31 @@ def main() -> None:
     if args.task == "all":
         make_all(build=args.build, models=args.models)
     figures = measure_sd.measure_all(models=args.models, logs=args.build)
-    figures |= measure_sdxl.measure_sdxl(models=args.models)
-    if args.record:  # what follows is for the model cards alone
-        record(
-            "models",
-            figures,
-            n=measure_sd.SAMPLES,
-            of="pictures of each kind of prompts and guidance",
-            seeds=[measure_sd.FRESH],
-            spread="standard error of a share",
-            models=(
-                "tiny-sd",
-                "tiny-sdxl",
-                "tiny-clip",
-                "judge",
-                "tiny-controlnet-canny",
-                "tiny-controlnet-depth",
-                "tiny-depth",
-            ),
-        )
+    if args.record:
+        record_models("tiny_sd", figures, ("tiny-sd", "tiny-clip", "judge"))
+    figures = measure_sdxl.measure_sdxl(models=args.models)
+    if args.record:
+        names = ("tiny-sdxl", "tiny-controlnet-canny", "tiny-controlnet-depth", "tiny-depth")
+        record_models("tiny_sdxl", figures, (*names, "judge"))
     measure_border.measure_border(models=args.models)
     measure_controls.measure_controls(models=args.models)
     measure_two_things.measure_two_things(models=args.models)
     measure_any_size.measure_any_size(models=args.models)
     measure_counter.measure_counter(models=args.models)
     measure_styles.measure_styles(models=args.models)
+
+
+def record_models(name: str, figures: dict[str, Figure], models: tuple[str, ...]) -> None:
+    """Keep the figures of a family of models."""
+    record(
+        name,
+        figures,
+        n=measure_sd.SAMPLES,
+        of="pictures of each kind of prompts and guidance",
+        seeds=[measure_sd.FRESH],
+        spread="standard error of a share",
+        models=models,
+    )
 
 
 def make_all(*, build: Path, models: Path) -> None:

@@ -58,7 +58,9 @@ class Record:
     seeds:   that the run's randomness came from.
     spread:  what the figures' spreads are, in words.
     models:  a hash of the weights of each embedded model that it used, by the model's name.
-    seconds: that it took; load: how many processes wanted a core at its end, itself among them.
+    seconds: that it took.
+    busy:    how many processes wanted a core at its end, itself among them, for each core; above 1
+             its times say little.
     carried_over: its figures are from before there were records, and were copied by hand.
     """
 
@@ -72,7 +74,7 @@ class Record:
     figures: dict[str, Figure]
     models: dict[str, str] = field(default_factory=dict)
     seconds: float | None = None
-    load: float | None = None
+    busy: float | None = None
     carried_over: bool = False
 
 
@@ -115,7 +117,7 @@ def record(
         figures=dict(figures),
         models={model: weights_hash(MODELS / model) for model in models if _embedded(model)},
         seconds=round(time.time() - STARTED),
-        load=round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
+        busy=_busy(),
     )
     lacks = less_than_kept(new, read_measured(path)) if path.exists() else ""
     if lacks:
@@ -155,7 +157,7 @@ def read_measured(path: Path) -> Record:
 def write_measured(path: Path, kept: Record) -> None:
     """Write a record, as `read_measured` reads it; what is None is left out."""
     given = asdict(kept)
-    for key in ("models", "seconds", "load", "carried_over"):
+    for key in ("models", "seconds", "busy", "carried_over"):
         if not given[key] and given[key] != 0.0:
             del given[key]
     given["figures"] = {
@@ -220,6 +222,12 @@ def weights_hash(folder: Path) -> str:
         digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _busy() -> float | None:
+    if not hasattr(os, "getloadavg"):  # Windows
+        return None
+    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 1)
 
 
 def _typed() -> str:

@@ -1,7 +1,7 @@
 """The one build command: from `reference/` and the percent sources to everything made from them.
 
-Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, and what README.md, CHANGELOG.md and
-docs/results.md say of the stages. The solutions that notebooks fold away come from reference/*.md.
+Committed: guidance/*.py, notebooks/*/*.ipynb, data/checks/*, what README.md and CHANGELOG.md say of
+the stages, and docs/results.md. The solutions that notebooks fold away come from reference/*.md.
 For instructors, on demand: an nbgrader course folder with the answered notebooks.
 """
 
@@ -28,6 +28,7 @@ from grading.authoring.notebooks import (
 )
 from grading.authoring.observed_tasks import checks
 from grading.authoring.repository import badged, for_colab, repository_in, repository_named
+from grading.authoring.results import results_texts
 from grading.authoring.written_answers import Show, check_places, folded, shown
 from grading.core.nbgrader_config import YOUR_CODE
 from grading.stages import STAGES
@@ -53,7 +54,7 @@ def committed_files(
         repository: "owner/name" on GitHub for badges and Colab, or "" for none; by default that of
             the README's badges.
     """
-    files: Files = counted_texts(root)
+    files: Files = counted_texts(root) | results_texts(root)
     readme = files.get(README, b"").decode()
     repository = repository_in(readme) if repository is None else repository
     if README in files:

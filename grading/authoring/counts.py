@@ -1,4 +1,4 @@
-"""What README.md, CHANGELOG.md and docs/results.md say of the stages: the build keeps it true.
+"""What README.md and CHANGELOG.md say of the stages: the build keeps it true.
 
 The rest of these texts is written by hand. A table row that begins with a stage's folder, and the
 numbers before "known mistakes", "right answers" and the like, are written by the build.
@@ -15,7 +15,7 @@ from grading.stages.misconceptions import MISCONCEPTIONS
 from grading.stages.stage import Stage
 from grading.stages.variants import VARIANTS
 
-TEXTS = ("README.md", "CHANGELOG.md", "docs/results.md")
+TEXTS = ("README.md", "CHANGELOG.md")
 ROWS = re.compile(r"(^\| `\d\d_\w+` \|.*\n)+", re.MULTILINE)
 COUNTED = {
     r"\d+(?= known\s(?:mistakes|misconceptions)\b)": len(MISCONCEPTIONS),

@@ -225,9 +225,8 @@ def weights_hash(folder: Path) -> str:
 
 
 def _busy() -> float | None:
-    if not hasattr(os, "getloadavg"):  # Windows
-        return None
-    return round(os.getloadavg()[0] / (os.cpu_count() or 1), 1)
+    averages = getattr(os, "getloadavg", None)  # Windows has none
+    return round(averages()[0] / (os.cpu_count() or 1), 1) if averages else None
 
 
 def _typed() -> str:

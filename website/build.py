@@ -17,6 +17,7 @@ from distillery.core.files import REPOSITORY
 from distillery.notebook.effort import effort
 from grading.authoring.repository import repository_named
 from website.answers import Answers
+from website.made_before import MadeBefore
 from website.mathjax import mathjax
 from website.sources import write_sources
 
@@ -30,9 +31,9 @@ class Wanted:
     """How a site is built.
 
     out:        its folder; what is there from an earlier build is replaced.
-    work:       the folder of sources, of what is cached and of fetched packages.
+    work:       the folder of sources, of what was executed and drawn, and of fetched packages.
     repository: "owner/name" on GitHub for the buttons that open a notebook there, or "".
-    execute:    whether notebooks and moving pictures that are not in the cache are made.
+    execute:    whether notebooks and moving pictures that were not made before are made.
     math:       whether formulas are drawn, by MathJax, which is fetched from npm's registry once.
     distil:     whether the page that distils in the reader's browser is built too.
     only:       folders of the stages that are shown; empty: all.
@@ -68,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--as-cached",
         action="store_true",
-        help="execute nothing: a notebook that has not been executed is shown without outputs",
+        help="execute nothing: a notebook that has not been executed since its code, the course's "
+        "or the data changed is shown without outputs",
     )
     return parser
 
@@ -92,10 +94,10 @@ def build(wanted: Wanted) -> None:
     """
     if wanted.out.exists() and any(wanted.out.iterdir()) and not _is_site(wanted.out):
         raise CourseError(f"{wanted.out} holds other files than a site; choose another folder.")
-    sources, cache = wanted.work / "site-sources", wanted.work / "site-cache"
+    sources = wanted.work / "site-sources"
     write_sources(
         sources,
-        cache,
+        MadeBefore.under(wanted.work / "site-cache"),
         effort=effort(),
         execute=wanted.execute,
         distil=wanted.distil,

@@ -1,39 +1,33 @@
 """The notebooks with their outputs, executed with the reference, and none of its answers in them.
 
 Each notebook is executed once with the answers in its cells. Then the text of the class's notebook,
-with its stubs, gets the outputs. What is executed is kept by its content, so a later build of the
-same notebook executes nothing.
+with its stubs, gets the outputs. What is executed is kept, and executed anew when anything that it
+depends on has changed.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import nbformat
-import yaml
-from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
 from grading.authoring.build import answered_text, class_text, sequel_texts
+from grading.authoring.run_notebooks import client_for, give_answers, student_copy
 from grading.authoring.written_answers import said
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 from website.answers import Answers
+from website.made_before import MadeBefore
 from website.outputs import shown_outputs
 
-PICTURES = Path("data", "hand_in.yaml")
+CHECKS = ("json", "safetensors")
 SEEN = re.compile(r"\*\*What you should see\.\*\*\s+(.+?[.!?])(?=\s|$)", re.DOTALL)
 HEAD = re.compile(r"#+ ")
-COPIED = ("distillery", "guidance")  # a cell with an answer writes into guidance/
 
 
 def all_notebooks() -> list[tuple[Stage, PurePosixPath]]:
@@ -41,52 +35,62 @@ def all_notebooks() -> list[tuple[Stage, PurePosixPath]]:
     return [(stage, path) for stage in STAGES for path in (stage.notebook, *stage.ungraded)]
 
 
-def text_without_answers(stage: Stage, path: PurePosixPath) -> str:
+def text_without_answers(stage: Stage, path: PurePosixPath, root: Path = REPOSITORY) -> str:
     """The notebook as a class gets it."""
     if path == stage.notebook:
-        return class_text(stage)
-    return sequel_texts(stage, REPOSITORY, said(stage))[path]
+        return class_text(stage, root)
+    return sequel_texts(stage, root, said(stage))[path]
 
 
-def text_with_answers(stage: Stage, path: PurePosixPath) -> str:
+def text_with_answers(stage: Stage, path: PurePosixPath, root: Path = REPOSITORY) -> str:
     """The same notebook as it is executed, cell by cell."""
-    return answered_text(stage) if path == stage.notebook else text_without_answers(stage, path)
+    if path == stage.notebook:
+        return answered_text(stage, root)
+    return text_without_answers(stage, path, root)
 
 
 def with_outputs(
-    stage: Stage, path: PurePosixPath, cache: Path, effort: float, *, execute: bool
+    stage: Stage, path: PurePosixPath, made: MadeBefore, effort: float, *, execute: bool
 ) -> NotebookNode:
     """The class's notebook with the outputs that the reference has, if there are any.
 
     Args:
         path: of the notebook, from the root of the course.
-        cache: the folder of what was executed.
+        made: what was executed before.
         effort: the share of long runs to compute, in (0, 1].
-        execute: whether to execute what is not in the cache.
+        execute: whether to execute what was not.
     """
     shown = nbformat.reads(text_without_answers(stage, path), as_version=4)
-    executed = _cached(stage, path, cache, effort)
+    executed = executed_before(stage, path, made, effort)
     if executed is None and execute:
         executed = _execute(stage, path, effort)
-        atomic_write(_place(stage, path, cache, effort), nbformat.writes(executed))
+        place = made.folder / f"{path.stem}-{notebook_key(stage, path, made)}-{effort:g}.ipynb"
+        atomic_write(place, nbformat.writes(executed))
     if executed is not None:
         _move_outputs(shown, executed, Answers.of_the_course())
     return shown
 
 
-def _key(stage: Stage, path: PurePosixPath) -> str:
-    answers = (REPOSITORY / "reference" / f"{stage.module}.py").read_text(encoding="utf-8")
-    text = text_with_answers(stage, path) + answers
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def notebook_key(stage: Stage, path: PurePosixPath, made: MadeBefore) -> str:
+    """The key of an executed notebook, whatever share of its long runs was computed.
+
+    Its texts are not in it, for they change no output.
+    """
+    cells = _code(nbformat.reads(text_with_answers(stage, path, made.root), as_version=4))
+    checks = (made.root / "data" / "checks" / f"{stage.module}.{kind}" for kind in CHECKS)
+    answers = made.root / "reference" / f"{stage.module}.py"
+    return made.key("\n\n".join(cell.source for cell in cells), answers, *checks)
 
 
-def _place(stage: Stage, path: PurePosixPath, cache: Path, effort: float) -> Path:
-    return cache / "notebooks" / f"{path.stem}-{_key(stage, path)}-{effort:g}.ipynb"
+def _code(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def _cached(stage: Stage, path: PurePosixPath, cache: Path, effort: float) -> NotebookNode | None:
+def executed_before(
+    stage: Stage, path: PurePosixPath, made: MadeBefore, effort: float
+) -> NotebookNode | None:
     """The one with the most steps of its runs that is there, if it has as many as asked for."""
-    found = (cache / "notebooks").glob(f"{path.stem}-{_key(stage, path)}-*.ipynb")
+    found = made.folder.glob(f"{path.stem}-{notebook_key(stage, path, made)}-*.ipynb")
     taken = {float(one.stem.rpartition("-")[2]): one for one in found}
     best = max(taken, default=0.0)
     return nbformat.read(taken[best], as_version=4) if best >= effort else None
@@ -94,15 +98,11 @@ def _cached(stage: Stage, path: PurePosixPath, cache: Path, effort: float) -> No
 
 def _execute(stage: Stage, path: PurePosixPath, effort: float) -> NotebookNode:
     notebook = nbformat.reads(text_with_answers(stage, path), as_version=4)
-    with tempfile.TemporaryDirectory() as scratch, _course(Path(scratch), effort) as course:
-        folder = course / path.parent
-        folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory() as scratch, student_copy(Path(scratch), effort) as course:
         if path != stage.notebook:
-            module = f"{stage.module}.py"
-            shutil.copy(REPOSITORY / "reference" / module, course / "guidance" / module)
-        resources = {"metadata": {"path": str(folder)}}
+            give_answers(course, stage)
         try:
-            NotebookClient(notebook, timeout=None, resources=resources).execute()
+            client_for(notebook, path, course, patience=None).execute()
         except Exception as error:
             raise CourseError(
                 f"{path} does not run to its end with the reference: {str(error)[-300:]}"
@@ -110,37 +110,11 @@ def _execute(stage: Stage, path: PurePosixPath, effort: float) -> NotebookNode:
     return notebook
 
 
-@contextmanager
-def _course(root: Path, effort: float) -> Iterator[Path]:
-    """A student's copy of the course in `root`, whose long runs take a share of their steps."""
-    for folder in COPIED:
-        shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc"))
-    (root / "data").mkdir()
-    for one in (REPOSITORY / "data").iterdir():
-        (root / "data" / one.name).symlink_to(one)
-    pictures = yaml.safe_load((REPOSITORY / PICTURES).read_text(encoding="utf-8"))
-    for stage in pictures.values():
-        stage["settings"]["steps"] = max(1, round(stage["settings"]["steps"] * effort))
-    (root / PICTURES).unlink()
-    (root / PICTURES).write_text(yaml.safe_dump(pictures), encoding="utf-8")
-    changed = {"PYTHONPATH": str(root), "EFFORT": f"{effort:g}"}
-    before = {name: os.environ.get(name) for name in changed}
-    os.environ.update(changed)
-    try:
-        yield root
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
-
-
 def _move_outputs(shown: NotebookNode, executed: NotebookNode, answers: Answers) -> None:
     """Give the cells of a notebook the outputs of the executed one, where they tell no answer."""
-    for index, (cell, ran) in enumerate(zip(shown.cells, executed.cells, strict=True)):
-        private = re.match(r"%%todo |from distillery import my_progress", cell.source)
-        if cell.cell_type == "code" and not private:
-            alt = alternative_text(shown.cells, index)
+    for cell, ran in zip(_code(shown), _code(executed), strict=True):
+        if not re.match(r"%%todo |from distillery import my_progress", cell.source):
+            alt = alternative_text(shown.cells, shown.cells.index(cell))
             cell.outputs = shown_outputs(ran.outputs, answers, alt)
             cell.metadata["mystnb"] = {"image": {"alt": alt}}
 

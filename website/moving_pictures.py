@@ -1,8 +1,7 @@
-"""A moving picture of every stage, drawn by the course's own commands and kept by its content."""
+"""A moving picture of every stage, drawn by the course's own commands and kept."""
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 import tempfile
@@ -13,10 +12,12 @@ from PIL import Image, ImageSequence
 
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+from website.made_before import MadeBefore
 
 MOST = 36  # frames
 PAUSE = 90  # milliseconds of a frame
 HELD = 2000  # and of the last one
+READ = ("main.py", "reference")  # beside what everything reads
 LAST_ERROR = 300  # signs of what a command said
 
 
@@ -108,14 +109,13 @@ MOVING = (
 )
 
 
-def moving_picture(moving: Moving, cache: Path, *, draw: bool) -> Path | None:
-    """Its GIF in the cache; if it is not there, it is drawn first, or None without `draw`.
+def moving_picture(moving: Moving, made: MadeBefore, *, draw: bool) -> Path | None:
+    """Its GIF; if it was not drawn before, it is drawn first, or None without `draw`.
 
     Raises:
         CourseError: the command that draws it fails.
     """
-    key = hashlib.sha256(" ".join(moving.command).encode()).hexdigest()[:12]
-    gif = cache / "moving" / f"{moving.stage}-{key}.gif"
+    gif = made.folder / f"{moving.stage}-{moving_key(moving, made)}.gif"
     if not gif.exists():
         if not draw:
             return None
@@ -124,6 +124,11 @@ def moving_picture(moving: Moving, cache: Path, *, draw: bool) -> Path | None:
             _draw(moving, Path(out))
             _save(_frames(Path(out), moving), gif)
     return gif
+
+
+def moving_key(moving: Moving, made: MadeBefore) -> str:
+    """The key of a moving picture: it shows what this command draws today."""
+    return made.key(" ".join(moving.command), *(made.root / name for name in READ))
 
 
 def still_picture(gif: Path) -> Path:

@@ -13,6 +13,7 @@ import nbformat
 from distillery.core.files import REPOSITORY
 from grading.stages import STAGES
 from website.executed_notebooks import all_notebooks, with_outputs
+from website.made_before import MadeBefore
 from website.moving_pictures import MOVING, moving_picture, still_picture
 from website.public_functions import reference_pages
 
@@ -29,7 +30,7 @@ SECTION = re.compile(r"^(#+) ", re.MULTILINE)
 
 def write_sources(
     folder: Path,
-    cache: Path,
+    made: MadeBefore,
     *,
     effort: float,
     execute: bool,
@@ -40,9 +41,9 @@ def write_sources(
 
     Args:
         folder: replaced as a whole.
-        cache: of executed notebooks and moving pictures.
+        made: the notebooks that were executed and the moving pictures that were drawn before.
         effort: the share of long runs to compute, in (0, 1].
-        execute: whether to execute and draw what is not in the cache.
+        execute: whether to execute and draw what was not.
         distil: whether the first page leads to the page that distils in the reader's browser.
         only: folders of the stages whose notebooks are shown; empty: all.
     """
@@ -56,7 +57,7 @@ def write_sources(
     pages: dict[PurePosixPath, str] = {}
     for stage, path in all_notebooks():
         if stage.folder in chosen:
-            notebook = with_outputs(stage, path, cache, effort, execute=execute)
+            notebook = with_outputs(stage, path, made, effort, execute=execute)
             pages[path] = nbformat.writes(notebook)
     for name in TEXTS:
         pages[PurePosixPath(name)] = (REPOSITORY / name).read_text(encoding="utf-8")
@@ -67,7 +68,7 @@ def write_sources(
     pages |= reference_pages()
     pages[PurePosixPath("gallery.md")] = (HERE / "pages" / "gallery.md").read_text("utf-8")
     pages[PurePosixPath("notebooks.md")] = notebooks_page(sorted(chosen))
-    moving = _moving(folder / "_static" / "moving", cache, execute=execute)
+    moving = _moving(folder / "_static" / "moving", made, execute=execute)
     template = (HERE / "pages" / "index.md").read_text(encoding="utf-8")
     pages[PurePosixPath("index.md")] = template.replace("{moving}", moving).replace(
         "{documents}", _documents(pages)
@@ -105,12 +106,12 @@ def _normal(path: PurePosixPath) -> str:
     return "/".join(parts)
 
 
-def _moving(folder: Path, cache: Path, *, execute: bool) -> str:
+def _moving(folder: Path, made: MadeBefore, *, execute: bool) -> str:
     """The moving pictures as HTML; those that are not drawn yet are left out without `execute`."""
     folder.mkdir(parents=True, exist_ok=True)
     cards = []
     for moving in MOVING:
-        gif = moving_picture(moving, cache, draw=execute)
+        gif = moving_picture(moving, made, draw=execute)
         if gif is None:
             continue
         still = still_picture(gif)

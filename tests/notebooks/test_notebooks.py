@@ -5,18 +5,17 @@ from __future__ import annotations
 import copy
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-import yaml
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 from grading.authoring.build import ROOT, answered
+from grading.authoring.run_notebooks import client_for, give_answers, student_copy
 from grading.stages import STAGES
 from grading.stages.stage import Stage
 from tests.notebooks.claimed import claims_of, code_of
@@ -24,7 +23,6 @@ from tests.notebooks.claimed import claims_of, code_of
 PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
 EFFORT = float(os.environ.get("EFFORT") or 0.05)  # `make notebooks-full` takes 1
 
-PICTURES = "data/hand_in.yaml"
 SEQUELS = [path for stage in STAGES for path in stage.ungraded]
 
 
@@ -33,21 +31,10 @@ def committed(stage: Stage) -> NotebookNode:
 
 
 @pytest.fixture
-def course(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def course(tmp_path: Path) -> Iterator[Path]:
     """A student's copy of the course, whose pictures to submit take a share of the steps too."""
-    for folder in ("distillery", "guidance"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.pyc"))
-    (tmp_path / "data").mkdir()
-    for path in (ROOT / "data").iterdir():
-        (tmp_path / "data" / path.name).symlink_to(path)
-    pictures = yaml.safe_load((ROOT / PICTURES).read_text(encoding="utf-8"))
-    for stage in pictures.values():
-        stage["settings"]["steps"] = round(stage["settings"]["steps"] * EFFORT)
-    (tmp_path / PICTURES).unlink()
-    (tmp_path / PICTURES).write_text(yaml.safe_dump(pictures), encoding="utf-8")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("EFFORT", str(EFFORT))
-    return tmp_path
+    with student_copy(tmp_path, EFFORT) as copied:
+        yield copied
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.folder)
@@ -60,11 +47,9 @@ def test_a_notebook_stops_calmly_at_each_task_and_answered_runs_to_its_end(stage
     released = committed(stage)
     notebook = nbformat.read(answered(stage, course / "answered"), as_version=4)
     sentences = iter([stage.sentence(function) for function in stage.points])
-    folder = course / "notebooks" / stage.folder
-    folder.mkdir(parents=True)
     guidance = course / "guidance" / f"{stage.module}.py"
     claims, text = claims_of(stage.folder), ""
-    client = NotebookClient(notebook, timeout=PATIENCE, resources={"metadata": {"path": folder}})
+    client = client_for(notebook, stage.notebook, course, patience=PATIENCE)
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
             if cell.source.startswith("%%todo"):
@@ -90,16 +75,12 @@ def test_a_further_notebook_stops_calmly_at_a_stub_and_runs_to_its_end_with_the_
 ):
     stage = next(stage for stage in STAGES if path in stage.ungraded)
     notebook = nbformat.read(ROOT / path, as_version=4)
-    folder = course / path.parent
-    folder.mkdir(parents=True)
-    resources = {"metadata": {"path": folder}}
     with pytest.raises(CellExecutionError) as stopped:
-        NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
+        client_for(notebook, path, course, patience=PATIENCE).execute()
     assert stopped.value.evalue in [stage.sentence(function) for function in stage.points]
-    module = f"{stage.module}.py"
-    shutil.copy(ROOT / "reference" / module, course / "guidance" / module)
+    give_answers(course, stage)
     claims, text = claims_of(path.stem), ""
-    client = NotebookClient(notebook, timeout=PATIENCE, resources=resources)
+    client = client_for(notebook, path, course, patience=PATIENCE)
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)

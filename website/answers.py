@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,19 +10,22 @@ from pathlib import Path
 
 from distillery.core.files import REPOSITORY
 from grading.authoring.make_stubs import BEGIN, END
+from website.packed_contents import whole_and_packed
 
 SHORTEST = 18  # signs of a line of code; shorter ones stand in many texts by chance
 SHORTEST_SAID = 40  # and of a line of text, whose end may be a few words
 GIVEN = ("guidance/*.py", "notebooks/*/*.py", "distillery/**/*.py", "*.md", "docs/**/*.md")
+SIGNS = bytes(range(0x21, 0x7F))  # what is compared: what everybody writes with the same bytes
+NO_SIGNS = bytes(byte for byte in range(256) if byte not in SIGNS)
 TAG = re.compile(rb"<[^<>]*>")
-ENTITIES = {b"&lt;": b"<", b"&gt;": b">", b"&quot;": b'"', b"&#39;": b"'", b"&amp;": b"&"}
+ESCAPED = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|n|(.))")  # in a string of JSON or JavaScript
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The lines that nobody may read before they have answered, without any white space."""
+    """The lines that nobody may read before they have answered, in ASCII without white space."""
 
-    lines: frozenset[str]
+    lines: frozenset[bytes]
 
     @classmethod
     def of_the_course(cls, root: Path = REPOSITORY) -> Answers:
@@ -36,34 +40,48 @@ class Answers:
         for path in (root / "reference").glob("*.md"):
             text = path.read_text(encoding="utf-8").partition("\n## ")[2]
             said |= {line for line in text.splitlines() if not line.startswith("#")}
-        told = "".join(_given_texts(root))
+        told = b"\n".join(_given_texts(root))
         long = _long(lines, SHORTEST) | _long(said, SHORTEST_SAID)
         return cls(frozenset(line for line in long if line not in told))
 
     def in_text(self, text: str) -> list[str]:
         """The answers' lines that a text holds."""
-        bare = without_space(text)
-        return sorted(line for line in self.lines if line in bare)
+        return self.in_bytes(text.encode())
 
     def in_bytes(self, content: bytes) -> list[str]:
-        """The same for a file's bytes; of a page, also of its text without the tags."""
-        texts = [content.decode("utf-8", errors="ignore")]
-        if b"<" in content:
-            plain = TAG.sub(b"", content)
-            for entity, sign in ENTITIES.items():
-                plain = plain.replace(entity, sign)
-            texts.append(plain.decode("utf-8", errors="ignore"))
-        if b"\\" in content:  # a string in a file of JSON or JavaScript
-            texts.append(texts[0].replace("\\n", "\n").replace('\\"', '"'))
-        return sorted({line for text in texts for line in self.in_text(text)})
+        """The same for a file's bytes, for its text without tags, and for what is packed in it."""
+        found: set[bytes] = set()
+        for part in whole_and_packed(content):
+            for text in _readings(part):
+                bare = only_signs(text)
+                if len(bare) >= SHORTEST:
+                    found |= {line for line in self.lines if line in bare}
+        return sorted(line.decode() for line in found)
 
 
-def without_space(text: str) -> str:
-    return re.sub(r"\s+", "", text)
+def only_signs(text: bytes) -> bytes:
+    """A text without white space and without what is not ASCII."""
+    return text.translate(None, delete=NO_SIGNS)
 
 
-def _long(lines: Iterable[str], shortest: int) -> set[str]:
-    return {bare for line in lines if len(bare := without_space(line)) >= shortest}
+def _readings(content: bytes) -> Iterable[bytes]:
+    """Content as it is, as the text of a page, and as strings of JSON or JavaScript."""
+    yield content
+    if b"<" in content:
+        plain = TAG.sub(b"", content).decode(errors="ignore")
+        yield html.unescape(plain).encode()
+    if b"\\" in content:
+        yield ESCAPED.sub(_unescaped, content)
+
+
+def _unescaped(escape: re.Match[bytes]) -> bytes:
+    if escape[1]:
+        return chr(int(escape[1], 16)).encode(errors="ignore")
+    return escape[2] or b""
+
+
+def _long(lines: Iterable[str], shortest: int) -> set[bytes]:
+    return {bare for line in lines if len(bare := only_signs(line.encode())) >= shortest}
 
 
 def _solution_lines(source: str) -> Iterable[str]:
@@ -75,8 +93,7 @@ def _solution_lines(source: str) -> Iterable[str]:
             yield line
 
 
-def _given_texts(root: Path) -> Iterable[str]:
+def _given_texts(root: Path) -> Iterable[bytes]:
     for pattern in GIVEN:
         for path in sorted(root.glob(pattern)):
-            yield without_space(path.read_text(encoding="utf-8"))
-            yield "\n"
+            yield only_signs(path.read_bytes())

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import http.server
 import json
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from driven import until
@@ -46,34 +40,6 @@ worker.onmessage = ({ data }) => {
 };
 worker.postMessage({ type: "start", run: 1, ...asked });
 """
-REQUESTED = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    extra: dict[str, str]
-
-    def end_headers(self) -> None:
-        for name, value in self.extra.items():
-            self.send_header(name, value)
-        super().end_headers()
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-
-@contextlib.contextmanager
-def file_server(folder: Path, headers: dict[str, str]) -> Iterator[str]:
-    """A folder served on the loopback with these headers; yields its address."""
-    handler = type("Handler", (_Quiet,), {"extra": headers})
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
-    )
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def worker_says(browser: WebDriver, asked: dict[str, Any], taken: int | None) -> dict[str, Any]:

@@ -17,8 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import torch
 from distil_in_python import PROMPT, asked, prior_of_page
-from distil_page import ISOLATED, file_server, worker_says
+from distil_page import ISOLATED, worker_says
 from driven import chromium
+from static_pages import file_server
 
 from distillery.core.files import REPOSITORY
 from distillery.core.measured import Figure, add_record_option, record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,24 +22,19 @@ from distil_in_python import (
     latents_in_python,
     prior_of_page,
 )
-from distil_page import ISOLATED, file_server, press, status, until_status, worker_says, write
+from distil_page import ISOLATED, press, status, until_status, worker_says, write
 from driven import PIXELS, browser_programs, chromium, until
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
+from static_pages import AXE, axe_faults, file_server, logging_requests, requested
 
-from website.npm_packages import package_folder
 from website.page import build_page
 
 pytestmark = [
     pytest.mark.skipif(browser_programs() is None, reason="no chromium with chromedriver"),
     pytest.mark.skipif(not RUNTIME.is_dir(), reason=NO_RUNTIME),
 ]
-AXE = package_folder("axe-core") / "axe.min.js"
-FAULTS = """
-const done = arguments[0];
-axe.run().then(({ violations }) => done(violations.map(({ id, nodes }) => [id, nodes[0].html])));
-"""
 TEXT = "return document.getElementById(arguments[0]).textContent"
 
 
@@ -72,8 +66,8 @@ def test_latents_after_ten_steps_in_chromium_are_those_of_python(folder, headers
 def test_a_reader_sees_pictures_come_and_nothing_is_asked_of_others(folder, tmp_path):
     log = tmp_path / "net.json"
     with (
-        file_server(folder, {}) as address,
-        chromium(f"--log-net-log={log}", "--net-log-capture-mode=Everything") as browser,
+        file_server(folder) as address,
+        chromium(*logging_requests(log)) as browser,
     ):
         browser.get(address)
         write(browser, prompt="a red dragon", steps=8, sampling=4, device="wasm")
@@ -91,17 +85,13 @@ def test_a_reader_sees_pictures_come_and_nothing_is_asked_of_others(folder, tmp_
             named = browser.find_element(By.ID, method).get_attribute("aria-label")
             assert named.endswith("finished: a red dragon")
         assert len({picture(browser, method) for method in ("sds", "ddim", "sdedit")}) == 3
-    # The lines of requests that the page, or its worker, has made.
-    lines = [
-        line for line in log.read_text().splitlines() if f'"initiator":"{address[:-1]}' in line
-    ]
-    found = {url for line in lines for url in re.findall(r'"url":"(\w+://[^"]*)"', line)}
+    found = requested(log, address)
     assert f"{address}model/unet.onnx" in found
     assert all(url.startswith(address) for url in found)
 
 
 def test_it_can_be_used_with_the_keyboard_and_read_aloud(folder):
-    with file_server(folder, {}) as address, chromium() as browser:
+    with file_server(folder) as address, chromium() as browser:
         browser.get(address)
         words = until(
             lambda: browser.find_elements(By.CSS_SELECTOR, "#words button"), "the words are there"
@@ -115,8 +105,7 @@ def test_it_can_be_used_with_the_keyboard_and_read_aloud(folder):
         browser.find_element(By.ID, "painting").send_keys(Keys.ARROW_UP, Keys.SPACE)
         assert picture(browser, "painting") != before
         if AXE.is_file():
-            browser.execute_script(AXE.read_text("utf-8"))
-            assert browser.execute_async_script(FAULTS) == []
+            assert axe_faults(browser) == []
 
 
 def picture(browser: WebDriver, canvas: str) -> str:

@@ -75,7 +75,8 @@ def _shared(name: str, leaves_open: tuple[str, ...]) -> Backend:
 
 
 def readable_paths() -> list[str]:
-    """What Landlock lets a job open: the same as with bubblewrap, and random numbers."""
+    """What Landlock lets a job open: the same as with bubblewrap, which has a /proc and /dev."""
     shown = [*mounts.python_folders(), *mounts.system_paths(), *mounts.course_parts().values()]
     devices = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"]
-    return [str(path) for path in [*shown, mounts.INSIDE]] + devices
+    # Without /proc/cpuinfo torch cannot load the weights of a model.
+    return [str(path) for path in [*shown, mounts.INSIDE]] + [*devices, "/proc/cpuinfo"]

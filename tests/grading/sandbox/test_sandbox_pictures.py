@@ -18,9 +18,10 @@ from grading.sandbox.jobs import Job
 
 
 @pytest.fixture(scope="module")
-def sandbox() -> Iterator[ForkServer]:
+def sandbox(request: pytest.FixtureRequest) -> Iterator[ForkServer]:
+    """The one of that name, by default the strongest."""
     try:
-        one = open_sandbox()
+        one = open_sandbox(request.param)
     except CourseError as error:
         pytest.skip(str(error))
     with one:
@@ -28,11 +29,14 @@ def sandbox() -> Iterator[ForkServer]:
 
 
 @pytest.mark.parametrize(
-    ("stage", "few"),
+    ("sandbox", "stage", "few"),
     [
-        ("01_sds", {"steps": 3, "warmup": 1}),
-        ("04_pixelart", {"steps": 2, "warmup": 1, "candidates": 1, "size": (4, 6)}),
+        (None, "01_sds", {"steps": 3, "warmup": 1}),
+        (None, "04_pixelart", {"steps": 2, "warmup": 1, "candidates": 1, "size": (4, 6)}),
+        ("landlock", "01_sds", {"steps": 3, "warmup": 1}),
     ],
+    indirect=["sandbox"],
+    ids=["strongest-sds", "strongest-pixelart", "landlock-sds"],
 )
 def test_a_sandbox_draws_the_picture_that_is_drawn_outside(
     stage: str, few: dict[str, object], sandbox: ForkServer

@@ -14,25 +14,26 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from distillery.core.cli import documented
 from distillery.core.errors import CourseError
 from distillery.core.files import shown, written
-from distillery.core.folders import is_left_by_system
 from grading.authoring.build import ROOT
+from grading.autograder.course_parts import (
+    answer_files,
+    class_files,
+    code_files,
+    data_files,
+    longest_minutes,
+    requirements,
+)
 from grading.core.due_dates import due_date
-from grading.core.manifest import NAME as MANIFEST
-from grading.core.records import EXPECTED
 from grading.core.rules import NAME as RULES
 from grading.core.rules import Rules, settle
-from grading.core.submission import released_notebook
 from grading.intake.released import check_released
-from grading.judge.redraw import expected_pictures
-from grading.release.bundle import CODE, DATA, SCORERS, files_under, read_packed
 from grading.report.gradescope import SHOWN_WHEN
 from grading.stages import stage_of
 from grading.stages.stage import Stage
@@ -40,10 +41,8 @@ from grading.student.pack import EPOCH, STORED
 
 NEEDED_MB = 3000  # of memory; choose at least this in the autograder's settings
 MINUTES = (10, 40)  # Gradescope's default, and the most that it allows
-CLASS = "class"  # folder in the zip that stands for the course folder
 SETTINGS = "autograder.json"
 SCRIPTS = ("setup.sh", "run_autograder")
-TOP_FILES = ("pyproject.toml", "constraints.txt", "LICENSE")
 
 SETUP = """\
 #!/usr/bin/env bash
@@ -85,8 +84,8 @@ def autograder_zip(stage: Stage, course: Path, *, minutes: int, show: str) -> by
         raise CourseError(f"--minutes must be {least} to {most}; it is {minutes}.")
     rules = settle(course)
     check_released(course, stage.folder, rules)
-    files = dict(_files(stage, ROOT))
-    files |= _course_files(stage, course, rules)
+    files = code_files(ROOT) | answer_files(ROOT) | data_files([stage], ROOT)
+    files |= class_files(stage, course, rules)
     settings = {
         "stage": stage.folder,
         "needed_mb": NEEDED_MB,
@@ -94,62 +93,9 @@ def autograder_zip(stage: Stage, course: Path, *, minutes: int, show: str) -> by
         "show": show,
     }
     files[SETTINGS] = (json.dumps(settings, indent=1) + "\n").encode()
-    files["requirements.txt"] = _requirements(ROOT).encode()
+    files["requirements.txt"] = requirements(ROOT)
     files |= {"setup.sh": SETUP.encode(), "run_autograder": RUN.encode()}
     return _zipped(files)
-
-
-def longest_minutes(stage: Stage, rules: Rules) -> float:
-    """Minutes that a submission can take at most: every job to its limit, and a minute to start."""
-    from grading.judge.redraw import LIMITS
-
-    jobs = 2 * len(stage.points) * rules.wall_s  # some functions run twice
-    pictures = LIMITS.wall_s * rules.regenerate if stage.pictures else 0
-    return (60 + jobs + pictures) / 60
-
-
-def _files(stage: Stage, root: Path) -> Iterator[tuple[str, bytes]]:
-    """The course's code, its answer key, and the data and models of the stage."""
-    paths = [root / name for name in TOP_FILES]
-    for part in ("distillery", "grading"):
-        paths += [path for path in files_under(root / part) if path.suffix in (*CODE, ".ini")]
-    paths += files_under(root / "reference")
-    paths += [path for path in (root / "data").glob("*.*") if path.is_file()]
-    paths += (root / "data" / "checks").glob(f"{stage.module}.*")
-    for name in (*DATA, *stage.data):
-        paths += files_under(root / "data" / name)
-    for pattern in (*SCORERS, *stage.models):
-        for folder in (root / "data" / "models").glob(pattern):
-            paths += files_under(folder)
-    for path in sorted(set(paths)):
-        if not is_left_by_system(path.relative_to(root)):
-            yield path.relative_to(root).as_posix(), read_packed(path)
-
-
-def _course_files(stage: Stage, course: Path, rules: Rules) -> dict[str, bytes]:
-    """What grading reads of the course folder; the gradebook and submissions stay there."""
-    notebook = released_notebook(Path(CLASS), stage.folder).as_posix()
-    files = {
-        f"{CLASS}/{RULES}": read_packed(course / RULES),
-        notebook: read_packed(released_notebook(course, stage.folder)),
-    }
-    if (course / MANIFEST).is_file():
-        files[f"{CLASS}/{MANIFEST}"] = read_packed(course / MANIFEST)
-    if stage.pictures and rules.regenerate:
-        expected_pictures(stage, course / EXPECTED)  # draws those that are not there
-        for path in sorted((course / EXPECTED).glob("*.png")):
-            files[f"{CLASS}/{EXPECTED}/{path.name}"] = read_packed(path)
-    return files
-
-
-def _requirements(root: Path) -> str:
-    """The packages of the course and of instructors; constraints.txt has their versions."""
-    text = (root / "pyproject.toml").read_text("utf-8")
-    plain = re.search(r"^dependencies = \[(.*?)^\]", text, re.MULTILINE | re.DOTALL)
-    extra = re.search(r"^instructor = \[(.*?)\]$", text, re.MULTILINE)
-    if plain is None or extra is None:
-        raise CourseError(f"{root / 'pyproject.toml'} does not list the packages of instructors.")
-    return "".join(f"{name}\n" for name in re.findall(r'"([^"]+)"', plain[1] + extra[1]))
 
 
 def _zipped(files: Mapping[str, bytes]) -> bytes:

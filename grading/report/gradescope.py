@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from distillery.core.counting import counted
 from grading.core.records import Record, Verdict
 from grading.core.times import IN_UTC, shown, span
 from grading.feedback.text import plain
+from grading.report.pictures_in_json import LABEL, add_pictures, data_url
 
 if TYPE_CHECKING:
     from grading.report.export import Grades
@@ -72,28 +72,18 @@ def autograder_result(
         test["visibility"] = show
     if record.flags:
         content["tests"].append(_for_instructor(record))
-    left = LARGEST - len(json.dumps(content)) - 200 * len(content["tests"])
-    for test in content["tests"]:
-        png = figures.get(test["name"])
-        if png is None:
-            continue
-        page = _page(test["output"], png)
-        more = len(json.dumps(page)) - len(json.dumps(test["output"]))
-        if more > left:
-            test["output"] += "\nIts picture is too large for this page."
-            continue
-        left -= more
-        test |= {"output": page, "output_format": "html"}
+    add_pictures(content, figures, largest=LARGEST, show=_with_picture)
     return content
+
+
+def _with_picture(test: Mapping[str, Any], png: bytes) -> dict[str, Any]:
+    return {"output": _page(test["output"], png), "output_format": "html"}
 
 
 def _page(text: str, png: bytes) -> str:
     """A text and below it a picture, as HTML in which nothing of the text is markup."""
-    picture = base64.b64encode(png).decode("ascii")
-    return (
-        f"<pre>{html.escape(text)}</pre>"
-        f'<img alt="target, yours, difference" src="data:image/png;base64,{picture}">'
-    )
+    lines = f'<pre style="white-space: pre-wrap">{html.escape(text)}</pre>'
+    return f'{lines}<img alt="{LABEL}" src="{data_url(png)}">'
 
 
 def _for_instructor(record: Record) -> dict[str, Any]:

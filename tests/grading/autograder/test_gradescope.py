@@ -10,65 +10,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from attack import NOTHING, attack
 from mock_gradescope import graded, metadata, submitted, unpacked
 
 from distillery.core.errors import CourseError
 from grading.autograder import run_gradescope
 from grading.autograder.gradescope_facts import late_by
 from grading.autograder.make_gradescope import autograder_zip
-from grading.autograder.run_gradescope import enough_memory, memory_mb
 from grading.core.records import Flag, Record, Verdict
 from grading.report.gradescope import LARGEST, Late, autograder_result
 from grading.stages import STAGES
 
 TOUR = STAGES[0]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
-ATTACK = '''
-import os
-
-import torch
-
-def add_noise(x0, eps, alpha_bar):
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
-
-def predict_x0(x_t, eps, alpha_bar):
-    """Read what is hidden, and write what counts; a way that is open is named in what is raised."""
-    found = []
-    for path in ("source/reference/tour.py", "source/class/rules.yaml", "submission_metadata.json",
-                 "source/data/checks/tour.json", "results/results.json"):
-        try:
-            found.append("READ " + path + open("/autograder/" + path).read()[:20])
-        except Exception:
-            pass
-    for path in ("results/results.json", "source/class/rules.yaml", "run_autograder"):
-        try:
-            with open("/autograder/" + path, "w") as file:
-                file.write('{"score": 1000}')
-            found.append("WROTE " + path)
-        except Exception:
-            pass
-    try:
-        found.append("READ environ " + open(f"/proc/{os.getppid()}/environ").read())
-    except Exception:
-        pass
-    try:
-        os.kill(os.getppid(), 9)
-        found.append("KILLED")
-    except Exception:
-        pass
-    try:
-        if os.fork() == 0:
-            os._exit(0)
-        found.append("FORKED")
-    except Exception:
-        pass
-    raise RuntimeError("found: " + "; ".join(found) + os.environ.get("HIDDEN", "."))
-
-def classifier_free_guidance(eps_cond, eps_uncond, scale):
-    for _ in range(10**5):
-        print("flood " * 1000)
-    os._exit(0)
-'''
+TOP = "/autograder"
+ATTACK = attack(
+    read=[
+        f"{TOP}/source/reference/tour.py",
+        f"{TOP}/source/class/rules.yaml",
+        f"{TOP}/source/data/checks/tour.json",
+        f"{TOP}/submission_metadata.json",
+        f"{TOP}/results/results.json",
+    ],
+    write=[
+        f"{TOP}/results/results.json",
+        f"{TOP}/source/class/rules.yaml",
+        f"{TOP}/run_autograder",
+    ],
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +87,7 @@ def test_a_module_that_attacks_gets_the_points_of_its_right_answer_alone(
     worth = list(TOUR.points.values())
     assert scores == [worth[0], 0, 0], (content, said)
     assert content["score"] == pytest.approx(0.9 * worth[0])  # a day late
-    assert "found: ." in content["tests"][1]["output"]
+    assert NOTHING in content["tests"][1]["output"]
     assert (autograder / "source" / "class" / "rules.yaml").read_bytes() == before
 
 
@@ -127,31 +96,12 @@ def test_too_little_memory_is_said_before_anything_is_graded(archive: Path, tmp_
     limit = tmp_path / "root" / "sys" / "fs" / "cgroup" / "memory.max"
     limit.parent.mkdir(parents=True)
     limit.write_text("768000000\n")
-    assert memory_mb(tmp_path / "root") == 768
 
     content = run_gradescope.run(autograder, root=tmp_path / "root")
 
     assert content["output"].startswith("NOT GRADED")
     assert "has 0.8 GB of memory and needs 3" in content["output"]
     assert "choose at least 3 GB in the settings" in content["output"]
-
-
-def test_a_grader_that_fails_leaves_a_sentence_and_no_mark(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_gradescope.main([str(tmp_path)]) == 0  # there is no source/
-    content = json.loads((tmp_path / "results" / "results.json").read_text())
-    assert content["output"].startswith("NOT GRADED")
-    assert "FileNotFoundError" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("there", "is_enough"), [(None, True), (2900.0, True), (2000.0, False)], ids=str
-)
-def test_memory_is_enough_from_a_little_less_than_what_was_chosen(
-    there: float | None, is_enough: bool
-) -> None:
-    assert (enough_memory({"needed_mb": 3000}, there) == "") is is_enough
 
 
 def test_the_latest_due_date_of_a_group_counts() -> None:

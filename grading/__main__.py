@@ -25,6 +25,10 @@ COMMANDS = {  # name -> its module, and what it does
         "grading.autograder.make_gradescope",
         "make the autograder of a stage for Gradescope",
     ),
+    "prairielearn": (
+        "grading.autograder.make_prairielearn",
+        "make the question of a stage for PrairieLearn, and the image that grades it",
+    ),
     "report": ("grading.report.class_report", "say how a class did"),
     "mutants": (
         "benchmarks.mutants",

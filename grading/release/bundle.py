@@ -158,17 +158,26 @@ def check_no_answers(files: Mapping[str, bytes], root: Path) -> None:
     Raises:
         CourseError: it does.
     """
+    marked = [name for name, text in _texts(files) if squeezed(BEGIN) in text]
+    found = [(name, f"the answer to {answer}") for name, answer in answers_held(files, root)]
+    for name, what in [*found, *((name, "a solution mark") for name in marked)]:
+        raise CourseError(
+            f"{name} holds {what}, so nothing is released; run python -m grading build."
+        )
+
+
+def answers_held(files: Mapping[str, bytes], root: Path) -> Iterator[tuple[str, str]]:
+    """The name of each file that holds an answer of the course, and the answer's."""
     answers = {squeezed(text): name for name, text in _answers(root)}
+    for name, text in _texts(files):
+        yield from ((name, answer) for body, answer in answers.items() if body in text)
+
+
+def _texts(files: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """Name -> what people read in each file that is text, squeezed."""
     for name, content in files.items():
-        if PurePosixPath(name).suffix in STORED:
-            continue
-        text = squeezed(readable(name, content))
-        held = [answer for body, answer in answers.items() if body in text]
-        if squeezed(BEGIN) in text or held:
-            what = f"the answer to {held[0]}" if held else "a solution mark"
-            raise CourseError(
-                f"{name} holds {what}, so nothing is released; run python -m grading build."
-            )
+        if PurePosixPath(name).suffix not in STORED:
+            yield name, squeezed(readable(name, content))
 
 
 def readable(name: str, content: bytes) -> str:

@@ -1,1 +1,1 @@
-"""How a class did, as a page, a table or Gradescope's files."""
+"""How a class did, as a page, a table, or the files of Gradescope and PrairieLearn."""

@@ -158,7 +158,7 @@ def write_measured(path: Path, kept: Record) -> None:
     """Write a record, as `read_measured` reads it; what is None is left out."""
     given = asdict(kept)
     for key in ("models", "seconds", "busy", "carried_over"):
-        if not given[key] and given[key] != 0.0:
+        if given[key] is None or given[key] is False or given[key] == {}:
             del given[key]
     given["figures"] = {
         name: {

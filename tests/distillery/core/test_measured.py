@@ -97,6 +97,7 @@ def test_more_is_not_less_than_what_is_kept() -> None:
 def test_a_record_is_read_as_it_was_written(other: dict[str, object], tmp_path: Path) -> None:
     write_measured(tmp_path / "x.yaml", kept(**other))
     assert read_measured(tmp_path / "x.yaml") == kept(**other)
+    assert ("carried_over" in (tmp_path / "x.yaml").read_text()) is ("carried_over" in other)
 
 
 @pytest.mark.parametrize("text", ["", "figures: 3", "n: [", "command: x\nfigures: {}"])

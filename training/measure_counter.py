@@ -32,14 +32,15 @@ CPU = torch.device("cpu")
 Row = dict[str, float]
 
 
-Rows = dict[tuple[int, bool], list[float]]  # by number of things, and whether through the VAE
+WORDS = ("none", "one", "two", "three")
+Rows = dict[tuple[tuple[int, int], int, bool], Row]  # by size, number of things, through the VAE
 
 
 def measure_counter(*, models: Path, count: int = COUNT) -> Rows:
     """Print how often the number of things is right, and what else is read off pictures.
 
     Returns:
-        The shares of exact numbers, one for each size.
+        The shares of every size and number of things, as drawn and through the VAE.
     """
     rows: Rows = {}
     counter, judge = Counter.load(models / "counter"), Judge.load(models / "judge")
@@ -54,8 +55,7 @@ def measure_counter(*, models: Path, count: int = COUNT) -> Rows:
             ):
                 found = contents(images, counter=counter, judge=judge)
                 what = f"counter, {size[0]}x{size[1]}, {number} things, {wear}"
-                its = shares(found, some)
-                rows.setdefault((number, some is half), []).append(its["count"])
+                its = rows[size, number, some is half] = shares(found, some)
                 told = ", ".join(f"{k} {100 * v:.1f} %" for k, v in its.items())
                 print(f"{what:<48}{told}", flush=True)
     return rows
@@ -124,12 +124,21 @@ def _mean(answers: Iterable[bool]) -> float:
 
 
 def figures(rows: Rows, count: int) -> dict[str, Figure]:
-    """The worst size of each number of things, of `count` drawings, half of them decoded."""
-    words = ("none", "one", "two", "three")
-    return {
-        f"{words[number]}{'_vae' * decoded}": share(min(its), count // (1 + decoded))
-        for (number, decoded), its in rows.items()
-    }
+    """Every share, and the count at the worst of all sizes; half of `count` drawings are decoded.
+
+    Those of no thing or one by the VAE at 64x128 are "none_64x128_vae_count" and so on, and at
+    worst "none_vae" and "one_vae".
+    """
+    kept: dict[str, Figure] = {}
+    worst: dict[str, Figure] = {}
+    for (size, number, through_vae), its in rows.items():
+        n, word = count // (1 + through_vae), WORDS[number]
+        place = f"{word}_{size[0]}x{size[1]}_{'vae' if through_vae else 'drawn'}"
+        kept |= {f"{place}_{key.replace(' ', '_')}": share(its[key], n) for key in its}
+        name = f"{word}{'_vae' * through_vae}"
+        if name not in worst or its["count"] < worst[name].value:
+            worst[name] = share(its["count"], n)
+    return worst | kept
 
 
 def parser() -> argparse.ArgumentParser:

@@ -19,19 +19,40 @@ from distillery.core.measured import Figure, Record, read_measured, weights_hash
 SOURCE, RESULTS = Path("docs/results.md.in"), Path("docs/results.md")
 RECORDS, MODELS = Path("docs/measured"), Path("data/models")
 PLACE = re.compile(r"\{(\w+)\.(\w+)(?::([^{}]+))?\}")
-MADE = f"<!-- Made from {SOURCE} by `python -m grading build`: change it there. -->\n"
+MADE = f"\n<!-- Made from {SOURCE} by `python -m grading build`: change it there. -->\n"
 CARRIED = "carried over"
-CARDS = {  # a line of a card begins with this, and the build writes the rest
+SCALES, SIZES = ("1", "3", "5"), ("64x64", "64x128", "128x64", "128x128", "192x192")
+
+
+def _of_scales(figure: str) -> list[str]:
+    return [f"{{{figure}_cfg_{scale}:.1%}}" for scale in SCALES]
+
+
+def _of_sizes(number: str, reading: str) -> list[str]:
+    both = "{{counter.{0}_{1}_drawn_{2}:.1%}} / {{counter.{0}_{1}_vae_{2}:.1%}}"
+    return [both.format(number, size, reading) for size in SIZES]
+
+
+CARDS = {  # by model: a line of its card begins with this, and the build writes its further cells
     "tiny-sd": {
-        "| DDIM 30 steps, 64 prompts of trained combinations |": "sd_trained",
-        "| the same, of held-out combinations |": "sd_held_out",
+        "| DDIM 30 steps, 64 prompts of trained combinations |": _of_scales("tiny_sd.sd_trained"),
+        "| the same, of held-out combinations |": _of_scales("tiny_sd.sd_held_out"),
     },
     "tiny-sdxl": {
-        "| trained combinations |": "sdxl_trained",
-        "| held-out combinations |": "sdxl_held_out",
+        "| trained combinations |": _of_scales("tiny_sdxl.sdxl_trained"),
+        "| held-out combinations |": _of_scales("tiny_sdxl.sdxl_held_out"),
+    },
+    "counter": {
+        "| no thing |": _of_sizes("none", "count"),
+        "| one thing |": _of_sizes("one", "count"),
+        "| two of a kind |": _of_sizes("two", "count"),
+        "| three things |": _of_sizes("three", "count"),
+        "| one right |": _of_sizes("one", "one_right"),
+        "| one of the kind |": _of_sizes("one", "one_of_the_kind"),
+        "| twice, of two |": _of_sizes("two", "twice"),
+        "| twice, of one |": _of_sizes("one", "twice"),
     },
 }
-SCALES = ("1", "3", "5")
 
 
 def results_texts(root: Path) -> dict[Path, bytes]:
@@ -43,11 +64,11 @@ def results_texts(root: Path) -> dict[Path, bytes]:
     records = all_records(root)
     texts = {}
     if (root / SOURCE).exists():
-        texts[RESULTS] = MADE + filled(read_text(root / SOURCE), records, root)
+        texts[RESULTS] = filled(read_text(root / SOURCE), records, root) + MADE
     for model, rows in CARDS.items():
         card = MODELS / model / "README.md"
         if (root / card).exists() and records:
-            texts[card] = _with_rows(read_text(root / card), model, rows, records, root)
+            texts[card] = _with_rows(read_text(root / card), rows, records, root)
     return {path: text.encode() for path, text in texts.items()}
 
 
@@ -114,14 +135,12 @@ def _weights(folder: Path) -> str:
 
 
 def _with_rows(
-    card: str, model: str, rows: dict[str, str], records: dict[str, Record], root: Path
+    card: str, rows: dict[str, list[str]], records: dict[str, Record], root: Path
 ) -> str:
-    record = model.replace("-", "_")
     lines = []
     for line in card.split("\n"):
-        for begins, figure in rows.items():
+        for begins, cells in rows.items():
             if line.startswith(begins):
-                cells = [f"{{{record}.{figure}_cfg_{scale}:.1%}}" for scale in SCALES]
                 line = filled(f"{begins} {' | '.join(cells)} |", records, root)
         lines.append(line)
     return "\n".join(lines)

@@ -274,7 +274,7 @@ def _of_points(found: Sequence[Point]) -> dict[str, Kept]:
     """How often each point of the figure edits, and what it changes besides."""
     figures = {}
     for method, knob, came in found:
-        name = f"{method} {knob}".lower().replace(",", "").replace(" ", "_")
+        name = f"{method} {knob}".lower().replace(",", "").replace(" ", "_").replace(".", "_")
         figures[f"{name}_edited"] = share(came.edited, FRONTIER_EDITS)
         figures[f"{name}_change"] = Kept(came.outside)
     return figures

@@ -17,7 +17,7 @@ BLOCK = re.compile(
     r"^```(?:python|yaml)\n# (?P<file>[\w/.]+)(?:, (?P<place>[^\n]*))?\n(?P<text>.*?)^```$",
     re.M | re.S,
 )
-MOST_TOUCHED = 6  # files that exist already, of a new stage; two of them by hand
+MOST_TOUCHED = 5  # files that exist already, of a new stage; two of them by hand
 FOLDERS = ("distillery", "docs", "grading", "guidance", "notebooks", "reference", "tests")
 
 

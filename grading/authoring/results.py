@@ -131,7 +131,7 @@ def busy(record: Record) -> str:
 
 @cache
 def _weights(folder: Path) -> str:
-    return weights_hash(folder)
+    return weights_hash(folder) if folder.is_dir() else ""  # a model that is gone has changed
 
 
 def _with_rows(

@@ -128,6 +128,8 @@ def test_a_figure_of_weights_that_changed_since_says_so(tmp_path: Path) -> None:
     assert when(one(models={"judge": now}), tmp_path) == "2026-11-30"
     earlier = when(one(models={"judge": "other"}), tmp_path)
     assert earlier == "2026-11-30, with earlier weights of judge"
+    gone = when(one(models={"judge": now, "gone": "other"}), tmp_path)
+    assert gone == "2026-11-30, with earlier weights of gone"
 
 
 def test_the_build_notices_a_record_that_changed(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -413,17 +411,6 @@ def test_on_the_exact_prior_the_prompt_is_drawn() -> None:
     assert near.tolist() == [disc, disc]
     with pytest.raises(CourseError, match="the exact prior draws only pictures of 16 x 16"):
         elastic.begin(prior, reference, replace(settings, width=32))
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    code = "import main, sys\ntry: main.main(['elastic', '--help'])\nexcept SystemExit: pass\n"
-    code += "print('torch' in sys.modules)"
-
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
-    )
-
-    assert answer.stdout.splitlines()[-1] == "False"
 
 
 def test_the_help_names_every_method() -> None:

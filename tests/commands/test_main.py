@@ -445,13 +445,3 @@ def test_who_waits_at_a_terminal_reads_at_once_what_is_loaded(
     assert main.main([*red_boat, "--steps", "1", "--out", str(tmp_path)]) == 0
 
     assert capsys.readouterr().err.startswith(f"loading {red_boat[red_boat.index('--model') + 1]}")
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    code = "import main, sys; main.draw_arguments().format_help(); print('torch' in sys.modules)"
-
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
-    )
-
-    assert answer.stdout == "False\n"

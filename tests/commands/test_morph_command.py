@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from running import Tree, press_ctrl_c
 
 import main
 from distillery.core.errors import CourseError
-from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image
 from distillery.methods import morph as methods
 from distillery.methods import morph_frames
@@ -363,14 +360,3 @@ def test_a_folder_is_brought_into_pixels(
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'a.png'}\n"
     assert main.main(words) == 2
     assert "is there already and is not overwritten" in capsys.readouterr().err
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    code = "import main, sys\ntry: main.main(['morph', '--help'])\nexcept SystemExit: pass\n"
-    code += "print('torch' in sys.modules)"
-
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
-    )
-
-    assert answer.stdout.splitlines()[-1] == "False"

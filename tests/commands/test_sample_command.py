@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,6 @@ import torch
 from running import Tree, status_of, stopped_once
 
 import main
-from distillery.core.files import REPOSITORY
 from distillery.core.images import load_image, prompt_of, to_pil
 from distillery.methods import ddim
 from distillery.models.load import load_prior
@@ -229,14 +226,3 @@ def test_the_settings_can_be_printed_and_used_as_a_config(
     again = [*words[:1]] if name else []
     assert main.main([*again, "--config", str(tmp_path / "config.yaml"), "--print-config"]) == 0
     assert capsys.readouterr().out == text
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    code = "import main, sys\ntry: main.main(['sample', '--help'])\nexcept SystemExit: pass\n"
-    code += "print('torch' in sys.modules)"
-
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
-    )
-
-    assert answer.stdout.splitlines()[-1] == "False"

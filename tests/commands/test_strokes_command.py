@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -398,17 +396,6 @@ def test_the_settings_can_be_printed_and_used_as_a_config(
     assert main.main(again) == 0
     assert capsys.readouterr().out == text
     assert not (tmp_path / "out").exists()
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    code = "import main, sys\ntry: main.main(['strokes', '--help'])\nexcept SystemExit: pass\n"
-    code += "print('torch' in sys.modules)"
-
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
-    )
-
-    assert answer.stdout.splitlines()[-1] == "False"
 
 
 def test_the_help_names_every_method() -> None:

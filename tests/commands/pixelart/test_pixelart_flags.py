@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,6 @@ from PIL import Image
 from running import Tree, die
 
 import main
-from distillery.core.files import REPOSITORY
 from distillery.pixelart import begin, cli
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs import cli as runs_cli
@@ -46,17 +43,6 @@ def test_flags_prevail_over_the_config_also_a_picture_over_its_start(tmp_path: P
     assert (changed.start, changed.input_image) == ("image", "a.png")
     kept = settings_of(*config, "--input_image", "a.png", "--start", "generated")
     assert kept.start == "generated"
-
-
-def test_help_does_not_wait_for_torch() -> None:
-    code = "from distillery.pixelart import cli; import sys; cli.arguments().format_help();"
-    code += "cli.recolour_arguments().format_help(); print('torch' in sys.modules)"
-
-    answer = subprocess.run(
-        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True
-    )
-
-    assert answer.stdout == "False\n"
 
 
 def test_without_a_prompt_the_pictures_caption_is_drawn_and_said(

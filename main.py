@@ -425,14 +425,25 @@ def layers(flags: dict[str, Any]) -> None:
 
 
 def palettes_arguments() -> Arguments:
-    from distillery.palettes.__main__ import arguments
-
-    return arguments("main.py palettes")
+    """The parser. It stands here because what lies in `distillery.palettes` waits for torch."""
+    parser = Arguments(prog="main.py palettes", description=OTHERWISE["palettes"])
+    parser.add_argument("palettes", nargs="*", help="names or files (default: our own, all)")
+    parser.add_argument(
+        "--hex_dir",
+        type=Path,
+        metavar="FOLDER",
+        help="all palettes of a folder, on a sheet (default: outputs/palettes.png)",
+    )
+    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of them, PNG")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write over another picture of that name"
+    )
+    return parser
 
 
 def palettes(flags: dict[str, Any]) -> None:
     """List palettes, and draw them on a sheet."""
-    from distillery.palettes.__main__ import list_palettes
+    from distillery.palettes.listing import list_palettes
 
     list_palettes(**flags)
 

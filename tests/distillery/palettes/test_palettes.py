@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+import main
 from distillery.core.errors import CourseError
 from distillery.core.images import from_pil
 from distillery.metrics.judge import Judge
@@ -26,7 +27,6 @@ from distillery.palettes import (
     srgb_to_oklab,
     to_hex,
 )
-from distillery.palettes.__main__ import main
 from distillery.palettes.matching import distinct_colours, distinct_in_8_bits
 from distillery.toybox import all_factors, draw
 
@@ -446,7 +446,7 @@ def test_the_sheet_shows_every_colour_at_its_place() -> None:
 def test_the_command_lists_our_own_and_draws_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--sheet", str(tmp_path / "own.png")]) == 0
+    assert main.main(["palettes", "--sheet", str(tmp_path / "own.png")]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert sorted(line.split()[0] for line in lines[:-1]) == palette_names()
@@ -458,7 +458,7 @@ def test_the_command_shows_a_file_and_says_what_is_wrong_with_another(
 ) -> None:
     save_palette(from_hex(FLAG), tmp_path / "flag.gpl")
 
-    assert main([str(tmp_path / "flag.gpl"), "rgb-2"]) == 0
+    assert main.main(["palettes", str(tmp_path / "flag.gpl"), "rgb-2"]) == 0
     assert " ".join(FLAG) in capsys.readouterr().out
-    assert main(["gardem"]) == 2
+    assert main.main(["palettes", "gardem"]) == 2
     assert capsys.readouterr().err.startswith("error: 'gardem' is not a palette;")

@@ -1,42 +1,16 @@
-"""`python -m distillery.palettes`: list palettes, ours or those named, and draw them on a sheet."""
+"""Lists of palettes, ours or those named, and sheets of them: `main.py palettes`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from distillery.core.cli import Arguments, exit_status
 from distillery.core.errors import CourseError
 from distillery.core.files import written
 from distillery.core.folders import files_of
 from distillery.core.images import to_png_bytes
 from distillery.core.notes import warnings_in_a_line
-from distillery.core.program import run_program
 from distillery.palettes import load_palette, palette_names, sheet, to_hex
 from distillery.palettes.files import READERS
-
-
-def arguments(prog: str = "python -m distillery.palettes") -> Arguments:
-    """The parser; `main.py palettes` has the same."""
-    parser = Arguments(prog=prog, description="List palettes, and draw them on a sheet.")
-    parser.add_argument("palettes", nargs="*", help="names or files (default: our own, all)")
-    parser.add_argument(
-        "--hex_dir",
-        type=Path,
-        metavar="FOLDER",
-        help="all palettes of a folder, on a sheet (default: outputs/palettes.png)",
-    )
-    parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a picture of them, PNG")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="write over another picture of that name"
-    )
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status: 0, 2 for bad input, 130 for Ctrl-C."""
-    options = vars(arguments().parse_args(argv))
-    return exit_status(lambda: list_palettes(**options))
 
 
 def list_palettes(
@@ -73,7 +47,3 @@ def show(palettes: list[str], sheet_file: Path | None, *, overwrite: bool = Fals
         with warnings_in_a_line():
             picture = sheet(colours_of)
         print(written(sheet_file, to_png_bytes(picture), overwrite=overwrite))
-
-
-if __name__ == "__main__":
-    run_program(main)

@@ -57,9 +57,32 @@ def pds_pair(bench: Bench, count: int) -> Pair:
 
 def vsd_pair(bench: Bench, count: int, particles: int = 1) -> Pair:
     """A forward of a batch of 3, and a forward and backward of the LoRA, for each particle."""
+    bench, lora, stream = _vsd(bench, count, particles)
+    xt, t = _question(bench)
+
+    def bare() -> None:
+        bench.prior.predict_noise(xt, t, bench.uncond, bench.text, bench.text)
+        _learn(lora, xt, t, bench)
+
+    return bare, stream
+
+
+def vsd_own_calls_pair(bench: Bench, count: int) -> Pair:
+    """The calls that VSD makes: the LoRA is asked alone, because the prior's own is without it."""
+    bench, lora, stream = _vsd(bench, count, 1)
+    xt, t = _question(bench)
+
+    def bare() -> None:
+        bench.prior.predict_noise(xt, t, bench.uncond, bench.text)
+        lora.predict_noise(xt, t, bench.text)
+        _learn(lora, xt, t, bench)
+
+    return bare, stream
+
+
+def _vsd(bench: Bench, count: int, particles: int) -> tuple[Bench, LoraDenoiser, Iterator[Step]]:
     text, uncond = bench.text.repeat(particles), bench.uncond.repeat(particles)
     bench = replace(bench, text=text, uncond=uncond)
-    xt, t = _question(bench)
     generator = torch.Generator(bench.prior.device).manual_seed(0)
     lora = LoraDenoiser(bench.prior, rank=4, generator=generator)
     companion = Companion(
@@ -68,13 +91,12 @@ def vsd_pair(bench: Bench, count: int, particles: int = 1) -> Pair:
         lambda x0, index: vsd.loss_of_lora(lora, x0, text=bench.text, generator=generator),
         vsd.alternating_step,
     )
+    return bench, lora, _stream("vsd", vsd.loss, bench, count, companion=companion, lora=lora)
 
-    def bare() -> None:
-        bench.prior.predict_noise(xt, t, bench.uncond, bench.text, bench.text)
-        lora.zero_grad()
-        lora.predict(xt, t, bench.text).square().mean().backward()
 
-    return bare, _stream("vsd", vsd.loss, bench, count, companion=companion, lora=lora)
+def _learn(lora: LoraDenoiser, xt: Tensor, t: Tensor, bench: Bench) -> None:
+    lora.zero_grad()
+    lora.predict(xt, t, bench.text).square().mean().backward()
 
 
 PAIRS: dict[str, Callable[[Bench, int], Pair]] = {
@@ -82,6 +104,7 @@ PAIRS: dict[str, Callable[[Bench, int], Pair]] = {
     "pds": pds_pair,
     "vsd": vsd_pair,
     "vsd-of-4": partial(vsd_pair, particles=4),
+    "vsd-own-calls": vsd_own_calls_pair,
 }
 
 

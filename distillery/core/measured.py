@@ -172,11 +172,6 @@ def write_measured(path: Path, kept: Record) -> None:
     atomic_write(path, text)
 
 
-def _told(figure: Figure) -> dict[str, float]:
-    told = {key: value for key, value in asdict(figure).items() if value is not None}
-    return {key: float(f"{value:.6g}") for key, value in told.items()}
-
-
 def share(right: float, n: int) -> Figure:
     """A share in [0, 1] of n things, with its standard error."""
     return Figure(right, math.sqrt(right * (1 - right) / n))

@@ -170,11 +170,16 @@ def _table_of_stages() -> str:
     """A row for each stage, with a link to its notebook from another stage's."""
     rows = [
         f"| [{stage.folder}](../{stage.folder}/{stage.folder}.ipynb) "
-        f"| {in_hours(stage.minutes)} | {stage.title} | {stage.makes} |"
+        f"| {_in_one_line(in_hours(stage.minutes))} | {stage.title} | {stage.makes} |"
         for stage in STAGES
     ]
     head = ("| stage | time | what it is about | what you will have made |", "|---|---|---|---|")
     return "\n".join([*head, *rows])
+
+
+def _in_one_line(words: str) -> str:
+    """With spaces at which JupyterLab does not break a narrow column."""
+    return words.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _graded_parts(stage: Stage) -> str:

@@ -830,8 +830,9 @@ show(crisp(torch.cat(faces(finished_logits(nothing, "from nothing"), CRAYONS))),
 #    soft and hard in the end, and what does it cost?
 # 3. **Straight through.** `path="argmax"`. The model only ever sees pixel art. Why is the picture
 #    so restless? Look at the entropy.
-# 4. **Other smoothness losses.** `fft=0.0` with `tv=2.0`, `laplacian=2.0` or `bilateral=2.0`. Which
-#    of them keeps a window of one pixel?
+# 4. **Other smoothness losses.** `fft=0.0` with `tv=600.0`, `laplacian=600.0` or `bilateral=600.0`
+#    (each is a mean over the picture, so small weights do nothing). Which of them keeps a window of
+#    one pixel?
 # 5. **By eye.** `nearest(small, palette, space="oklab")`: nearest for the eye instead of for the
 #    numbers. For which palettes does the start differ most?
 # 6. **Two colours.** `PaletteEditor("ink")`. What does the model draw with if it cannot use colour?

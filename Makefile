@@ -58,6 +58,6 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("make needs Python 3.10 or newer: make PYTHON=python3.11") if sys.version_info < (3, 10) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres,demo,site]" --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres,demo,hub,site]" --group dev
 	-$(BIN)/python -m website.npm_packages  # without npm its tests are skipped
 	touch $@

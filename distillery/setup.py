@@ -21,7 +21,7 @@ def environment_python(root: Path, system: str = os.name) -> Path:
 def commands(root: Path) -> list[list[str]]:
     """What makes the environment, in order: the same as the Makefile's steps."""
     pip = [str(environment_python(root)), "-m", "pip", "install", "--quiet"]
-    everything = ".[instructor,cluster,postgres,demo,site]"
+    everything = ".[instructor,cluster,postgres,demo,hub,site]"
     return [
         [sys.executable, "-m", "venv", str(root / ".venv")],
         [*pip, "--upgrade", "pip>=25.1"],

@@ -29,6 +29,7 @@ COMMANDS = {  # name -> its module, and what it does
         "grading.autograder.make_prairielearn",
         "make the question of a stage for PrairieLearn, and the image that grades it",
     ),
+    "hub": ("grading.hub.make_hub", "make the folder of a class on JupyterHub"),
     "report": ("grading.report.class_report", "say how a class did"),
     "mutants": (
         "benchmarks.mutants",

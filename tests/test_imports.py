@@ -53,6 +53,7 @@ GRADING = [
     "release",
     "report",
     "autograder",
+    "hub",
 ]
 # Folder -> the other folders of its package that its modules may import.
 FOLDERS = {

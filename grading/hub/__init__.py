@@ -1,0 +1,1 @@
+"""A class on JupyterHub: its folder, its exchange, and a course folder for each student."""

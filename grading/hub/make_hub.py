@@ -25,8 +25,8 @@ from pathlib import Path, PurePosixPath
 from distillery.core.cli import documented
 from distillery.core.counting import counted
 from distillery.core.errors import CourseError
+from distillery.core.files import REPOSITORY as ROOT
 from distillery.core.files import atomic_write, shown
-from grading.authoring.build import ROOT
 from grading.core.manifest import NAME as MANIFEST
 from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.nbgrader_config import NAME as NBGRADER

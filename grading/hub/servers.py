@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.errors import CourseError
-from grading.authoring.build import ROOT
+from distillery.core.files import REPOSITORY as ROOT
 from grading.hub.hub_settings import Hub
 
 ANSWERS = ("reference", "grading")  # of the repository; students read neither

@@ -9,7 +9,8 @@ python -m grading collect 01_sds --zips downloads/ --pattern '(?P<student_id>[^_
                                                         the same from any other platform
 python -m grading collect 01_sds --gradescope export/   Gradescope's export of submissions
 python -m grading collect 01_sds --git clones/          a folder with a clone for each student; the
-                                                        last commit until the due date counts
+                                                        last commit until the student's due date
+                                                        counts, with an extension of the gradebook
 
 Everything is kept as it came in received/. The platform says whose submission it is. A roster (a
 CSV with the column student_id, and others with the platform's ids, names or addresses) maps this to
@@ -34,9 +35,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from distillery.core.errors import CourseError
-from grading.core.due_dates import due_date, due_sentence
+from grading.core.due_dates import due_date, due_sentence, extended_due_dates
 from grading.core.rules import zone_of
 from grading.core.times import read_time, shown
 from grading.intake.accept import accept, accept_submitted, table
@@ -128,10 +130,10 @@ def _uploads(
         yield from_exchange(options.course, options.stage, roster)
     elif options.git:
         with workshop(options.course) as work:
-            zone = zone_of(options.course)
-            due = read_time(options.until, zone, due=True) if options.until else None
-            due = due or due_date(options.course, options.stage)
-            found = from_git(options.git, options.stage, roster, work, due=due, zone=zone)
+            due, extended, zone = _due(options)
+            found = from_git(
+                options.git, options.stage, roster, work, due=due, extended=extended, zone=zone
+            )
             print("The time of a commit is what the student's own computer wrote.")
             yield _not_empty(found, options.git)
     elif options.gradescope:
@@ -146,6 +148,14 @@ def _uploads(
             else:
                 downloads = downloads_in(folder, Search(roster, options.stage, zone))
             yield _not_empty(uploads_of(downloads, roster, work), options.zips)
+
+
+def _due(options: argparse.Namespace) -> tuple[datetime | None, dict[str, datetime], ZoneInfo]:
+    """Until when commits count, for whom until another time, and the course's zone."""
+    course, assignment, zone = options.course, options.stage, zone_of(options.course)
+    if options.until:
+        return read_time(options.until, zone, due=True), {}, zone
+    return due_date(course, assignment), extended_due_dates(course, assignment), zone
 
 
 def _not_empty(
@@ -181,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--until",
         metavar="TIME",
-        help="with --git: the last commit until then counts (default: until the due date)",
+        help="with --git: the last commit until then counts (default: until the student's due date)",
     )
     parser.add_argument(
         "--roster",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -26,6 +26,7 @@ def from_git(
     work: Path,
     *,
     due: datetime | None,
+    extended: Mapping[str, datetime],
     zone: ZoneInfo,
 ) -> tuple[list[Upload], list[CollectResult]]:
     """The last commit on or before the due date of each clone in a folder, as an upload.
@@ -36,6 +37,7 @@ def from_git(
     Args:
         work: an empty folder, for what is read.
         due:  None where every commit counts.
+        extended: student -> due date, of those who have another.
 
     Raises:
         CourseError: there is no such folder, or no git.
@@ -56,7 +58,7 @@ def from_git(
         own = work / str(place)
         own.mkdir()
         try:
-            uploads.append(_upload(clone, student, own, due, zone))
+            uploads.append(_upload(clone, student, own, extended.get(student, due), zone))
         except SubmissionError as error:
             unknown.append(CollectResult(student, "unknown", f"{quoted(clone.name)}: {error}"))
     return uploads, unknown

@@ -23,19 +23,24 @@ FIRST = 2  # code cells of the notebook that choose the model and import
 
 
 @contextlib.contextmanager
-def hub(folder: Path, config: str, proxy: Path, **variables: str) -> Iterator[str]:
+def hub(
+    folder: Path, config: str, proxy: Path, python: Path = Path(sys.executable)
+) -> Iterator[str]:
     """JupyterHub in a folder that `python -m grading hub` has made; yields its address.
 
     Args:
         config: a file in the folder.
         proxy: the program configurable-http-proxy.
-        variables: of its environment.
+        python: of the hub's environment.
     """
     address, inside, api = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
-    command = [sys.executable, "-m", "jupyterhub", "--config", config]
+    command = [str(python), "-m", "jupyterhub", "--config", config]
     command += [f"--JupyterHub.bind_url={address}", f"--JupyterHub.hub_bind_url={inside}"]
-    command += [f"--ConfigurableHTTPProxy.api_url={api}", f"--ConfigurableHTTPProxy.command={proxy}"]
-    environment = {**os.environ, "HUB_PASSWORD": PASSWORD, **variables}
+    command += [
+        f"--ConfigurableHTTPProxy.api_url={api}",
+        f"--ConfigurableHTTPProxy.command={proxy}",
+    ]
+    environment = {**os.environ, "HUB_PASSWORD": PASSWORD}
     log = folder / "state" / "log"
     with log.open("wb") as file:
         server = subprocess.Popen(

@@ -12,8 +12,10 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
+from nbgrader.api import Gradebook
 
 from grading.authoring.build import ROOT
+from grading.core.nbgrader_config import write_settings
 from grading.core.submission import Submission
 from grading.intake import collect
 from grading.intake.clean_folder import load_intake
@@ -88,8 +90,8 @@ def run(course: Path, clones: Path, capsys: pytest.CaptureFixture[str], *more: s
     return capsys.readouterr().out
 
 
-def mark_of(course: Path) -> str:
-    path = course / "submitted" / "al1815" / NAME / f"{NAME}.ipynb"
+def mark_of(course: Path, student: str = "al1815") -> str:
+    path = course / "submitted" / student / NAME / f"{NAME}.ipynb"
     return nbformat.read(path, as_version=4).cells[-1].source
 
 
@@ -107,6 +109,24 @@ def test_the_last_commit_until_the_due_date_counts_and_says_by_whom(course, ada,
     assert "Fri 20 Nov 2026 12:00" in said
     assert "what the student's own computer wrote" in said
     assert "unchanged" in run(course, ada.parent, capsys)
+
+
+def test_an_extension_moves_the_due_date_of_its_student_alone(course, ada, capsys):
+    shutil.copytree(ada, ada.with_name("grace"))
+    for clone in (ada, ada.with_name("grace")):
+        commit(clone, "a day later", AFTER)
+    write_settings(course, root=ROOT, replace_yours=False, say=print)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "class") as gradebook:
+        gradebook.add_assignment(NAME, duedate=DUE)
+        for student in ("al1815", "grace"):
+            gradebook.add_student(student)
+            gradebook.add_submission(NAME, student)
+        gradebook.grant_extension(NAME, "al1815", days=2)
+    run(course, ada.parent, capsys)  # --until is for everybody
+    assert mark_of(course) == "in time"
+    collect.main([NAME, "--course", str(course), "--git", str(ada.parent)])
+    assert mark_of(course) == "a day later"
+    assert mark_of(course, "grace") == "in time"
 
 
 def test_without_a_commit_in_time_the_last_one_counts_and_keeps_its_time(course, ada, capsys):

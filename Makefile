@@ -60,4 +60,5 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[instructor,cluster,postgres,demo,hub,site]" --group dev
 	-$(BIN)/python -m website.npm_packages  # without npm its tests are skipped
+	-$(BIN)/python -m grading.hub.proxy
 	touch $@

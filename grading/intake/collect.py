@@ -191,7 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--until",
         metavar="TIME",
-        help="with --git: the last commit until then counts (default: until the student's due date)",
+        help="with --git: the last commit until then counts (default: the student's due date)",
     )
     parser.add_argument(
         "--roster",

@@ -109,6 +109,6 @@ def test_a_student_submits_a_stage_and_reads_which_mistake_it_was(place: Path, a
         assert MISTAKE in page.read_text("utf-8")
         browser.get(f"{address}user/bea/lab")
         until(lambda: browser.find_elements(By.TAG_NAME, "h1"), "the hub answers")
-        assert "403" in browser.find_element(By.TAG_NAME, "body").text
+        assert "No access to resources" in browser.find_element(By.TAG_NAME, "body").text
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "class") as gradebook:
         assert gradebook.find_submission(STAGE, "ada").score == 2

@@ -16,7 +16,7 @@ check_closed(hub)
 configure(c, hub)
 
 c.JupyterHub.authenticator_class = "pam"
-c.JupyterHub.spawner_class = "local-process"
+c.JupyterHub.spawner_class = "localprocess"
 # Where the proxy has no encryption in front of it:
 # c.JupyterHub.ssl_key = "/etc/ssl/private/hub.key"
 # c.JupyterHub.ssl_cert = "/etc/ssl/certs/hub.crt"

@@ -1,0 +1,154 @@
+"""The folder of a hub: what students may read of it, and what becomes of it when made again."""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+from traitlets.config.loader import PyFileConfigLoader
+
+from distillery.core.errors import CourseError
+from grading.__main__ import main as grading
+from grading.core.manifest import NAME as MANIFEST
+from grading.core.manifest import TOP, Manifest, StageManifest, bundle_of
+from grading.core.nbgrader_config import settings_of, write_settings
+from grading.hub.hub_settings import load_hub
+from grading.hub.make_hub import CONFIGS, EXCHANGE, STARTED, make_hub
+from grading.hub.servers import check_closed, student_environment
+
+MODULE = "tour"
+
+
+def put_into(bundle: Path, **files: str) -> None:
+    bundle.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(bundle, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(f"{TOP}/{name.replace('__', '/')}.py", text)
+        archive.writestr(f"{TOP}/notebooks/00_tour/00_tour.ipynb", "{}")
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    """A course folder with nbgrader's settings and one stage released."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    write_settings(folder, root=tmp_path, replace_yours=False, say=print)
+    stage = StageManifest(MODULE, (), "", "", "", (), {})
+    (folder / MANIFEST).write_text(Manifest("1", {"00_tour": stage}).text())
+    put_into(bundle_of(folder, "00_tour"), main="first = 1", guidance__tour="stub = 1")
+    return folder
+
+
+@pytest.fixture
+def made(course: Path, tmp_path: Path) -> Path:
+    """The hub's folder, made under a umask that would let nobody read anything."""
+    before = os.umask(0o077)
+    try:
+        who = ["--course", str(course), "--instructor", "iris", "--students", "ada", "bea"]
+        assert grading(["hub", str(tmp_path / "hub"), *who]) == 0
+    finally:
+        os.umask(before)
+    return tmp_path / "hub"
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_students_may_read_what_they_share_and_nobody_reads_the_rest(made):
+    shared = load_hub(made).shared
+    assert (shared / "main.py").read_text() == "first = 1"
+    assert {mode(path) for path in shared.rglob("*") if path.is_file()} == {0o644}
+    assert {mode(path) for path in (shared, *shared.rglob("*")) if path.is_dir()} == {0o755}
+    assert mode(made / "hub.yaml") == 0o600
+    assert mode(made / "state") == 0o700
+
+
+def test_notebooks_come_by_the_exchange_alone(made):
+    assert not (load_hub(made).shared / "notebooks").exists()
+
+
+def test_the_exchange_has_the_modes_that_keep_students_apart(made):
+    for name, wanted in EXCHANGE.items():
+        assert mode(made / "exchange" / name.format(course="class")) == wanted, name
+
+
+def test_the_course_names_the_exchange_once(made, course):
+    assert settings_of(course).Exchange.root == str(made / "exchange")
+    make_hub(load_hub(made))
+    assert (course / "nbgrader_config.py").read_text().count("Exchange.root") == 1
+
+
+def test_another_exchange_is_not_replaced(made, course, tmp_path, capsys):
+    who = ["--course", str(course), "--instructor", "iris", "--students", "ada"]
+    assert grading(["hub", str(tmp_path / "second"), *who]) == 2
+    assert str(made / "exchange") in capsys.readouterr().err
+
+
+def test_a_later_release_is_added_and_what_was_changed_by_hand_stays(made, course):
+    put_into(bundle_of(course, "00_tour"), main="second = 2", guidance__sds="stub = 2")
+    (made / "jupyterhub_config.py").write_text("mine")
+    assert grading(["hub", str(made)]) == 0
+    shared = load_hub(made).shared
+    assert (shared / "main.py").read_text() == "second = 2"
+    assert sorted(path.name for path in (shared / "guidance").iterdir()) == ["sds.py", "tour.py"]
+    assert (made / "jupyterhub_config.py").read_text() == "mine"
+
+
+def test_who_is_in_the_class_is_changed_in_its_file(made, capsys):
+    assert grading(["hub", str(made), "--students", "eve"]) == 2
+    assert "hub.yaml says who is in the class: change it there" in capsys.readouterr().err
+
+
+def test_a_course_without_a_release_is_refused(course, tmp_path, capsys):
+    (course / MANIFEST).unlink()
+    who = ["--course", str(course), "--instructor", "iris", "--students", "ada"]
+    assert grading(["hub", str(tmp_path / "hub"), *who]) == 2
+    assert "run python -m grading release" in capsys.readouterr().err
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("open_one", ["class", "clone"])
+def test_a_hub_does_not_start_while_students_could_read_answers(made, course, tmp_path, open_one):
+    clone = tmp_path / "clone"
+    (clone / "reference").mkdir(parents=True)
+    (clone / "grading").mkdir()
+    closed = {"class": course, "clone": clone}
+    for folder in closed.values():
+        folder.chmod(0o700)
+    # Above them is a folder that pytest has closed, and here it must not be what keeps others out.
+    readable = {place: mode(place) for place in tmp_path.parents if mode(place) == 0o700}
+    try:
+        for place in (*readable, tmp_path):
+            place.chmod(0o755)
+        check_closed(load_hub(made), clone)
+        closed[open_one].chmod(0o755)
+        with pytest.raises(CourseError, match=rf"does not start: chmod o= {closed[open_one]}"):
+            check_closed(load_hub(made), clone)
+    finally:
+        for place, before in readable.items():
+            place.chmod(before)
+
+
+def test_students_servers_find_the_shared_course_and_nothing_of_the_clone(made):
+    environment = student_environment(load_hub(made))
+    assert environment["PYTHONPATH"] == str(made / "students" / TOP)
+    assert not [name for name, value in environment.items() if str(CONFIGS) in value]
+
+
+@pytest.mark.parametrize(
+    ("name", "spawner"),
+    zip(STARTED, ("LocalProcessSpawner", "SimpleLocalProcessSpawner"), strict=True),
+)
+def test_a_hub_admits_only_its_class(made, name, spawner, monkeypatch):
+    app = pytest.importorskip("jupyterhub.app", reason="no JupyterHub here")
+    monkeypatch.setenv("HUB_PASSWORD", "a password")
+    monkeypatch.setattr("grading.hub.servers.is_open", lambda folder: False)
+    config = PyFileConfigLoader(name, path=str(made)).load_config()
+    hub = app.JupyterHub(config=config)
+    assert hub.spawner_class.__name__ == spawner
+    assert hub.authenticator_class(config=config).allowed_users == {"iris", "ada", "bea"}
+    assert str(made / "state") in hub.db_url

@@ -13,6 +13,7 @@ from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY as ROOT
 from grading.hub.hub_settings import Hub
 
+PATIENCE = 180  # seconds until a server answers; with a whole class at once it takes long
 ANSWERS = ("reference", "grading")  # of the repository; students read neither
 
 
@@ -23,6 +24,7 @@ def configure(config: Any, hub: Hub) -> None:
     """
     config.Authenticator.allowed_users = {hub.instructor, *hub.students}
     config.Spawner.pre_spawn_hook = partial(prepare, hub)
+    config.Spawner.start_timeout = config.Spawner.http_timeout = PATIENCE
     config.JupyterHub.db_url = f"sqlite:///{hub.state / 'jupyterhub.sqlite'}"
     config.JupyterHub.cookie_secret_file = str(hub.state / "cookie_secret")
     config.ConfigurableHTTPProxy.pid_file = str(hub.state / "proxy.pid")
@@ -35,7 +37,9 @@ def prepare(hub: Hub, spawner: Any) -> None:
     the students' environment, and finds the course that students share, and nothing else of it.
     """
     if spawner.user.name == hub.instructor:
-        python, settings = Path(sys.executable), {"PYTHONPATH": str(ROOT)}
+        # nbgrader_config.py lies in the course folder, and nbgrader looks in the home.
+        settings = {"PYTHONPATH": str(ROOT), "JUPYTER_CONFIG_PATH": str(hub.course)}
+        python = Path(sys.executable)
         spawner.notebook_dir, spawner.default_url = str(hub.course), "/lab"
     else:
         python, settings = hub.student_python, student_environment(hub)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,19 @@ class SafeCollect(ExchangeCollect):
         """
         uploads: list[Upload] = []
         unknown: list[CollectResult] = []
-        names = {record["username"] for record in self.src_records}
-        for record in self.src_records:
+        sources = [Path(self.inbound_path, record["filename"]) for record in self.src_records]
+        owners = [account_of(source) for source in sources]
+        names = [record["username"] for record in self.src_records]
+        for record, source, flags in zip(
+            self.src_records, sources, owner_flags(names, owners), strict=True
+        ):
             student, problem = roster.find((record["username"],))
             if problem:
                 unknown.append(CollectResult(quoted(record["filename"]), "unknown", problem))
                 continue
-            source = Path(self.inbound_path, record["filename"])
             time = from_gradebook(record["timestamp"])
-            flags = (*_owner(source, record["username"], names), *_clock(source, time, zone))
-            uploads.append(Upload(student, source, time, (record["username"],), flags))
+            flags += _clock(source, time, zone)
+            uploads.append(Upload(student, source, time, (record["username"],), tuple(flags)))
         return uploads, unknown
 
 
@@ -88,15 +92,33 @@ def from_exchange(
         return found
 
 
-def _owner(source: Path, student: str, students: set[str]) -> list[Flag]:
-    """A flag where the folder belongs to the account of another student."""
+def account_of(source: Path) -> str:
+    """The account that a folder belongs to; empty where it has none."""
     try:
-        owner = pwd.getpwuid(os.lstat(source).st_uid).pw_name
+        return pwd.getpwuid(os.lstat(source).st_uid).pw_name
     except (OSError, KeyError):
-        return []
-    if owner == student or owner not in students:
-        return []
-    return [Flag("student id", f"it was handed in for {student} from the account of {owner}.")]
+        return ""
+
+
+def owner_flags(students: Sequence[str], owners: Sequence[str]) -> list[list[Flag]]:
+    """For each submission a flag where it came from the account of another than it names.
+
+    Where no submission belongs to the account of its student, all came through one account, as on a
+    hub of containers, and nothing follows from that.
+
+    Args:
+        students: whom the submissions name.
+        owners: the accounts that they belong to.
+    """
+    pairs = list(zip(students, owners, strict=True))
+    if not any(student == owner for student, owner in pairs):
+        return [[] for _ in pairs]
+    return [_of_another(*pair) if pair[0] != pair[1] else [] for pair in pairs]
+
+
+def _of_another(student: str, owner: str) -> list[Flag]:
+    account = f"the account of {owner}" if owner else "an account that is not there any more"
+    return [Flag("student id", f"it was handed in for {student} from {account}.")]
 
 
 def _clock(source: Path, time: datetime, zone: ZoneInfo) -> list[Flag]:

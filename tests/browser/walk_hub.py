@@ -355,7 +355,7 @@ def main() -> None:
         walk(scratch, options.screenshots)
     finally:
         if (scratch / "hub" / "state" / "log").is_file():
-            shutil.copy2(scratch / "hub" / "state" / "log", "/tmp/walk-hub.log")
+            shutil.copy2(scratch / "hub" / "state" / "log", Path(tempfile.gettempdir(), "walk-hub.log"))
         subprocess.run(["umount", "--lazy", str(scratch / "exposed")], check=False)
         shutil.rmtree(scratch, ignore_errors=True)
 

@@ -6,6 +6,7 @@ import os
 import stat
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from traitlets.config.loader import PyFileConfigLoader
@@ -17,7 +18,7 @@ from grading.core.manifest import TOP, Manifest, StageManifest, bundle_of
 from grading.core.nbgrader_config import settings_of, write_settings
 from grading.hub.hub_settings import load_hub
 from grading.hub.make_hub import CONFIGS, EXCHANGE, STARTED, make_hub
-from grading.hub.servers import check_closed, student_environment
+from grading.hub.servers import check_closed, prepare, student_environment
 
 MODULE = "tour"
 
@@ -133,6 +134,18 @@ def test_a_hub_does_not_start_while_students_could_read_answers(made, course, tm
             place.chmod(before)
 
 
+def test_each_server_runs_in_its_users_environment_and_folder(made):
+    hub = load_hub(made)
+    servers = {}
+    for name in ("iris", "ada"):
+        servers[name] = SimpleNamespace(user=SimpleNamespace(name=name), environment={})
+        prepare(hub, servers[name])
+    assert servers["iris"].notebook_dir == str(hub.course)
+    assert servers["iris"].environment["JUPYTER_CONFIG_PATH"] == str(hub.course)
+    assert servers["ada"].cmd[0] == str(hub.student_python)
+    assert str(hub.course) not in servers["ada"].environment.values()
+
+
 def test_students_servers_find_the_shared_course_and_nothing_of_the_clone(made):
     environment = student_environment(load_hub(made))
     assert environment["PYTHONPATH"] == str(made / "students" / TOP)
@@ -141,7 +154,7 @@ def test_students_servers_find_the_shared_course_and_nothing_of_the_clone(made):
 
 @pytest.mark.parametrize(
     ("name", "spawner"),
-    zip(STARTED, ("LocalProcessSpawner", "SimpleLocalProcessSpawner"), strict=True),
+    list(zip(STARTED, ("LocalProcessSpawner", "SimpleLocalProcessSpawner"), strict=True)),
 )
 def test_a_hub_admits_only_its_class(made, name, spawner, monkeypatch):
     app = pytest.importorskip("jupyterhub.app", reason="no JupyterHub here")

@@ -19,7 +19,6 @@ from selenium.webdriver.remote.webdriver import WebDriver
 PASSWORD = "try-it-out"
 STAGE = "00_tour"
 NOTEBOOK = f"notebooks/{STAGE}/{STAGE}.ipynb"
-FIRST = 2  # code cells of the notebook that choose the model and import
 
 
 @contextlib.contextmanager
@@ -118,10 +117,7 @@ def opened_notebook(browser: WebDriver, address: str, user: str, home: Path) -> 
     codes = [cell["metadata"] for cell in cells if cell["cell_type"] == "code"]
     ids = [its.get("nbgrader", {}).get("grade_id") for its in codes]
     names = [its or str(number) for number, its in enumerate(ids)]
-    notebook = Notebook(browser, f"{address}user/{user}/lab/tree/{NOTEBOOK}?reset", names)
-    for number in range(FIRST):
-        notebook.run(names[number])
-    return notebook
+    return Notebook(browser, f"{address}user/{user}/lab/tree/{NOTEBOOK}?reset", names)
 
 
 def answered(notebook: Notebook, function: str, code: str) -> str:

@@ -6,10 +6,6 @@ instructor who uses the hub too.
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +21,10 @@ from nbgrader.api import Gradebook
 from selenium.webdriver.common.by import By
 
 from distillery.core.errors import CourseError
+from grading.__main__ import main as grading
+from grading.core.nbgrader_api import nbgrader
 from grading.hub.proxy import fetched
 
-ROOT = Path(__file__).resolve().parents[2]
 RIGHT = """%%todo tour.predict_x0
 def predict_x0(xt, eps, alpha_bar):
     return (xt - (1 - alpha_bar).sqrt() * eps) / alpha_bar.sqrt()
@@ -36,20 +33,10 @@ WRONG = """%%todo tour.add_noise
 def add_noise(x0, eps, alpha_bar):
     return alpha_bar * x0 + (1 - alpha_bar) * eps
 """
+IMPORTS = """%load_ext distillery.todo
+from distillery.course.check import check
+"""
 MISTAKE = "This is what you get when"
-
-
-def said(*command: str, cwd: Path) -> str:
-    """What a command of the instructor prints; it must end well."""
-    path = sysconfig.get_path("scripts") + os.pathsep + os.environ["PATH"]
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)}
-    ran = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
-    assert ran.returncode == 0, f"{' '.join(command)}:\n{ran.stdout}{ran.stderr}"
-    return ran.stdout + ran.stderr
-
-
-def grading(command: str, *arguments: str | Path) -> str:
-    return said(sys.executable, "-m", "grading", command, *map(str, arguments), cwd=ROOT)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +53,9 @@ def place(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hub")
     copied_course(released, folder / "class")
     who = ("--course", folder / "class", "--instructor", "iris", "--students", "ada", "bea")
-    grading("hub", folder / "hub", *who)
-    said("nbgrader", "release_assignment", STAGE, cwd=folder / "class")
+    assert grading(["hub", str(folder / "hub"), *map(str, who)]) == 0
+    with nbgrader(folder / "class") as api:
+        assert api.release_assignment(STAGE)["success"]
     quiet_lab(folder / "hub" / "homes" / "ada")
     return folder
 
@@ -88,6 +76,8 @@ def test_a_student_submits_a_stage_and_reads_which_mistake_it_was(place: Path, a
         assignments.press("released", "Fetch")
         until(lambda: STAGE in assignments.text("fetched"), "the stage is fetched")
         notebook = opened_notebook(browser, address, "ada", home)
+        notebook.write("0", IMPORTS)
+        notebook.run("0")
         assert "2 of 2 points" in answered(notebook, "predict_x0", RIGHT)
         assert MISTAKE in answered(notebook, "add_noise", WRONG)
         saved(browser, home, "alpha_bar * x0")
@@ -95,10 +85,11 @@ def test_a_student_submits_a_stage_and_reads_which_mistake_it_was(place: Path, a
         assignments.press("fetched", "Submit")
         until(lambda: STAGE in assignments.text("submitted"), "the stage is submitted")
 
-        grading("collect", STAGE, "--exchange", "--course", course)
-        grading("autograde", STAGE, "--jobs", "1", "--course", course)
-        said("nbgrader", "generate_feedback", STAGE, cwd=course)
-        said("nbgrader", "release_feedback", STAGE, cwd=course)
+        assert grading(["collect", STAGE, "--exchange", "--course", str(course)]) == 0
+        assert grading(["autograde", STAGE, "--jobs", "1", "--course", str(course)]) == 0
+        with nbgrader(course) as api:
+            assert api.generate_feedback(STAGE)["success"]
+            assert api.release_feedback(STAGE)["success"]
 
         assignments = Assignments(browser, address, "ada")
         assignments.press("submitted", "Fetch Feedback")

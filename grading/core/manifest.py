@@ -144,7 +144,12 @@ class Manifest:
             return None
 
     def differences(
-        self, folder: Path, assignment: str | None = None, *, complete: bool = False
+        self,
+        folder: Path,
+        assignment: str | None = None,
+        *,
+        complete: bool = False,
+        linked: bool = False,
     ) -> list[Difference]:
         """Everything that differs from the release, in a copy of the course or a submission.
 
@@ -153,22 +158,31 @@ class Manifest:
                 trusted: links are not followed, and long files are only hashed.
             assignment: of which stage; None for every stage of the manifest.
             complete: whether fixed files that are missing count too.
+            linked: whether links may lead to fixed files, as where students share a course. Only
+                in one's own folder.
         """
         names = list(self.stages) if assignment is None else [assignment]
         found: dict[tuple[str, str], Difference] = {}
         for name in names:
-            of_files = self.file_differences(Path(folder), name, complete=complete)
+            of_files = self.file_differences(Path(folder), name, complete=complete, linked=linked)
             for one in (*of_files, *self._of_notebook(Path(folder), name)):
                 found.setdefault((one.file, one.what), one)
         return list(found.values())
 
     def file_differences(
-        self, folder: Path, assignment: str, *, complete: bool = False
+        self, folder: Path, assignment: str, *, complete: bool = False, linked: bool = False
     ) -> Iterator[Difference]:
         """The differences in one stage, without those in its notebook."""
         stage = self.stage(assignment)
         for file, fixed in stage.files.items():
-            yield from self._of_file(folder, assignment, file, fixed, complete=complete)
+            path = folder / file
+            if not os.path.lexists(path):
+                if complete:
+                    yield Difference(file, f"{file} is missing.")
+            elif not (path.is_file() if linked else _is_plain(path, folder)):
+                yield Difference(file, f"{file} is not a plain file.")
+            else:
+                yield from self._of_file(path, assignment, file, fixed)
         yield from module_differences(stage, _text_in(folder / stage.guidance))
 
     def _of_notebook(self, folder: Path, assignment: str) -> Iterator[Difference]:
@@ -180,16 +194,9 @@ class Manifest:
                 break
 
     def _of_file(
-        self, folder: Path, assignment: str, file: str, fixed: Fixed, *, complete: bool
+        self, path: Path, assignment: str, file: str, fixed: Fixed
     ) -> Iterator[Difference]:
-        path = folder / file
-        if not os.path.lexists(path):
-            if complete:
-                yield Difference(file, f"{file} is missing.")
-            return
-        if not _is_plain(path, folder):
-            yield Difference(file, f"{file} is not a plain file.")
-        elif path.stat().st_size != fixed.size or digest_of(path) != fixed.sha256:
+        if path.stat().st_size != fixed.size or digest_of(path) != fixed.sha256:
             yield Difference(
                 file,
                 f"{file} is not as it was released.",

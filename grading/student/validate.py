@@ -104,7 +104,7 @@ def look(stage: StudentStage, *, run: bool = True) -> Report:
 
 def _changed_files(stage: StudentStage) -> list[str]:
     """Sentences on files that students should not change; the grader does not use them."""
-    differences = stage.manifest.differences(stage.root, stage.name, complete=True)
+    differences = stage.manifest.differences(stage.root, stage.name, complete=True, linked=True)
     files = [one for one in differences if one.file != stage.fixed.notebook]
     found = [one.what for one in files[:5]]
     if len(files) > 5:

@@ -106,6 +106,10 @@ class Assignments:
         found = "assignments" if name == "all" else f"{name}_assignments_list"
         return self.browser.find_element(By.ID, found).text
 
+    def follow(self, name: str, link: str) -> None:
+        """Click a link in a list, once it is there."""
+        until(lambda: self._chosen(link, f"#{name}_assignments_list a"), f"click {link}")
+
     def press(self, name: str, button: str) -> None:
         """Press a button of a list, once it is there."""
         until(lambda: self._chosen(button, f"#{name}_assignments_list button"), f"press {button}")

@@ -17,6 +17,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +34,10 @@ from hub_pages import (
     quiet_lab,
     saved,
 )
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT))
@@ -168,6 +171,13 @@ def environment(folder: Path) -> Path:
     return python
 
 
+def shoot(browser: WebDriver, shots: Path | None, name: str) -> None:
+    """Keep a picture of the page, if there is a folder for it."""
+    if shots:
+        time.sleep(2)  # what comes and goes on a page has come and gone
+        browser.save_screenshot(str(shots / f"{name}.png"))
+
+
 class Formgrader:
     """nbgrader's pages for instructors, on the hub."""
 
@@ -198,11 +208,7 @@ class Formgrader:
             f"formgrader answers {column} of {row}",
         )
         assert "Success" in until(lambda: modal.text, "it says what came of it"), modal.text
-        self.shoot(f"formgrader_{column}_{row}")
-
-    def shoot(self, name: str) -> None:
-        if self.shots:
-            self.browser.save_screenshot(str(self.shots / f"{name}.png"))
+        shoot(self.browser, self.shots, f"formgrader_{column}_{row}")
 
 
 def study(browser: WebDriver, address: str, user: str, home: Path, shots: Path | None) -> None:
@@ -216,14 +222,12 @@ def study(browser: WebDriver, address: str, user: str, home: Path, shots: Path |
         notebook.run(name)
     for function, code in ANSWERS[user].items():
         print(user, function, answered(notebook, function, code).splitlines()[:2], flush=True)
-        if shots:
-            browser.save_screenshot(str(shots / f"{user}_{function}.png"))
+        shoot(browser, shots, f"{user}_{function}")
     saved(browser, home, "(eps_text - eps_uncond)")
     assignments = Assignments(browser, address, user)
     assignments.press("fetched", "Submit")
     until(lambda: STAGE in assignments.text("submitted"), "the stage is submitted")
-    if shots:
-        browser.save_screenshot(str(shots / f"{user}_submitted.png"))
+    shoot(browser, shots, f"{user}_submitted")
 
 
 def read_feedback(
@@ -235,13 +239,17 @@ def read_feedback(
     assignments.press("submitted", "Fetch Feedback")
     course = home / "score-distillery"
     (page,) = until(lambda: list(course.glob("notebooks/*/feedback/*/*.html")), "it is there")
-    if shots:
-        until(lambda: "View Feedback" in assignments.text("submitted"), "the list offers it")
-        browser.save_screenshot(str(shots / f"{user}_feedback_fetched.png"))
-        browser.get(f"{address}user/{user}/lab/tree/{page.relative_to(course)}?reset")
-        until(lambda: browser.find_elements(By.CSS_SELECTOR, "iframe"), "the page is shown")
-        until(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-HTMLViewer"), "in a tab")
-        browser.save_screenshot(str(shots / f"{user}_feedback.png"))
+    until(lambda: "view feedback" in assignments.text("submitted"), "the list offers it")
+    assignments.follow("submitted", "(view feedback)")
+
+    def listed() -> WebElement | None:
+        files = browser.find_elements(By.CSS_SELECTOR, ".jp-DirListing-itemName")
+        return next((one for one in files if one.text == page.name), None)
+
+    file = until(listed, "its file is listed")
+    ActionChains(browser).double_click(file).perform()
+    until(lambda: browser.find_elements(By.CSS_SELECTOR, ".jp-HTMLViewer iframe"), "it is open")
+    shoot(browser, shots, f"{user}_feedback")
     return page.read_text("utf-8")
 
 
@@ -318,7 +326,7 @@ def walk(scratch: Path, shots: Path | None) -> None:
             browser.get(f"{formgrader.address}/manage_submissions/{STAGE}")
             until(lambda: "6 / 6" in browser.page_source, "ada has all points")
             until(lambda: "4 / 6" in browser.page_source, "bea has those of two tasks")
-            formgrader.shoot("formgrader_points")
+            shoot(browser, shots, "formgrader_points")
         for user in STUDENTS:
             other = next(one for one in STUDENTS if one != user)
             secret = [homes[other], homes[other] / "score-distillery" / NOTEBOOK, course]

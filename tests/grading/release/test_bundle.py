@@ -31,6 +31,7 @@ from grading.core.limits import SCORE_TOLERANCE
 from grading.core.manifest import TOP, Manifest, bundle_of
 from grading.core.rules import Rules
 from grading.core.submission import Submission
+from grading.hub.own_course import lay_out
 from grading.intake.take_in import take_in
 from grading.release.bundle import check_no_answers, contents, readable, stage_manifest
 from grading.stages import STAGES
@@ -543,6 +544,14 @@ def test_a_changed_fixed_file_is_named_and_no_obstacle(unpacked):
     assert "distillery/course/check.py is not as it was released." in report.to_know
     assert "data/prompts.json is missing." in report.to_know
     assert report.ready
+
+
+def test_a_course_that_students_share_by_links_is_as_it_was_released(unpacked, tmp_path):
+    own = tmp_path / "home" / TOP
+    lay_out(unpacked, own)
+    shutil.copytree(unpacked / "notebooks", own / "notebooks", dirs_exist_ok=True)
+    assert (own / "distillery").is_symlink()
+    assert look(work(own), run=False).to_know == look(work(unpacked), run=False).to_know == ()
 
 
 @pytest.mark.parametrize(

@@ -72,12 +72,30 @@ def log_in(browser: WebDriver, address: str, user: str) -> None:
     name = until(lambda: browser.find_element(By.ID, "username_input"), "the hub asks who comes")
     name.send_keys(user)
     browser.find_element(By.ID, "password_input").send_keys(PASSWORD, Keys.ENTER)
-    until(lambda: "Nbgrader" in menus(browser), f"JupyterLab of {user} is open")
+    _wait_for_menus(browser)
 
 
-def menus(browser: WebDriver) -> dict[str, object]:
-    found = browser.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-item")
-    return {one.text: one for one in found}
+def open_lab(browser: WebDriver, address: str, user: str) -> None:
+    """Open JupyterLab of a user who has logged in, without what was open there."""
+    browser.get(f"{address}user/{user}/lab/tree/notebooks?reset")
+    _wait_for_menus(browser)
+
+
+def _wait_for_menus(browser: WebDriver) -> None:
+    def there() -> bool:
+        found = browser.find_elements(By.CSS_SELECTOR, ".lm-MenuBar-item")
+        return "Nbgrader" in [one.text for one in found]
+
+    until(there, "JupyterLab shows its menus")
+
+
+def is_refused(browser: WebDriver, address: str, other: str) -> bool:
+    """Whether the hub keeps the one who has logged in from the server of another."""
+    browser.get(f"{address}user/{other}/lab")
+    until(lambda: browser.find_elements(By.TAG_NAME, "h1"), "the hub answers")
+    said = browser.find_element(By.TAG_NAME, "body").text
+    # The one is said of a server that runs, the other of one that does not.
+    return "do not have permission" in said or "No access to resources" in said
 
 
 class Assignments:
@@ -86,10 +104,8 @@ class Assignments:
     The names are "released", "fetched" and "submitted".
     """
 
-    def __init__(self, browser: WebDriver, address: str, user: str) -> None:
+    def __init__(self, browser: WebDriver) -> None:
         self.browser = browser
-        browser.get(f"{address}user/{user}/lab/tree/notebooks?reset")
-        until(lambda: "Nbgrader" in menus(browser), "the menus are there")
         until(lambda: self._chosen("Nbgrader", ".lm-MenuBar-item"), "the menu opens")
         until(lambda: self._chosen("Assignment List", ".lm-Menu-item"), "the list opens")
         until(lambda: STAGE in self.text("all"), "the stage is listed")

@@ -16,9 +16,19 @@ pytest.importorskip("jupyterhub", reason="no JupyterHub: pip install --editable 
 
 from course_copies import copied_course
 from driven import browser_programs, chromium, until
-from hub_pages import STAGE, Assignments, answered, hub, log_in, opened_notebook, quiet_lab, saved
+from hub_pages import (
+    STAGE,
+    Assignments,
+    answered,
+    hub,
+    is_refused,
+    log_in,
+    open_lab,
+    opened_notebook,
+    quiet_lab,
+    saved,
+)
 from nbgrader.api import Gradebook
-from selenium.webdriver.common.by import By
 
 from distillery.core.errors import CourseError
 from grading.__main__ import main as grading
@@ -72,7 +82,7 @@ def test_a_student_submits_a_stage_and_reads_which_mistake_it_was(place: Path, a
     home, course = place / "hub" / "homes" / "ada", place / "class"
     with chromium() as browser:
         log_in(browser, address, "ada")
-        assignments = Assignments(browser, address, "ada")
+        assignments = Assignments(browser)
         assignments.press("released", "Fetch")
         until(lambda: STAGE in assignments.text("fetched"), "the stage is fetched")
         notebook = opened_notebook(browser, address, "ada", home)
@@ -81,7 +91,8 @@ def test_a_student_submits_a_stage_and_reads_which_mistake_it_was(place: Path, a
         assert "2 of 2 points" in answered(notebook, "predict_x0", RIGHT)
         assert MISTAKE in answered(notebook, "add_noise", WRONG)
         saved(browser, home, "alpha_bar * x0")
-        assignments = Assignments(browser, address, "ada")
+        open_lab(browser, address, "ada")
+        assignments = Assignments(browser)
         assignments.press("fetched", "Submit")
         until(lambda: STAGE in assignments.text("submitted"), "the stage is submitted")
 
@@ -91,15 +102,12 @@ def test_a_student_submits_a_stage_and_reads_which_mistake_it_was(place: Path, a
             assert api.generate_feedback(STAGE)["success"]
             assert api.release_feedback(STAGE)["success"]
 
-        assignments = Assignments(browser, address, "ada")
         assignments.press("submitted", "Fetch Feedback")
         (page,) = until(
             lambda: list((home / "score-distillery").glob("notebooks/*/feedback/*/*.html")),
             "the feedback is there",
         )
         assert MISTAKE in page.read_text("utf-8")
-        browser.get(f"{address}user/bea/lab")
-        until(lambda: browser.find_elements(By.TAG_NAME, "h1"), "the hub answers")
-        assert "No access to resources" in browser.find_element(By.TAG_NAME, "body").text
+        assert is_refused(browser, address, "bea")
     with Gradebook(f"sqlite:///{course / 'gradebook.db'}", "class") as gradebook:
         assert gradebook.find_submission(STAGE, "ada").score == 2

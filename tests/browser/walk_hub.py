@@ -29,7 +29,9 @@ from hub_pages import (
     Assignments,
     answered,
     hub,
+    is_refused,
     log_in,
+    open_lab,
     opened_notebook,
     quiet_lab,
     saved,
@@ -214,7 +216,7 @@ class Formgrader:
 def study(browser: WebDriver, address: str, user: str, home: Path, shots: Path | None) -> None:
     """Fetch the stage, answer its tasks and submit it."""
     log_in(browser, address, user)
-    assignments = Assignments(browser, address, user)
+    assignments = Assignments(browser)
     assignments.press("released", "Fetch")
     until(lambda: STAGE in assignments.text("fetched"), "the stage is fetched")
     notebook = opened_notebook(browser, address, user, home)
@@ -224,7 +226,8 @@ def study(browser: WebDriver, address: str, user: str, home: Path, shots: Path |
         print(user, function, answered(notebook, function, code).splitlines()[:2], flush=True)
         shoot(browser, shots, f"{user}_{function}")
     saved(browser, home, "(eps_text - eps_uncond)")
-    assignments = Assignments(browser, address, user)
+    open_lab(browser, address, user)
+    assignments = Assignments(browser)
     assignments.press("fetched", "Submit")
     until(lambda: STAGE in assignments.text("submitted"), "the stage is submitted")
     shoot(browser, shots, f"{user}_submitted")
@@ -235,7 +238,7 @@ def read_feedback(
 ) -> str:
     """Fetch the feedback and open it in JupyterLab; returns its page."""
     log_in(browser, address, user)
-    assignments = Assignments(browser, address, user)
+    assignments = Assignments(browser)
     assignments.press("submitted", "Fetch Feedback")
     course = home / "score-distillery"
     (page,) = until(lambda: list(course.glob("notebooks/*/feedback/*/*.html")), "it is there")
@@ -264,13 +267,6 @@ def attack(
     tried = [line for line in printed if line.split(" ")[0] in ("READ", "kept")]
     assert len(tried) == len(paths) + 3, printed
     return [line for line in tried if line.startswith("READ")]
-
-
-def others_server(browser: WebDriver, address: str, other: str) -> str:
-    """What the hub says to one who asks for the server of another."""
-    browser.get(f"{address}user/{other}/lab")
-    until(lambda: browser.find_elements(By.TAG_NAME, "h1"), "the hub answers")
-    return browser.find_element(By.TAG_NAME, "body").text
 
 
 def walk(scratch: Path, shots: Path | None) -> None:
@@ -342,8 +338,7 @@ def walk(scratch: Path, shots: Path | None) -> None:
                 assert (MISTAKE in page) == (user == "bea"), f"{user} reads {page[:300]}"
                 read = attack(browser, address, user, homes[user], secret)
                 assert not read, f"{user} could read {read}"
-                said = others_server(browser, address, other)
-                assert "No access to resources" in said, said
+                assert is_refused(browser, address, other), f"{user} gets into {other}'s server"
     print("Both students have read their own feedback, and nothing else.")
 
 

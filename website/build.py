@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from website.sources import write_sources
 STATIC = Path(__file__).parent / "static"
 MATHJAX = "mathjax/tex-svg.js"
 COMMAND = "python -m website"
+LOADED = re.compile(
+    r"<(?:script|img|source|iframe|video|audio|link)\b[^>]*"
+    r"\s(?:src|srcset|href)\s*=\s*[\"']?(?:https?:)?//[^>]*>"
+)
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         "--repository",
         default="",
         metavar="URL",
-        help="address of the repository on GitHub: pages of notebooks then get a button that opens "
-        "them on Colab and Binder",
+        help="address of the repository on GitHub: every page then gets a button that leads there, "
+        "and a notebook's page one that opens it on Colab and Binder",
     )
     parser.add_argument(
         "--as-cached",
@@ -87,10 +92,11 @@ def _build(options: argparse.Namespace) -> None:
 
 
 def build(wanted: Wanted) -> None:
-    """Build the site, and refuse one that tells an answer.
+    """Build the site, and refuse one that tells an answer or asks anything of another host.
 
     Raises:
-        CourseError: the folder holds something else, a page cannot be built, or an answer is in it.
+        CourseError: the folder holds something else, a page cannot be built, an answer is in it,
+            or a page loads from another host.
     """
     if wanted.out.exists() and any(wanted.out.iterdir()) and not _is_site(wanted.out):
         raise CourseError(f"{wanted.out} holds other files than a site; choose another folder.")
@@ -112,9 +118,13 @@ def build(wanted: Wanted) -> None:
         from website.page import build_page  # it needs ONNX
 
         build_page(made / "distil")
-    told = answers_in(made)
+    told, asked = answers_in(made), loaded_from_others(made)
     if told:
         raise CourseError(f"the site is not written, since it tells answers: {'; '.join(told)}")
+    if asked:
+        raise CourseError(
+            f"the site is not written, since it loads from other hosts: {'; '.join(asked)}"
+        )
     shutil.rmtree(wanted.out, ignore_errors=True)
     wanted.out.parent.mkdir(parents=True, exist_ok=True)
     made.rename(wanted.out)
@@ -133,6 +143,13 @@ def answers_in(site: Path, answers: Answers | None = None) -> list[str]:
         if path.is_file()
         for line in answers.in_bytes(path.read_bytes())
     ]
+
+
+def loaded_from_others(site: Path) -> list[str]:
+    """Pages that load a script, a style or a picture from another host, each with the first one."""
+    pages = {page: page.read_text(encoding="utf-8") for page in sorted(site.rglob("*.html"))}
+    found = {page: LOADED.search(text) for page, text in pages.items()}
+    return [f"{page.relative_to(site)}: {tag[0]}" for page, tag in found.items() if tag]
 
 
 def size_of(folder: Path) -> int:
@@ -154,6 +171,7 @@ def settings(repository: str) -> dict[str, Any]:
         theme |= {
             "repository_url": f"https://github.com/{repository}",
             "repository_branch": "HEAD",
+            "use_repository_button": True,
             "path_to_docs": "",
             "launch_buttons": {
                 "colab_url": "https://colab.research.google.com",

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import nbformat
 
 from distillery.core.files import REPOSITORY
+from grading.authoring.repository import badged
 from grading.stages import STAGES
 from website.executed_notebooks import all_notebooks, with_outputs
 from website.made_before import MadeBefore
@@ -59,11 +60,7 @@ def write_sources(
         if stage.folder in chosen:
             notebook = with_outputs(stage, path, made, effort, execute=execute)
             pages[path] = nbformat.writes(notebook)
-    for name in TEXTS:
-        pages[PurePosixPath(name)] = (REPOSITORY / name).read_text(encoding="utf-8")
-    for text in (REPOSITORY / "docs").rglob("*.md"):
-        document = PurePosixPath(text.relative_to(REPOSITORY).as_posix())
-        pages[document] = text.read_text(encoding="utf-8")
+    pages |= course_texts()
     pages[PurePosixPath("models.md")] = models_page()
     pages |= reference_pages()
     pages[PurePosixPath("gallery.md")] = (HERE / "pages" / "gallery.md").read_text("utf-8")
@@ -77,6 +74,15 @@ def write_sources(
     pages[index] = pages[index].replace("{distil}", DISTIL if distil else "")
     for page, said in pages.items():
         _put(folder, Path(page), _with_own_links(page, said, pages).encode())
+
+
+def course_texts(root: Path = REPOSITORY) -> dict[PurePosixPath, str]:
+    """Page -> its text, of those that stand in the course; without badges, which others draw."""
+    paths = [*(root / name for name in TEXTS), *(root / "docs").rglob("*.md")]
+    return {
+        PurePosixPath(path.relative_to(root).as_posix()): badged(path.read_text("utf-8"), "")
+        for path in paths
+    }
 
 
 def _put(folder: Path, path: Path, content: bytes) -> None:

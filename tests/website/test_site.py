@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import nbformat
 import pytest
@@ -18,13 +18,18 @@ from website.outputs import printed, shown_outputs
 pytest.importorskip("myst_nb", reason='the site needs pip install -e ".[site]"')
 pytest.importorskip("sphinx_book_theme", reason='the site needs pip install -e ".[site]"')
 
+from grading.authoring.repository import badged
 from grading.stages import STAGES
 from tests.website.small_site import build_small_site
-from website.build import Wanted, answers_in, build
+from website.build import Wanted, answers_in, build, loaded_from_others
+from website.sources import TEXTS, course_texts
 
 IMAGE = re.compile(r"<img\b[^>]*>")
-LOADED = r"(?:<script[^>]*\bsrc|<link[^>]*\bhref|<img[^>]*\bsrc)"
-OUTSIDE = re.compile(LOADED + r"=[\x22'](?:https?:)?//")
+OF_OTHERS = [
+    '<script async src="https://example.org/a.js">',
+    "<link rel=stylesheet href='//example.org/a.css'>",
+    '<img alt="A badge" src="https://example.org/a.svg">',
+]
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +60,24 @@ def test_every_picture_has_an_alternative_text(site):
     assert [image for image in images if not re.search(r'\balt="[^"]+"', image)] == []
 
 
-def test_no_page_names_a_script_a_style_or_a_picture_of_another_host(site):
-    pages = {page.name: page.read_text("utf-8") for page in site.rglob("*.html")}
-    assert [name for name, text in pages.items() if OUTSIDE.search(text)] == []
+def test_no_page_loads_from_another_host_and_one_that_does_is_found(site, tmp_path):
+    assert loaded_from_others(site) == []
+    for number, tag in enumerate(OF_OTHERS):
+        (tmp_path / f"{number}.html").write_text(f"<p>{tag}</p>", "utf-8")
+    assert [found.partition(": ")[2] for found in loaded_from_others(tmp_path)] == OF_OTHERS
+    (tmp_path / "0.html").write_text('<a href="https://example.org">a link</a>', "utf-8")
+    assert len(loaded_from_others(tmp_path)) == len(OF_OTHERS) - 1
+
+
+def test_badges_stay_in_the_readme_for_others_draw_them(tmp_path):
+    for name in TEXTS:
+        (tmp_path / name).write_text(f"# Score Distillery\n\n{name}\n", "utf-8")
+    readme = tmp_path / "README.md"
+    readme.write_text(badged(readme.read_text("utf-8"), "someone/course"), "utf-8")
+    assert "https://" in readme.read_text("utf-8")
+    pages = course_texts(tmp_path)
+    assert pages[PurePosixPath("README.md")] == "# Score Distillery\n\nREADME.md\n"
+    assert len(pages) == len(TEXTS)
 
 
 def test_a_folder_with_other_files_is_kept(tmp_path):

@@ -24,6 +24,7 @@ const onPage = { length: 3 * 4096 };
 asked.painting = asked.painting
   ? Float32Array.from(asked.painting)
   : Float32Array.from(onPage, shown);
+asked.mask = Float32Array.from(asked.mask);
 const worker = new Worker("worker.js", { type: "module" });
 const answer = { isolated: crossOriginIsolated, latents: {}, seconds: [] };
 worker.onerror = (event) => done({ error: event.message || "the worker did not load" });

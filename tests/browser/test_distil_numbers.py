@@ -25,6 +25,7 @@ from distil_in_python import (
     TAKEN,
     asked,
     latents_in_python,
+    mask,
     prior_of_page,
 )
 
@@ -68,7 +69,8 @@ def page(folder: Path, once: Once) -> dict[str, Any]:
     def ask(there: Path) -> None:
         there.mkdir()
         more = {"taken": TAKEN, "texts": TEXTS, "first": FIRST}
-        (there / "asked.json").write_text(json.dumps({**asked(), **more}))
+        whole = {**asked(), "mask": mask().flatten().tolist(), **more}
+        (there / "asked.json").write_text(json.dumps(whole))
         script = Path(__file__).with_name("distil_steps.mjs")
         ran = subprocess.run(
             [node, script, RUNTIME, SOURCE, folder / "model", there / "asked.json"],
@@ -83,7 +85,7 @@ def page(folder: Path, once: Once) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("method", STEPS)
+@pytest.mark.parametrize("method", [*STEPS, "open"])
 def test_latents_after_ten_steps_in_node_are_those_of_python(method, page, prior):
     expected = latents_in_python(method, prior)
     computed = torch.tensor(page["latents"][method]).view_as(expected)

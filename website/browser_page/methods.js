@@ -42,12 +42,34 @@ export async function* ddim({ random, size, ...given }) {
   yield* follow({ ...given, xt: random.normal(size), first: 0 });
 }
 
-/** SDEdit (Meng et al. 2021, arXiv 2108.01073): noise a painting part of the way, sample back. */
-export async function* sdedit({ random, size, source, strength, ...given }) {
-  const timesteps = given.schedule.timesteps(given.steps);
-  const first = firstStep(given.steps, strength);
-  const xt = addNoise(source, random.normal(size), given.schedule.alphaBar(timesteps[first]));
-  yield* follow({ ...given, xt, first });
+/**
+ * SDEdit (Meng et al. 2021, arXiv 2108.01073): noise a painting part of the way, sample back.
+ *
+ * Where `painted` is false, nothing was painted. The way then begins with pure noise; down to the
+ * level of `strength` the painted part is the painting under noise, and the model draws the rest
+ * from the prompt; from there on all of the picture is the model's. As in
+ * distillery/methods/sdedit.py, after blended latent diffusion (Avrahami et al. 2022, arXiv
+ * 2206.02779).
+ *
+ * @param source latents of the painting
+ * @param painted for each number of them, whether it is the painting's
+ */
+export async function* sdedit({ random, size, source, painted, strength, ...given }) {
+  const { schedule, steps } = given;
+  const timesteps = schedule.timesteps(steps);
+  const first = firstStep(steps, strength);
+  const eps = random.normal(size);
+  const noised = (index) => addNoise(source, eps, schedule.alphaBar(timesteps[index]));
+  if (painted.every(Boolean)) {
+    yield* follow({ ...given, xt: noised(first), first });
+    return;
+  }
+  const withPaint = (index, others) => {
+    const paint = noised(index);
+    return others.map((value, i) => (painted[i] ? paint[i] : value));
+  };
+  const change = (index, xt) => (index <= first ? withPaint(index, xt) : xt);
+  yield* follow({ ...given, xt: withPaint(0, eps), first: 0, change });
 }
 
 /** The index of the first of the last strength * steps steps; at least one step is taken. */
@@ -60,7 +82,8 @@ export function firstStep(steps, strength) {
   return steps - Math.max(1, nearest);
 }
 
-async function* follow({ predict, schedule, guidance, steps, xt, first }) {
+/** DDIM's steps from `first` on; `change` may put other latents in the place of a step's. */
+async function* follow({ predict, schedule, guidance, steps, xt, first, change = (_, xt) => xt }) {
   const timesteps = schedule.timesteps(steps);
   const total = steps - first;
   yield { index: -1, steps: total, latents: xt, shown: xt };
@@ -69,7 +92,7 @@ async function* follow({ predict, schedule, guidance, steps, xt, first }) {
     const [now, next] = [schedule.alphaBar(timesteps[i]), schedule.alphaBar(timesteps[i + 1])];
     const [signal, noise] = [Math.sqrt(now), Math.sqrt(1 - now)];
     const x0 = xt.map((value, j) => (value - noise * eps[j]) / signal);
-    xt = addNoise(x0, eps, next);
+    xt = change(i + 1, addNoise(x0, eps, next));
     // On the way the estimate of the finished picture says more than the noisy one.
     yield { index: i - first, steps: total, latents: xt, shown: i + 1 < steps ? x0 : xt };
   }

@@ -1,7 +1,8 @@
 // The page: reads the form, asks the worker, and shows what it says.
 
 import { Chart } from "./chart.js";
-import { PAINTS, Painting } from "./painting.js";
+import { ERASER, PAINTS, Painting } from "./painting.js";
+import { isEmpty } from "./strokes.js";
 
 const NAMES = { sds: "SDS", ddim: "DDIM", sdedit: "SDEdit" };
 const LEARNING_RATE = 0.05; // of `distillery.methods.settings` on tiny-sd
@@ -70,12 +71,13 @@ function markWords() {
 
 function showPaints() {
   const group = document.createElement("div");
-  for (const [name, colour] of Object.entries(PAINTS)) {
+  for (const [name, colour] of Object.entries({ ...PAINTS, [ERASER]: "var(--unpainted)" })) {
     const label = document.createElement("label");
     const input = document.createElement("input");
-    Object.assign(input, { type: "radio", name: "paint", value: name, title: name });
+    const title = name === ERASER ? "nothing: an eraser" : name;
+    Object.assign(input, { type: "radio", name: "paint", value: name, title });
     input.checked = name === painting.paint;
-    input.setAttribute("aria-label", name);
+    input.setAttribute("aria-label", title);
     label.style.setProperty("--paint", colour);
     label.append(input);
     group.append(label);
@@ -88,6 +90,7 @@ function asked() {
   const chosen = [...document.querySelectorAll("[name=method]:checked")].map(({ value }) => value);
   const number = (id) => Number(at(id).value);
   const steps = (method) => number(method === "sds" ? "steps" : "sampling");
+  const { image, mask } = painting.content();
   return {
     type: "start",
     run,
@@ -97,7 +100,8 @@ function asked() {
     strength: number("strength"),
     learningRate: LEARNING_RATE,
     steps: Object.fromEntries(chosen.map((method) => [method, steps(method)])),
-    painting: painting.image(),
+    painting: image,
+    mask,
     device: at("device").value,
   };
 }
@@ -110,6 +114,9 @@ function start(event) {
   const what = asked();
   if (!what.prompt.trim()) return say("Say in a few words what to draw.");
   if (!Object.keys(what.steps).length) return say("Choose at least one method.");
+  if (what.steps.sdedit && isEmpty(what.mask)) {
+    return say("Nothing is painted: paint something, or draw without SDEdit.");
+  }
   begun = { ...what, done: {}, seconds: [] };
   chart.clear(what.steps.sds ?? 1);
   at("loss").setAttribute("aria-label", "Loss of SDS: no step yet");
@@ -226,6 +233,7 @@ at("strength").addEventListener("input", () => {
   at("strength-shown").value = at("strength").value;
 });
 at("fill").addEventListener("click", () => painting.fill());
+at("clear").addEventListener("click", () => painting.clear());
 at("example").addEventListener("click", () => painting.example());
 painting.onmove = (words) => (at("cursor").textContent = words);
 showPaints();

@@ -15,6 +15,7 @@ export const PAINTS = {
   brown: "#7a5230",
   night: "#141c3c",
 };
+export const ERASER = "nothing"; // what is not painted is left to the model
 
 export class Painting {
   constructor(canvas) {
@@ -37,8 +38,14 @@ export class Painting {
 
   /** Cover everything with the paint in hand. */
   fill() {
+    this.clear();
+    if (this.paint === ERASER) return;
     this.context.fillStyle = PAINTS[this.paint];
     this.context.fillRect(0, 0, SIDE, SIDE);
+  }
+
+  clear() {
+    this.context.clearRect(0, 0, SIDE, SIDE);
   }
 
   /** A boat before ice, so that there is something to begin with. */
@@ -56,13 +63,14 @@ export class Painting {
     area("red", [30, 12], [46, 34], [30, 34]);
   }
 
-  /** (3, 64, 64) in [-1, 1]. */
-  image() {
+  /** The image (3, 64, 64) in [-1, 1], and the mask (64, 64), 1 where there is paint, else 0. */
+  content() {
     const { data } = this.context.getImageData(0, 0, SIDE, SIDE);
     const plane = SIDE * SIDE;
-    return Float32Array.from({ length: 3 * plane }, (_, i) => {
+    const image = Float32Array.from({ length: 3 * plane }, (_, i) => {
       return data[4 * (i % plane) + Math.floor(i / plane)] / 127.5 - 1;
     });
+    return { image, mask: Float32Array.from({ length: plane }, (_, i) => data[4 * i + 3] / 255) };
   }
 
   #place(event) {
@@ -73,11 +81,15 @@ export class Painting {
 
   #to(place) {
     const draw = this.context;
-    [draw.lineWidth, draw.lineCap, draw.strokeStyle] = [this.width, "round", PAINTS[this.paint]];
+    const erases = this.paint === ERASER;
+    draw.globalCompositeOperation = erases ? "destination-out" : "source-over";
+    [draw.lineWidth, draw.lineCap] = [this.width, "round"];
+    draw.strokeStyle = erases ? "black" : PAINTS[this.paint];
     draw.beginPath();
     draw.moveTo(...(this.last ?? place));
     draw.lineTo(place[0] + 0.01, place[1]); // a line of no length draws nothing
     draw.stroke();
+    draw.globalCompositeOperation = "source-over";
     [this.last, this.cursor] = [place, place];
   }
 

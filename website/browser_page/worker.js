@@ -6,6 +6,7 @@
 import { METHODS } from "./methods.js";
 import { Networks } from "./networks.js";
 import { Random } from "./random.js";
+import { continued, paintedLatents } from "./strokes.js";
 
 const MOST_THREADS = 4; // the network is too small for more to help
 const REDRAWN_EVERY = { sds: 2, ddim: 1, sdedit: 1 }; // steps
@@ -41,7 +42,7 @@ async function breathe() {
 }
 
 /**
- * @param asked {run, prompt, seed, guidance, learningRate, strength, painting, device, and
+ * @param asked {run, prompt, seed, guidance, learningRate, strength, painting, mask, device, and
  *   steps: method -> steps}; a method without steps is left out
  */
 async function draw(asked) {
@@ -51,12 +52,14 @@ async function draw(asked) {
   tell("ready", { device, threads });
   const { size, schedule } = networks;
   const predict = networks.predictor(await networks.condition(asked.prompt));
-  const source = asked.steps.sdedit ? await networks.encode(asked.painting) : null;
+  const { painting, mask } = asked;
+  const source = asked.steps.sdedit ? await networks.encode(continued(painting, mask)) : null;
+  const painted = paintedLatents(mask, networks.shape);
   const ways = Object.entries(asked.steps).map(([method, steps]) => {
     const random = new Random(asked.seed);
     const { guidance, learningRate, strength } = asked;
-    const options = { predict, schedule, random, size, guidance, learningRate, strength, source };
-    return { method, done: -1, way: METHODS[method]({ ...options, steps }) };
+    const shared = { predict, schedule, random, size, guidance, learningRate, strength };
+    return { method, done: -1, way: METHODS[method]({ ...shared, source, painted, steps }) };
   });
   for (let left = ways; left.length && wanted(); left = left.filter((its) => its.done < 1)) {
     // The one that is furthest behind, so that all end together.

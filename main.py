@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from distillery.core.cli import Arguments, exit_status, say_loading, stop
 from distillery.core.errors import STILL_TO_DO
 from distillery.core.names import meant
-from distillery.core.program import run_program
+from distillery.core.program import MAIN, run_program
 from distillery.core.settings import declared
 from distillery.morph import cli as morph_cli
 from distillery.morph import pixelate_cli
@@ -83,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def not_a_command(word: str) -> str:
     """What is said of a first word that is neither a flag nor a command."""
     if len(word.split()) > 1:
-        return f'say --prompt before what to draw: --prompt "{word}"; see main.py --help.'
+        return f'say --prompt before what to draw: --prompt "{word}"; see {MAIN} --help.'
     return (
         f"there is no command {word!r}{meant(word, COMMANDS)}; choose {', '.join(COMMANDS)}, "
-        "or see main.py --help."
+        f"or see {MAIN} --help."
     )
 
 
@@ -111,10 +111,10 @@ DRAW_FLAGS = (
 def draw_arguments() -> Arguments:
     """The parser of a drawing, of an edit, and of many edits."""
     parser = run_arguments(
-        "main.py",
+        MAIN,
         "Distil a picture from a prompt, or edit one. A first word asks for something else:\n\n"
         + "\n".join(f"  {name:10}{does}" for name, does in OTHERWISE.items())
-        + "\n\nEach has a help of its own, such as main.py sample --help.",
+        + f"\n\nEach has a help of its own, such as {MAIN} sample --help.",
         settings_of("draw"),
         DRAW_FLAGS,
     )
@@ -145,7 +145,7 @@ def kind_flags(name: str, argv: Sequence[str]) -> dict[str, Any]:
     """The flags of a kind of run: one for each of its settings."""
     settings = settings_of(name)
     known = declared(settings)
-    parser = run_arguments(f"main.py {name}", KINDS[name].summary, settings, list(known))
+    parser = run_arguments(f"{MAIN} {name}", KINDS[name].summary, settings, list(known))
     flags = vars(parser.parse_args(argv))
     if "prompt" in known and not {"prompt", "config"} & set(flags):
         parser.error(SAY_WHAT)
@@ -166,7 +166,7 @@ def draw_flags(argv: Sequence[str]) -> dict[str, Any]:
 
 def hand_in_arguments() -> Arguments:
     parser = Arguments(
-        prog="main.py hand_in",
+        prog=f"{MAIN} hand_in",
         description="Draw the pictures that a stage hands in, by your own code, and score them.",
         epilog="What is drawn, and how, is fixed in data/hand_in.yaml.",
     )
@@ -233,11 +233,11 @@ def note_words(model: str, runs: Sequence[Any]) -> None:
 
 
 def words_arguments() -> Arguments:
-    return Arguments(prog="main.py words", description=OTHERWISE["words"])
+    return Arguments(prog=f"{MAIN} words", description=OTHERWISE["words"])
 
 
 def progress_arguments() -> Arguments:
-    return Arguments(prog="main.py progress", description=OTHERWISE["progress"])
+    return Arguments(prog=f"{MAIN} progress", description=OTHERWISE["progress"])
 
 
 def progress(flags: dict[str, Any]) -> None:
@@ -426,7 +426,7 @@ def layers(flags: dict[str, Any]) -> None:
 
 def palettes_arguments() -> Arguments:
     """The parser. It stands here because what lies in `distillery.palettes` waits for torch."""
-    parser = Arguments(prog="main.py palettes", description=OTHERWISE["palettes"])
+    parser = Arguments(prog=f"{MAIN} palettes", description=OTHERWISE["palettes"])
     parser.add_argument("palettes", nargs="*", help="names or files (default: our own, all)")
     parser.add_argument(
         "--hex_dir",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from PIL import Image
 
@@ -37,3 +39,14 @@ def test_its_files_are_its_own_and_not_the_clones(python, tmp_path):
 
 def test_its_words_are_there(python, tmp_path):
     assert "boat" in said([python, "-m", "distillery", "words"], cwd=tmp_path)
+
+
+def test_what_it_says_to_type_can_be_typed_there(python, tmp_path):
+    program = python.with_name("score-distillery")
+    code = "from distillery.models.words import COMMAND as c; print(c)"
+    lists_words = said([python, "-c", code], cwd=tmp_path)
+    assert lists_words == f"{program.name} words"
+    helped = said([program, "sample", "--help"], cwd=tmp_path)
+    assert helped.startswith(f"usage: {program.name} sample ")
+    wrong = subprocess.run([program, "sampel"], cwd=tmp_path, capture_output=True, text=True)
+    assert wrong.stderr.endswith(f"or see {program.name} --help.\n")

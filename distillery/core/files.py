@@ -17,11 +17,13 @@ from urllib.parse import unquote
 from distillery.core.errors import CourseError
 from distillery.core.names import beside, is_device, without_number
 
+INSTALLED_FILES = "score_distillery"  # beside the package, where a wheel brought it
+
 
 def _course_files() -> Path:
     """The folder above data/: the clone, or what a wheel brings beside the package."""
     above = Path(__file__).resolve().parents[2]
-    installed = above / "score_distillery"
+    installed = above / INSTALLED_FILES
     return installed if installed.is_dir() else above
 
 

@@ -11,6 +11,11 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import NoReturn
 
+from distillery.core.files import INSTALLED_FILES, REPOSITORY
+
+INSTALLED = REPOSITORY.name == INSTALLED_FILES  # from a wheel; there is no main.py to type then
+MAIN = "score-distillery" if INSTALLED else "main.py"  # as help and sentences name the program
+TYPED = MAIN if INSTALLED else f"python {MAIN}"  # as a reader types it
 NOT_PRINTED = 120  # Python's own status where what was printed cannot be written
 
 

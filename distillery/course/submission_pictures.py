@@ -34,6 +34,7 @@ from distillery.core.errors import CourseError, in_short
 from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename, read_record
 from distillery.core.gif import film_of, parsed, read_animation
 from distillery.core.images import enlarged, from_pil
+from distillery.core.program import TYPED
 from distillery.core.settings import Declared, Real
 from distillery.course.films import (
     Motion,
@@ -88,7 +89,7 @@ class HandIn:
 
     @property
     def command(self) -> str:
-        return f"python main.py hand_in {self.stage}"
+        return f"{TYPED} hand_in {self.stage}"
 
     @property
     def files(self) -> dict[str, PictureSettings]:

@@ -23,6 +23,7 @@ from distillery.core.files import atomic_write, read_record, shown
 from distillery.core.folders import files_of
 from distillery.core.images import enlarged, from_pil, load_image, open_any, prompt_of
 from distillery.core.names import numbered
+from distillery.core.program import MAIN
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.source_similarity import Lpips, inside_mask, outside_mask, ssim
 
@@ -122,12 +123,12 @@ def files_to_score(folder: Path) -> list[Path]:
     files, sheets = files_of(folder.iterdir(), SCORED, under=folder), sheets_in(folder)
     if not files:
         raise CourseError(
-            f"{folder} holds no .png or .jpg to score; draw a picture with main.py first."
+            f"{folder} holds no .png or .jpg to score; draw a picture with {MAIN} first."
         )
     if len(files) == len(sheets):
         raise CourseError(
             f"{folder} holds no .png or .jpg to score but sheets of frames or of a style; draw a "
-            "picture with main.py first."
+            f"picture with {MAIN} first."
         )
     return [file for file in files if file not in sheets]
 

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from distillery.core.program import TYPED
 from distillery.models.presets import PRESETS
 from distillery.toybox.vocabulary import COLOURS, SCENES, THINGS
 
-COMMAND = "python main.py words"
+COMMAND = f"{TYPED} words"
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 # What captions are made of beside things, colours and scenes, and what says nothing by itself.
 _PLAIN = """

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distillery.core.cli import Arguments
+from distillery.core.program import MAIN
 from distillery.core.settings import declared
 from distillery.morph import pixelate_cli
 from distillery.morph.settings import MorphSettings, frames_of
@@ -22,7 +23,7 @@ EXAMPLE = '"a snowy cabin" "a castle" --frames 40 --loop'
 def arguments() -> Arguments:
     """The parser of `morph`."""
     names = [name for name in declared(MorphSettings) if name != "prompts"]
-    parser = run_arguments("main.py morph", KINDS["morph"].summary, MorphSettings, names)
+    parser = run_arguments(f"{MAIN} morph", KINDS["morph"].summary, MorphSettings, names)
     parser.add_argument(
         "prompts", nargs="*", metavar="PROMPT", help=declared(MorphSettings)["prompts"].help
     )

@@ -10,6 +10,7 @@ from typing import Any
 from distillery.core.cli import Arguments
 from distillery.core.errors import CourseError
 from distillery.core.notes import warnings_in_a_line
+from distillery.core.program import MAIN
 from distillery.core.settings import (
     REQUIRED,
     Choice,
@@ -51,7 +52,7 @@ class PixelateSettings(Declared):
 def flags_from(argv: Sequence[str]) -> dict[str, Any]:
     """The parsed flags; what is misspelt ends the program."""
     parser = Arguments(
-        prog="main.py morph --pixelate",
+        prog=f"{MAIN} morph --pixelate",
         description="Bring a folder of pictures into pixels of one palette.",
     )
     add_flags(parser, PixelateSettings, declared(PixelateSettings))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from distillery.core.errors import CourseError
+from distillery.core.program import TYPED
 from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
@@ -229,7 +230,7 @@ class MorphSettings(Declared):
         if count == 1:
             raise CourseError(
                 "a morph goes from one prompt to another and there is one; give a second, or draw "
-                "it alone by: python main.py sample --prompt ..."
+                f"it alone by: {TYPED} sample --prompt ..."
             )
         if not 2 <= count <= MOST_PROMPTS:
             raise CourseError(f"a morph has 2 to {MOST_PROMPTS} prompts; there are {count}.")

@@ -17,6 +17,7 @@ from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, atomic_write
 from distillery.core.folders import files_of
 from distillery.core.images import read_any, to_png_bytes
+from distillery.core.program import MAIN
 from distillery.palettes.binary_files import read_exchange, read_riff, read_swatches, read_table
 from distillery.palettes.colours import MOST, checked, from_hex, lattice, to_hex
 from distillery.palettes.entries import Entry, bytes_of
@@ -122,7 +123,7 @@ def _read_png(path: Path) -> Iterator[Entry]:
     if len(distinct) > MOST:
         raise CourseError(
             f"{path} holds {len(distinct):,} colours and is not a strip of a palette, which has at "
-            f"most {MOST:,}; to take a few colours from a picture, give it to `main.py pixelart` "
+            f"most {MOST:,}; to take a few colours from a picture, give it to `{MAIN} pixelart` "
             "as the input image and name no palette."
         )
     for number, code in enumerate(distinct[first.argsort()], start=1):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.cli import Arguments
+from distillery.core.program import MAIN
 from distillery.core.settings import add_flags
 from distillery.pixelart.settings import PixelSettings
 from distillery.runs.cli import run_arguments
@@ -40,7 +41,7 @@ NEEDLESS = {
 def arguments() -> Arguments:
     """The parser of `pixelart`."""
     parser = run_arguments(
-        "main.py pixelart",
+        f"{MAIN} pixelart",
         "Make a picture whose every pixel is one of K palette colours.",
         PixelSettings,
         FLAGS,
@@ -61,7 +62,7 @@ def needless(flags: dict[str, Any]) -> str:
 def layers_arguments() -> Arguments:
     """The parser of `layers`."""
     parser = Arguments(
-        prog="main.py layers",
+        prog=f"{MAIN} layers",
         description="Layers of pixel art, one for each colour, with the hard and the soft picture.",
     )
     parser.add_argument(
@@ -111,7 +112,7 @@ def layers(flags: dict[str, Any]) -> Path:
 def recolour_arguments() -> Arguments:
     """The parser of `recolour`."""
     parser = Arguments(
-        prog="main.py recolour",
+        prog=f"{MAIN} recolour",
         description="The same picture in another palette of as many colours.",
     )
     parser.add_argument(

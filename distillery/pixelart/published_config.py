@@ -13,6 +13,7 @@ from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from distillery.core.errors import CourseError
+from distillery.core.program import TYPED
 
 SAME = {  # their name -> ours, of values that mean the same
     "prompt": "prompt",
@@ -219,7 +220,7 @@ def _timesteps(fields: Mapping[str, Any]) -> dict[str, Any]:
     elif how != "bounded_max":
         raise CourseError(
             f"sampling_method_t {how!r} is not here; take bounded_max, or uniform, or draw with "
-            "`python main.py --loss_type sdi`, whose timesteps fall in a line."
+            f"`{TYPED} --loss_type sdi`, whose timesteps fall in a line."
         )
     return made
 

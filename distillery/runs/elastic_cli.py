@@ -10,6 +10,7 @@ from typing import Any
 
 from distillery.core.cli import Arguments, pair
 from distillery.core.errors import CourseError
+from distillery.core.program import MAIN
 from distillery.core.settings import declared
 from distillery.runs.cli import run_arguments
 from distillery.runs.elastic_settings import VERSIONS, ElasticSettings, new_part
@@ -46,7 +47,7 @@ OF_A_CONDITION = ("control", "controlnet_conditioning_scale")
 def arguments() -> Arguments:
     """The parser of `elastic`, which also knows the flags of ElasticDiffusion's own script."""
     parser = run_arguments(
-        "main.py elastic",
+        f"{MAIN} elastic",
         KINDS["elastic"].summary,
         ElasticSettings,
         list(declared(ElasticSettings)),

@@ -22,6 +22,7 @@ from PIL import Image
 
 from distillery.core.errors import CourseError
 from distillery.core.images import opened, to_pil, to_rgb
+from distillery.core.program import TYPED
 from distillery.core.settings import LARGEST_SEED, Whole
 from distillery.methods.any_size import ElasticFunctions
 from distillery.models.load import load_controlnets, load_prior, pick_device
@@ -42,7 +43,7 @@ ELSEWHERE = {
     "patch_size": "give it to ElasticDiffusion",
     "implementation": "give it to ElasticDiffusion",
     "frames": "verbose_info has them",
-    "pca": "run `python main.py elastic`, which writes files",
+    "pca": f"run `{TYPED} elastic`, which writes files",
 }
 
 

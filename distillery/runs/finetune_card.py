@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 from distillery.core.counting import counted
+from distillery.core.program import TYPED
 from distillery.models.lora import WEIGHTS
 from distillery.runs.finetune_settings import FinetuneSettings
 
@@ -24,7 +25,7 @@ def card(settings: FinetuneSettings, *, pictures: int, size: int) -> str:
         f"half precision, {size / 1e6:.1f} MB.",
         f"**Data.** {_data(settings, pictures)}",
         f"**Recipe.** {_recipe(settings)} Curve: `loss.png`.",
-        f'**Use.** `python main.py sample --prompt "{settings.validation_prompts[0]}" --model '
+        f'**Use.** `{TYPED} sample --prompt "{settings.validation_prompts[0]}" --model '
         f"{settings.model} --lora FOLDER`, or with diffusers "
         f'`pipeline.load_lora_weights("FOLDER", weight_name="{WEIGHTS}")`.',
         "**Figures.** The sheet beside this folder shows, above without and below with the LoRA: "
@@ -57,7 +58,7 @@ def _data(settings: FinetuneSettings, pictures: int) -> str:
 def _recipe(settings: FinetuneSettings) -> str:
     began = f", from the LoRA `{Path(settings.start).name}` on" if settings.start else ""
     return (
-        f"`python main.py finetune --config run.yaml`: {counted(settings.steps, 'step')} of "
+        f"`{TYPED} finetune --config run.yaml`: {counted(settings.steps, 'step')} of "
         f"{counted(settings.batch_size, 'picture')}, AdamW {settings.learning_rate:g} with cosine "
         f"decay, gradients cut to a length of 1, {100 * settings.caption_dropout:g} % of the "
         f"captions left out, seed {settings.seed}{began}."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distillery.core.cli import Arguments
+from distillery.core.program import MAIN
 from distillery.core.settings import declared
 from distillery.runs.cli import run_arguments
 from distillery.runs.finetune_settings import FinetuneSettings
@@ -15,7 +16,7 @@ from distillery.runs.registry import KINDS
 def arguments() -> Arguments:
     """The parser of `finetune`; the folder stands first, without a flag."""
     names = [name for name in declared(FinetuneSettings) if name != "folder"]
-    parser = run_arguments("main.py finetune", KINDS["finetune"].summary, FinetuneSettings, names)
+    parser = run_arguments(f"{MAIN} finetune", KINDS["finetune"].summary, FinetuneSettings, names)
     parser.add_argument(
         "folder", nargs="?", metavar="FOLDER", help=declared(FinetuneSettings)["folder"].help
     )

@@ -19,6 +19,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError
 from distillery.core.files import shown
 from distillery.core.images import enlarged, grid, to_pil, to_png_bytes
+from distillery.core.program import TYPED
 from distillery.models.lora import ALL_LAYERS, ATTENTION, WEIGHTS, LoraDenoiser
 from distillery.models.parameterization import ddim
 from distillery.models.prior import Condition
@@ -223,7 +224,7 @@ class Finetuning(Run):
         folder = shown(place.folder)
         prompt = self._settings.validation_prompts[0]
         model = f" --model {self._settings.model}" if self._settings.model != "tiny-sd" else ""
-        return f'draw with it: python main.py sample --prompt "{prompt}"{model} --lora {folder}'
+        return f'draw with it: {TYPED} sample --prompt "{prompt}"{model} --lora {folder}'
 
 
 def _drawn(bank: Tensor, count: int) -> tuple[Tensor, Tensor]:

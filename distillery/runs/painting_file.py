@@ -17,6 +17,7 @@ from torch import Tensor
 
 from distillery.core.errors import CourseError
 from distillery.core.images import from_pil, opened, read_any
+from distillery.core.program import TYPED
 from distillery.methods.strokes import Painting
 from distillery.models.exact import GaussianMixturePrior
 from distillery.models.prior import Prior
@@ -56,7 +57,7 @@ def as_painting(picture: Image.Image, name: str = "the painting") -> Image.Image
     if picture.mode == "RGBA" and not picture.getchannel("A").getbbox():
         raise CourseError(
             f"{name} has no paint, for all of it is transparent; paint something, or draw by the "
-            "prompt alone with `python main.py sample`."
+            f"prompt alone with `{TYPED} sample`."
         )
     return picture.convert("RGBA")  # with the colours also under what is half transparent
 

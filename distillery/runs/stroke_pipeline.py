@@ -25,6 +25,7 @@ from torch import Tensor
 from distillery.core.errors import CourseError, in_short
 from distillery.core.images import to_pil
 from distillery.core.notes import warnings_in_a_line
+from distillery.core.program import TYPED
 from distillery.core.settings import Whole
 from distillery.methods.guided_ddim import BEGINNING, fresh_noise, steered
 from distillery.methods.strokes import StrokeFunctions
@@ -47,7 +48,7 @@ ELSEWHERE = {
     "implementation": "give it to from_pretrained",
     "lora": "call load_lora_weights",
     "device": "call to",
-    "frames": "run `python main.py strokes`, which writes files",
+    "frames": f"run `{TYPED} strokes`, which writes files",
 }
 OF_THE_PROMPT_ALONE = ("negative_prompt", "guidance_scale", "steps", "size")
 

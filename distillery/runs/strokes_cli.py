@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distillery.core.cli import Arguments
+from distillery.core.program import MAIN
 from distillery.core.settings import declared
 from distillery.runs.cli import run_arguments
 from distillery.runs.registry import KINDS
@@ -23,7 +24,7 @@ EXAMPLE = (
 def arguments() -> Arguments:
     """The parser of `strokes`."""
     parser = run_arguments(
-        "main.py strokes", KINDS["strokes"].summary, StrokeSettings, list(declared(StrokeSettings))
+        f"{MAIN} strokes", KINDS["strokes"].summary, StrokeSettings, list(declared(StrokeSettings))
     )
     parser.add_argument(
         "--output_img", type=Path, metavar="FILE", help="also write the picture there, a new file"

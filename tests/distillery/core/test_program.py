@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import gc
 import importlib
 import subprocess
@@ -89,3 +90,21 @@ def test_a_collector_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_no_sentence_names_a_program_that_an_installed_course_has_not():
+    """Docstrings may: who reads them has the sources."""
+    said = []
+    for path in [REPOSITORY / "main.py", *(REPOSITORY / "distillery").rglob("*.py")]:
+        text = path.read_text("utf-8")
+        if "main.py" in text and path.name != "program.py":
+            said += [f"{path.name}: {one}" for one in sentences(text) if "main.py" in one]
+    assert said == []
+
+
+def sentences(source: str) -> list[str]:
+    """The texts in a module that are no docstrings."""
+    nodes = list(ast.walk(ast.parse(source)))
+    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    texts = [node for node in nodes if isinstance(node, ast.Constant) and id(node) not in alone]
+    return [node.value for node in texts if isinstance(node.value, str)]

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import TypeVar
 
 import nbformat
@@ -341,3 +342,20 @@ class Notebook:
             return None if now == before else now
 
         return until(other, f"the picture of {name} changes")
+
+
+@contextlib.contextmanager
+def opened_notebook(folder: Path, cells: dict[str, str], *first: str) -> Iterator[Notebook]:
+    """A notebook of these cells in a student's copy of the course, open in a browser of its own.
+
+    Args:
+        folder: an empty one, for the copy.
+        cells: name -> source, which may be indented.
+        first: the names of those that are run.
+    """
+    sources = {name: dedent(source).strip() for name, source in cells.items()}
+    with (
+        course(folder, sources) as address,
+        Notebook.opened(address, list(sources), *first) as opened,
+    ):
+        yield opened

@@ -32,7 +32,7 @@ from distil_in_python import (
 from distillery.methods.guided_ddim import first_step
 from distillery.models.stable_diffusion import StableDiffusionPrior
 from website.export_onnx import tokens_of
-from website.page import SOURCE, build_page
+from website.page import SOURCE
 from website.page_random import PageRandom
 
 Once = Callable[[str, Callable[[Path], object]], Path]
@@ -49,18 +49,12 @@ pytestmark = pytest.mark.skipif(not RUNTIME.is_dir(), reason=NO_RUNTIME)
 
 
 @pytest.fixture(scope="module")
-def folder(once: Once) -> Path:
-    """The built page."""
-    return once("distil_page", build_page)
-
-
-@pytest.fixture(scope="module")
 def prior() -> StableDiffusionPrior:
     return prior_of_page()
 
 
 @pytest.fixture(scope="module")
-def page(folder: Path, once: Once) -> dict[str, Any]:
+def page(built_page: Path, once: Once) -> dict[str, Any]:
     """What the page's modules compute in Node."""
     node = shutil.which("node")
     if node is None:
@@ -73,7 +67,7 @@ def page(folder: Path, once: Once) -> dict[str, Any]:
         (there / "asked.json").write_text(json.dumps(whole))
         script = Path(__file__).with_name("distil_steps.mjs")
         ran = subprocess.run(
-            [node, script, RUNTIME, SOURCE, folder / "model", there / "asked.json"],
+            [node, script, RUNTIME, SOURCE, built_page / "model", there / "asked.json"],
             capture_output=True,
             text=True,
             check=False,
@@ -107,8 +101,8 @@ def test_sdedit_begins_at_the_step_where_python_begins(page):
     assert page["first"] == expected
 
 
-def test_the_weights_lie_in_half_precision(folder):
-    size = sum(path.stat().st_size for path in (folder / "model").iterdir())
+def test_the_weights_lie_in_half_precision(built_page):
+    size = sum(path.stat().st_size for path in (built_page / "model").iterdir())
     assert 15e6 < size < 25e6
 
 

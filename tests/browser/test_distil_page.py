@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -29,8 +26,6 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
 from static_pages import AXE, axe_faults, file_server, logging_requests, requested
 
-from website.page import build_page
-
 pytestmark = [
     pytest.mark.skipif(browser_programs() is None, reason="no chromium with chromedriver"),
     pytest.mark.skipif(not RUNTIME.is_dir(), reason=NO_RUNTIME),
@@ -38,17 +33,11 @@ pytestmark = [
 TEXT = "return document.getElementById(arguments[0]).textContent"
 
 
-@pytest.fixture(scope="module")
-def folder(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """The built page."""
-    return once("distil_page", build_page)
-
-
 @pytest.mark.parametrize(
     ("headers", "methods"), [({}, tuple(STEPS)), (ISOLATED, ("sds",))], ids=["plain", "isolated"]
 )
-def test_latents_after_ten_steps_in_chromium_are_those_of_python(folder, headers, methods):
-    with file_server(folder, headers) as address, chromium() as browser:
+def test_latents_after_ten_steps_in_chromium_are_those_of_python(built_page, headers, methods):
+    with file_server(built_page, headers) as address, chromium() as browser:
         browser.get(address)
         steps = {method: STEPS[method] for method in methods}
         answer = worker_says(browser, {**asked(), "steps": steps}, TAKEN)
@@ -63,10 +52,10 @@ def test_latents_after_ten_steps_in_chromium_are_those_of_python(folder, headers
         assert (computed - expected).abs().max() < AGREES, method
 
 
-def test_a_reader_sees_pictures_come_and_nothing_is_asked_of_others(folder, tmp_path):
+def test_a_reader_sees_pictures_come_and_nothing_is_asked_of_others(built_page, tmp_path):
     log = tmp_path / "net.json"
     with (
-        file_server(folder) as address,
+        file_server(built_page) as address,
         chromium(*logging_requests(log)) as browser,
     ):
         browser.get(address)
@@ -94,8 +83,8 @@ def test_a_reader_sees_pictures_come_and_nothing_is_asked_of_others(folder, tmp_
     assert all(url.startswith(address) for url in found)
 
 
-def test_it_can_be_used_with_the_keyboard_and_read_aloud(folder):
-    with file_server(folder) as address, chromium() as browser:
+def test_it_can_be_used_with_the_keyboard_and_read_aloud(built_page):
+    with file_server(built_page) as address, chromium() as browser:
         browser.get(address)
         words = until(
             lambda: browser.find_elements(By.CSS_SELECTOR, "#words button"), "the words are there"

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from textwrap import dedent
 
 import pytest
 
 pytest.importorskip("selenium", reason="no selenium: pip install --group test")
 pytest.importorskip("jupyterlab", reason="no JupyterLab here")
 
-from driven import PIXELS, Notebook, browser_programs, chromium, course, paged, until
+from driven import PIXELS, Notebook, browser_programs, chromium, opened_notebook, paged, until
 from PIL import Image
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -63,11 +62,7 @@ CELLS = {
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    cells = {name: dedent(source).strip() for name, source in CELLS.items()}
-    with (
-        course(tmp_path_factory.mktemp("course"), cells) as address,
-        Notebook.opened(address, list(cells), *cells) as opened,
-    ):
+    with opened_notebook(tmp_path_factory.mktemp("course"), CELLS, *CELLS) as opened:
         yield opened
 
 

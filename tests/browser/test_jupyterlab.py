@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from textwrap import dedent
 
 import pytest
 
 pytest.importorskip("selenium", reason="no selenium: pip install --group test")
 pytest.importorskip("jupyterlab", reason="no JupyterLab here")
 
-from driven import Notebook, browser_programs, course, until
+from driven import Notebook, browser_programs, opened_notebook, until
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
@@ -100,11 +99,7 @@ CANVAS = ".pixel-painter canvas"
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    cells = {name: dedent(source).strip() for name, source in CELLS.items()}
-    with (
-        course(tmp_path_factory.mktemp("course"), cells) as address,
-        Notebook.opened(address, list(cells), "setup") as opened,
-    ):
+    with opened_notebook(tmp_path_factory.mktemp("course"), CELLS, "setup") as opened:
         assert opened.printed("setup") == ""
         yield opened
 

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from textwrap import dedent
 
 import pytest
 
 pytest.importorskip("selenium", reason="no selenium: pip install --group test")
 pytest.importorskip("jupyterlab", reason="no JupyterLab here")
 
-from driven import Notebook, browser_programs, chromium, course, paged, until
+from driven import Notebook, browser_programs, chromium, opened_notebook, paged, until
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -71,12 +70,7 @@ return names.filter((name) => !/^(data|blob):/.test(name) && new URL(name).host 
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    cells = {name: dedent(source).strip() for name, source in CELLS.items()}
-    folder = tmp_path_factory.mktemp("course")
-    with (
-        course(folder, cells) as address,
-        Notebook.opened(address, list(cells), *cells) as opened,
-    ):
+    with opened_notebook(tmp_path_factory.mktemp("course"), CELLS, *CELLS) as opened:
         yield opened
 
 

@@ -6,7 +6,6 @@ Server, kernel, browser and model are real. The page is the one that `make strok
 from __future__ import annotations
 
 from collections.abc import Iterator
-from textwrap import dedent
 
 import pytest
 
@@ -18,7 +17,7 @@ from driven import (
     Notebook,
     browser_programs,
     chromium,
-    course,
+    opened_notebook,
     paged,
     until,
 )
@@ -67,11 +66,7 @@ def browser() -> Iterator[WebDriver]:
 
 @pytest.fixture(scope="module")
 def notebook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Notebook]:
-    cells = {name: dedent(source).strip() for name, source in CELLS.items()}
-    with (
-        course(tmp_path_factory.mktemp("course"), cells) as address,
-        Notebook.opened(address, list(cells), "setup", "studio") as opened,
-    ):
+    with opened_notebook(tmp_path_factory.mktemp("course"), CELLS, "setup", "studio") as opened:
         yield opened
 
 

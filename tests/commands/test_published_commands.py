@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import shutil
+from inspect import signature
 
 import pytest
 import torch
@@ -53,7 +54,26 @@ LINES = (
     "make_gif",
     "gif_chain(prompts, speed=200, num_frames=40)",
     "factor=6, upscale=6, palette=10, depth=1",
+    # What they publish without a line to type.
+    "a page to paint on",
+    "pictures over the number of gradient steps",
+    "pages for text and for a picture",
+    "PCA of the scores",
+    "fine-tuning on a folder of pictures with captions",
+    "text to image",
+    "a GIF of the making of one picture",
+    "a contact sheet of a GIF's frames",
 )
+MADE = {  # words of a line -> a file under outputs/ that the page says it makes
+    "--tensorboard": "*/tensorboard/events.out.tfevents.*",
+    "--hex_dir": "palettes.png",
+    "--frames": "*/frames.png",
+    "--pca": "*/pca.png",
+    "sample": "*/making.gif",
+    "vsd": "*/pytorch_lora_weights.safetensors",
+    "finetune": "*/pytorch_lora_weights.safetensors",
+    "--num_frames 4": "a_red_boat*.png",
+}
 FEWER = {  # of each kind: fewer steps of the same run
     "draw": ["--steps", "2"],
     "pixelart": ["--set", "candidates=1", "--set", "choices=1"],
@@ -107,12 +127,27 @@ def test_a_line_of_the_page_does_what_it_says(line, place, capsys):
     said = capsys.readouterr()
     assert ("--download is not needed" in said.err) == ("--download" in line)
     assert ("--save_step is not needed" in said.err) == ("--save_step" in line)
-    if "palettes" in line:
-        assert (place / "outputs" / "palettes.png").is_file()
-    elif "--pca" in line:
-        assert (place / "outputs" / "a_red_boat" / "pca.png").is_file()
-    else:
+    if "palettes" not in line and "--pca" not in line:
         assert (place / said.out.splitlines()[-1]).exists()
+    for words, file in MADE.items():
+        assert words not in line or list((place / "outputs").glob(file)), file
+
+
+@pytest.mark.parametrize("target", dict.fromkeys(re.findall(r"\| `make ([\w-]+)` \|", PAGE)))
+def test_a_page_that_make_opens_is_there(target):
+    """What it shows is tested in tests/browser/."""
+    rule = re.compile(rf"^{target}:.*\n\t\S+/voila (\S+\.ipynb)$", re.MULTILINE)
+    found = rule.search((REPOSITORY / "Makefile").read_text("utf-8"))
+    assert found is not None
+    assert (REPOSITORY / found[1]).is_file()
+
+
+def test_the_section_that_compares_numbers_of_gradient_steps_is_where_the_page_says():
+    number = re.search(r"notebook 5, section (\d), compares the numbers", PAGE)
+    assert number is not None
+    text = (REPOSITORY / "notebooks" / "05_strokes" / "05_strokes.py").read_text("utf-8")
+    section = text.partition(f"# ## {number[1]} ·")[2].partition("\n# ## ")[0]
+    assert "grad_steps_per_iter" in section
 
 
 def test_eval_scores_a_folder(place):
@@ -242,6 +277,8 @@ def test_elastic_diffusion_is_called_as_published():
 
 
 def test_gifs_are_made_as_published(place):
+    defaults = {name: one.default for name, one in signature(make_gif).parameters.items()}
+    assert (defaults["num_frames"], defaults["speed"]) == (20, 200)
     its = {"steps": 2, "implementation": "reference"}
     with Image.open(make_gif("a red boat", "a blue car", num_frames=3, **its)) as gif:
         assert (gif.n_frames, gif.info["duration"]) == (3, 200)

@@ -64,12 +64,14 @@ def _graded(submission: Path, assignment: str, course: Path) -> Result:
     from grading.autograder.course_parts import CLASS
     from grading.autograder.grade_one import graded
     from grading.feedback.text import one_line
+    from grading.intake.find_flags import OTHER_STUDENT
     from grading.report.prairielearn import grader_result
     from grading.stages import stage_of
 
     one = graded(submission, stage_of(assignment), course / CLASS)
     for flag in one.record.flags:  # the job's output, which PrairieLearn shows to instructors
-        print(f"flag: {flag.kind}: {one_line(flag.sentence, 1000)}")
+        if flag.kind != OTHER_STUDENT:  # nothing here says whose the submission is
+            print(f"flag: {flag.kind}: {one_line(flag.sentence, 1000)}")
     if one.record.status == "grader error":
         return not_graded(f"the grader failed ({one.record.reason}).")
     return grader_result(one.record, one.figures)

@@ -21,6 +21,7 @@ from grading.intake.open_submission import Opened, read_json
 from grading.stages.stage import Stage
 
 PACKED = "pack.json"
+OTHER_STUDENT = "student id"  # kind of a flag
 SHADOWS = ("sitecustomize.py", "usercustomize.py", "conftest.py", "torch.py", "numpy.py")
 
 
@@ -79,7 +80,7 @@ def packed_for_another(opened: Opened, names: set[str]) -> list[Flag]:
     if not isinstance(claimed, str) or safe_student(claimed) in map(safe_student, names):
         return []
     sentence = f"it was packed for the student {quoted(claimed)}, and handed in by another student."
-    return [Flag("student id", sentence)]
+    return [Flag(OTHER_STUDENT, sentence)]
 
 
 def safe_student(name: str) -> str:

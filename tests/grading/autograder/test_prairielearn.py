@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,14 @@ def predict_x0(x_t, eps, alpha_bar):
 """
 
 
+def zipped(files: Mapping[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return packed.getvalue()
+
+
 @pytest.fixture(scope="module")
 def course(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prairielearn") / "class"
@@ -98,9 +108,11 @@ def job_of(made: tuple[Path, Path], tmp_path: Path) -> Callable[[str, str | byte
 
 @NEEDS_ROOT
 def test_right_is_full_a_mistake_is_named_with_its_picture_and_a_stub_is_nothing(
-    image: Path, job_of: Callable[[str, str], Path]
+    image: Path, job_of: Callable[[str, bytes], Path]
 ) -> None:
-    content, said = graded(image, job_of("tour.py", MIXED))
+    uploaded = {"tour.py": MIXED, "torch.py": "", "pack.json": '{"student_id": "al1815"}'}
+
+    content, said = graded(image, job_of("Ada_al1815.zip", zipped(uploaded)))
 
     right, wrong, stub = content["tests"]
     worth = list(TOUR.points.values())
@@ -112,6 +124,8 @@ def test_right_is_full_a_mistake_is_named_with_its_picture_and_a_stub_is_nothing
     assert wrong["images"][0]["label"] == "target, yours, difference"
     assert "to do" in stub["output"]
     assert stub["description"]
+    assert "flag: shadow file:" in said  # for the instructor
+    assert "packed for the student" not in said  # nobody knows here whose it is
 
 
 @NEEDS_ROOT

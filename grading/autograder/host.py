@@ -115,17 +115,19 @@ def _alarm(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, earlier)
 
 
-def leave_result(host: Host, file: Path, work: Callable[[], Result]) -> None:
+def leave_result(
+    file: Path, work: Callable[[], Result], not_graded: Callable[[str], Result]
+) -> None:
     """Write the result of `work` to `file`, and another that says why where it fails.
 
     What went wrong is also printed: services show it to instructors alone.
     """
-    _write(file, host.not_graded(STOPPED))  # stands if the system kills the grader
+    _write(file, not_graded(STOPPED))  # stands if the system kills the grader
     try:
         content = work()
     except Exception:
         traceback.print_exc()
-        content = host.not_graded("the grader itself failed; its output says why.")
+        content = not_graded("the grader itself failed; its output says why.")
     _write(file, content)
 
 

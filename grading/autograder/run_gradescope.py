@@ -79,9 +79,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     autograder = Path(given[0] if given else "/autograder")
     began = time.monotonic()
     leave_result(
-        _host(3000),
         autograder / "results" / "results.json",
         lambda: run(autograder) | {"execution_time": round(time.monotonic() - began)},
+        not_graded,
     )
     return 0
 

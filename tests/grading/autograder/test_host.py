@@ -20,7 +20,7 @@ def test_a_grader_that_fails_leaves_a_sentence_and_tells_the_instructor_why(
     def fails() -> NoReturn:
         raise FileNotFoundError("reference/tour.py")
 
-    leave_result(HOST, tmp_path / "results" / "results.json", fails)
+    leave_result(tmp_path / "results" / "results.json", fails, HOST.not_graded)
 
     content = json.loads((tmp_path / "results" / "results.json").read_text())
     assert content == {"why": "the grader itself failed; its output says why."}
@@ -34,7 +34,7 @@ def test_a_result_stands_while_the_grader_works(tmp_path: Path) -> None:
     def says_what_stands() -> dict[str, object]:
         return {"stood": json.loads(file.read_text())}
 
-    leave_result(HOST, file, says_what_stands)
+    leave_result(file, says_what_stands, HOST.not_graded)
     assert "stopped before it was done" in json.loads(file.read_text())["stood"]["why"]
 
 

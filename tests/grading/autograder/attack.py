@@ -1,4 +1,4 @@
-"""A submission of stage 0 that attacks the grader: one right answer, and two that break out."""
+"""Answers to tasks of stage 0 that attack the grader."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Sequence
 
 SECRET = "kept from students"  # in the environment of every grader that is mocked
 NOTHING = "found: nothing."
-ATTACK = '''
+BREAKING_OUT = '''
 import os
-
-def add_noise(x0, eps, alpha_bar):
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
 
 def predict_x0(x_t, eps, alpha_bar):
     """Read what is hidden, and write what counts; each way that is open is named at the end."""
@@ -48,18 +45,21 @@ def predict_x0(x_t, eps, alpha_bar):
     except Exception:
         pass
     raise RuntimeError("found: " + ("; ".join(found) or "nothing") + ".")
+'''
+FLOODING = """
+import os
 
 def classifier_free_guidance(eps_cond, eps_uncond, scale):
     for _ in range(10**5):
         print("flood " * 1000)
     os._exit(0)
-'''
+"""
 
 
-def attack(*, read: Sequence[str], write: Sequence[str]) -> str:
-    """guidance/tour.py of an attacker who knows these paths."""
+def breaking_out(*, read: Sequence[str], write: Sequence[str]) -> str:
+    """A `predict_x0` of an attacker who knows these paths; it says which of them are open."""
     return (
-        ATTACK.replace("{read}", repr(tuple(read)))
+        BREAKING_OUT.replace("{read}", repr(tuple(read)))
         .replace("{write}", repr(tuple(write)))
         .replace("{secret}", SECRET)
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from attack import NOTHING, attack
+from attack import FLOODING, NOTHING, breaking_out
 from mock_gradescope import graded, metadata, submitted, unpacked
 
 from distillery.core.errors import CourseError
@@ -24,19 +24,27 @@ from grading.stages import STAGES
 TOUR = STAGES[0]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 TOP = "/autograder"
-ATTACK = attack(
-    read=[
-        f"{TOP}/source/reference/tour.py",
-        f"{TOP}/source/class/rules.yaml",
-        f"{TOP}/source/data/checks/tour.json",
-        f"{TOP}/submission_metadata.json",
-        f"{TOP}/results/results.json",
-    ],
-    write=[
-        f"{TOP}/results/results.json",
-        f"{TOP}/source/class/rules.yaml",
-        f"{TOP}/run_autograder",
-    ],
+RIGHT = """
+def add_noise(x0, eps, alpha_bar):
+    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
+"""
+ATTACK = (
+    RIGHT
+    + breaking_out(
+        read=[
+            f"{TOP}/source/reference/tour.py",
+            f"{TOP}/source/class/rules.yaml",
+            f"{TOP}/source/data/checks/tour.json",
+            f"{TOP}/submission_metadata.json",
+            f"{TOP}/results/results.json",
+        ],
+        write=[
+            f"{TOP}/results/results.json",
+            f"{TOP}/source/class/rules.yaml",
+            f"{TOP}/run_autograder",
+        ],
+    )
+    + FLOODING
 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attack import NOTHING, attack
+from attack import NOTHING, breaking_out
 from mock_prairielearn import as_documented, graded, installed, job
 
 from distillery.core.errors import CourseError
@@ -25,16 +25,18 @@ from grading.autograder.make_prairielearn import (
     write_folder,
 )
 from grading.core.records import Record, Verdict
+from grading.core.submission import released_notebook
 from grading.report.prairielearn import LARGEST, grader_result
 from grading.stages import STAGES
 
 TOUR = STAGES[0]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
-NEEDS_ROOT = pytest.mark.skipif(
-    shutil.which("bwrap") is None, reason="needs bubblewrap for the fresh root"
-)
 PLACE = "/score-distillery"
-ATTACK = attack(
+MISTAKE = """
+def add_noise(x0, eps, alpha_bar):
+    return alpha_bar * x0 + (1 - alpha_bar) * eps
+"""
+ATTACK = breaking_out(
     read=[
         "/grade/tests/grader.json",
         "/grade/tests/course/reference/tour.py",
@@ -52,12 +54,9 @@ ATTACK = attack(
         f"{PLACE}/grade",
     ],
 )
-MIXED = """
-def add_noise(x0, eps, alpha_bar):
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps
-
-def predict_x0(x_t, eps, alpha_bar):
-    return (x_t - (1 - alpha_bar) * eps) / alpha_bar.sqrt()
+RIGHT = """
+def classifier_free_guidance(eps_uncond, eps_text, guidance_scale):
+    return eps_uncond + guidance_scale * (eps_text - eps_uncond)
 """
 
 
@@ -106,42 +105,43 @@ def job_of(made: tuple[Path, Path], tmp_path: Path) -> Callable[[str, str | byte
     return of
 
 
-@NEEDS_ROOT
-def test_right_is_full_a_mistake_is_named_with_its_picture_and_a_stub_is_nothing(
-    image: Path, job_of: Callable[[str, bytes], Path]
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap for the fresh root")
+def test_a_mistake_is_named_an_attack_gets_nothing_and_a_right_answer_all(
+    image: Path, made: tuple[Path, Path], job_of: Callable[[str, bytes], Path]
 ) -> None:
-    uploaded = {"tour.py": MIXED, "torch.py": "", "pack.json": '{"student_id": "al1815"}'}
+    module = MISTAKE + ATTACK + RIGHT
+    uploaded = {"tour.py": module, "torch.py": "", "pack.json": '{"student_id": "al1815"}'}
+    grade = job_of("Ada_al1815.zip", zipped(uploaded))
 
-    content, said = graded(image, job_of("Ada_al1815.zip", zipped(uploaded)))
+    content, said = graded(image, grade)
 
-    right, wrong, stub = content["tests"]
+    mistake, attack, right = content["tests"]
     worth = list(TOUR.points.values())
-    assert [one["points"] for one in content["tests"]] == [worth[0], 0, 0], (content, said)
+    assert [one["points"] for one in content["tests"]] == [0, 0, worth[2]], (content, said)
     assert [one["max_points"] for one in content["tests"]] == worth
-    assert content["score"] == pytest.approx(worth[0] / sum(worth), abs=1e-6)
-    assert "right" in right["output"]
-    assert "This is what you get when" in wrong["output"]
-    assert wrong["images"][0]["label"] == "target, yours, difference"
-    assert "to do" in stub["output"]
-    assert stub["description"]
+    assert content["score"] == pytest.approx(worth[2] / sum(worth), abs=1e-6)
+    assert "both square roots are missing" in mistake["output"]
+    assert mistake["images"][0]["label"] == "target, yours, difference"
+    assert NOTHING in attack["output"]
+    assert right["description"]
+    for name in ("grader.json", "course/class/rules.yaml"):
+        there, given = grade / "tests" / name, made[1] / "tests" / name
+        assert there.read_bytes() == given.read_bytes()
     assert "flag: shadow file:" in said  # for the instructor
     assert "packed for the student" not in said  # nobody knows here whose it is
 
 
-@NEEDS_ROOT
-def test_a_module_that_attacks_gets_the_points_of_its_right_answer_alone(
-    image: Path, made: tuple[Path, Path], job_of: Callable[[str, str], Path]
+def test_an_untouched_notebook_gets_nothing_and_is_told_what_is_to_do(
+    course: Path, tmp_path: Path
 ) -> None:
-    grade = job_of("tour.py", ATTACK)
+    (tmp_path / "student").mkdir()
+    shutil.copy(released_notebook(course, TOUR.folder), tmp_path / "student")
 
-    content, said = graded(image, grade)
+    result = as_documented(grader_result(graded_one(tmp_path / "student", TOUR, course).record, {}))
 
-    worth = list(TOUR.points.values())
-    assert [one["points"] for one in content["tests"]] == [worth[0], 0, 0], (content, said)
-    assert NOTHING in content["tests"][1]["output"]
-    for name in ("grader.json", "course/class/rules.yaml"):
-        there, given = grade / "tests" / name, made[1] / "tests" / name
-        assert there.read_bytes() == given.read_bytes()
+    assert result["gradable"]
+    assert result["score"] == 0
+    assert ["to do" in test["output"] for test in result["tests"]] == [True] * len(TOUR.points)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_a_question_for_another_image_is_not_graded(
     job_of: Callable[[str, str], Path], tmp_path: Path
 ) -> None:
     (tmp_path / "image_id").write_text("another")
-    result = as_documented(run_prairielearn.run(job_of("tour.py", MIXED), tmp_path))
+    result = as_documented(run_prairielearn.run(job_of("tour.py", MISTAKE), tmp_path))
     assert "build the image again" in result["format_errors"][0]
 
 

@@ -929,12 +929,12 @@ for size_name, (wishes, size) in MANY.items():
 
 # %% [markdown]
 # **What you should see.** `direct` mostly repeats the thing, and MultiDiffusion repeats it more:
-# each of its views is told the prompt. (For a beach without a thing that is just right.) All others
-# begin with a small picture, and have one thing in 23 of 28 pictures. `upscale` alone spoils some
-# at 2 × 2: it draws small cats into the large one, and tears the car. With the adapter it does not,
-# though at 1 : 2 the counter still finds two things in the cat and in the car. Upsample guidance
-# and elastic are about as clean. Not all that is odd comes from them: at 2 × 2 with the adapter,
-# the mast is green by every method.
+# each of its views is told the prompt. (For a fleet that is just right.) All others begin with a
+# small picture, and have one thing in 23 of 28 pictures. `upscale` alone spoils some at 2 × 2: it
+# draws small cats into the large one, and tears the car. With the adapter it does not, though
+# at 1 : 2 the counter still finds two things in the cat and in the car. Upsample guidance and
+# elastic are about as clean. Not all that is odd comes from them: at 2 × 2 with the adapter, the
+# mast is green by every method.
 #
 # Seven pictures decide nothing. Here are more prompts, measured by `python -m benchmarks.elastic`,
 # and the drawings of the toybox, through the same autoencoder, as what a perfect model would draw.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import sys
 from functools import partial
@@ -12,6 +13,8 @@ from typing import Any
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY as ROOT
 from grading.hub.hub_settings import Hub
+from grading.hub.proxy import NAME as PROXY
+from grading.hub.proxy import program
 
 PATIENCE = 180  # seconds until a server answers; with a whole class at once it takes long
 ANSWERS = ("reference", "grading")  # of the repository; students read neither
@@ -27,6 +30,8 @@ def configure(config: Any, hub: Hub) -> None:
     config.Spawner.start_timeout = config.Spawner.http_timeout = PATIENCE
     config.JupyterHub.db_url = f"sqlite:///{hub.state / 'jupyterhub.sqlite'}"
     config.JupyterHub.cookie_secret_file = str(hub.state / "cookie_secret")
+    if shutil.which(PROXY) is None:
+        config.ConfigurableHTTPProxy.command = [str(program())]
     config.ConfigurableHTTPProxy.pid_file = str(hub.state / "proxy.pid")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from traitlets.config.loader import PyFileConfigLoader
+from traitlets.config.loader import Config, PyFileConfigLoader
 
 from distillery.core.errors import CourseError
 from grading.__main__ import main as grading
@@ -18,7 +18,8 @@ from grading.core.manifest import TOP, Manifest, StageManifest, bundle_of
 from grading.core.nbgrader_config import settings_of, write_settings
 from grading.hub.hub_settings import load_hub
 from grading.hub.make_hub import CONFIGS, EXCHANGE, STARTED, make_hub
-from grading.hub.servers import check_closed, prepare, student_environment
+from grading.hub.proxy import program
+from grading.hub.servers import check_closed, configure, prepare, student_environment
 
 MODULE = "tour"
 
@@ -165,3 +166,10 @@ def test_a_hub_admits_only_its_class(made, name, spawner, monkeypatch):
     assert hub.spawner_class.__name__ == spawner
     assert hub.authenticator_class(config=config).allowed_users == {"iris", "ada", "bea"}
     assert str(made / "state") in hub.db_url
+
+
+def test_a_proxy_that_was_fetched_is_used_where_the_machine_has_none(made, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    config = Config()
+    configure(config, load_hub(made))
+    assert config.ConfigurableHTTPProxy.command == [str(program())]

@@ -8,6 +8,7 @@ depends on has changed.
 from __future__ import annotations
 
 import re
+import sys
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -63,6 +64,7 @@ def with_outputs(
     shown = nbformat.reads(text_without_answers(stage, path), as_version=4)
     executed = executed_before(stage, path, made, effort)
     if executed is None and execute:
+        print(f"executing {path} ...", file=sys.stderr, flush=True)
         executed = _execute(stage, path, effort)
         place = made.folder / f"{path.stem}-{notebook_key(stage, path, made)}-{effort:g}.ipynb"
         atomic_write(place, nbformat.writes(executed))

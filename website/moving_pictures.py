@@ -119,6 +119,7 @@ def moving_picture(moving: Moving, made: MadeBefore, *, draw: bool) -> Path | No
     if not gif.exists():
         if not draw:
             return None
+        print(f"drawing {moving.typed} ...", file=sys.stderr, flush=True)
         gif.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory() as out:
             _draw(moving, Path(out))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from grading.core.manifest import NAME as MANIFEST
 from grading.core.manifest import TOP, Manifest, StageManifest, bundle_of
 from grading.core.nbgrader_config import settings_of, write_settings
 from grading.hub.hub_settings import load_hub
-from grading.hub.make_hub import CONFIGS, EXCHANGE, STARTED, make_hub
+from grading.hub.make_hub import CONFIGS, STARTED, make_hub
 from grading.hub.proxy import program
 from grading.hub.servers import check_closed, configure, prepare, student_environment
 
@@ -73,9 +74,15 @@ def test_notebooks_come_by_the_exchange_alone(made):
     assert not (load_hub(made).shared / "notebooks").exists()
 
 
-def test_the_exchange_has_the_modes_that_keep_students_apart(made):
-    for name, wanted in EXCHANGE.items():
-        assert mode(made / "exchange" / name.format(course="class")) == wanted, name
+def test_the_exchange_lets_students_add_and_neither_list_nor_remove(made):
+    exchange = made / "exchange"
+    read, write, enter = stat.S_IROTH, stat.S_IWOTH, stat.S_IXOTH
+    others = {"": read | write | enter, "class": read | enter, "class/outbound": read | enter}
+    others |= {"class/inbound": write | enter, "class/feedback": enter}
+    for name, wanted in others.items():
+        assert mode(exchange / name) & stat.S_IRWXO == wanted, name
+    for name in ("", "class/inbound"):
+        assert mode(exchange / name) & stat.S_ISVTX, name
 
 
 def test_the_course_names_the_exchange_once(made, course):
@@ -113,30 +120,30 @@ def test_a_course_without_a_release_is_refused(course, tmp_path, capsys):
     assert not (tmp_path / "hub").exists()
 
 
-@pytest.mark.parametrize("open_one", ["class", "clone"])
-def test_a_hub_does_not_start_while_students_could_read_answers(made, course, tmp_path, open_one):
+def test_a_hub_does_not_start_while_students_could_read_answers(made, course, tmp_path):
     clone = tmp_path / "clone"
     (clone / "reference").mkdir(parents=True)
     (clone / "grading").mkdir()
-    closed = {"class": course, "clone": clone}
-    for folder in closed.values():
+    for folder in (course, clone):
         folder.chmod(0o700)
-    # Above them is a folder that pytest has closed, and here it must not be what keeps others out.
-    readable = {place: mode(place) for place in tmp_path.parents if mode(place) == 0o700}
+    # pytest has closed folders above them, which here must not be what keeps others out.
+    closed = [place for place in tmp_path.parents if mode(place) == 0o700]
     try:
-        for place in (*readable, tmp_path):
+        for place in (*closed, tmp_path):
             place.chmod(0o755)
         check_closed(load_hub(made), clone)
-        closed[open_one].chmod(0o755)
-        with pytest.raises(CourseError, match=rf"does not start: chmod o= {closed[open_one]}"):
-            check_closed(load_hub(made), clone)
+        for folder in (course, clone):
+            folder.chmod(0o755)
+            with pytest.raises(CourseError, match=rf"does not start: chmod o= {folder}$"):
+                check_closed(load_hub(made), clone)
+            folder.chmod(0o700)
     finally:
-        for place, before in readable.items():
-            place.chmod(before)
+        for place in closed:
+            place.chmod(0o700)
 
 
 def test_each_server_runs_in_its_users_environment_and_folder(made):
-    hub = load_hub(made)
+    hub = replace(load_hub(made), student_python=made / "students" / "env" / "bin" / "python")
     servers = {}
     for name in ("iris", "ada"):
         servers[name] = SimpleNamespace(user=SimpleNamespace(name=name), environment={})

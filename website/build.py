@@ -192,6 +192,7 @@ def settings(repository: str) -> dict[str, Any]:
         "html_show_sourcelink": False,
         "html_show_sphinx": False,
         "html_last_updated_fmt": None,
+        "author": "",
         "copyright": "",
         "language": "en",
         "nb_execution_mode": "off",

@@ -334,7 +334,7 @@ def test_points_of_a_task_that_is_not_there_are_refused(small_course):
 def test_counts_and_rows_of_the_texts_follow_the_stages():
     text = "".join((ROOT / name).read_text("utf-8") for name in counts.TEXTS)
     assert all(re.search(pattern, text) for pattern in counts.COUNTED)
-    wrong = re.sub(r"(\d+)(?= known| right| other)", "7", text).replace("`sds_grad`, ", "")
+    wrong = re.sub(r"(\d+)(?= known| other correct)", "7", text).replace("`sds_grad`, ", "")
     wrong = wrong.replace("| palette-exact", "| balette-exact")
     assert wrong != text
     assert counts.counted(wrong) == text

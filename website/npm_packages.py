@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import shutil
-import subprocess
 import sys
 import tarfile
 import tempfile
@@ -22,9 +20,9 @@ from pathlib import Path
 from distillery.core.cli import documented, exit_status
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY, shown
+from grading.core.npm import run_npm
 
 FOLDER = REPOSITORY / "build" / "npm"
-PATIENCE = 300  # seconds for one archive; the largest has 33 MB
 
 
 @dataclass(frozen=True)
@@ -101,27 +99,13 @@ def fetched(name: str, *, folder: Path = FOLDER) -> Path:
 
 def _packed(package: Package, scratch: Path) -> Path:
     """Let npm write the archive of the package into a folder; returns its path."""
-    npm = shutil.which("npm")
     wanted = f"{package.name} {package.version}"
-    if npm is None:
-        raise CourseError(
-            f"the site needs {wanted} from npm's registry, and there is no program npm here: "
-            "install Node.js with npm, then try again."
-        )
-    command = [npm, "pack", f"{package.name}@{package.version}", "--ignore-scripts", "--silent"]
-    try:
-        ran = subprocess.run(
-            command, cwd=scratch, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise CourseError(
-            f"npm did not bring {wanted}: it could not be run, or took longer than {PATIENCE} "
-            "seconds; see that the registry can be reached, then try again."
-        ) from error
+    command = ["pack", f"{package.name}@{package.version}", "--ignore-scripts", "--silent"]
+    status = run_npm(command, scratch, wanted=wanted, needed_by="the site")
     archives = list(scratch.glob("*.tgz"))
-    if ran.returncode or len(archives) != 1:
+    if status or len(archives) != 1:
         raise CourseError(
-            f"npm did not bring {wanted}: it ended with status {ran.returncode}; see that this "
+            f"npm did not bring {wanted}: it ended with status {status}; see that this "
             f"machine is online and that `npm view {package.name} version` answers, then try again."
         )
     return archives[0]

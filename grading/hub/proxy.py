@@ -10,7 +10,6 @@ run while it is fetched.
 from __future__ import annotations
 
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -19,11 +18,11 @@ from pathlib import Path
 from distillery.core.cli import documented, exit_status
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+from grading.core.npm import run_npm
 
 NAME = "configurable-http-proxy"
 LOCKED = REPOSITORY / "docs" / "instructors" / "jupyterhub" / "proxy"
 FOLDER = REPOSITORY / "build" / "npm" / NAME
-PATIENCE = 300  # seconds
 FILES = ("package.json", "package-lock.json")
 
 
@@ -40,17 +39,11 @@ def fetched(folder: Path = FOLDER) -> Path:
     """
     if program(folder).exists() and _is_as_locked(folder):
         return program(folder)
-    npm = shutil.which("npm")
-    if npm is None:
-        raise CourseError(
-            f"JupyterHub needs {NAME} from npm's registry, and there is no program npm here: "
-            "install Node.js with npm, then try again."
-        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{NAME}-") as scratch:
         for name in FILES:
             shutil.copyfile(LOCKED / name, Path(scratch) / name)
-        _install(npm, scratch)
+        _install(Path(scratch))
         shutil.rmtree(folder, ignore_errors=True)
         shutil.move(scratch, folder)
         Path(scratch).mkdir()  # which the context removes
@@ -62,20 +55,12 @@ def _is_as_locked(folder: Path) -> bool:
     return lock.is_file() and lock.read_bytes() == (LOCKED / "package-lock.json").read_bytes()
 
 
-def _install(npm: str, folder: str) -> None:
-    command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
-    try:
-        ran = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
+def _install(folder: Path) -> None:
+    command = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    status = run_npm(command, folder, wanted=NAME, needed_by="JupyterHub")
+    if status or not program(folder).exists():
         raise CourseError(
-            f"npm did not bring {NAME}: it could not be run, or took longer than {PATIENCE} "
-            "seconds; see that the registry can be reached, then try again."
-        ) from error
-    if ran.returncode or not program(Path(folder)).exists():
-        raise CourseError(
-            f"npm did not bring {NAME} as it was tested: it ended with status {ran.returncode}; "
+            f"npm did not bring {NAME} as it was tested: it ended with status {status}; "
             f"see that this machine is online and that `npm view {NAME} version` answers."
         )
 

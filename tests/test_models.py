@@ -111,7 +111,7 @@ def test_the_vae_gives_drawings_back(prior, drawings):
     assert measure_sd.psnr(prior, images) >= 27
 
 
-@pytest.mark.parametrize("name", ["tiny-sd", "tiny-sdxl"])
+@pytest.mark.parametrize("name", ["tiny-sd", "tiny-sd-pixel", "tiny-sdxl"])
 def test_a_decoder_draws_the_border_as_well_as_the_interior(name):
     decoder, kind = measure_border.decoders(MODELS)[name]
     its = measure_border.measured(decoder, kind, count=24)

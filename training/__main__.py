@@ -98,6 +98,7 @@ def make_all(*, build: Path, models: Path) -> None:
     tiny_sd_any_size.train(build=build, models=models)
     tiny_sd_styles.train(build=build, models=models)
     tiny_sd_pixel_decoder.train(build=build, models=models)
+    decoder_borders.tune_tiny_sd_pixel(build=build, models=models)
     style_judge.train(build=build, models=models)
     tiny_clip.train(drawings, build=build, models=models)
     large = load_large_drawings(build / "drawings128", count=LARGE_DRAWINGS, seed=LARGE_SEED)

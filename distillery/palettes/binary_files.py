@@ -96,8 +96,8 @@ def _swatch(path: Path, place: str, space: int, parts: list[int]) -> list[float]
     if space == 7:
         signed = [part - 65536 if part > 32767 else part for part in parts]
         return _srgb("lab", [signed[0] / 100, signed[1] / 100, signed[2] / 100])
-    if space == 8:
-        return [parts[0] / 10000] * 3
+    if space == 8:  # black ink: Photoshop's own "75% Gray" is 7500
+        return [1 - parts[0] / 10000] * 3
     if space == 9:
         return _of_inks([part / 10000 for part in parts])
     raise CourseError(
@@ -137,12 +137,12 @@ def read_exchange(path: Path) -> Iterator[Entry]:
 def _exchanged(block: bytes) -> list[float]:
     """sRGB in [0, 1] of one colour's block."""
     (letters,) = struct.unpack_from(">H", block)
-    model = block[2 + 2 * letters :][:4]
+    model = block[2 + 2 * letters :][:4].upper()
     readers: dict[bytes, tuple[int, Callable[[list[float]], list[float]]]] = {
         b"RGB ": (3, list),
         b"CMYK": (4, _of_inks),
         b"LAB ": (3, lambda lab: _srgb("lab", [100 * lab[0], lab[1], lab[2]])),
-        b"Gray": (1, lambda grey: grey * 3),
+        b"GRAY": (1, lambda grey: grey * 3),
     }
     if model not in readers:
         raise ValueError("a colour model is not known")

@@ -26,6 +26,7 @@ from distillery.palettes.text_files import read_gimp, read_hex, read_jasc, read_
 OWN = REPOSITORY / "data" / "palettes"
 LATTICE = re.compile(r"rgb-([0-9]{1,3})")
 BLOCK = 16  # pixels, the side of a colour in a strip
+Reader = Callable[[Path], Iterator[Entry]]
 
 
 def palette_names() -> list[str]:
@@ -39,7 +40,8 @@ def load_palette(name_or_path: str | Path) -> Tensor:
     A name is one of `palette_names()`, or "rgb-2" to "rgb-10" for a lattice of the RGB cube. A
     `.hex` file has a code in each line, with or without "#"; a `.gpl` file is GIMP's; a `.pal` file
     is JASC's or Microsoft's; a `.txt` file is paint.net's, or codes again; `.ase`, `.aco` and
-    `.act` are Adobe's. Of a `.png` file the pixels count, in the order of reading.
+    `.act` are Adobe's. Of a `.png` file the pixels count, in the order of reading. A file that
+    begins as another of these kinds is read as that one.
 
     Each different colour counts once, where it stands first, and what is wholly transparent does
     not count. A warning says how many entries that leaves out of a file, unless it is a picture.
@@ -61,7 +63,7 @@ def load_palette(name_or_path: str | Path) -> Tensor:
             f"{what}; give the path of a {_kinds(READERS)} file, rgb-2 to rgb-10, "
             f"or one of {', '.join(palette_names())}."
         )
-    entries = _kept(path, list(READERS[path.suffix.lower()](path)))
+    entries = _kept(path, list(_reader(path)(path)))
     return from_hex(
         [entry.code for entry in entries],
         what=str(path),
@@ -110,6 +112,17 @@ def _kinds(suffixes: Iterable[str]) -> str:
 
 
 # Reading
+
+
+def _reader(path: Path) -> Reader:
+    """That of the kind which the file's first bytes tell, else of its ending."""
+    start = bytes_of(path)[:64]
+    if start[:4] == b"RIFF" and start[8:12] == b"PAL ":
+        return read_riff
+    # A byte order mark may come before text, and zeros between its letters in UTF-16.
+    words = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe\r\n\t ").lower()
+    told = (reader for first, reader in SIGNATURES.items() if words.startswith(first))
+    return next(told, READERS[path.suffix.lower()])
 
 
 def _read_pal(path: Path) -> Iterator[Entry]:
@@ -161,7 +174,13 @@ def _levels(colours: Tensor) -> list[list[int]]:
     return (colours * 255).round().to(torch.uint8).tolist()
 
 
-READERS: dict[str, Callable[[Path], Iterator[Entry]]] = {
+SIGNATURES: dict[bytes, Reader] = {
+    b"gimp palette": read_gimp,
+    b"jasc-pal": read_jasc,
+    b"asef": read_exchange,
+    b"\x89png": _read_png,
+}
+READERS: dict[str, Reader] = {
     ".hex": read_hex,
     ".gpl": read_gimp,
     ".pal": _read_pal,

@@ -39,7 +39,7 @@ def read_gimp(path: Path) -> Iterator[Entry]:
     for place, line in lines:
         if re.match(r"\s*Channels:\s*RGBA\s*$", line, re.IGNORECASE):
             has_alpha = True
-        if not re.match(r"\s*#|\s*(Name|Columns|Channels)\s*:", line, re.IGNORECASE):
+        if not re.match(r"\s*#|\s*[a-z]+\s*:", line, re.IGNORECASE):
             yield _entry(path, place, line, has_alpha=has_alpha)
 
 

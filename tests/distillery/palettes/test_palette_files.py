@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from distillery.core.errors import CourseError
-from distillery.palettes import load_palette, to_hex
+from distillery.palettes import from_hex, load_palette, save_palette, to_hex
 
 THREE = ["#102030", "#ff8800", "#fefdfc"]
 
@@ -74,6 +74,7 @@ WHOLE = {
     "wide.gpl": GIMP.encode("utf-16"),
     "lospec.gpl": GIMP.replace("Name: x", "#Palette Name: x\n#Colors: 3"),
     "spaced.gpl": GIMP.replace("Name: x", " name : x\n columns: 3"),
+    "headed.gpl": GIMP.replace("Name: x", "Name: x\nComment: three"),
     "aseprite.gpl": (
         "GIMP Palette\nChannels: RGBA\n#\n16 32 48 255 a\n255 136 0 9\n254 253 252 255\n"
     ),
@@ -86,6 +87,35 @@ WHOLE = {
     "both.aco": swatches(*RGB_16) + swatches(*RGB_16, version=2),
     "count.act": TABLE.ljust(768, b"\0") + struct.pack(">HH", 3, 0xFFFF),
 }
+
+
+@pytest.mark.parametrize("name", ["two.hex", "two.txt", "two.pal", "two.gpl", "two.ase", "two.png"])
+@pytest.mark.parametrize("of", ["old.gpl", "wide.pal", "chunks.pal", "rgb.ase", "strip.png"])
+def test_a_palette_under_the_ending_of_another_kind_is_read_as_what_it_is(
+    tmp_path: Path, of: str, name: str
+) -> None:
+    if of == "strip.png":
+        save_palette(from_hex(THREE), tmp_path / of)
+    else:
+        written(tmp_path, of, WHOLE[of])
+    (tmp_path / of).rename(tmp_path / name)
+
+    assert to_hex(load_palette(tmp_path / name)) == THREE
+
+
+def test_grey_of_photoshops_swatches_is_black_ink(tmp_path: Path) -> None:
+    """Its own swatches hold White as 0, 75% Gray as 7500 and Black as 10000."""
+    own = swatches((8, 0, 0, 0, 0), (8, 7500, 0, 0, 0), (8, 10000, 0, 0, 0))
+
+    found = to_hex(load_palette(written(tmp_path, "greys.aco", own)))
+
+    assert found == ["#ffffff", "#404040", "#000000"]
+
+
+def test_a_model_of_an_exchange_may_be_in_capitals(tmp_path: Path) -> None:
+    ase = exchange((b"GRAY", [0.0]), (b"rgb ", [1.0, 1.0, 1.0]))
+
+    assert to_hex(load_palette(written(tmp_path, "grey.ase", ase))) == ["#000000", "#ffffff"]
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -101,7 +131,7 @@ PADDED = {
     "twice.hex": "102030\n#FF8800\nfefdfc\nFf8800\n000000\n",
     "twice.gpl": GIMP + "16 32 48 again\n0 0 0\n",
     "twice.ase": exchange(*RGB, *RGB, (b"Gray", [0.0])),
-    "twice.aco": swatches(*RGB_16, *RGB_16, (8, 0, 0, 0, 0)),
+    "twice.aco": swatches(*RGB_16, *RGB_16, (8, 10000, 0, 0, 0)),
     "twice.txt": "FF102030\nFFFF8800\nFFFEFDFC\nFF102030\nFF000000\n",
 }
 
@@ -144,7 +174,7 @@ def test_colours_of_print_and_of_cie_become_those_of_the_screen(tmp_path: Path) 
     signed = [round(100 * part) % 65536 for part in lab]
     aco = swatches(
         *((7, *signed, 0), (2, 0, 65535, 65535, 32768)),
-        *((8, 8000, 0, 0, 0), (1, 21845, 65535, 65535, 0), (9, 10000, 0, 0, 5000)),
+        *((8, 2000, 0, 0, 0), (1, 21845, 65535, 65535, 0), (9, 10000, 0, 0, 5000)),
     )
 
     wanted = ["#339966", "#008080", "#cccccc"]

@@ -7,7 +7,9 @@ for every ".", so that all of these spellings are one.
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -182,7 +184,10 @@ def _told(source: str, file: Path, written: str) -> dict[str, dict[str, Any]]:
             told.setdefault(part, {})[key] = value
         if not told and file.name == NAMES[1] and config.exists():
             told = {"": json.loads(config.read_text(encoding="utf-8-sig"))}
-    except (ValueError, OSError, AttributeError) as error:
+        patterns = [(settings.get("alpha_pattern") or {}).items() for settings in told.values()]
+        for pattern, _ in itertools.chain(*patterns):
+            re.compile(pattern)
+    except (ValueError, OSError, AttributeError, re.error) as error:
         raise refused(source, "what it says of its rank and alpha cannot be read") from error
     if any(settings.get("use_dora") for settings in told.values()):
         raise refused(
@@ -269,6 +274,8 @@ def _update(
     if found is None:
         return f"{first} is for a layer that this model lacks"
     part, (layer, weight) = found
+    if min(lora.tensors[names[end]].ndim for end in ("down", "up")) < 2:
+        return f"{first} or its partner is no matrix"
     down, up = (lora.tensors[names[end]].float().flatten(1) for end in ("down", "up"))
     if (len(up), down.shape[1]) != (len(weight), weight[0].numel()) or up.shape[1] != len(down):
         return (
@@ -279,8 +286,18 @@ def _update(
         return f"{first} has numbers that are not finite"
     alpha = lora.tensors.get(names.get("alpha", ""))
     rank = len(down)
-    scale = _told_scale(lora, part, layer, rank) if alpha is None else float(alpha) / rank
+    scale = _told_scale(lora, part, layer, rank) if alpha is None else _number(alpha) / rank
+    if not (math.isfinite(scale) and scale):
+        return f"the alpha for {stem} is not one number other than 0"
     return Update(part, layer, down, up, scale)
+
+
+def _number(value: Any) -> float:
+    """NaN of what is no single number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError):
+        return math.nan
 
 
 def _place(stem: str, places: Mapping[str, Places]) -> tuple[str, tuple[str, Tensor]] | None:
@@ -309,4 +326,4 @@ def _told_scale(lora: LoraFile, part: str, layer: str, rank: int) -> float:
             alpha = own
     if alpha is None:
         return 1.0
-    return float(alpha) / (rank**0.5 if told.get("use_rslora") else rank)
+    return _number(alpha) / (rank**0.5 if told.get("use_rslora") else rank)

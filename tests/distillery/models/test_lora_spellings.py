@@ -265,6 +265,52 @@ def test_a_lora_with_one_key_too_many_is_refused_with_how_many_landed(
     assert "not finite" in refusal(folder, file)
 
 
+@pytest.mark.parametrize("alpha", [[float("nan")], [float("inf")], [0.0], [1.0, 2.0]])
+def test_an_alpha_that_is_no_number_or_undoes_the_lora_is_refused(
+    alpha: list[float], tiny_sd_folder: Path, tmp_path: Path
+) -> None:
+    prior = prior_of(tiny_sd_folder)
+    tensors = kohya(factors_of(prior), prior)
+    name = next(name for name in tensors if name.endswith(".alpha"))
+    save_file({**tensors, name: torch.tensor(alpha)}, tmp_path / "lora.safetensors")
+
+    sentence = refusal(tiny_sd_folder, tmp_path / "lora.safetensors")
+
+    assert f"{len(tensors) - 3} of its {len(tensors)} tensors fit this model: the alpha" in sentence
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"lora_alpha": "much"}',
+        "[1]",
+        '{"alpha_pattern": ["a"]}',
+        '{"lora_alpha": 2, "alpha_pattern": {"(": 1}}',
+        "7",
+    ],
+)
+def test_settings_of_peft_that_make_no_sense_are_one_sentence(
+    said: str, tiny_sd_folder: Path, tmp_path: Path
+) -> None:
+    prior = prior_of(tiny_sd_folder)
+    save_file(peft(factors_of(prior), prior), tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(said)
+
+    assert "alpha" in refusal(tiny_sd_folder, tmp_path)
+
+
+@pytest.mark.parametrize("shape", [(), (8,)])
+def test_a_factor_that_is_no_matrix_is_refused(
+    shape: tuple[int, ...], tiny_sd_folder: Path, tmp_path: Path
+) -> None:
+    prior = prior_of(tiny_sd_folder)
+    tensors = diffusers(factors_of(prior), prior)
+    first = next(iter(tensors))
+    save_file({**tensors, first: torch.ones(shape)}, tmp_path / "lora.safetensors")
+
+    assert "no matrix" in refusal(tiny_sd_folder, tmp_path / "lora.safetensors")
+
+
 @pytest.mark.parametrize(
     ("end", "method"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import transformers
-from open_clip.tokenizer import SimpleTokenizer
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -15,6 +14,9 @@ def clip_tokenizer(padding: str) -> transformers.CLIPTokenizer:
         padding: the token after the end of a text, END_OF_TEXT for OpenAI's CLIP and "!" for
             OpenCLIP's.
     """
+    # Here, because it brings timm, and few models come without a tokenizer of their own.
+    from open_clip.tokenizer import SimpleTokenizer
+
     own = SimpleTokenizer()
     names = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": END_OF_TEXT}
     vocabulary = {names.get(word, word): number for word, number in own.encoder.items()}

@@ -58,7 +58,7 @@ def here() -> dict[str, str]:
 
 
 def _is_here(module: str) -> bool:
-    # Python's own search would import the folders above, and with one of them torch.
+    # Python's own search would import the folders above.
     return Path(__file__).parents[1].joinpath(*module.split(".")).with_suffix(".py").is_file()
 
 

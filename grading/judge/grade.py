@@ -25,8 +25,8 @@ from grading.judge.assemble_module import left_out, module_for, module_text
 from grading.judge.judge_task import OTHER_INPUTS, Key, judge
 from grading.judge.pictures import SCORES, Scoring, grade_pictures
 from grading.judge.redraw import NOT_REDRAWN, Redrawing, expected_pictures
-from grading.sandbox import open_sandbox
 from grading.sandbox.jobs import Job, Limits, Reply, Sandbox, SandboxError
+from grading.sandbox.select_backend import open_sandbox
 from grading.stages import stage_of
 from grading.stages.stage import Stage
 

@@ -1,5 +1,7 @@
 """Runs code that must not be trusted.
 
+    from grading.sandbox.select_backend import open_sandbox
+
     with open_sandbox() as sandbox:
         reply = sandbox.run(Job("task", "sds", source, {"function": ..., "cases": ...}, tensors))
 
@@ -21,7 +23,3 @@ Its parts, from the outside in:
     decode_png.py             decodes a student's pictures in a process with limits
     decode_gif.py             the same for animations
 """
-
-from grading.sandbox.select_backend import open_sandbox
-
-__all__ = ["open_sandbox"]

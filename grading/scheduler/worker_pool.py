@@ -31,6 +31,7 @@ from grading.core.rules import NAME, Rules
 from grading.core.submission import Submission
 from grading.intake.clean_folder import load_intake
 from grading.judge.run_notebook import GRADER, run_through
+from grading.sandbox.inside.isolation import die_with_parent
 
 ATTEMPTS = 3
 PATIENCE_S = 3600.0  # for whatever has no time limit of its own
@@ -255,9 +256,6 @@ def serve(course: Path, grader: str, questions: IO[str], answers: IO[str]) -> No
 
 def follow_parent() -> None:
     """End with the process that started this one, and leave Ctrl-C to it."""
-    # Here, because the sandbox's package imports torch, which the parent does not need.
-    from grading.sandbox.inside.isolation import die_with_parent
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent()
 

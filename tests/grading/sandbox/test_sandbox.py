@@ -25,7 +25,7 @@ from distillery.course.kinds import all_to_wire
 from distillery.course.observe import Observation, conclude
 from distillery.course.record import Recording, under
 from distillery.course.tasks import Task, load_task
-from grading.sandbox import container_backend, doctor, fixes, mounts, open_sandbox, select_backend
+from grading.sandbox import container_backend, doctor, fixes, mounts, select_backend
 from grading.sandbox.escape_cases import ESCAPES, LEAVES, LOOKS, TIGHT, Escape
 from grading.sandbox.escapes import laid_bait
 from grading.sandbox.fork_server_client import ForkServer
@@ -33,6 +33,7 @@ from grading.sandbox.inside import payload, seccomp
 from grading.sandbox.jobs import Job, Limits, Raised, Reply, SandboxError
 from grading.sandbox.parse_reply import read_reply
 from grading.sandbox.program import run_program
+from grading.sandbox.select_backend import open_sandbox
 
 FAST = [escape for escape in ESCAPES if "timed out" not in escape.endings]
 NAMES = [escape.name for escape in ESCAPES]

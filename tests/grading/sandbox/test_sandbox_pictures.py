@@ -12,9 +12,10 @@ import pytest
 from distillery.core.errors import CourseError
 from distillery.core.images import to_pil
 from distillery.course.submission_pictures import as_facts, drawn, load_hand_in, load_model
-from grading.sandbox import mounts, open_sandbox
+from grading.sandbox import mounts
 from grading.sandbox.fork_server_client import ForkServer
 from grading.sandbox.jobs import Job
+from grading.sandbox.select_backend import open_sandbox
 
 
 @pytest.fixture(scope="module")

@@ -220,6 +220,12 @@ def test_a_second_run_with_nothing_new_opens_nothing_and_names_the_errors_again(
     assert graded(course) == done
 
 
+def test_a_worker_loads_torch_only_with_a_grader_that_needs_it():
+    code = "from grading.scheduler.worker_pool import follow_parent; follow_parent(); "
+    code += "import sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_under_other_rules_the_class_is_graded_again_and_then_left_alone(course):
     for student in ("right_a", "half_b"):
         submit(course, student)

@@ -17,7 +17,7 @@ test: $(READY)  ## everything: style, types, built files, unit tests, notebooks
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-notebooks-full: $(READY)  ## run the notebooks with every step of their long runs; `test` takes a twentieth
+notebooks-full: $(READY)  ## run the notebooks with every step of their long runs; `test` takes a fiftieth
 	EFFORT=1 $(BIN)/python -m pytest -n auto --dist worksteal --durations=0 tests/notebooks
 
 strokes-demo: $(READY)  ## paint strokes and see them become a picture, on a page of its own

@@ -10,7 +10,7 @@ from distillery.core.errors import CourseError
 def effort() -> float:
     """The environment variable EFFORT: the share of a run's steps to compute, 1 by default.
 
-    `make test` takes a twentieth, to see that every cell works; the pictures are then unfinished.
+    `make test` takes a fiftieth, to see that every cell works; the pictures are then unfinished.
 
     Raises:
         CourseError: it is not a number above 0 and at most 1.

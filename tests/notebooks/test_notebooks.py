@@ -21,7 +21,7 @@ from grading.stages.stage import Stage
 from tests.notebooks.claimed import claims_of, code_of
 
 PATIENCE = 3600  # seconds for one cell; only a kernel that hangs takes so long
-EFFORT = float(os.environ.get("EFFORT") or 0.05)  # `make notebooks-full` takes 1
+EFFORT = float(os.environ.get("EFFORT") or 0.02)  # `make notebooks-full` takes 1
 
 SEQUELS = [path for stage in STAGES for path in stage.ungraded]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -153,3 +155,11 @@ def test_nothing_a_student_receives_imports_the_answers():
         for name, text in code.items():
             known = {full.split(".")[0] for full in imports(ast.parse(text))} & OURS
             assert known <= {"distillery", "guidance", "grading"}, f"{name} imports {known}"
+
+
+def test_no_answer_loads_diffusers_before_it_asks_a_model():
+    """It takes seconds, and most checks and hidden inputs come with a small model of their own."""
+    modules = ", ".join(f"reference.{stage.module}" for stage in STAGES)
+    code = f"import {modules}, sys; print(*{{'diffusers', 'peft'}} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout == "\n", ran.stdout + ran.stderr

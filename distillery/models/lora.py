@@ -2,6 +2,9 @@
 
 There is one UNet in memory. The adapters (LoRA, Hu et al. 2021, arXiv 2106.09685, by peft) are on
 only while the adapted network is asked, so the prior stays what it was.
+
+peft and diffusers are imported where they are used: they take seconds, and the answers that name a
+`LoraDenoiser` are mostly checked without one.
 """
 
 from __future__ import annotations
@@ -14,9 +17,6 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import torch
-from peft import LoraConfig
-from peft.tuners.lora import LoraLayer
-from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -24,7 +24,6 @@ from distillery.core.errors import CourseError, in_short
 from distillery.models.lora_file import read_lora, updates_for
 from distillery.models.parameterization import v_from_eps
 from distillery.models.prior import Condition, Prior
-from distillery.models.stable_diffusion import StableDiffusionPrior
 
 ADAPTER = "distillery"
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -59,6 +58,8 @@ class LoraDenoiser(nn.Module):
         layers: Sequence[str] = ATTENTION,
         named: str = "lora_rank",
     ) -> None:
+        from distillery.models.stable_diffusion import StableDiffusionPrior
+
         super().__init__()
         if not isinstance(prior, StableDiffusionPrior):
             raise CourseError(
@@ -102,6 +103,8 @@ class LoraDenoiser(nn.Module):
         Raises:
             CourseError: the file cannot be read, or is of other layers or another rank.
         """
+        from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+
         own = get_peft_model_state_dict(self._prior.unet, adapter_name=ADAPTER)
         state = {}
         for update in updates_for(read_lora(file), {"unet": self._prior.unet}):
@@ -128,6 +131,8 @@ class LoraDenoiser(nn.Module):
         Raises:
             CourseError: the folder of temporary files is full.
         """
+        from peft.utils import get_peft_model_state_dict
+
         config = self._prior.unet.peft_config[ADAPTER]
         told = {
             "r": config.r,
@@ -187,6 +192,9 @@ def _check_rank(unet: Any, rank: int, named: str) -> None:
 
 def _with_adapters(unet: Any, rank: int, names: Sequence[str]) -> list[Any]:
     """Put adapters into these layers of `unet`, in place of earlier ones."""
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraLayer
+
     if ADAPTER in getattr(unet, "peft_config", {}):
         unet.delete_adapters(ADAPTER)
     unet.add_adapter(

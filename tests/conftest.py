@@ -28,7 +28,11 @@ pytest.register_assert_rewrite("running")  # so that a failure there shows its v
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 MOST_WORKERS = 4  # each has torch and its models in memory
-LONGEST = ("answered_runs_to_its_end", "nothing_to_say")  # in the names of those that take minutes
+LONGEST = (  # in the names of those that take longest
+    "built_checked_and_graded",
+    "nothing_to_say",
+    "runs_to_its_end",
+)
 
 
 def pytest_xdist_auto_num_workers() -> int:

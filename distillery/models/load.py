@@ -16,7 +16,7 @@ from distillery.core.program import collection_paused
 from distillery.models.exact import demonstration_mixture
 from distillery.models.presets import PRESETS, VAES, Preset, find_preset
 from distillery.models.prior import Prior
-from distillery.models.single_file import channels_sentence, config_of
+from distillery.models.single_file import channels_sentence, config_of, shapes_in
 from distillery.models.weight_files import fault_of
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _load(
             )
         _check_folder(preset, place)
         variant = _variant(place, WEIGHTED_PARTS[preset.family])
-    return stable_diffusion.load(
+    loaded = stable_diffusion.load(
         preset.family,
         source,
         device=device,
@@ -151,6 +151,28 @@ def _load(
         variant=variant,
         offline=preset.local,
     )
+    if preset.local:
+        _check_text_encoders(preset, Path(source), loaded)
+    return loaded
+
+
+def _check_text_encoders(preset: Preset, folder: Path, loaded: StableDiffusionPrior) -> None:
+    # transformers would begin what is not in the file with random numbers, and go on.
+    for part in WEIGHTED_PARTS[preset.family][2:]:
+        files = files_of((folder / part).iterdir(), (".safetensors",), under=folder)
+        there = {_bare(name) for file in files for name in shapes_in(file)}
+        wanted = [name for name, _ in getattr(loaded.pipeline, part).named_parameters()]
+        lacking = [name for name in wanted if _bare(name) not in there]
+        if lacking:
+            raise CourseError(
+                f"cannot load {preset.name}: its {part} lacks {len(lacking)} of "
+                f"{len(wanted)} tensors, such as {lacking[0]}; {_remedy(preset)}."
+            )
+
+
+def _bare(name: str) -> str:
+    # Some versions of transformers have one level more.
+    return name.removeprefix("text_model.")
 
 
 def _check_file(preset: Preset, file: Path) -> None:

@@ -55,11 +55,11 @@ def load(
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True}
     parts = _own_parts(family, vae, options)
     # An AutoencoderTiny is not what SDXL's pipeline expects, but all that it needs.
-    with _no_loading_bars(), _only_errors():
+    with _all_weights_of(source), _no_loading_bars(), _only_errors():
         loaded = pipeline.from_pretrained(
             source, variant=variant, local_files_only=offline, **options, **parts
         )
-    return prior(loaded, device=device)
+        return prior(loaded, device=device)
 
 
 def load_single_file(
@@ -81,16 +81,21 @@ def load_single_file(
         if not (Path(config) / name).is_dir() and (name == "tokenizer" or family == "sdxl"):
             padding = "!" if name == "tokenizer_2" or config.endswith(OPEN_CLIP) else END_OF_TEXT
             parts[name] = clip_tokenizer(padding)
+    with _all_weights_of(source), _no_loading_bars(), _only_errors():
+        loaded = pipeline.from_single_file(
+            source, config=config, local_files_only=True, dtype=dtype, **parts
+        )
+        return prior(loaded, device=device)
+
+
+@contextmanager
+def _all_weights_of(source: str) -> Iterator[None]:
     try:
-        with _no_loading_bars(), _only_errors():
-            loaded = pipeline.from_single_file(
-                source, config=config, local_files_only=True, dtype=dtype, **parts
-            )
+        yield
     except NotImplementedError as error:  # of a weight that is only announced ("meta")
         raise CourseError(
-            f"cannot load {source}: it lacks weights of its networks; give the whole file."
+            f"cannot load {source}: it lacks weights of its networks; give the whole model."
         ) from error
-    return prior(loaded, device=device)
 
 
 def _classes(family: str) -> tuple[Any, type[StableDiffusionPrior]]:

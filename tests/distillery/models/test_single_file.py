@@ -190,6 +190,17 @@ def test_a_checkpoint_that_lacks_weights_is_refused(checkpoint: Path, tmp_path: 
         load_prior(file, device="cpu")
 
 
+def test_a_checkpoint_whose_text_encoder_lacks_weights_is_refused(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    tensors = load_file(checkpoint)
+    gone = next(name for name in tensors if name.endswith("layers.0.mlp.fc1.weight"))
+    save_file({name: t for name, t in tensors.items() if name != gone}, tmp_path / "x.safetensors")
+
+    with pytest.raises(CourseError, match="lacks"):
+        load_prior(tmp_path / "x.safetensors", device="cpu")
+
+
 def test_a_pickle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.ckpt").write_bytes(b"PK\x03\x04" + b"\0" * 99)
 
@@ -292,6 +303,22 @@ def test_an_inpainting_unet_in_a_folder_is_refused(tiny_sd_folder: Path, tmp_pat
 
     with pytest.raises(CourseError, match="its UNet takes 9 channels, as for inpainting"):
         load_prior(folder, device="cpu")
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder", "text_encoder_2"])
+def test_a_folder_with_a_tensor_less_is_refused_and_not_filled_with_noise(
+    part: str, tiny_sdxl_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_sdxl_folder, tmp_path / "lacking")
+    (file,) = (folder / part).glob("*.safetensors")
+    tensors = load_file(file)
+    gone = next(name for name in tensors if name.endswith(("to_q.weight", "q_proj.weight", "bias")))
+    save_file({name: t for name, t in tensors.items() if name != gone}, file, {"format": "pt"})
+
+    with pytest.raises(CourseError, match=r"lacks") as caught:
+        load_prior(folder, device="cpu")
+
+    assert "meta" not in str(caught.value)
 
 
 def test_a_pointer_of_git_lfs_in_a_folder_is_named(tiny_sd_folder: Path, tmp_path: Path) -> None:

@@ -85,6 +85,16 @@ class Text(ValueType):
 
 
 @dataclass(frozen=True)
+class FileName(Text):
+    """Text that may name a file, whose content then counts as the settings do.
+
+    folders: whether it may name a folder as well.
+    """
+
+    folders: bool = False
+
+
+@dataclass(frozen=True)
 class Choice(ValueType):
     """One of a few words."""
 

@@ -14,6 +14,7 @@ from distillery.core.settings import (
     REQUIRED,
     Choice,
     Declared,
+    FileName,
     Real,
     Text,
     Whole,
@@ -35,11 +36,15 @@ class Settings(Declared):
     prompt: str = setting(REQUIRED, Text(), "what to draw; of an edit, what the source shows")
     edit_prompt: str = setting("", Text(), "what an edit should show (pds, dds)")
     src_img_path: str = setting(
-        "", Text(), "picture that an edit starts from; empty: the model draws it from the prompt"
+        "",
+        FileName(),
+        "picture that an edit starts from; empty: the model draws it from the prompt",
     )
     negative_prompt: str = setting("", Text(), "what to steer away from")
     loss_type: str = setting("sds", Text(), "method: sds, pds, dds, vsd, csd, sdi or ism")
-    model: str = setting("tiny-sd", Text(), "a preset's name, or a folder that diffusers saved")
+    model: str = setting(
+        "tiny-sd", FileName(folders=True), "a preset's name, or a folder that diffusers saved"
+    )
     implementation: str = setting(
         "guidance",
         Choice(IMPLEMENTATIONS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -14,7 +15,7 @@ PICKLES = (".bin", ".ckpt", ".pt", ".pth")
 
 def course_path(source: str | Path) -> Path:
     """The file or folder of that name: here, at home ("~"), or else in the course's folder."""
-    place = Path(source).expanduser()
+    place = Path(os.path.expanduser(source))  # Path's own raises where there is no such user
     ours = REPOSITORY / place
     return ours if ours.exists() and not place.exists() else place
 

@@ -14,6 +14,7 @@ from distillery.core.settings import (
     REQUIRED,
     Choice,
     Declared,
+    FileName,
     Real,
     Size,
     Text,
@@ -118,7 +119,9 @@ class MorphSettings(Declared):
         follows="prompts",
     )
     negative_prompt: str = setting("", Text(), "what to steer away from")
-    model: str = setting("tiny-sd", Text(), "a preset's name, or a folder that diffusers saved")
+    model: str = setting(
+        "tiny-sd", FileName(folders=True), "a preset's name, or a folder that diffusers saved"
+    )
     guidance_scale: float = by_model(Real(), "s in eps_uncond + s * (eps_text - eps_uncond)")
     steps: int = by_model(Whole(1, 1000), "number of steps from noise to the pictures")
 
@@ -162,7 +165,9 @@ class MorphSettings(Declared):
         "below 1, a frame begins with the one before it under so much noise, and moves less",
     )
 
-    lora: str = setting("", Text(), "a style: LoRA weights, a file, a folder or a hub id")
+    lora: str = setting(
+        "", FileName(folders=True), "a style: LoRA weights, a file, a folder or a hub id"
+    )
     lora_scale: float = setting(1.0, Real(low=-100, high=100), "factor on the style")
 
     size: tuple[int, int] = by_model(
@@ -170,7 +175,7 @@ class MorphSettings(Declared):
     )
     palette: str = setting(
         str(COLOURS),
-        Text(),
+        FileName(),
         "one for all frames: a name, rgb-N, a file, or how many colours to find",
     )
     dithering: str = setting("none", Choice(DITHERINGS), "none, or bayer: a pattern that stays")

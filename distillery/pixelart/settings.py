@@ -15,6 +15,7 @@ from distillery.core.settings import (
     LARGEST_SEED,
     Choice,
     Declared,
+    FileName,
     Real,
     Size,
     Text,
@@ -96,7 +97,10 @@ class PixelSettings(Declared):
     )
     negative_prompt: str = setting("", Text(), "what to steer away from", short="-npt")
     model: str = setting(
-        None, Text(), "a preset's name, or a folder that diffusers saved", by_default=MODEL
+        None,
+        FileName(folders=True),
+        "a preset's name, or a folder that diffusers saved",
+        by_default=MODEL,
     )
     implementation: str = setting(
         "guidance",
@@ -119,7 +123,7 @@ class PixelSettings(Declared):
         GridSize("the grid", 2, LARGEST_SIDE), "height and width of the grid, in pixels"
     )
     palette: str = setting(
-        "", Text(), "a name, rgb-N, or a file; empty: found in the start by k-means"
+        "", FileName(), "a name, rgb-N, or a file; empty: found in the start by k-means"
     )
     colours: int = setting(
         8, Whole(2, 256), "how many colours to find where no palette is named", short="-knc"
@@ -135,7 +139,9 @@ class PixelSettings(Declared):
         "what the grid starts from: generated, image, painted or noise",
         by_default="image if there is an input image, else generated",
     )
-    input_image: str = setting("", Text(), "the picture to start from, or the painted index grid")
+    input_image: str = setting(
+        "", FileName(), "the picture to start from, or the painted index grid"
+    )
     fill: str = setting(
         "distance", Choice(FILLS), "how a start fills the grid: distance, nearest or dithered"
     )
@@ -206,8 +212,12 @@ class PixelSettings(Declared):
     control_end: float = setting(
         1.0, Real(low="control_start", high=1), "when ControlNets end, from 0 to 1"
     )
-    vae: str = setting(None, Text(), "another autoencoder: taesdxl, fp16-fix, a hub id or a folder")
-    lora: str = setting("", Text(), "LoRA weights for the UNet: a file, a folder or a hub id")
+    vae: str = setting(
+        None, FileName(folders=True), "another autoencoder: taesdxl, fp16-fix, a hub id or a folder"
+    )
+    lora: str = setting(
+        "", FileName(folders=True), "LoRA weights for the UNet: a file, a folder or a hub id"
+    )
     lora_scale: float = setting(1.0, Real(low=-100, high=100), "factor on the LoRA weights")
 
     def __post_init__(self) -> None:

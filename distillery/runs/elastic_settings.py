@@ -14,6 +14,7 @@ from distillery.core.settings import (
     REQUIRED,
     Choice,
     Declared,
+    FileName,
     Real,
     Switch,
     Text,
@@ -159,7 +160,7 @@ class ElasticSettings(Declared):
         by_default="0.5; for elastic 1, without a small picture, with the published models",
     )
 
-    condition_image: str = setting("", Text(), "a picture that ControlNet holds the drawing to")
+    condition_image: str = setting("", FileName(), "a picture that ControlNet holds the drawing to")
     control: str = setting("canny", Choice(CONTROLS), "what it is held to: canny or depth")
     controlnet_conditioning_scale: float = by_model(
         Real(low=0, high=2), "how much the ControlNet counts"
@@ -185,13 +186,13 @@ class ElasticSettings(Declared):
     )
     model: str = setting(
         None,
-        Text(),
+        FileName(folders=True),
         "a preset's name, or a folder that diffusers saved",
         by_default="tiny-sd; tiny-sdxl with a condition_image",
     )
     lora: str = setting(
         None,
-        Text(),
+        FileName(folders=True),
         "LoRA weights for the large picture or its windows, not for small ones: a file, a folder "
         "or a hub id (elastic, upsample-guidance, upscale)",
         by_default=f"none; {ANY_SIZE} for tiny-sd where both sides are longer than trained",

@@ -12,6 +12,7 @@ from distillery.core.settings import (
     REQUIRED,
     Choice,
     Declared,
+    FileName,
     Real,
     Size,
     Switch,
@@ -57,13 +58,19 @@ class FinetuneSettings(Declared):
         CourseError: a value is of the wrong kind or out of its range.
     """
 
-    folder: str = setting(REQUIRED, Text(), "pictures with captions, metadata.jsonl or .csv")
-    model: str = setting("tiny-sd", Text(), "a preset's name, or a folder that diffusers saved")
+    folder: str = setting(
+        REQUIRED, FileName(folders=True), "pictures with captions, metadata.jsonl or .csv"
+    )
+    model: str = setting(
+        "tiny-sd", FileName(folders=True), "a preset's name, or a folder that diffusers saved"
+    )
     rank: int = setting(8, Whole(1, 1024), "r, the short side of the two factors of an adapter")
     layers: str = by_model(
         Choice(("attention", "all")), "which layers are adapted; all: convolutions too"
     )
-    start: str = setting("", Text(), "LoRA weights to go on from, a file or a folder")
+    start: str = setting(
+        "", FileName(folders=True), "LoRA weights to go on from, a file or a folder"
+    )
     steps: int = by_model(Whole(1, 1_000_000), "number of steps")
     batch_size: int = by_model(Whole(1, 1024), "pictures in a step")
     learning_rate: float = by_model(Real(above=0), "of AdamW, after the warm-up")

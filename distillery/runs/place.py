@@ -21,7 +21,9 @@ from typing import Any, cast
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write, prompt_to_filename, shown
 from distillery.core.names import name_key, names_in, numbered
-from distillery.core.settings import Declared, Text, declared
+from distillery.core.settings import Declared, FileName, declared
+from distillery.models.presets import PRESETS, VAES
+from distillery.models.weight_files import course_path
 from distillery.runs.checkpoint import RunSettings, checkpoints_in
 
 SETTINGS = "run.yaml"
@@ -156,10 +158,7 @@ def fingerprint(settings: object) -> str:
 
     Photographs, models, palettes and adapters may change under the same name.
     """
-    kinds = declared(type(settings)) if isinstance(settings, Declared) else {}
-    texts = [name for name, one in kinds.items() if isinstance(one.values, Text)]
-    paths = {name: Path(getattr(settings, name)) for name in texts if "prompt" not in name}
-    named = {name: path for name, path in paths.items() if path.name and path.exists()}
+    named = _files_named(settings) if isinstance(settings, Declared) else {}
     if not named:
         return ""
     digest = hashlib.sha256()
@@ -169,6 +168,19 @@ def fingerprint(settings: object) -> str:
         for file in files:
             digest.update(file.relative_to(path).as_posix().encode() + _content(file))
     return digest.hexdigest()[:16]
+
+
+def _files_named(settings: Declared) -> dict[str, Path]:
+    """Setting -> the file or folder that it names; a preset is none, whatever lies beside."""
+    found = {}
+    for name, one in declared(type(settings)).items():
+        value = getattr(settings, name)
+        if not isinstance(one.values, FileName) or not value or value in (*PRESETS, *VAES):
+            continue
+        path = course_path(value)
+        if path.is_file() or (one.values.folders and path.is_dir()):
+            found[name] = path
+    return found
 
 
 def _content(file: Path) -> bytes:

@@ -9,6 +9,7 @@ from distillery.core.settings import (
     LARGEST_SEED,
     REQUIRED,
     Declared,
+    FileName,
     Real,
     Size,
     Text,
@@ -28,7 +29,9 @@ class SampleSettings(Declared):
 
     prompt: str = setting(REQUIRED, Text(), "what to draw")
     negative_prompt: str = setting("", Text(), "what to steer away from")
-    model: str = setting("tiny-sd", Text(), "a preset's name, or a folder that diffusers saved")
+    model: str = setting(
+        "tiny-sd", FileName(folders=True), "a preset's name, or a folder that diffusers saved"
+    )
     guidance_scale: float = by_model(Real(), "s in eps_uncond + s * (eps_text - eps_uncond)")
     steps: int = by_model(Whole(1, 1000), "number of steps")
     seed: int = setting(
@@ -38,7 +41,9 @@ class SampleSettings(Declared):
     size: tuple[int, int] | None = by_model(
         Size("the picture", 8, 4096, unit=8), "height and width in pixels"
     )
-    lora: str = setting("", Text(), "a style: LoRA weights, a file, a folder or a hub id")
+    lora: str = setting(
+        "", FileName(folders=True), "a style: LoRA weights, a file, a folder or a hub id"
+    )
     lora_scale: float = setting(1.0, Real(low=-100, high=100), "factor on the style")
     device: str = setting("auto", Text(), "auto, cpu, cuda or mps")
 

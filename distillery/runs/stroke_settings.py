@@ -14,6 +14,7 @@ from distillery.core.settings import (
     REQUIRED,
     Choice,
     Declared,
+    FileName,
     Real,
     Size,
     Text,
@@ -47,7 +48,9 @@ class StrokeSettings(Declared):
     """
 
     prompt: str = setting(REQUIRED, Text(), "what to draw")
-    img_path: str = setting("", Text(), "the stroke painting; what is transparent is not painted")
+    img_path: str = setting(
+        "", FileName(), "the stroke painting; what is transparent is not painted"
+    )
     negative_prompt: str = setting("", Text(), "what to steer away from")
     method: str = setting(
         "gradop+",
@@ -90,7 +93,7 @@ class StrokeSettings(Declared):
         by_default="depends on the model, the operator and the method",
     )
 
-    regions: str = setting("", Text(), "picture of labels: where the words apply")
+    regions: str = setting("", FileName(), "picture of labels: where the words apply")
     words: str = setting("", Text(), 'words of the prompt, one for each region: "cat,red car"')
     region_control: str = setting(
         "composed", Choice(WAYS), "how words are bound to regions: " + ", ".join(WAYS)
@@ -99,10 +102,12 @@ class StrokeSettings(Declared):
         1.0, Real(low=0, high=100), "how strongly they are bound; up to 1, of attention beyond"
     )
 
-    model: str = setting("tiny-sd", Text(), "a preset's name, or a folder that diffusers saved")
+    model: str = setting(
+        "tiny-sd", FileName(folders=True), "a preset's name, or a folder that diffusers saved"
+    )
     lora: str = setting(
         None,
-        Text(),
+        FileName(folders=True),
         "LoRA weights for the UNet: a file, a folder or a hub id; none leaves them out",
         by_default=f"none; {TWO_THINGS} where there are regions and the model is tiny-sd",
     )

@@ -377,6 +377,7 @@ def test_files_that_cannot_be_read_are_refused_with_the_reason(
     )
     assert "git lfs pull" in refusal(tiny_sd_folder, tmp_path / "lfs.safetensors")
     assert "is a pickle" in refusal(tiny_sd_folder, tmp_path / "lora.bin")
+    assert "there is no such file" in refusal(tiny_sd_folder, "~nobody-here/lora.safetensors")
     assert "the folder holds no weights" in refusal(tiny_sd_folder, tmp_path / "none")
     assert "name the file" in refusal(tiny_sd_folder, tmp_path)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from distillery.core.settings import REQUIRED, Declared, Text, Whole, setting
+from distillery.core.settings import REQUIRED, Declared, FileName, Text, Whole, setting
 from distillery.runs.place import (
     Place,
     claimed,
@@ -25,7 +25,9 @@ from distillery.runs.place import (
 @dataclass(frozen=True)
 class Drawn(Declared):
     prompt: str = setting(REQUIRED, Text(), "what to draw")
-    photograph: str = setting("", Text(), "a file")
+    photograph: str = setting("", FileName(folders=True), "a file or a folder")
+    palette: str = setting("", FileName(), "a name or a file")
+    method: str = setting("sds", Text(), "a word")
     seed: int = setting(0, Whole(0, 9), "of the noise")
 
     @property
@@ -126,6 +128,29 @@ def test_a_model_that_was_trained_again_is_another_model(tmp_path: Path) -> None
 
     assert prints[0] == prints[2] != prints[1]
     assert fingerprint(BOAT) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("method", "sds"), ("palette", "dusk"), ("photograph", "tiny-sd")]
+)
+def test_a_folder_of_results_named_as_a_method_a_palette_or_a_model_is_no_source(
+    name: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = replace(BOAT, **{name: word})
+
+    numbers = [finish(settings, Path(word)).number for _ in range(3)]
+
+    assert numbers == [1, 1, 1]
+
+
+def test_a_photograph_named_from_home_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photo.jpg").write_bytes(b"one")
+
+    assert fingerprint(replace(BOAT, photograph="~/photo.jpg"))
 
 
 def test_the_sentence_says_what_is_kept_why_and_where_the_new_one_is(tmp_path: Path) -> None:

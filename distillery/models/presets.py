@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -301,7 +302,7 @@ def find_preset(model: str | Path) -> Preset:
     """
     if str(model) in PRESETS:
         return PRESETS[str(model)]
-    place = Path(model).expanduser()
+    place = Path(os.path.expanduser(model))
     if not place.exists():
         raise CourseError(
             f"unknown model {str(model)!r}: choose {', '.join(PRESETS)} or the path of a folder "
@@ -337,7 +338,7 @@ def trained_side(model: str | Path) -> int:
     preset = find_preset(model)
     if str(model) in PRESETS:
         return preset.image_size
-    folder = _config_folder(Path(model).expanduser())
+    folder = _config_folder(Path(os.path.expanduser(model)))
     try:
         cells = json.loads((folder / "unet" / "config.json").read_text("utf-8"))["sample_size"]
         blocks = json.loads((folder / "vae" / "config.json").read_text("utf-8"))[

@@ -94,7 +94,7 @@ def _pair(entry: Any, name: str) -> Pair:
 
 def _located(entry: Mapping[str, Any], key: str) -> Path | None:
     text = entry.get(key)
-    return REPOSITORY / Path(os.path.expandvars(text)).expanduser() if text else None
+    return REPOSITORY / os.path.expanduser(os.path.expandvars(text)) if text else None
 
 
 def pairs_for(path: Path, model: str) -> list[Pair]:

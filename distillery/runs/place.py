@@ -201,6 +201,11 @@ def kept_sentence(place: Place, settings: RunSettings, sources: str = "") -> str
     first = Place(place.out, place.prompt)
     keys = {name_key(first.picture.name), name_key(first.folder.name)}
     there = next((name for name in names_in(place.out) if name_key(name) in keys), "")
+    if not there:
+        return (
+            f"note: {shown(first.picture)} is being made by another run; this run's picture is "
+            f"{shown(place.picture)}."
+        )
     earlier = place.out / (f"{there}.png" if not there.endswith(".png") else there)
     return (
         f"note: {shown(earlier)} is kept, because {_difference(first, settings, sources)}; this "

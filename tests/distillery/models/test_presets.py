@@ -194,6 +194,8 @@ def test_a_folder_of_another_kind_is_refused(tmp_path: Path, index: str | None) 
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(CourseError, match="unknown model '~nobody-here/model'"):
+        load_prior("~nobody-here/model")
     with pytest.raises(CourseError, match="unknown model 'sd99': choose tiny-sd, sd15"):
         load_prior("sd99")
 

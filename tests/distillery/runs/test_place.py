@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -151,6 +152,14 @@ def test_a_photograph_named_from_home_counts(
     (tmp_path / "photo.jpg").write_bytes(b"one")
 
     assert fingerprint(replace(BOAT, photograph="~/photo.jpg"))
+
+
+def test_the_sentence_names_what_another_run_is_just_making(tmp_path: Path) -> None:
+    with claimed(place_for(BOAT, tmp_path), BOAT):
+        other = replace(BOAT, seed=1)
+        sentence = kept_sentence(place_for(other, tmp_path), other)
+
+    assert re.search(r"note: \S*a_boat.png is being made by another run; .*a_boat~2.png", sentence)
 
 
 def test_the_sentence_says_what_is_kept_why_and_where_the_new_one_is(tmp_path: Path) -> None:

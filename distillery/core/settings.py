@@ -30,6 +30,7 @@ from distillery.core.cli import pair, truth
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write, decoded
 from distillery.core.names import meant
+from distillery.core.yaml_text import values_of
 
 LONGEST_TEXT = 1000  # characters
 LARGEST_SEED = 2**63 - 1  # of a torch.Generator
@@ -359,11 +360,13 @@ def _in_yaml(value: Any) -> str:
 def _read(path: Path, cls: type[Declared]) -> dict[str, Any]:
     """The settings of a YAML file by name, not yet checked."""
     try:
-        values = yaml.safe_load(decoded(Path(path).read_bytes()))
+        values = values_of(decoded(Path(path).read_bytes()))
     # A date that does not exist, such as 2001-99-99, is a ValueError; so is text not in UTF-8.
     except (OSError, ValueError, yaml.YAMLError) as error:
         mark = getattr(error, "problem_mark", None)
-        what = f"line {mark.line + 1} is not YAML" if mark else "it is missing or not YAML"
+        problem = getattr(error, "problem", "") or ""
+        wrong = problem if "a second time" in problem else "is not YAML"
+        what = f"line {mark.line + 1} {wrong}" if mark else "it is missing or not YAML"
         raise CourseError(
             f"cannot read settings from {path}: {what}; correct it, or name another file."
         ) from error

@@ -13,6 +13,7 @@ import yaml
 from distillery.core.cli import Arguments
 from distillery.core.files import decoded
 from distillery.core.settings import Declared, add_flags, declared
+from distillery.core.yaml_text import values_of
 from distillery.runs.extras import Extras
 
 EXTRAS = ("make_video", "video_size", "fps", "tensorboard")  # of every kind of run
@@ -106,7 +107,7 @@ def is_named(name: str, flags: dict[str, Any]) -> bool:
     if "config" not in flags:
         return False
     try:
-        values = yaml.safe_load(decoded(flags["config"].read_bytes()))
+        values = values_of(decoded(flags["config"].read_bytes()))
     # What is wrong with the file is said where it is read.
     except (OSError, ValueError, yaml.YAMLError):
         return False

@@ -55,14 +55,22 @@ def load_pairs(path: Path) -> list[Pair]:
         CourseError: the file is missing or damaged, or a pair says something else.
     """
     try:
-        entries = json.loads(decoded(Path(path).read_bytes()))
-    except (OSError, ValueError) as error:
+        entries = json.loads(decoded(Path(path).read_bytes()), object_pairs_hook=_once)
+    except (OSError, ValueError, RecursionError) as error:
         raise CourseError(
             f"{path} cannot be read as pairs of prompts ({in_short(error)}); give a JSON file."
         ) from error
     if not isinstance(entries, list) or not entries:
         raise CourseError(f"{path} must hold a JSON list of pairs; write [{{...}}, ...].")
     return [_pair(entry, f"pair {n} of {path}") for n, entry in enumerate(entries, start=1)]
+
+
+def _once(values: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in values]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"a pair has {twice!r} twice")
+    return dict(values)
 
 
 def _pair(entry: Any, name: str) -> Pair:

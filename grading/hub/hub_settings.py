@@ -13,6 +13,7 @@ import yaml
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write, decoded
+from distillery.core.yaml_text import values_of
 from grading.core.manifest import TOP
 
 NAME = "hub.yaml"
@@ -95,7 +96,7 @@ def load_hub(folder: Path) -> Hub:
             f"there is no {path}: run python -m grading hub FOLDER, and start the hub in FOLDER."
         )
     try:
-        stored = yaml.safe_load(decoded(path.read_bytes()))
+        stored = values_of(decoded(path.read_bytes()))
     except yaml.YAMLError as error:
         raise CourseError(f"{path} is not YAML: {error}; correct it.") from error
     if not isinstance(stored, Mapping):

@@ -193,6 +193,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones(tmp_path: Path) -> None
             "late: 3",
             "brush.yaml must hold settings, one 'name: value' on each line, among them name.",
         ),
+        ("name: fan\nname: fat", "brush.yaml: line 2 has name a second time; correct it"),
+        ("[" * 5000, "brush.yaml: it is missing or not YAML"),
         ("name: fan\nlate: [", "brush.yaml: line 2 is not YAML; correct it, or name another"),
         ("name: 2001-99-99", "brush.yaml: it is missing or not YAML; correct it"),
     ],

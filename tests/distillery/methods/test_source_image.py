@@ -208,6 +208,8 @@ PROMPTS = {"prompt": "a boat", "edit_prompt": "a golden boat"}
     ("content", "sentence"),
     [
         ("[{", "cannot be read as pairs of prompts"),
+        ("[" * 5000, "cannot be read as pairs of prompts"),
+        ('[{"prompt": "a", "prompt": "b", "edit_prompt": "c"}]', "a pair has 'prompt' twice"),
         (PROMPTS, "must hold a JSON list of pairs"),
         ([], "must hold a JSON list of pairs"),
         ([PROMPTS, "a boat"], "pair 2 of .* must be an object"),

@@ -29,6 +29,7 @@ def test_what_is_saved_is_read_again(tmp_path):
         ("course: class\ninstructor: iris\nstudents: [iris]", "iris is named twice"),
         ("- a list", "lines such as instructor: iris"),
         ("students: [", "is not YAML"),
+        ("instructor: iris\ninstructor: ada", "has instructor a second time"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_sentence(tmp_path, text, says):

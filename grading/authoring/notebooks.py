@@ -35,7 +35,7 @@ from grading.authoring.make_stubs import (
     unreached,
 )
 from grading.authoring.written_answers import Show, fill_in, said
-from grading.core.notebook_cells import check_id, grade_id_of, todo_id
+from grading.core.notebook_cells import NOTEBOOK_METADATA, check_id, grade_id_of, todo_id
 from grading.stages import STAGES
 from grading.stages.stage import Stage, in_points
 
@@ -60,10 +60,6 @@ LAST_CODE = """\
 from distillery import my_progress
 
 my_progress()"""
-METADATA = {
-    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
-    "language_info": {"name": "python"},
-}
 
 
 def student_notebook(stage: Stage, percent: str, reference: str, show: Show | None = None) -> str:
@@ -138,7 +134,7 @@ def _finished(stage: Stage, notebook: NotebookNode, path: PurePosixPath, show: S
             cell.source = _with_facts(stage, path, cell.source)
     _identify(path, notebook)
     fill_in(path, notebook.cells, show)
-    notebook.metadata = nbformat.from_dict(METADATA)
+    notebook.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     return nbformat.writes(notebook) + "\n"
 

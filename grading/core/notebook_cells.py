@@ -14,6 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+NOTEBOOK_METADATA = {  # of every notebook of the course, and of what is shown of a student's
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
 
 def todo_id(task: str) -> str:
     """ "sds.sds_grad" -> "sds-sds_grad", the grade id of its TODO cell; also of the pictures'."""

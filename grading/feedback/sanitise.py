@@ -16,7 +16,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from grading.authoring.notebooks import METADATA
+from grading.core.notebook_cells import NOTEBOOK_METADATA
 from grading.feedback.text import LONGEST, plain
 
 FOR_INSTRUCTOR = "for-instructor"  # tag of a cell that must not reach a student
@@ -62,7 +62,7 @@ class Sanitise(NbGraderPreprocessor):
 
 def sanitise(nb: NotebookNode) -> None:
     """Sanitise in place; a second time changes nothing."""
-    nb.metadata = nbformat.from_dict(METADATA)
+    nb.metadata = nbformat.from_dict(NOTEBOOK_METADATA)
     left = MOST_MARKDOWN
     for index, cell in enumerate(nb.cells):
         done = _is_done(cell.source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import sysconfig
 from dataclasses import replace
 from pathlib import Path
@@ -423,3 +424,9 @@ def test_nbgrader_autograde_on_the_command_line_gives_the_same_grades(course):
     assert done.returncode == 0, done.stderr
     assert grades(course) == before
     assert (course / "graded.txt").read_text().split() == list(students)  # nobody a second time
+
+
+def test_what_every_command_of_nbgrader_loads_in_a_course_is_without_torch():
+    code = "import sys, grading.plugins, grading.feedback, grading.export; "
+    code += "sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,7 +24,6 @@ from distillery.course.student_files import (
     load_again,
     student_file,
 )
-from distillery.course.tasks import load_task
 from distillery.course.todo_cell import is_to_do, read_answer, task_named
 
 if TYPE_CHECKING:
@@ -228,6 +227,9 @@ def _code_in_file(task: str) -> str | None:
     None: there is no such notebook, or no such cell.
     """
     try:
+        # Here, because it imports torch, and instructors' commands read cells without.
+        from distillery.course.tasks import load_task
+
         notebook = course_root() / load_task(task).notebook
         cells = json.loads(notebook.read_bytes())["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

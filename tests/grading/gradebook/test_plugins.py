@@ -427,6 +427,6 @@ def test_nbgrader_autograde_on_the_command_line_gives_the_same_grades(course):
 
 
 def test_what_every_command_of_nbgrader_loads_in_a_course_is_without_torch():
-    code = "import sys, grading.plugins, grading.feedback, grading.export; "
+    code = "import sys, grading.plugins, grading.feedback, grading.export, grading.exchange; "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

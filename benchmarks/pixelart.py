@@ -1,4 +1,5 @@
 """Pixel art against three baselines: `python -m benchmarks.pixelart [--prompts 24] [--out FILE]`,
+the same where cells and colours are few: `python -m benchmarks.pixelart --size 16,16 --colours 4`,
 and what ControlNets keep of a picture that is given: `python -m benchmarks.pixelart --layout 8`.
 
 For the same prompts: a sample of the model brought into a palette of ours, into one found by
@@ -28,6 +29,7 @@ from torch import Tensor
 
 from distillery.core.images import grid, to_pil
 from distillery.core.measured import Figure, add_record_option, mean, record, share
+from distillery.core.settings import pair
 from distillery.metrics.clip_score import ClipScorer
 from distillery.metrics.judge import Judge
 from distillery.models.annotators import depths, edges
@@ -46,10 +48,10 @@ SEED = 23
 NAMED_PALETTE = "crayons"  # eight colours
 SIDE = 128
 LOOSE, STRICT = 1.0, 0.8  # sureness of a start, and its scale of the ControlNets
-BEST = "the drawing to start from, k-means of 8"
+BEST = "the drawing to start from, k-means"
 END, CHOSEN = "distilled, at the end", "distilled, as chosen"
 NEAREST = f"a sample, area, nearest of {NAMED_PALETTE}"
-KMEANS, PIXELOE = "a sample, area, k-means of 8", "a sample, PixelOE, k-means of 8"
+KMEANS, PIXELOE = "a sample, area, k-means", "a sample, PixelOE, k-means"
 SHORT = {  # the rows' names in a record
     NEAREST: "named",
     KMEANS: "kmeans",
@@ -75,31 +77,32 @@ def prompts(count: int) -> list[Factors]:
     return random.Random(SEED).sample(all_factors(), count)
 
 
-def named(drawing: Tensor, size: tuple[int, int]) -> Piece:
+def named(drawing: Tensor, settings: PixelSettings) -> Piece:
     """Area mean, then the nearest colour of a palette of ours."""
-    return _nearest(F.interpolate(drawing, size, mode="area"), load_palette(NAMED_PALETTE))
+    return _nearest(F.interpolate(drawing, settings.size, mode="area"), load_palette(NAMED_PALETTE))
 
 
-def fitted(drawing: Tensor, size: tuple[int, int]) -> Piece:
-    """Area mean, then the nearest of eight colours found by k-means."""
-    small = F.interpolate(drawing, size, mode="area")
-    return _nearest(small, _fit(small))
+def fitted(drawing: Tensor, settings: PixelSettings) -> Piece:
+    """Area mean, then the nearest of as many colours, found by k-means."""
+    small = F.interpolate(drawing, settings.size, mode="area")
+    return _nearest(small, _fit(small, settings.colours))
 
 
-def pixeloe(drawing: Tensor, size: tuple[int, int]) -> Piece:
-    """PixelOE's contrast-aware pixelisation, then the nearest of eight colours found by k-means."""
+def pixeloe(drawing: Tensor, settings: PixelSettings) -> Piece:
+    """PixelOE's contrast-aware pixelisation, then the nearest of as many colours by k-means."""
     from pixeloe.legacy.pixelize import pixelize
 
     pixels = np.asarray(to_pil(drawing)[0])[..., ::-1].copy()  # OpenCV's order of channels
-    side = drawing.shape[-1] // size[1]
-    small = pixelize(pixels, target_size=size[1], patch_size=side, no_upscale=True)
+    width = settings.size[1]
+    side = drawing.shape[-1] // width
+    small = pixelize(pixels, target_size=width, patch_size=side, no_upscale=True)
     levels = torch.from_numpy(np.ascontiguousarray(small[..., ::-1])).float()
-    image = F.interpolate((levels / 127.5 - 1).movedim(2, 0)[None], size, mode="area")
-    return _nearest(image, _fit(image))
+    image = F.interpolate((levels / 127.5 - 1).movedim(2, 0)[None], settings.size, mode="area")
+    return _nearest(image, _fit(image, settings.colours))
 
 
-def _fit(small: Tensor) -> Tensor:
-    return fitted_palette(small, 8, pixelart, torch.Generator().manual_seed(SEED))
+def _fit(small: Tensor, colours: int) -> Tensor:
+    return fitted_palette(small, colours, pixelart, torch.Generator().manual_seed(SEED))
 
 
 def _nearest(small: Tensor, palette: Tensor) -> Piece:
@@ -169,7 +172,7 @@ def _inside(piece: Piece) -> float:
 def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) -> dict[str, Figure]:
     """Print the table, draw all pictures of it on a sheet, and return the figures to keep."""
     prior, judge, clip = load(settings), Judge.load(), ClipScorer("tiny-clip")
-    baselines: dict[str, Callable[[Tensor, tuple[int, int]], Piece]] = {
+    baselines: dict[str, Callable[[Tensor, PixelSettings], Piece]] = {
         NEAREST: named,
         KMEANS: fitted,
     }
@@ -183,10 +186,10 @@ def measure(settings: PixelSettings, wanted: list[Factors], out: Path | None) ->
         drawings.append(drawing[0])
         pieces[END].append(end)
         pieces[CHOSEN].append(chosen)
-        pieces[BEST].append(fitted(drawing, settings.size))
+        pieces[BEST].append(fitted(drawing, settings))
         sample = one_sample(prior, given)
         for name, baseline in baselines.items():
-            pieces[name].append(baseline(sample, settings.size))
+            pieces[name].append(baseline(sample, settings))
         print(f"{number + 1}/{len(wanted)} {factors}", end="\r", flush=True)
     row("the model's drawings, not pixel art", [Piece(d, d[:, 0].T) for d in drawings],
         wanted, judge, clip)  # fmt: skip
@@ -258,7 +261,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layout", type=int, metavar="N", help="what is kept of N given pictures instead"
     )
-    parser.add_argument("--config", type=Path, help="other settings than the model's default")
+    parser.add_argument(
+        "--size", type=pair, metavar="H,W", help="of the grid, where not the model's default"
+    )
+    parser.add_argument("--colours", type=int, help="of a picture, where not eight")
     parser.add_argument("--out", type=Path, help="a PNG of all pictures")
     add_record_option(parser)
     return parser
@@ -267,19 +273,16 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Parse the command line and print the table."""
     options = parser().parse_args()
-    if options.config and options.record:
-        parser().error("--record keeps the figures of the model's default; leave --config out")
-    if options.config:
-        settings = PixelSettings.load(options.config, prompt="anything", implementation="reference")
-    else:
-        settings = PixelSettings(prompt="anything", implementation="reference")
+    given = {name: getattr(options, name) for name in ("size", "colours") if getattr(options, name)}
+    settings = PixelSettings(prompt="anything", implementation="reference", **given)
+    name = "pixelart_layout" if options.layout else "pixelart"
     if options.layout:
         figures = measure_layout(settings, prompts(options.layout))
     else:
         figures = measure(settings, prompts(options.prompts), options.out)
     if options.record:
         record(
-            "pixelart_layout" if options.layout else "pixelart",
+            f"{name}_{settings.size[0]}x{settings.size[1]}_{settings.colours}" if given else name,
             figures,
             n=options.layout or options.prompts,
             of="prompts",

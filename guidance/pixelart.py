@@ -20,7 +20,7 @@ from distillery.methods.gradient_loss import with_gradient
 from distillery.models.prior import Condition, Control, Prior
 from distillery.pixelart.augment import augment
 from distillery.pixelart.settings import PixelSettings
-from distillery.pixelart.smoothness_losses import smoothness
+from distillery.pixelart.smoothness_losses import mirrored, smoothness
 
 
 def paint(weights: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
@@ -271,15 +271,15 @@ def loss(
 ) -> torch.Tensor:
     """One step of pixel art: all functions above, one after the other (given).
 
-    The logits (B, K, h, w) become a small picture, which is kept smooth; enlarged and augmented
-    together with the control pictures, it goes through the autoencoder to the model. Cells of
-    `clear`, bool (h, w), are white for the model.
+    The logits (B, K, h, w) become a small picture, which is kept smooth (SD-πXL does not mirror it
+    for that); enlarged and augmented together with the control pictures, it goes through the
+    autoencoder to the model. Cells of `clear`, bool (h, w), are white for the model.
     """
     weights = weights_of(logits, step=step, settings=settings, generator=generator)
     small = paint(weights, palette)
     if clear is not None:
         small = small.masked_fill(clear, 1.0)
-    rough = settings.fft * fft_loss(small) + smoothness(small, settings)
+    rough = settings.fft * fft_loss(mirrored(small)) + smoothness(small, settings)
     canvas = torch.nn.functional.interpolate(small, settings.canvas, mode=settings.enlarge)
     canvas, controls = augment(canvas, controls, settings=settings, generator=generator)
     x0 = prior.encode(canvas)

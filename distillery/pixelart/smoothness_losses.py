@@ -1,5 +1,7 @@
-"""Losses for smooth pictures, in addition to the Fourier loss. Each is a mean over the picture,
-so its weight does not depend on the size, and a sum over the batch.
+"""What goes with the Fourier loss: the picture that it is given, and further losses.
+
+Each loss is a mean over the picture, so its weight does not depend on the size, and a sum over the
+batch.
 """
 
 from __future__ import annotations
@@ -16,6 +18,17 @@ if TYPE_CHECKING:
 
 REACH = 3  # pixels that the bilateral loss looks away
 SPACE, COLOUR = 1.0, 0.5  # its two standard deviations: in pixels, and in colours of [-1, 1]
+
+
+def mirrored(image: Tensor) -> Tensor:
+    """A picture (B, C, h, w) with its mirror images beside and below it, (B, C, 2h, 2w).
+
+    A Fourier transform takes a picture for one tile of many: the bottom row of one lies on the top
+    row of the next. Where these differ, as sand and sky do, a loss on high frequencies smooths
+    across, and draws a line of sand above the sky. Mirrored tiles meet in equal rows.
+    """
+    wide = torch.cat([image, image.flip(-1)], dim=-1)
+    return torch.cat([wide, wide.flip(-2)], dim=-2)
 
 
 def smoothness(image: Tensor, settings: PixelSettings) -> Tensor:

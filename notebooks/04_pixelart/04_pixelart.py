@@ -68,6 +68,7 @@ from distillery.pixelart.begin import begin_from
 from distillery.pixelart.indexed_png import indexed
 from distillery.pixelart.initial_grid import Start, controls_for, fitted_palette
 from distillery.pixelart.settings import PixelSettings
+from distillery.pixelart.smoothness_losses import mirrored
 from guidance import pixelart
 
 prior = load_prior(MODEL)
@@ -725,6 +726,43 @@ show(crisp(torch.cat(list(seen.values()))), [f"after {step} steps" for step in s
 # and the outlines of the boat go with them. (The loss sees mixtures; the pictures show what each
 # pixel has most of.) A smoothness loss knows nothing about boats; something that does must outweigh
 # it.
+
+# %% [markdown]
+# There is a second trap, and the published program is caught in it. A Fourier transform takes a
+# picture for one tile of a wallpaper: on top of its top row lies the bottom row of the next tile.
+# To the loss, sky above sand is *two* edges, one at the horizon and one around the border, and it
+# smooths both. If the picture is laid beside its mirror images first, equal rows meet at the
+# border. Sky and sand follow the loss alone, as they are and mirrored:
+
+
+# %%
+def sky_and_sand(laid: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """What 20 steps along the loss of the picture, laid out by `laid`, make of two colours."""
+    colours = torch.tensor([[0.45, 0.65, 0.95], [0.90, 0.55, 0.25]], device=prior.device)
+    logits = torch.full((1, 2, 32, 32), -2.0, device=prior.device)
+    logits[:, 0, :20], logits[:, 1, 20:] = 2.0, 2.0
+    logits.requires_grad_()
+    optimiser = torch.optim.Adam([logits], lr=0.1)
+    for _ in range(20):
+        loss = pixelart.fft_loss(laid(pixelart.paint(logits.softmax(dim=1), colours)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return pixelart.paint(logits.detach().softmax(dim=1), colours)
+
+
+alone, laid_out = sky_and_sand(lambda image: image), sky_and_sand(mirrored)
+for name, one in {"as it is": alone, "mirrored": laid_out}.items():
+    top, sky, horizon = (one[0, 0, row].mean().item() for row in (0, 10, 19))
+    print(f"{name}: red in the top row {top:+.2f}, in the sky {sky:+.2f}, ", end="")
+    print(f"above the horizon {horizon:+.2f}")
+show(crisp(torch.cat([alone, laid_out])), ["as it is", "mirrored"])
+
+# %% [markdown]
+# **What you should see.** As it is, the top row turns to sand exactly as far as the row above the
+# horizon does, and the bottom row turns to sky. Mirrored, the top stays sky and the bottom sand. In
+# pixel art that line becomes a stripe of another colour. So the course's `loss`, which calls
+# your function, gives it the picture `mirrored`.
 
 # %% [markdown]
 # ## 7 · From the layout to the details

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -318,18 +319,17 @@ def test_both_branches_are_told_the_canvas_and_keep_their_pooled_vectors() -> No
     assert own.text.time_ids is None
 
 
-def painting(path: str, **changes: float) -> PixelSettings:
+def painting(path: str, **changes: Any) -> PixelSettings:
     """A run on the exact prior, seen as it is: neither mirrored nor tilted nor grey."""
-    plain = {"mirror": 0.0, "perspective": 0.0, "grayscale": 0.0, "fft": 0.0}
+    plain: dict[str, Any] = {"mirror": 0.0, "perspective": 0.0, "grayscale": 0.0, "fft": 0.0}
     return PixelSettings(
         prompt="the one",
         model="exact",
-        size=(4, 8),
         side=32,
         steps=60,
         path=path,
         guidance_scale=1.0,
-        **{**plain, **changes},
+        **{**plain, "size": (4, 8), **changes},
     )
 
 
@@ -381,6 +381,33 @@ def test_a_clear_cell_learns_nothing() -> None:
     assert logits.grad is not None
     assert (logits.grad[..., clear] == 0).all()
     assert (logits.grad[..., ~clear].abs().amax(dim=1) > 0).all()
+
+
+@pytest.mark.parametrize("size", [(8, 12), (12, 8)])
+def test_smoothing_pulls_at_an_edge_and_not_across_the_border(size: tuple[int, int]) -> None:
+    """Half of the picture is of one colour and half of another, which the border does not join."""
+    below = (torch.arange(size[0]) >= size[0] // 2).long()[None, :, None].expand(2, *size)
+    prior = GaussianMixturePrior(randn(2, 3, *painting("softmax", size=size).canvas), std=0.3)
+
+    def gradient(fft: float) -> Tensor:
+        logits = (4 * one_hot(below)).requires_grad_()
+        pixelart.loss(
+            prior,
+            logits,
+            palette=PALETTE,
+            text=prior.embed([""] * 2),
+            uncond=prior.embed([""] * 2),
+            controls=(),
+            step=0,
+            settings=painting("softmax", size=size, fft=fft),
+            generator=seeded(),
+        ).backward()
+        assert logits.grad is not None
+        return logits.grad
+
+    # What distils is the same in both; the first colour above and the second below are the picture.
+    pull = (gradient(1e4) - gradient(0.0))[:, :2].mean(dim=(0, 3)).diff(dim=0)[0].abs()
+    assert pull[[0, -1]].max() < 0.5 * pull[[size[0] // 2 - 1, size[0] // 2]].min()
 
 
 def test_the_path_decides_the_weights() -> None:

@@ -25,6 +25,17 @@ def noise(batch: int, height: int, width: int) -> torch.Tensor:
     return 2 * torch.rand(batch, 3, height, width, generator=generator) - 1
 
 
+def test_mirrored_tiles_meet_in_equal_rows_and_columns() -> None:
+    image = noise(2, 3, 5)
+    tiles = smooth.mirrored(image).repeat(1, 1, 2, 2)
+
+    assert tiles.shape == (2, 3, 12, 20)
+    for side in (image.shape[-2], 2 * image.shape[-2]):
+        assert torch.equal(tiles[..., side - 1, :], tiles[..., side, :])
+    for side in (image.shape[-1], 2 * image.shape[-1]):
+        assert torch.equal(tiles[..., side - 1], tiles[..., side])
+
+
 def test_total_variation_is_the_mean_step_down_and_across() -> None:
     image = picture([0.0, 0.5, 0.5], [1.0, 0.5, -0.5])
 

@@ -287,8 +287,8 @@ show(
 # **What you should see.** Where the entropy map is bright, a pixel has not decided on a colour. In
 # the run with high sureness only few pixels have not, mostly at edges, where the drawing's colour
 # is between two. With an open mind 150 steps are few: the large plain areas are undecided, too. Yet
-# of the shaken pixels 86 % have more than half of one colour. Of those of the plain softmax it is
-# 54 %: its soft picture is a fog of mixtures, and the hard one has lost what they contained.
+# of the shaken pixels 87 % have more than half of one colour. Of those of the plain softmax it is
+# 52 %: its soft picture is a fog of mixtures, and the hard one has lost what they contained.
 #
 # We print two numbers, because one can deceive. A pixel with a little more than half red and the
 # rest yellow counts as decided by the first number, but its soft colour is orange; the second

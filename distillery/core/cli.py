@@ -14,8 +14,12 @@ from distillery.core.names import meant
 class Arguments(argparse.ArgumentParser):
     """argparse's parser, without its usage lines before an error.
 
-    What it does not know is answered with the nearest that it knows.
+    What it does not know is answered with the nearest that it knows. An option has to be written
+    out: a shortened one could be taken for another, such as --lora for --lora_rank.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"allow_abbrev": False, **options})
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As argparse, but that the option nearest to an unknown one is named."""

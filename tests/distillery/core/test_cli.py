@@ -50,6 +50,19 @@ def test_a_wrong_flag_is_one_sentence_that_names_the_help(
     )
 
 
+def test_a_shortened_flag_is_not_taken_for_a_longer_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parser = Arguments(prog="draw")
+    parser.add_argument("--lora_rank", type=int)
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(["--lora", "style.safetensors"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "unrecognized arguments: --lora style.safetensors" in said
+    assert "did you mean --lora_rank?" in said
+
+
 def test_height_and_width_are_two_whole_numbers() -> None:
     assert pair("32,48") == (32, 48)
     for text in ("32", "32,48,1", "32x48", "a,b", "1.5,2"):

@@ -163,7 +163,7 @@ TINY: dict[str, Any] = {  # what the two embedded diffusion models have in commo
     "captioner": "tiny-caption",
     "depth_estimator": "tiny-depth",
     "clip_scorer": "tiny-clip",
-    "guidance": {**SD_GUIDANCE, "sds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
+    "guidance": {**SD_GUIDANCE, "sds": 5.0, "pds": 5.0, "vsd": 1.0, "sdi": 5.0, "ism": 5.0},
     "settings": TINY_SETTINGS,
     "memory_gb": 0.5,
     "dtype": "float32",

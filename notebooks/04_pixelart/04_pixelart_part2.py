@@ -545,9 +545,9 @@ for name, hits in HITS.items():
 # method; the intervals of the first four overlap. With the crayons it is not. "The best of a few"
 # is the drawing that CLIP likes best of eight. It helps, and has nothing to do with pixels: k-means
 # of that very drawing comes to 23, distilling it to 24. Where there is less room, on 16 × 16 cells
-# in four colours, it is the other way round, 21 and 20. So on this small world, where the drawing is
-# simple and k-means is good, the method gains nothing that the judge could see. What it can do that
-# k-means cannot is in the dares: to draw where there is no drawing.
+# in four colours, it is the other way round, 21 and 20. So on this small world, where the drawing
+# is simple and k-means is good, the method gains nothing that the judge could see. What it can do
+# that k-means cannot is in the dares: to draw where there is no drawing.
 
 # %% [markdown]
 # ## 5 · Recolour, and take apart

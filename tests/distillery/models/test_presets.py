@@ -38,6 +38,7 @@ def test_every_preset_has_a_guidance_scale_for_every_method() -> None:
 def test_the_original_assignments_scales_belong_to_stable_diffusion() -> None:
     assert guidance_default("sd21-base", "sds") == 25
     assert guidance_default("sd21-base", "pds") == 7.5
+    assert guidance_default("tiny-sd", "sds") == guidance_default("tiny-sd", "pds") == 5
 
 
 def test_every_preset_is_sampled_from_with_guidance_of_its_own() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from distillery.core.cli import Arguments, exit_status
 from distillery.core.errors import CourseError
 from distillery.core.files import REPOSITORY
+from distillery.core.folders import put_in_place
 from distillery.notebook.effort import effort
 from grading.authoring.repository import repository_named
 from website.answers import Answers
@@ -125,9 +126,28 @@ def build(wanted: Wanted) -> None:
         raise CourseError(
             f"the site is not written, since it loads from other hosts: {'; '.join(asked)}"
         )
-    shutil.rmtree(wanted.out, ignore_errors=True)
-    wanted.out.parent.mkdir(parents=True, exist_ok=True)
-    made.rename(wanted.out)
+    replace_site(made, wanted.out)
+
+
+def replace_site(made: Path, out: Path) -> None:
+    """Move a site, perhaps from another disk, to the place of an earlier one.
+
+    Raises:
+        CourseError: the place cannot be written; the earlier site is still there.
+    """
+    new, old = (out.with_name(f".{out.name}-{word}") for word in ("new", "old"))
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(new, ignore_errors=True)
+        shutil.move(made, new)
+        if out.exists():  # else an interrupted program has left it at `old`
+            shutil.rmtree(old, ignore_errors=True)
+        put_in_place(new, out, old=old)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise CourseError(
+            f"cannot write {out}: {(error.strerror or str(error)).lower()}."
+        ) from error
 
 
 def _is_site(folder: Path) -> bool:

@@ -1,7 +1,8 @@
-"""The files of a folder, without those that operating systems leave there."""
+"""The files of a folder, without those that systems leave there, and folders put in place."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 
@@ -35,3 +36,23 @@ def files_of(paths: Iterable[Path], suffixes: Iterable[str], *, under: Path) -> 
 
 def _is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") for part in path.parts) or is_left_by_system(path)
+
+
+def put_in_place(new: Path, folder: Path, *, old: Path) -> None:
+    """Move a folder to the place of another one, if there is one, which is moved to `old`.
+
+    All three lie on one disk. If it fails or is interrupted, the other one is in its place again.
+
+    Raises:
+        OSError: the place cannot be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    there = os.path.lexists(folder)
+    if there:
+        os.rename(folder, old)
+    try:
+        os.rename(new, folder)
+    except BaseException:
+        if there:
+            os.rename(old, folder)
+        raise

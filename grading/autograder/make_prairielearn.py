@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +21,7 @@ from pathlib import Path
 from distillery.core.cli import documented
 from distillery.core.errors import CourseError
 from distillery.core.files import shown
+from distillery.core.folders import put_in_place
 from grading.authoring.build import ROOT
 from grading.autograder.course_parts import (
     Files,
@@ -126,9 +125,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes], *, overwrite: bool) -
                 path = new / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            if folder.exists():
-                os.replace(folder, old)
-            shutil.move(new, folder)
+            put_in_place(new, folder, old=old)
     except OSError as error:
         reason = error.strerror or str(error)
         raise CourseError(f"cannot write {shown(folder)}: {reason.lower()}.") from error

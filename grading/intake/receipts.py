@@ -16,6 +16,7 @@ from typing import Literal
 
 from distillery.core.errors import CourseError
 from distillery.core.files import atomic_write
+from distillery.core.folders import put_in_place
 from grading.core.records import Flag
 from grading.core.submission import RECEIPT, Submission
 from grading.intake.archives import ArchiveLimits, SubmissionError, quoted, unpack
@@ -291,9 +292,6 @@ def swap(new: Path, folder: Path, old: Path) -> None:
         CourseError: the place cannot be written.
     """
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(folder):
-            os.rename(folder, old)
-        os.rename(new, folder)
+        put_in_place(new, folder, old=old)
     except OSError as error:
         raise CourseError(f"cannot write {folder}: {(error.strerror or '').lower()}.") from error

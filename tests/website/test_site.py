@@ -21,7 +21,7 @@ pytest.importorskip("sphinx_book_theme", reason='the site needs pip install -e "
 from grading.authoring.repository import badged
 from grading.stages import STAGES
 from tests.website.small_site import build_small_site
-from website.build import Wanted, answers_in, build, loaded_from_others
+from website.build import Wanted, answers_in, build, loaded_from_others, replace_site
 from website.sources import TEXTS, course_texts
 
 IMAGE = re.compile(r"<img\b[^>]*>")
@@ -109,3 +109,26 @@ def test_an_output_that_tells_an_answer_is_left_out(answers):
 
 def test_a_bar_that_was_drawn_over_is_not_shown():
     assert printed("\r10 %\r100 %\rdone\nnext") == "done\nnext"
+
+
+def test_an_earlier_site_is_replaced_whole_or_stays(tmp_path, monkeypatch):
+    made, out = tmp_path / "made", tmp_path / "pages" / "site"
+    for word in ("first", "second"):
+        made.mkdir()
+        (made / "index.html").write_text(word)
+        replace_site(made, out)
+        assert (out / "index.html").read_text() == word
+    made.mkdir()
+
+    def full(*_: Path, **__: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("website.build.put_in_place", full)
+    with pytest.raises(CourseError, match=r"cannot write .*: no space left on device"):
+        replace_site(made, out)
+    assert (out / "index.html").read_text() == "second"
+    monkeypatch.undo()
+    made.mkdir()
+    (made / "index.html").write_text("third")
+    replace_site(made, out)
+    assert [path.name for path in out.parent.iterdir()] == ["site"]

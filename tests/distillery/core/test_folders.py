@@ -1,14 +1,15 @@
-"""Which files of a folder count."""
+"""Which files of a folder count, and how a folder replaces another."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from distillery.core.errors import CourseError
 from distillery.core.files import read_text
-from distillery.core.folders import files_of, is_left_by_system
+from distillery.core.folders import files_of, is_left_by_system, put_in_place
 
 
 def test_what_systems_leave_is_passed_over_and_capitals_count(tmp_path: Path) -> None:
@@ -48,3 +49,40 @@ def test_other_encodings_and_missing_files_are_one_sentence(tmp_path: Path) -> N
         read_text(tmp_path / "a.txt")
     with pytest.raises(CourseError, match="there is no file"):
         read_text(tmp_path / "b.txt")
+
+
+def folder_of(path: Path, content: str) -> Path:
+    path.mkdir()
+    (path / "page").write_text(content)
+    return path
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+    new, old = folder_of(tmp_path / "made", "new"), tmp_path / "old"
+
+    put_in_place(new, tmp_path / "a" / "site", old=old)
+    assert not old.exists()
+    put_in_place(folder_of(new, "newer"), tmp_path / "a" / "site", old=old)
+
+    assert (tmp_path / "a" / "site" / "page").read_text() == "newer"
+    assert (old / "page").read_text() == "new"
+    assert not new.exists()
+
+
+@pytest.mark.parametrize("error", [OSError("full"), KeyboardInterrupt()])
+def test_a_folder_that_cannot_be_replaced_is_in_its_place_again(
+    error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, there = folder_of(tmp_path / "made", "new"), folder_of(tmp_path / "site", "first")
+    rename = os.rename
+
+    def fails_for_the_new(source: Path, target: Path) -> None:
+        if source == new:
+            raise error
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fails_for_the_new)
+    with pytest.raises(type(error)):
+        put_in_place(new, there, old=tmp_path / "old")
+
+    assert (there / "page").read_text() == "first"

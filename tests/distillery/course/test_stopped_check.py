@@ -11,13 +11,21 @@ from distillery.notebook.stopped_cell import StoppedCell, stopped_in_a_line
 from distillery.notebook.validate import Points
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own answer to Ctrl-C; a program that a script starts with "&" ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def never_ends(*inputs, **options):
     while True:
         signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("look", [check, compare_picture])
-def test_a_check_in_a_loop_that_is_stopped_is_one_sentence(look):
+def test_a_check_in_a_loop_that_is_stopped_is_one_sentence(look, interruptible):
     with pytest.raises(StoppedCell) as stopped:
         look("tour.add_noise", never_ends)
 

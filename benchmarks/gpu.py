@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,9 @@ def compilation(device: torch.device) -> Iterator[Line]:
         plain = median_seconds(lambda: answer(unet, asked))  # noqa: B023  called at once
         began = time.perf_counter()
         unet.compile()
-        answer(unet, asked)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the compiler's, of diffusers' code
+            answer(unet, asked)
         yield Line(f"{name}: compiling it", time.perf_counter() - began, "s")
         compiled = median_seconds(lambda: answer(unet, asked))  # noqa: B023  called at once
         yield Line(what, plain / compiled, "x")

@@ -31,11 +31,18 @@ from PIL import Image
 from torch import Tensor
 
 from distillery.core.errors import CourseError, in_short
-from distillery.core.files import REPOSITORY, atomic_write, prompt_to_filename, read_record
+from distillery.core.files import (
+    REPOSITORY,
+    atomic_write,
+    decoded,
+    prompt_to_filename,
+    read_record,
+)
 from distillery.core.gif import film_of, parsed, read_animation
 from distillery.core.images import enlarged, from_pil
 from distillery.core.program import TYPED
 from distillery.core.settings import Declared, Real
+from distillery.core.yaml_text import values_of
 from distillery.course.films import (
     Motion,
     film_kind,
@@ -204,9 +211,11 @@ def thresholds_for(
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = values_of(decoded(path.read_bytes()))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise CourseError(f"{path} is missing or damaged; fetch it again.") from error
+        raise CourseError(
+            f"{path} is missing or damaged ({in_short(error)}); fetch it again."
+        ) from error
     if not isinstance(found, dict) or not found:
         raise CourseError(f"{path} must hold an entry for each name; fetch it again.")
     return found

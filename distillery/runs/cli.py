@@ -69,7 +69,7 @@ def _assignment(text: str) -> tuple[str, Any]:
     if not equals:
         raise argparse.ArgumentTypeError(f"write NAME=VALUE, not {text!r}")
     try:
-        return name.strip(), yaml.safe_load(value)
+        return name.strip(), values_of(value)
     except (ValueError, yaml.YAMLError):
         raise argparse.ArgumentTypeError(f"{value!r} cannot be read as a value") from None
 

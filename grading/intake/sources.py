@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from distillery.core.errors import CourseError
+from distillery.core.files import decoded
+from distillery.core.yaml_text import values_of
 from grading.core.records import Flag
 from grading.core.times import in_utc, read_time
 from grading.intake.archives import is_archive, quoted
@@ -203,7 +205,7 @@ def from_gradescope(
             f"{len(found)}."
         )
     try:
-        stored = yaml.safe_load(found[0].read_text("utf-8"))
+        stored = values_of(decoded(found[0].read_bytes()))
         entries = [(str(name), dict(one)) for name, one in stored.items()]
     except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise CourseError(f"{found[0]} cannot be read; export the submissions again.") from error

@@ -103,6 +103,7 @@ def test_a_video_size_that_none_has(refusal: Refusal, size: str) -> None:
         (("--set", "colour=3"), "there is no setting 'colour'; the settings are prompt"),
         (("--set", "tau"), "write NAME=VALUE, not 'tau'"),
         (("--set", "tau=[1"), "cannot be read as a value"),
+        (("--set", "tau=" + 5000 * "["), "cannot be read as a value"),
         (("--set", "seed=2001-99-99"), "cannot be read as a value"),
         (("--set", "tau=warm"), "tau must be a finite number above 0; it is 'warm'"),
         (("--prompt", "", "--input_image", ""), "the prompt is empty"),

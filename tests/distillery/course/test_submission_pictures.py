@@ -21,6 +21,7 @@ from distillery.course import submission_pictures as handing
 from distillery.course.progress import FOLDER
 from distillery.course.student_files import import_guidance_from
 from distillery.course.submission_pictures import (
+    HAND_INS,
     Thresholds,
     as_facts,
     drawn,
@@ -158,6 +159,13 @@ def test_a_damaged_file_is_one_sentence(text: str, tmp_path: Path) -> None:
         load_hand_in("01_sds", path)
 
 
+def test_a_stage_that_hands_in_twice_is_named(tmp_path: Path) -> None:
+    text = HAND_INS.read_text(encoding="utf-8")
+    (tmp_path / "hand_in.yaml").write_text(text + "\n01_sds: {}\n", encoding="utf-8")
+    with pytest.raises(CourseError, match="has 01_sds a second time"):
+        load_hand_in("01_sds", tmp_path / "hand_in.yaml")
+
+
 def test_a_size_may_have_thresholds_of_its_own_and_every_other_one_has_the_scorers() -> None:
     known = {"clip": Thresholds(0.6, 0.5), "clip 64x128": Thresholds(0.4, 0.3)}
     assert thresholds_for(known, "clip", (64, 128)) == Thresholds(0.4, 0.3)
@@ -182,7 +190,10 @@ def test_a_threshold_that_is_just_reached_counts() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["a: {full: 0.2, half: 0.3}", "a: {full: 0.2}", "a: 3", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["a: {full: 0.2, half: 0.3}", "a: {full: 0.2}", "a: 3", "", "a: {full: 1, half: 0, half: 1}"],
+)
 def test_thresholds_that_make_no_sense_are_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "thresholds.yaml"
     path.write_text(text)

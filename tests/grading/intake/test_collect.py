@@ -447,6 +447,12 @@ def test_gradescopes_export_is_collected(packed, course, tmp_path):
     assert load_intake(Submission(course, "al1815", NAME)).received == half_past
 
 
+def test_an_export_that_has_a_submission_twice_is_refused(course, tmp_path):
+    (tmp_path / "submission_metadata.yml").write_text(METADATA + "submission_11: {}\n")
+    with pytest.raises(CourseError, match="cannot be read; export the submissions again"):
+        run(course, "--gradescope", tmp_path)
+
+
 def test_a_source_that_is_none_says_so(course, tmp_path):
     with pytest.raises(CourseError, match="not an export of Gradescope"):
         run(course, "--gradescope", tmp_path)
